@@ -1,0 +1,6 @@
+"""``python -m wine_sweep``."""
+
+from wine_sweep.cli.app import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The command line. Imports nothing heavy: every command imports what it needs when it is called."""

@@ -1,0 +1,197 @@
+"""The commands, their options, and the exit codes. What a command does is in the module of its name."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from wine_sweep.cli.exits import exit_code, report_error
+from wine_sweep.errors import WineSweepError
+
+app = typer.Typer(
+    name="wine-sweep",
+    help="Hyperparameter sweeps from one YAML file, tracked in MLflow, the best model promoted to Staging.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The sweep's YAML file.", show_default=False)]
+Sweep = Annotated[
+    str, typer.Argument(metavar="SWEEP", help="A run id, its first 6 or more characters, a name, or 'latest'.", show_default=False)
+]
+TrackingUri = Annotated[
+    str | None, typer.Option("--tracking-uri", metavar="URI", help="MLflow's store. Default: MLFLOW_TRACKING_URI, else MLflow's own.")
+]
+Experiment = Annotated[str | None, typer.Option("--experiment", metavar="NAME", help="The MLflow experiment.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change a key of the config; repeatable.")]
+Trusted = Annotated[
+    list[str] | None, typer.Option("--trust", metavar="PACKAGE", help="Also take estimators from this package; repeatable.")
+]
+Workers = Annotated[int | None, typer.Option("--workers", metavar="N", min=1, help="Worker processes. Default: all cores.")]
+Trials = Annotated[int | None, typer.Option("--trials", metavar="N", min=1, help="At most this many trials.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no logs.")]
+
+
+class Format(StrEnum):
+    """How `compare` prints."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its code."""
+    try:
+        app()
+    except WineSweepError as error:
+        report_error(error, as_json="--json" in sys.argv)
+        sys.exit(exit_code(error))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0)
+
+
+@app.command()
+def run(
+    config: ConfigFile,
+    workers: Workers = None,
+    trials: Trials = None,
+    overrides: Overrides = None,
+    no_promote: Annotated[bool, typer.Option("--no-promote", help="Do everything but the promotion.")] = False,
+    trust: Trusted = None,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a sweep: its trials, the winner, the promotion."""
+    from wine_sweep.cli.run import RunRequest, run_command
+
+    short = [f"execution.workers={workers}"] if workers else []
+    short += [f"search.trials={trials}"] if trials else []
+    run_command(
+        RunRequest(
+            config=config,
+            overrides=(*(overrides or ()), *short),
+            trusted=tuple(trust or ()),
+            promote=not no_promote,
+            tracking_uri=tracking_uri,
+            experiment=experiment,
+            quiet=quiet,
+            as_json=as_json,
+        )
+    )
+
+
+@app.command()
+def plan(
+    configs: Annotated[list[Path], typer.Argument(metavar="CONFIG...", help="Sweeps' YAML files.", show_default=False)],
+    overrides: Overrides = None,
+    trust: Trusted = None,
+    experiment: Experiment = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check configs and show what would run and be promoted; runs nothing."""
+    from wine_sweep.cli.plan import plan_command
+
+    plan_command(configs, overrides=overrides or (), trusted=trust or (), experiment=experiment, as_json=as_json)
+
+
+@app.command("list")
+def list_(tracking_uri: TrackingUri = None, experiment: Experiment = None, as_json: AsJson = False) -> None:
+    """List the sweeps, the newest first."""
+    from wine_sweep.cli.listing import list_command
+
+    list_command(tracking_uri=tracking_uri, experiment=experiment, as_json=as_json)
+
+
+@app.command()
+def compare(
+    sweeps: Annotated[list[str], typer.Argument(metavar="SWEEP...", help="One sweep or more, as for promote.", show_default=False)],
+    top: Annotated[int | None, typer.Option("--top", metavar="N", min=1, help="Only the best N trials.")] = None,
+    sort: Annotated[str | None, typer.Option("--sort", metavar="METRIC", help="Order by this metric. Default: the objective.")] = None,
+    format_: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = None,
+) -> None:
+    """Show the leaderboard of one or more sweeps."""
+    from wine_sweep.cli.compare import compare_command
+
+    compare_command(sweeps, top=top, sort=sort, format_=format_, tracking_uri=tracking_uri, experiment=experiment)
+
+
+@app.command()
+def promote(
+    sweep: Sweep,
+    run_id: Annotated[str | None, typer.Option("--run", metavar="RUN_ID", help="Promote this trial in place of the best.")] = None,
+    stage: Annotated[str | None, typer.Option("--stage", metavar="STAGE", help="Staging or Production. Default: the config's.")] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="MODEL", help="The registered model. Default: the config's.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Also from a sweep that was interrupted or failed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be promoted.")] = False,
+    trust: Trusted = None,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = None,
+    as_json: AsJson = False,
+) -> None:
+    """Select the best trial of a finished sweep, and promote it."""
+    from wine_sweep.cli.promote import PromoteRequest, promote_command
+
+    promote_command(
+        PromoteRequest(
+            sweep=sweep,
+            run_id=run_id,
+            stage=stage,
+            name=name,
+            force=force,
+            dry_run=dry_run,
+            trusted=tuple(trust or ()),
+            tracking_uri=tracking_uri,
+            experiment=experiment,
+            as_json=as_json,
+        )
+    )
+
+
+@app.command()
+def ui(
+    tracking_uri: TrackingUri = None,
+    host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The port to listen on.")] = 5000,
+) -> None:
+    """Open MLflow's UI on the store that sweeps are tracked in."""
+    from wine_sweep.cli.ui import ui_command
+
+    ui_command(tracking_uri=tracking_uri, host=host, port=port)
+
+
+@app.command()
+def schema() -> None:
+    """Print the config's JSON Schema, for editors."""
+    from wine_sweep.cli.schema import schema_command
+
+    schema_command()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"wine-sweep {version('wine-sweep')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
+) -> None:
+    pass

@@ -1,0 +1,74 @@
+"""``wine-sweep compare``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from wine_sweep.cli.app import Format
+from wine_sweep.cli.console import leaderboard_table, stdout
+from wine_sweep.config import Direction
+from wine_sweep.config.problems import one_of
+from wine_sweep.errors import ConfigError, Problem
+from wine_sweep.report.leaderboard import Leaderboard, as_csv, as_json, as_markdown, make_leaderboard
+from wine_sweep.selection import Objective
+from wine_sweep.tracking.reader import SweepReader, SweepRecord
+from wine_sweep.tracking.store import open_store
+from wine_sweep.trial import Trial
+
+_WRITERS = {Format.CSV: as_csv, Format.JSON: as_json, Format.MARKDOWN: as_markdown}
+
+
+def compare_command(
+    references: Sequence[str], *, top: int | None, sort: str | None, format_: Format, tracking_uri: str | None, experiment: str | None
+) -> None:
+    """Print the leaderboard of sweeps, one after the other in one table.
+
+    Raises:
+        NotFoundError: There is no such sweep.
+        ConfigError: No trial has the metric to sort by.
+        TrackingError: The store cannot be read.
+    """
+    reader = SweepReader(open_store(tracking_uri), experiment)
+    sweeps = list({sweep.run_id: sweep for sweep in map(reader.find, references)}.values())
+    entries = [(_label(sweep, sweeps), objective_of(sweep), reader.trials(sweep)) for sweep in sweeps]
+    board = make_leaderboard(entries, by=_order(sort, entries))
+    if top is not None:
+        board = replace(board, rows=board.rows[:top])
+    _print(board, format_)
+
+
+def objective_of(sweep: SweepRecord) -> Objective:
+    """Give the objective that a sweep had."""
+    return Objective(sweep.metric, sweep.direction, sweep.params.get("evaluation", "the folds"))
+
+
+def _label(sweep: SweepRecord, sweeps: Sequence[SweepRecord]) -> str:
+    """Name a sweep so that two of the same name can be told apart."""
+    return sweep.name if sum(other.name == sweep.name for other in sweeps) == 1 else f"{sweep.name} {sweep.run_id[:6]}"
+
+
+def _order(sort: str | None, entries: Sequence[tuple[str, Objective, Sequence[Trial]]]) -> Objective | None:
+    if sort is None:
+        return None
+    known = dict.fromkeys(name for _, _, trials in entries for trial in trials for name in trial.scores)
+    if sort not in known:
+        raise ConfigError([Problem(f"no trial has the metric '{sort}'; {one_of(sort, known)}", place="--sort")])
+    for _, objective, _ in entries:
+        if objective.metric == sort:
+            return objective
+    return Objective(sort, direction_of(sort), "")
+
+
+def direction_of(metric: str) -> Direction:
+    """Say which way a metric is better, by its name: the metrics that are errors are better when lower."""
+    from wine_sweep.objective.metrics import ERRORS
+
+    return Direction.MINIMIZE if metric in ERRORS else Direction.MAXIMIZE
+
+
+def _print(board: Leaderboard, format_: Format) -> None:
+    if format_ is Format.TABLE:
+        stdout().print(leaderboard_table(board, top=None))
+    else:
+        print(_WRITERS[format_](board), end="" if format_ is not Format.JSON else "\n")

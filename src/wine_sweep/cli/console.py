@@ -1,0 +1,55 @@
+"""Consoles and tables: stdout for results, stderr for progress and logs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+from rich.text import Text
+
+from wine_sweep.report.leaderboard import Leaderboard, text_table
+
+PIPE_WIDTH = 400
+"""Columns when stdout is no terminal: nothing is cut that a program may want to read."""
+
+
+def stdout() -> Console:
+    """Make the console for results."""
+    console = Console(highlight=False, soft_wrap=False)
+    return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+
+
+def stderr() -> Console:
+    """Make the console for progress and logs."""
+    return Console(stderr=True, highlight=False)
+
+
+def start_logging(console: Console, *, quiet: bool) -> None:
+    """Show the package's log above the progress bar: warnings and worse, or only errors."""
+    handler = RichHandler(console=console, show_time=False, show_path=False, markup=False)
+    logger = logging.getLogger("wine_sweep")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.ERROR if quiet else logging.WARNING)
+    logger.propagate = False
+
+
+def leaderboard_table(board: Leaderboard, *, top: int | None) -> Table:
+    """Make a table of a leaderboard's first rows, the best trial of each sweep in bold."""
+    shown = board.rows[:top] if top else board.rows
+    header, lines = text_table(replace(board, rows=shown))
+    table = plain_table(header, right={"trial", *board.metrics})
+    for row, line in zip(shown, lines, strict=True):
+        table.add_row(*map(Text, line), style="bold green" if row.best else None)
+    return table
+
+
+def plain_table(header: Sequence[str], *, right: Iterable[str] = ()) -> Table:
+    """Make an empty table without lines; the columns in `right` are aligned to the right."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in header:
+        table.add_column(name, justify="right" if name in set(right) else "left", overflow="fold")
+    return table

@@ -1,0 +1,29 @@
+"""Exit codes, and how an error is shown."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from wine_sweep.errors import ConfigError, DataError, NotFoundError, SweepInterrupted, WineSweepError
+
+FAILED = 1
+WRONG = 2
+INTERRUPTED = 130
+
+
+def exit_code(error: WineSweepError) -> int:
+    """Give the process's exit code for an error: 2 what the user wrote is wrong, 130 interrupted, 1 anything else."""
+    if isinstance(error, ConfigError | DataError | NotFoundError):
+        return WRONG
+    return INTERRUPTED if isinstance(error, SweepInterrupted) else FAILED
+
+
+def report_error(error: WineSweepError, *, as_json: bool) -> None:
+    """Show an error: on stderr a line for each problem, and as JSON on stdout where JSON was asked for."""
+    lines = [line if isinstance(error, ConfigError) else f"error: {line}" for line in str(error).splitlines()]
+    if isinstance(error, SweepInterrupted):
+        lines.append(f"Go on with: wine-sweep resume {error.run_id}" if error.run_id else "No run was made yet.")
+    print("\n".join(lines), file=sys.stderr)
+    if as_json:
+        print(json.dumps({"error": str(error), "exit_code": exit_code(error)}, ensure_ascii=False))

@@ -1,0 +1,66 @@
+"""``wine-sweep list``."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import datetime
+from typing import Any
+
+from wine_sweep.cli.console import plain_table, stdout
+from wine_sweep.report.leaderboard import show_param
+from wine_sweep.tracking import names
+from wine_sweep.tracking.reader import SweepReader, SweepRecord
+from wine_sweep.tracking.store import open_store
+
+
+def list_command(*, tracking_uri: str | None, experiment: str | None, as_json: bool) -> None:
+    """Print the sweeps of one experiment or of all, the newest first.
+
+    Raises:
+        NotFoundError: There is no such experiment.
+        TrackingError: The store cannot be read.
+    """
+    sweeps = SweepReader(open_store(tracking_uri), experiment).sweeps()
+    if as_json:
+        print(json.dumps([_document(sweep) for sweep in sweeps], indent=2, ensure_ascii=False))
+        return
+    if not sweeps:
+        stdout().print("No sweeps here yet. wine-sweep run CONFIG makes one.")
+        return
+    table = plain_table(["sweep", "name", "experiment", "status", "trials", "best", "started"], right=["trials"])
+    for sweep in sweeps:
+        table.add_row(
+            sweep.run_id[:8],
+            sweep.name,
+            sweep.experiment,
+            sweep.status,
+            _trials(sweep),
+            _best(sweep),
+            f"{datetime.fromtimestamp(sweep.started):%Y-%m-%d %H:%M}",
+        )
+    stdout().print(table)
+
+
+def _trials(sweep: SweepRecord) -> str:
+    finished = sweep.metrics.get("trials_finished")
+    return f"{int(finished)}/{sweep.params.get('trials', '?')}" if finished is not None else sweep.params.get("trials", "?")
+
+
+def _best(sweep: SweepRecord) -> str:
+    best = sweep.metrics.get(names.best_metric(sweep.metric))
+    return f"{sweep.metric} {show_param(best)}" if best is not None else ""
+
+
+def _document(sweep: SweepRecord) -> dict[str, Any]:
+    return {
+        "run_id": sweep.run_id,
+        "name": sweep.name,
+        "experiment": sweep.experiment,
+        "status": sweep.status,
+        "started": sweep.started,
+        "ended": None if math.isnan(sweep.ended) else sweep.ended,
+        "objective": {"metric": sweep.metric, "direction": sweep.direction.value},
+        "best": sweep.metrics.get(names.best_metric(sweep.metric)),
+        "params": sweep.params,
+    }

@@ -1,0 +1,110 @@
+"""``wine-sweep plan``. Imports neither MLflow nor Optuna."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from wine_sweep.cli.console import plain_table, stdout
+from wine_sweep.config import Method, Stage
+from wine_sweep.errors import ConfigError, Problem
+from wine_sweep.execution.base import count_workers
+from wine_sweep.report.leaderboard import show_param
+from wine_sweep.runner.header import estimator_name
+from wine_sweep.runner.preflight import Prepared, prepare_file
+from wine_sweep.search.initial import describe
+from wine_sweep.search.searcher import count_trials, grid_points
+from wine_sweep.search.space import Space
+
+FIRST = 3
+
+
+def plan_command(
+    configs: Sequence[Path], *, overrides: Sequence[str], trusted: Sequence[str], experiment: str | None, as_json: bool
+) -> None:
+    """Check every config, then show what each would do; the problems of all of them are reported together.
+
+    Raises:
+        ConfigError: With the problems of all configs.
+    """
+    problems: list[Problem] = []
+    plans: list[dict[str, Any]] = []
+    for path in configs:
+        try:
+            prepared = prepare_file(path, overrides=overrides, trusted=trusted)
+        except ConfigError as error:
+            problems += error.problems
+        else:
+            plans.append(_describe(path, prepared, experiment))
+    if problems:
+        raise ConfigError(problems)
+    if as_json:
+        print(json.dumps(plans, indent=2, ensure_ascii=False))
+        return
+    console = stdout()
+    for index, described in enumerate(plans):
+        if index:
+            console.print()
+        console.print(f"[bold]{described['name']}[/bold]  [dim]{described['file']}[/dim]")
+        table = plain_table(["", ""])
+        table.show_header = False
+        for name, text in _lines(described):
+            table.add_row(name, text)
+        console.print(table)
+
+
+def _describe(path: Path, prepared: Prepared, experiment: str | None) -> dict[str, Any]:
+    config, material = prepared.config, prepared.material
+    registry = config.registry
+    first = islice(grid_points(config.search), FIRST) if config.search.method is Method.GRID else config.search.initial[:FIRST]
+    return {
+        "file": str(path),
+        "name": prepared.name,
+        "experiment": experiment or config.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or prepared.name,
+        "method": config.search.method.value,
+        "trials": count_trials(config.search),
+        "timeout": config.search.timeout,
+        "workers": count_workers(config.execution),
+        "fits": _fits(prepared),
+        "estimator": estimator_name(prepared),
+        "parameters": {name: describe(spec) for name, spec in Space.of(config.search).parameters.items()},
+        "first_trials": [dict(point) for point in first],
+        "data": {
+            "source": material.dataset.name,
+            "target": material.dataset.target.name,
+            "rows": len(material.dataset.target),
+            "train_rows": len(material.split.train),
+            "test_rows": len(material.split.test),
+        },
+        "evaluation": prepared.objective.evaluation,
+        "metrics": [metric.name for metric in prepared.metrics],
+        "objective": f"{prepared.objective.direction.value} {prepared.objective.metric}",
+        "promotion": {"model": registry.name, "stage": registry.stage.value, "alias": Stage(registry.stage).alias} if registry else None,
+    }
+
+
+def _fits(prepared: Prepared) -> int | None:
+    count = count_trials(prepared.config.search)
+    return None if count is None else count * len(prepared.material.folds) + 1
+
+
+def _lines(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    data = plan["data"]
+    trials = f"{plan['trials']:,}" if plan["trials"] is not None else "until the timeout"
+    limit = f", at most {plan['timeout']:g} s" if plan["timeout"] else ""
+    yield "trials", f"{trials} by {plan['method']}{limit}, on {plan['workers']} worker{'s' * (plan['workers'] > 1)}"
+    yield "estimator", plan["estimator"]
+    for name, text in plan["parameters"].items():
+        yield f"  {name}", text
+    for index, point in enumerate(plan["first_trials"]):
+        yield f"  trial {index:04d}", ", ".join(f"{name} {show_param(value)}" for name, value in point.items())
+    yield "data", f"{data['source']}, target {data['target']}: {data['train_rows']:,} rows to learn from, {data['test_rows']:,} test rows"
+    yield "measured", f"{', '.join(plan['metrics'])} over {plan['evaluation']}"
+    yield "objective", plan["objective"]
+    yield "experiment", plan["experiment"]
+    promotion = plan["promotion"]
+    yield "promotion", f"{promotion['model']} to {promotion['stage']}, alias {promotion['alias']}" if promotion else "none: the config has no registry"

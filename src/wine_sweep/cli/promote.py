@@ -1,0 +1,71 @@
+"""``wine-sweep promote``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from wine_sweep.cli.console import stdout
+from wine_sweep.config import Stage
+from wine_sweep.config.problems import one_of
+from wine_sweep.errors import ConfigError, Problem
+from wine_sweep.report.leaderboard import show_param
+from wine_sweep.runner.promotion import find_candidate, promote_candidate
+from wine_sweep.runner.winner import promotion_in_words
+from wine_sweep.tracking.reader import SweepReader
+from wine_sweep.tracking.store import open_store
+
+
+@dataclass(frozen=True)
+class PromoteRequest:
+    """What the user asked for; see the options of ``wine-sweep promote``."""
+
+    sweep: str
+    run_id: str | None
+    stage: str | None
+    name: str | None
+    force: bool
+    dry_run: bool
+    trusted: tuple[str, ...]
+    tracking_uri: str | None
+    experiment: str | None
+    as_json: bool
+
+
+def promote_command(request: PromoteRequest) -> None:
+    """Promote from a finished sweep, or only say what would be promoted.
+
+    Raises:
+        WineSweepError: As `find_candidate` and `promote_candidate` say.
+    """
+    client = open_store(request.tracking_uri)
+    reader = SweepReader(client, request.experiment)
+    candidate = find_candidate(
+        reader,
+        reader.find(request.sweep),
+        run_id=request.run_id,
+        name=request.name,
+        stage=_stage(request.stage),
+        force=request.force,
+        trusted=request.trusted,
+    )
+    promotion = None if request.dry_run else promote_candidate(client, candidate)
+    if request.as_json:
+        record = promotion.record() if promotion else {"model": candidate.name, "stage": candidate.stage.value, "dry_run": True}
+        print(json.dumps({**record, "selection": candidate.selection.record()}, indent=2, ensure_ascii=False))
+        return
+    console = stdout()
+    params = ", ".join(f"{name} {show_param(value)}" for name, value in candidate.selection.trial.params.items())
+    console.print(f"[bold]{candidate.sweep.name}[/bold]  trial {candidate.selection.trial.number}: {params}")
+    would_be = f"Would become a version of {candidate.name} in {candidate.stage.value}; nothing was changed."
+    for line in (*candidate.selection.reasons, promotion_in_words(promotion, None) if promotion else would_be):
+        console.print(f"- {line}", markup=False)
+
+
+def _stage(text: str | None) -> Stage | None:
+    if text is None:
+        return None
+    for stage in Stage:
+        if text.lower() == stage.alias:
+            return stage
+    raise ConfigError([Problem(f"no stage '{text}'; {one_of(text, [stage.value for stage in Stage])}", place="--stage")])

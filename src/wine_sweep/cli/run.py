@@ -1,0 +1,116 @@
+"""``wine-sweep run``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from wine_sweep.cli.console import leaderboard_table, start_logging, stderr, stdout
+from wine_sweep.cli.progress import SweepProgress
+from wine_sweep.cli.signals import stop_on_signals
+from wine_sweep.config import Backend, read_config
+from wine_sweep.report.leaderboard import make_leaderboard
+from wine_sweep.report.summary import count_states, group_failures, group_warnings, trials_in_words
+
+if TYPE_CHECKING:
+    from wine_sweep.runner.preflight import Prepared
+    from wine_sweep.runner.sweep import SweepResult
+
+TOP = 10
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What the user asked for; see the options of ``wine-sweep run``."""
+
+    config: Path
+    overrides: Sequence[str]
+    trusted: tuple[str, ...]
+    promote: bool
+    tracking_uri: str | None
+    experiment: str | None
+    quiet: bool
+    as_json: bool
+
+
+def run_command(request: RunRequest) -> None:
+    """Run a sweep, and print its leaderboard, the reasons for the winner, and what to do next."""
+    draft = read_config(request.config, request.overrides)
+    if draft.config is not None and draft.config.execution.backend is Backend.PROCESSES:
+        from wine_sweep.execution.processes import warm_up
+
+        warm_up()
+    from wine_sweep.runner.preflight import prepare
+    from wine_sweep.runner.sweep import RunOptions, run_sweep
+
+    prepared = prepare(draft, trusted=request.trusted)
+    console = stderr()
+    start_logging(console, quiet=request.quiet)
+    options = RunOptions(
+        tracking_uri=request.tracking_uri,
+        experiment=request.experiment,
+        promote=request.promote,
+        command=f"wine-sweep {' '.join(sys.argv[1:])}",
+    )
+    progress = SweepProgress(console, prepared.objective.metric, quiet=request.quiet)
+    with stop_on_signals(console.print) as stop, progress:
+        result = run_sweep(prepared, options, observer=progress, stop=stop)
+    if request.as_json:
+        print(json.dumps(_document(prepared, result), indent=2, ensure_ascii=False))
+    else:
+        _print_result(stdout(), prepared, result, request)
+
+
+def _print_result(console: Console, prepared: Prepared, result: SweepResult, request: RunRequest) -> None:
+    from wine_sweep.runner.winner import promotion_in_words, scores_in_words
+
+    board = make_leaderboard([(result.name, prepared.objective, result.trials)])
+    counts = ", ".join(f"{count} {state.value}" for state, count in count_states(result.trials).items() if count)
+    console.print(f"[bold]{result.name}[/bold]  {prepared.objective.direction.value} {prepared.objective.metric}  {counts}\n")
+    console.print(leaderboard_table(board, top=TOP))
+    if len(board.rows) > TOP:
+        console.print(f"[dim]… and {len(board.rows) - TOP} more: wine-sweep compare {result.run_id[:8]}[/dim]")
+    console.print(f"\n[bold]Why trial {result.selection.trial.number}[/bold]")
+    lines = [*result.selection.reasons, f"On the test rows, which no trial saw: {scores_in_words(result.winner.test_scores)}."]
+    for line in [*lines, promotion_in_words(result.promotion, result.winner)]:
+        console.print(f"- {line}", markup=False)
+    _print_notes(console, result)
+    store = f" --tracking-uri {request.tracking_uri}" if request.tracking_uri else ""
+    console.print("\n[bold]Next[/bold]")
+    console.print(f"  wine-sweep ui{store}\n  wine-sweep compare latest{store}", markup=False)
+
+
+def _print_notes(console: Console, result: SweepResult) -> None:
+    """Print what the user should know beside the result: failures, warnings, repeated suggestions, an early end."""
+    notes = [f"failed: {failure} ({trials_in_words(numbers)})" for failure, numbers in group_failures(result.trials)]
+    notes += [f"{category} in {trials_in_words(numbers)}: {message}" for category, message, numbers in group_warnings(result.trials)]
+    if result.repeats:
+        notes.append(f"{result.repeats} suggestions repeated earlier parameters; their results were reused.")
+    if result.stopped_by.ended_early:
+        notes.append(f"The sweep ended after {len(result.trials)} trials: {result.stopped_by.value}.")
+    if notes:
+        console.print("\n[bold]Notes[/bold]")
+    for note in notes:
+        console.print(f"- {note}", markup=False)
+
+
+def _document(prepared: Prepared, result: SweepResult) -> dict[str, Any]:
+    """Give what ``--json`` prints."""
+    return {
+        "run_id": result.run_id,
+        "name": result.name,
+        "objective": {"metric": prepared.objective.metric, "direction": prepared.objective.direction.value},
+        "trials": {state.value: count for state, count in count_states(result.trials).items()},
+        "selection": result.selection.record(),
+        "test_scores": dict(result.winner.test_scores),
+        "promotion": result.promotion.record() if result.promotion else None,
+        "stopped_by": result.stopped_by.value,
+        "repeated_suggestions": result.repeats,
+        "failures": [{"failure": failure, "trials": numbers} for failure, numbers in group_failures(result.trials)],
+    }

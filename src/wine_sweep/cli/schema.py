@@ -1,0 +1,14 @@
+"""``wine-sweep schema``."""
+
+from __future__ import annotations
+
+import json
+
+from wine_sweep.config import SweepConfig
+
+
+def schema_command() -> None:
+    """Print the config's JSON Schema (draft 2020-12)."""
+    schema = SweepConfig.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    print(json.dumps(schema, indent=2, ensure_ascii=False))

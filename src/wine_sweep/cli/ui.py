@@ -1,0 +1,35 @@
+"""``wine-sweep ui``."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+from wine_sweep.cli.console import stderr
+from wine_sweep.errors import NotFoundError, TrackingError
+from wine_sweep.tracking.store import mask, resolve_uri, store_exists
+
+
+def ui_command(*, tracking_uri: str | None, host: str, port: int) -> None:
+    """Replace this process by MLflow's UI on the store; a tracking server has a UI of its own, whose address is printed.
+
+    Raises:
+        NotFoundError: There is no store here yet.
+        TrackingError: The port is taken.
+    """
+    uri = resolve_uri(tracking_uri)
+    if uri.startswith(("http://", "https://")):
+        print(f"The tracking server has a UI of its own: {mask(uri)}")
+        return
+    if not store_exists(uri):
+        raise NotFoundError(f"there is no store at {mask(uri)} yet; `wine-sweep run CONFIG` makes one")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise TrackingError(f"{host}:{port} cannot be listened on ({error.strerror}); choose another with --port") from error
+    stderr().print(f"MLflow's UI on {mask(uri)}: http://{host}:{port}  (Ctrl-C ends it)", soft_wrap=True)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", host, "--port", str(port)]
+    os.execv(sys.executable, command)

@@ -1,0 +1,110 @@
+"""From a config file to a `SweepConfig`, or to all that is wrong with it."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from wine_sweep.config.document import Document
+from wine_sweep.config.overrides import apply_overrides
+from wine_sweep.config.parameters import FORMS
+from wine_sweep.config.problems import explain
+from wine_sweep.config.schema import SweepConfig
+from wine_sweep.config.yaml_reader import MAX_BYTES, read_yaml
+from wine_sweep.errors import ConfigError, Problem
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A config file that was read and held against the schema.
+
+    Args:
+        document: What the file says, with places.
+        text: The file as written.
+        folder: The folder that relative paths in it start from.
+        config: The config; None when `problems` is not empty.
+        sections: Every section that is right by itself, so that it can be checked further although others are wrong.
+        problems: What is wrong, with places.
+    """
+
+    document: Document
+    text: str
+    folder: pathlib.Path
+    config: SweepConfig | None
+    sections: dict[str, Any]
+    problems: list[Problem]
+
+
+def read_config(path: pathlib.Path, overrides: Sequence[str] = ()) -> Draft:
+    """Read a config file and hold it against the schema. What is wrong with its content is in the draft's `problems`.
+
+    Raises:
+        ConfigError: There is no such file, it is not YAML, or an override cannot be applied.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError([Problem(f"cannot be read: {error.strerror or error}", place=str(path))]) from error
+    return parse_config(content, source=str(path), folder=path.resolve().parent, default_name=_stem(path), overrides=overrides)
+
+
+def parse_config(
+    content: bytes, *, source: str, folder: pathlib.Path, default_name: str, overrides: Sequence[str] = ()
+) -> Draft:
+    """Hold a config's text against the schema; see `read_config`."""
+    document = apply_overrides(read_yaml(content, source), overrides)
+    text = content.decode("utf-8-sig")
+    if not isinstance(document.value, dict):
+        problem = Problem("a config is a mapping of keys such as `data`, `model` and `search`")
+        return Draft(document, text, folder, None, {}, document.locate([problem]))
+    raw = {"name": default_name, **document.value}
+    try:
+        config = SweepConfig.model_validate(raw)
+    except ValidationError as error:
+        problems = document.locate(explain(error, SweepConfig, union_tags=FORMS))
+        return Draft(document, text, folder, None, _valid_sections(raw), problems)
+    sections = {name: getattr(config, name) for name in SweepConfig.model_fields}
+    return Draft(document, text, folder, config, sections, [])
+
+
+def dump_config(config: SweepConfig) -> str:
+    """Write a config as YAML that `parse_config` reads back as an equal one."""
+    tree = config.model_dump(mode="json", exclude_defaults=True)
+    text: str = yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
+    return text
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that YAML 1.2 or 1.1 would read as something else."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = '"' if not value.replace("_", "a").replace(".", "a").replace("-", "a").isalnum() or value[:1] in "-.0123456789" else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def _valid_sections(raw: dict[Any, Any]) -> dict[str, Any]:
+    sections: dict[str, Any] = {}
+    for name, field in SweepConfig.model_fields.items():
+        if name not in raw:
+            if not field.is_required():
+                sections[name] = field.get_default()
+            continue
+        try:
+            sections[name] = TypeAdapter(field.annotation).validate_python(raw[name])
+        except ValidationError:
+            continue
+    return sections
+
+
+def _stem(path: pathlib.Path) -> str:
+    return path.name.split(".")[0] or path.name

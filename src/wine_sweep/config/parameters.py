@@ -1,0 +1,120 @@
+"""The forms that a searched parameter can take in a config: a list, a range, choices, or one constant."""
+
+from __future__ import annotations
+
+import json
+import math
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
+
+from wine_sweep.config.problems import show, wrong
+
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise wrong(f"expected a number, got {show(value)}")
+    if not math.isfinite(value):
+        raise wrong(f"expected a finite number, got {value}")
+    return value
+
+
+Number = Annotated[int | float, BeforeValidator(_number)]
+
+
+class NumberType(StrEnum):
+    """What a range yields."""
+
+    INT = "int"
+    FLOAT = "float"
+
+
+def exact_key(value: Any) -> str:
+    """Give the text under which two values count as the same: ``1``, ``1.0`` and ``true`` differ, key order does not matter."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    if not values:
+        raise wrong("an empty list leaves nothing to try")
+    seen: set[str] = set()
+    for value in values:
+        key = exact_key(value)
+        if key in seen:
+            raise wrong(f"the value {key} is given twice")
+        seen.add(key)
+    return values
+
+
+class Choices(BaseModel):
+    """Values to choose from: any scalars, lists, or ``{estimator, params}`` for a nested estimator."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    choices: Annotated[list[JsonValue], AfterValidator(_distinct)]
+
+
+class Range(BaseModel):
+    """Numbers from `low` to `high`, both included.
+
+    Args:
+        low: The smallest value.
+        high: The largest value.
+        log: Whether to search on a logarithmic scale; `low` must then be positive.
+        step: The distance between neighbours, counted from `low`.
+        num: The number of points of a grid, both ends included; other methods draw from the whole range.
+        type: ``int`` or ``float``; by default ``int`` when both bounds (and the step) are whole numbers.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    low: Number
+    high: Number
+    log: Annotated[bool, Field(strict=True)] = False
+    step: Number | None = None
+    num: Annotated[int, Field(strict=True, ge=2, le=1_000_000)] | None = None
+    type: NumberType | None = None
+
+    @property
+    def is_int(self) -> bool:
+        """Whether the range yields whole numbers."""
+        if self.type is not None:
+            return self.type is NumberType.INT
+        return all(isinstance(value, int) for value in (self.low, self.high, self.step) if value is not None)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.low >= self.high:
+            raise wrong(f"`low` must be below `high`; got low {self.low}, high {self.high}")
+        if self.log and self.low <= 0:
+            raise wrong(f"with `log: true`, `low` must be above 0; got {self.low}", "low")
+        if self.step is not None and (self.log or self.num is not None):
+            raise wrong("`step` cannot be combined with `log` or `num`; give one of them", "step")
+        if self.step is not None and not 0 < self.step <= self.high - self.low:
+            raise wrong(f"`step` must be above 0 and at most high - low; got {self.step}", "step")
+        if self.type is NumberType.INT and not all(
+            isinstance(value, int) for value in (self.low, self.high, self.step) if value is not None
+        ):
+            raise wrong("with `type: int`, `low`, `high` and `step` must be whole numbers", "type")
+        return self
+
+
+def _form(value: Any) -> str:
+    if isinstance(value, list):
+        return "list"
+    if isinstance(value, dict):
+        return "choices" if "choices" in value else "range"
+    return {Choices: "choices", Range: "range"}.get(type(value), "constant")
+
+
+FORMS = ("list", "choices", "range", "constant")
+
+ParameterConfig = Annotated[
+    Annotated[list[JsonValue], AfterValidator(_distinct), AfterValidator(lambda values: Choices(choices=values)), Tag("list")]
+    | Annotated[Choices, Tag("choices")]
+    | Annotated[Range, Tag("range")]
+    | Annotated[str | int | float | bool | None, AfterValidator(lambda value: Choices(choices=[value])), Tag("constant")],
+    Discriminator(_form),
+]

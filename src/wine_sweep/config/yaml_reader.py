@@ -1,0 +1,256 @@
+"""YAML text to a `Document`, without YAML 1.1's surprises.
+
+Plain scalars follow the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema): ``1e-3`` is a number;
+``on``, ``off``, ``yes``, ``no``, ``1:30`` and dates stay text. Anchors, aliases and ``<<`` merges work. A key given
+twice, a tag that asks for a Python object, an alias that leads back to itself, a file over 1 MiB, nesting deeper
+than 50 levels and aliases that unfold to more than 200,000 values are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterator
+from typing import Any
+
+import yaml
+from yaml.composer import Composer
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.parser import Parser
+from yaml.reader import Reader, ReaderError
+from yaml.resolver import BaseResolver
+from yaml.scanner import Scanner
+
+from wine_sweep.config.document import Document, Place
+from wine_sweep.errors import ConfigError, Path, Problem
+
+MAX_BYTES = 1024 * 1024
+MAX_DEPTH = 50
+MAX_VALUES = 200_000
+MAX_DIGITS = 300
+
+_PLAIN = "plain"
+_STANDARD = "tag:yaml.org,2002:"
+_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_WORDS: dict[str, Any] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
+}
+
+
+def read_yaml(content: bytes, source: str) -> Document:
+    """Parse a config's bytes.
+
+    Args:
+        content: UTF-8 text, with or without a byte order mark.
+        source: The name to show in errors.
+
+    Raises:
+        ConfigError: The text is not YAML, or uses what the module's docstring says is refused.
+    """
+    if len(content) > MAX_BYTES:
+        raise _refusal(f"the file is {len(content):,} bytes long; at most {MAX_BYTES:,} are read", Place(source))
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise _refusal("the file is not UTF-8 text", Place(source, line, 1)) from error
+    node = _compose(text, source)
+    if node is None:
+        raise _refusal("the file is empty; a config is a mapping of keys such as `data`, `model` and `search`", Place(source, 1, 1))
+    builder = _Builder(source)
+    value = builder.build(node, ())
+    if builder.problems:
+        raise ConfigError(builder.problems)
+    return Document(value, source, builder.keys, builder.values)
+
+
+def parse_scalar(text: str) -> Any:
+    """Read one plain scalar by YAML 1.2's core schema: null, a boolean, a number, or else the text itself.
+
+    Raises:
+        ValueError: A whole number of more than 300 digits.
+    """
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INT.fullmatch(text):
+        if len(text) > MAX_DIGITS:
+            raise ValueError(f"a number of {len(text)} digits; at most {MAX_DIGITS} are read")
+        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    return text
+
+
+class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
+    """PyYAML as far as nodes, which carry their places; it resolves no tag of its own and knows its depth."""
+
+    def __init__(self, text: str) -> None:
+        Reader.__init__(self, text)
+        Scanner.__init__(self)
+        Parser.__init__(self)
+        Composer.__init__(self)
+        BaseResolver.__init__(self)
+        self._depth = 0
+
+    def resolve(self, kind: type[Node], value: Any, implicit: Any) -> str:
+        if kind is ScalarNode and implicit[0]:
+            return _PLAIN
+        return {ScalarNode: f"{_STANDARD}str", SequenceNode: f"{_STANDARD}seq", MappingNode: f"{_STANDARD}map"}[kind]  # type: ignore[index]  # the three kinds there are
+
+    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise yaml.MarkedYAMLError(problem=f"nested more than {MAX_DEPTH} levels deep", problem_mark=self.peek_event().start_mark)
+        node: Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+
+def _compose(text: str, source: str) -> Node | None:
+    try:
+        return _Loader(text).get_single_node()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = Place(source, mark.line + 1, mark.column + 1) if mark else Place(source, 1, 1)
+        raise _refusal(_explain(error), place) from error
+    except ReaderError as error:
+        before = text[: error.position]
+        place = Place(source, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        raise _refusal(f"the character U+{ord(text[error.position]):04X} is not allowed in YAML", place) from error
+
+
+def _explain(error: yaml.MarkedYAMLError) -> str:
+    problem = (error.problem or error.context or "not YAML").strip()
+    if "'\\t'" in problem:
+        return "a tab; YAML is indented with spaces"
+    if "mapping values are not allowed here" in problem:
+        return "a second `:` on the line, or wrong indentation; put text that holds `: ` in quotes"
+    if "found another document" in problem:
+        return "a second document; a config file holds one sweep"
+    if "expected a single document" in (error.context or ""):
+        return "a second document (`---`); a config file holds one sweep"
+    return f"not valid YAML: {problem}"
+
+
+class _Builder:
+    """Turns nodes into plain values and notes where each of them stands."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.keys: dict[Path, Place] = {}
+        self.values: dict[Path, Place] = {}
+        self.problems: list[Problem] = []
+        self._open: set[int] = set()
+        self._count = 0
+
+    def build(self, node: Node, path: Path) -> Any:
+        self._count += 1
+        if self._count > MAX_VALUES:
+            raise _refusal(f"the file unfolds to more than {MAX_VALUES:,} values", self._place(node))
+        self.values[path] = self._place(node)
+        if id(node) in self._open:
+            raise _refusal("an alias that leads back to itself", self._place(node))
+        self._open.add(id(node))
+        try:
+            if isinstance(node, MappingNode):
+                return self._mapping(node, path)
+            if isinstance(node, SequenceNode):
+                return self._sequence(node, path)
+            return self._scalar(node, path)
+        finally:
+            self._open.discard(id(node))
+
+    def _mapping(self, node: MappingNode, path: Path) -> dict[Hashable, Any]:
+        self._check_tag(node, path, "map")
+        result: dict[Hashable, Any] = {}
+        merged: list[tuple[Node, Node]] = []
+        for key_node, value_node in node.value:
+            if key_node.tag == _PLAIN and key_node.value == "<<":
+                merged.extend(self._merged_pairs(value_node, path))
+                continue
+            key = self._key(key_node, path)
+            if key in result:
+                self._problem("given twice", (*path, _path_part(key)), key_node)
+                continue
+            result[key] = self._entry(key, key_node, value_node, path)
+        for key_node, value_node in merged:
+            key = self._key(key_node, path)
+            if key not in result:
+                result[key] = self._entry(key, key_node, value_node, path)
+        return result
+
+    def _entry(self, key: Hashable, key_node: Node, value_node: Node, path: Path) -> Any:
+        inner = (*path, _path_part(key))
+        self.keys[inner] = self._place(key_node)
+        return self.build(value_node, inner)
+
+    def _merged_pairs(self, node: Node, path: Path) -> Iterator[tuple[Node, Node]]:
+        """Yield the pairs that a ``<<`` brings in; in a list of mappings the earlier ones win, as YAML's merge type says."""
+        for mapping in node.value if isinstance(node, SequenceNode) else [node]:
+            if isinstance(mapping, MappingNode):
+                if id(mapping) in self._open:
+                    raise _refusal("a merge that leads back to itself", self._place(mapping))
+                yield from self._flattened(mapping, path)
+            else:
+                self._problem("`<<` takes a mapping or a list of mappings", path, mapping)
+
+    def _flattened(self, mapping: MappingNode, path: Path) -> Iterator[tuple[Node, Node]]:
+        self._open.add(id(mapping))
+        nested: list[Node] = []
+        for key_node, value_node in mapping.value:
+            self._count += 1
+            if self._count > MAX_VALUES:
+                raise _refusal(f"the file unfolds to more than {MAX_VALUES:,} values", self._place(mapping))
+            if key_node.tag == _PLAIN and key_node.value == "<<":
+                nested.append(value_node)
+            else:
+                yield key_node, value_node
+        for value_node in nested:
+            yield from self._merged_pairs(value_node, path)
+        self._open.discard(id(mapping))
+
+    def _key(self, node: Node, path: Path) -> Hashable:
+        if not isinstance(node, ScalarNode):
+            raise _refusal("a list or mapping cannot be a key", self._place(node))
+        key: Hashable = self._scalar(node, path)
+        return key
+
+    def _sequence(self, node: SequenceNode, path: Path) -> list[Any]:
+        self._check_tag(node, path, "seq")
+        return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
+
+    def _scalar(self, node: Node, path: Path) -> Any:
+        if node.tag == f"{_STANDARD}str":
+            return node.value
+        if node.tag == _PLAIN or self._check_tag(node, path, "int", "float", "bool", "null"):
+            try:
+                return parse_scalar(node.value)
+            except ValueError as error:
+                self._problem(str(error), path, node)
+        return None
+
+    def _check_tag(self, node: Node, path: Path, *allowed: str) -> bool:
+        if node.tag in {_STANDARD + name for name in allowed}:
+            return True
+        tag = node.tag.replace(_STANDARD, "!!")
+        self._problem(f"the tag `{tag}` is not allowed; a config is plain data", path, node)
+        return False
+
+    def _problem(self, message: str, path: Path, node: Node) -> None:
+        self.problems.append(Problem(message, path, str(self._place(node)), at_key=True))
+
+    def _place(self, node: Node) -> Place:
+        return Place(self.source, node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def _path_part(key: Hashable) -> str | int:
+    return key if isinstance(key, str | int) else str(key)
+
+
+def _refusal(message: str, place: Place) -> ConfigError:
+    return ConfigError([Problem(message, place=str(place))])

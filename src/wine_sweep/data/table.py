@@ -1,0 +1,64 @@
+"""Where a table comes from: the package itself, or a file of the user's own."""
+
+from __future__ import annotations
+
+import gzip
+import pathlib
+from collections import Counter
+
+import pandas as pd
+
+from wine_sweep.data import bundled
+from wine_sweep.errors import DataError
+
+_SEPARATORS = ",;\t|"
+
+
+def resolve_source(source: str, folder: pathlib.Path) -> str:
+    """Give a source that means the same from every working folder: a bundled name, or an absolute path."""
+    return source if source in bundled.NAMES else str((folder / pathlib.Path(source).expanduser()).resolve())
+
+
+def load_table(source: str) -> pd.DataFrame:
+    """Read the whole table, as it is.
+
+    Args:
+        source: A bundled name, or the path of a .csv, .csv.gz or .parquet. A CSV has a header; it is separated by
+            comma, semicolon, tab or bar, whichever its header holds most of.
+
+    Raises:
+        DataError: There is no such file, its ending is another, it cannot be parsed, has no rows, or names a column twice.
+    """
+    if source in bundled.NAMES:
+        return bundled.load_bundled(source)
+    path = pathlib.Path(source)
+    if not path.name.endswith((".csv", ".csv.gz", ".parquet")):
+        raise DataError(
+            f"'{path.name}' is neither a bundled table ({', '.join(bundled.NAMES)}) nor a .csv, .csv.gz or .parquet file"
+        )
+    if not path.is_file():
+        raise DataError(f"no such file: {path}")
+    try:
+        table = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    except (OSError, EOFError, ValueError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(f"{path} cannot be read: {reason}") from error
+    if table.empty:
+        raise DataError(f"{path} has no rows")
+    return table
+
+
+def _read_csv(path: pathlib.Path) -> pd.DataFrame:
+    opener = gzip.open if path.name.endswith(".gz") else open
+    with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+        header = file.readline()
+    counts = Counter(character for character in _unquoted(header) if character in _SEPARATORS)
+    separator = max(_SEPARATORS, key=lambda character: counts[character])
+    names = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str, encoding="utf-8-sig").iloc[0].dropna()
+    if names.duplicated().any():
+        raise ValueError(f"it names the column '{names[names.duplicated()].iloc[0]}' twice")
+    return pd.read_csv(path, sep=separator, encoding="utf-8-sig", index_col=False)
+
+
+def _unquoted(line: str) -> str:
+    return "".join(line.split('"')[::2])

@@ -1,0 +1,93 @@
+"""Everything that wine_sweep raises on purpose.
+
+They differ by what the caller does next::
+
+    WineSweepError
+    ├── ConfigError (ValueError)        mend the config or the command line; nothing has run
+    ├── DataError (ValueError)          mend the table or what the config says of it; nothing has run
+    ├── NotFoundError (LookupError)     name another sweep, run or model
+    ├── SearchError (RuntimeError)      the sampler gave up; the sweep stops
+    ├── TrackingError (RuntimeError)    the MLflow store failed or cannot be reached; try again later
+    ├── ModelError (RuntimeError)       the winner cannot be fitted, saved or loaded back; promote another
+    ├── SweepFailed (RuntimeError)      no trial finished; the reasons are in the message
+    └── SweepInterrupted (RuntimeError) somebody stopped the sweep; it can be resumed
+
+A trial's own failure is not among them: it is data, kept with the trial.
+This module imports nothing of the package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Path = tuple[str | int, ...]
+"""Where a value stands in a config: keys and positions from the top, ``("search", "parameters", "alpha", 0)``."""
+
+
+class WineSweepError(Exception):
+    """The root: catch this for everything that wine_sweep raises on purpose."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a config.
+
+    Args:
+        message: What is wrong and what is allowed, in one line.
+        path: The key that it is about; empty for the file as a whole.
+        place: Where that stands, ``file:line:column``; empty when it stands in no file.
+        at_key: Whether the key itself is wrong (unknown, given twice) and not its value.
+    """
+
+    message: str
+    path: Path = ()
+    place: str = ""
+    at_key: bool = False
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.place, ".".join(map(str, self.path)), self.message) if part)
+
+
+class ConfigError(WineSweepError, ValueError):
+    """A config cannot be used. All of its problems are in `problems`, in the order of the file."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
+
+
+class DataError(WineSweepError, ValueError):
+    """The table cannot be used; `path` is the config key that names it (``("data", "target")``)."""
+
+    def __init__(self, message: str, *, path: Path = ("data", "source")) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class NotFoundError(WineSweepError, LookupError):
+    """No such sweep, run or registered model, or more than one fits what was asked for."""
+
+
+class SearchError(WineSweepError, RuntimeError):
+    """The sampler could not suggest a trial."""
+
+
+class TrackingError(WineSweepError, RuntimeError):
+    """MLflow's store failed, refused or could not be reached."""
+
+
+class ModelError(WineSweepError, RuntimeError):
+    """The winner could not be fitted, saved, or did not load back as it was."""
+
+
+class SweepFailed(WineSweepError, RuntimeError):
+    """The sweep ended without one finished trial."""
+
+
+class SweepInterrupted(WineSweepError, RuntimeError):
+    """Somebody stopped the sweep. Everything in MLflow is closed; `run_id` is the parent run's id."""
+
+    def __init__(self, message: str, *, run_id: str) -> None:
+        super().__init__(message)
+        self.run_id = run_id

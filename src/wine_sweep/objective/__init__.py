@@ -1,0 +1,1 @@
+"""How a trial is measured. Runs inside workers: imports neither MLflow nor Optuna, and pickles."""

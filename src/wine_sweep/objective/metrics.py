@@ -1,0 +1,135 @@
+"""Metrics by name: the short ones of this package, and every scorer that scikit-learn knows by name."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from wine_sweep.config import Direction
+from wine_sweep.config.problems import did_you_mean
+from wine_sweep.task import Task
+
+DEFAULTS = {Task.REGRESSION: ("rmse", "mae", "r2"), Task.CLASSIFICATION: ("accuracy", "balanced_accuracy", "f1_macro")}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How one metric is measured.
+
+    Args:
+        name: As the config and MLflow call it.
+        scorer: As scikit-learn calls its scorer; scorers are better when greater.
+        sign: -1 when the metric is the scorer's negative, as an error is.
+        direction: Which way the metric is better.
+    """
+
+    name: str
+    scorer: str
+    sign: int
+    direction: Direction
+
+
+ERRORS = {
+    "rmse": "neg_root_mean_squared_error",
+    "mae": "neg_mean_absolute_error",
+    "mape": "neg_mean_absolute_percentage_error",
+    "median_ae": "neg_median_absolute_error",
+    "max_error": "neg_max_error",
+    "log_loss": "neg_log_loss",
+}
+_REGRESSION = frozenset(
+    {
+        "explained_variance", "r2", "d2_absolute_error_score", "neg_max_error", "neg_mean_absolute_error",
+        "neg_mean_absolute_percentage_error", "neg_mean_gamma_deviance", "neg_mean_poisson_deviance",
+        "neg_mean_squared_error", "neg_mean_squared_log_error", "neg_median_absolute_error",
+        "neg_root_mean_squared_error", "neg_root_mean_squared_log_error",
+    }
+)  # fmt: skip
+_CLUSTERING = frozenset(
+    {
+        "adjusted_mutual_info_score", "adjusted_rand_score", "completeness_score", "fowlkes_mallows_score",
+        "homogeneity_score", "mutual_info_score", "normalized_mutual_info_score", "rand_score", "v_measure_score",
+    }
+)  # fmt: skip
+_MULTILABEL = frozenset({"f1_samples", "jaccard_samples", "precision_samples", "recall_samples"})
+_TWO_CLASSES = {
+    "f1": "f1_macro", "precision": "precision_macro", "recall": "recall_macro", "jaccard": "jaccard_macro",
+    "roc_auc": "roc_auc_ovr", "average_precision": "f1_macro", "neg_brier_score": "log_loss",
+    "positive_likelihood_ratio": "f1_macro", "neg_negative_likelihood_ratio": "f1_macro",
+}  # fmt: skip
+_NEEDS_POSITIVE = frozenset(_TWO_CLASSES) - {"roc_auc"}
+
+
+def task_of(scorer: str) -> Task | None:
+    """Tell which task a scikit-learn scorer is for; None for clustering and multi-label scorers, which fit neither."""
+    if scorer in _CLUSTERING or scorer in _MULTILABEL:
+        return None
+    return Task.REGRESSION if scorer in _REGRESSION else Task.CLASSIFICATION
+
+
+def find_metric(name: str, task: Task) -> Metric:
+    """Look a metric up.
+
+    Args:
+        name: A short name (``rmse``) or a scikit-learn scorer's (``neg_mean_gamma_deviance``).
+        task: What the model does.
+
+    Raises:
+        ValueError: There is no such metric, or it does not fit the task; the message says what does.
+    """
+    from sklearn.metrics import get_scorer_names
+
+    known = get_scorer_names()
+    scorer = ERRORS.get(name, name)
+    fitting = [each for each in (*ERRORS, *known) if task_of(ERRORS.get(each, each)) is task]
+    if scorer not in known:
+        raise ValueError(f"there is no metric '{name}'{did_you_mean(name, fitting)} For {task.value}: {', '.join(_short_names(task))}, or any scikit-learn scorer")
+    if task_of(scorer) is not task:
+        raise ValueError(f"{name} does not fit a {task.value} model; for {task.value}: {', '.join(_short_names(task))}, or any such scikit-learn scorer")
+    sign = -1 if name in ERRORS else 1
+    return Metric(name, scorer, sign, Direction.MINIMIZE if sign < 0 else Direction.MAXIMIZE)
+
+
+def check_classes(metric: Metric, target: pd.Series) -> str | None:
+    """Say why a metric cannot be computed for these classes, or None when it can."""
+    if metric.scorer not in _TWO_CLASSES:
+        return None
+    classes = sorted(target.unique(), key=str)
+    if len(classes) != 2:
+        return f"{metric.name} needs two classes, and column '{target.name}' has {len(classes)}; use {_TWO_CLASSES[metric.scorer]}"
+    if metric.scorer in _NEEDS_POSITIVE and (1 not in classes or isinstance(classes[0], str)):
+        return (
+            f"{metric.name} needs to know which class is the positive one: column '{target.name}' holds {classes[0]} and {classes[1]},"
+            f" neither of them 1; use {_TWO_CLASSES[metric.scorer]}, or write the positive class as 1"
+        )
+    return None
+
+
+@functools.cache
+def _multimetric_scorer(scorers: tuple[str, ...]) -> Any:
+    from sklearn.metrics import check_scoring
+
+    return check_scoring(estimator=None, scoring=list(scorers))
+
+
+def evaluate(estimator: Any, metrics: Sequence[Metric], features: pd.DataFrame, target: np.ndarray) -> Mapping[str, float]:
+    """Measure a fitted estimator by every metric; predictions are computed once and shared.
+
+    Args:
+        estimator: Fitted.
+        metrics: What to measure.
+        features: The rows to predict, of shape (rows, features).
+        target: The truth, of shape (rows,).
+    """
+    scores = _multimetric_scorer(tuple(metric.scorer for metric in metrics))(estimator, features, target)
+    return {metric.name: metric.sign * float(scores[metric.scorer]) for metric in metrics}
+
+
+def _short_names(task: Task) -> list[str]:
+    short = [*ERRORS, "r2", "accuracy", "balanced_accuracy", "f1", "f1_macro", "precision", "recall", "roc_auc"]
+    return [name for name in short if task_of(ERRORS.get(name, name)) is task]

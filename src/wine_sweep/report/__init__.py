@@ -1,0 +1,1 @@
+"""What people are shown of a sweep: leaderboards and summaries, as data and as text."""

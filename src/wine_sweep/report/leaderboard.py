@@ -1,0 +1,176 @@
+"""Trials as a table: one row a trial, the best first."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wine_sweep.selection import Objective, rank
+from wine_sweep.tracking import names
+from wine_sweep.trial import Trial, TrialState, canonical_json
+
+Cell = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trial of a leaderboard.
+
+    Args:
+        sweep: The sweep's name.
+        run_id: The child run's id, empty when it has none.
+        trial: The trial's number.
+        state: What has become of it.
+        best: Whether it is the best of its sweep.
+        params: The searched parameters.
+        metrics: Mean and spread of each metric.
+        fit_seconds: The mean time of a fit, in seconds.
+        error: Why it has no result.
+    """
+
+    sweep: str
+    run_id: str
+    trial: int
+    state: TrialState
+    best: bool
+    params: Mapping[str, Any]
+    metrics: Mapping[str, tuple[float, float]]
+    fit_seconds: float
+    error: str
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Rows in order, with the names of their parameter and metric columns in theirs."""
+
+    rows: Sequence[Row]
+    params: Sequence[str]
+    metrics: Sequence[str]
+
+    @property
+    def sweeps(self) -> list[str]:
+        """The sweeps' names, each once."""
+        return list(dict.fromkeys(row.sweep for row in self.rows))
+
+
+def make_leaderboard(sweeps: Iterable[tuple[str, Objective, Sequence[Trial]]], *, by: Objective | None = None) -> Leaderboard:
+    """Put the trials of sweeps into one table: finished ones the best first, then the rest by number.
+
+    Args:
+        sweeps: Name, objective and trials of each.
+        by: What to order by; by default the first sweep's objective.
+    """
+    chosen = list(sweeps)
+    order = by or chosen[0][1]
+    rows: list[Row] = []
+    for name, objective, trials in chosen:
+        best = next(iter(rank(trials, objective)), None)
+        rows += [_row(name, trial, best=best is not None and trial.number == best.number) for trial in trials]
+    rows.sort(key=lambda row: (*_sort_key(row, order), row.trial))
+    params = dict.fromkeys(name for row in rows for name in row.params)
+    metrics = dict.fromkeys([order.metric, *(name for row in rows for name in row.metrics)])
+    return Leaderboard(rows, list(params), [name for name in metrics if any(name in row.metrics for row in rows)])
+
+
+def as_records(board: Leaderboard) -> list[dict[str, Cell]]:
+    """Give one flat record a row: parameters and metrics under their own names."""
+    return [_record(row, board) for row in board.rows]
+
+
+def as_csv(board: Leaderboard) -> str:
+    """Write a leaderboard as CSV with a header."""
+    buffer = io.StringIO()
+    columns = ["sweep", "run_id", "trial", "state", "best", *board.params]
+    columns += [column for name in board.metrics for column in (name, names.spread_metric(name))]
+    writer = csv.DictWriter(buffer, [*columns, names.FIT_SECONDS, "error"], lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows({key: "" if value is None else value for key, value in record.items()} for record in as_records(board))
+    return buffer.getvalue()
+
+
+def as_json(board: Leaderboard) -> str:
+    """Write a leaderboard as a JSON list, a record a row."""
+    return json.dumps(as_records(board), indent=2, ensure_ascii=False)
+
+
+def as_markdown(board: Leaderboard) -> str:
+    """Write a leaderboard as a Markdown table, the best in bold."""
+    header, lines = text_table(board)
+    aligned = ["---" if name in ("sweep", "state", *board.params) else "---:" for name in header]
+    bold = [[f"**{cell}**" if row.best and cell else cell for cell in line] for row, line in zip(board.rows, lines, strict=True)]
+    escaped = [[cell.replace("|", "\\|") for cell in line] for line in bold]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [header, aligned, *escaped]) + "\n"
+
+
+def text_table(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
+    """Give header and cells as text, metrics as ``0.6512 ± 0.0213``; the sweep's name only where there are several."""
+    several = len(board.sweeps) > 1
+    header = [*(["sweep"] if several else []), "trial", *board.params, *board.metrics]
+    failed = any(row.state is not TrialState.FINISHED for row in board.rows)
+    header += ["state"] if failed else []
+    lines = []
+    for row in board.rows:
+        cells = [*([row.sweep] if several else []), f"{row.trial}{' *' if row.best else ''}"]
+        cells += [show_param(row.params[name]) if name in row.params else "" for name in board.params]
+        cells += [_metric_cell(row, name) for name in board.metrics]
+        lines.append([*cells, *([row.state.value] if failed else [])])
+    return header, lines
+
+
+def show_param(value: Any) -> str:
+    """Show a parameter as short text: floats with four significant digits."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return canonical_json(value) if isinstance(value, list | dict) else str(value)
+
+
+def _metric_cell(row: Row, name: str) -> str:
+    if name not in row.metrics:
+        return ""
+    mean, std = row.metrics[name]
+    return f"{mean:.4f} ± {std:.4f}" if 1e-3 <= abs(mean) < 1e5 else f"{mean:.4g} ± {std:.2g}"
+
+
+def _row(sweep: str, trial: Trial, *, best: bool) -> Row:
+    return Row(
+        sweep=sweep,
+        run_id=trial.run_id or "",
+        trial=trial.number,
+        state=trial.state,
+        best=best,
+        params=trial.params,
+        metrics={name: (score.mean, score.std) for name, score in trial.scores.items()},
+        fit_seconds=trial.fit_seconds,
+        error=str(trial.failure) if trial.failure else "",
+    )
+
+
+def _sort_key(row: Row, order: Objective) -> tuple[bool, float, float]:
+    if order.metric not in row.metrics:
+        return True, 0.0, 0.0
+    mean, std = row.metrics[order.metric]
+    return False, order.loss(mean), std
+
+
+def _record(row: Row, board: Leaderboard) -> dict[str, Cell]:
+    record: dict[str, Cell] = {
+        "sweep": row.sweep,
+        "run_id": row.run_id,
+        "trial": row.trial,
+        "state": row.state.value,
+        "best": row.best,
+    }
+    for name in board.params:
+        value = row.params.get(name)
+        record[name] = canonical_json(value) if isinstance(value, list | dict) else value
+    for name in board.metrics:
+        mean, std = row.metrics.get(name, (None, None))
+        record |= {name: mean, names.spread_metric(name): std}
+    record[names.FIT_SECONDS] = None if math.isnan(row.fit_seconds) else row.fit_seconds
+    record["error"] = row.error
+    return record

@@ -1,0 +1,84 @@
+"""The summary that stands on a parent run, and what went wrong, summed up."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from wine_sweep.report.leaderboard import as_markdown, make_leaderboard
+from wine_sweep.selection import Objective, Selection, number
+from wine_sweep.trial import Trial, TrialState
+
+SHOWN = 10
+
+
+def count_states(trials: Sequence[Trial]) -> dict[TrialState, int]:
+    """Count trials by state; states that do not occur are 0."""
+    counts = Counter(trial.state for trial in trials)
+    return {state: counts[state] for state in TrialState}
+
+
+def group_failures(trials: Sequence[Trial]) -> list[tuple[str, list[int]]]:
+    """Put equal failures together: the failure and the numbers of its trials, the most frequent first."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for trial in trials:
+        if trial.failure is not None:
+            groups[str(trial.failure)].append(trial.number)
+    return sorted(groups.items(), key=lambda pair: (-len(pair[1]), pair[1][0]))
+
+
+def group_warnings(trials: Sequence[Trial]) -> list[tuple[str, str, list[int]]]:
+    """Put warnings of one category together: the category, its first message, and the numbers of the trials."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    messages: dict[str, str] = {}
+    for trial in trials:
+        for warning in trial.warnings:
+            category, _, message = warning.partition(": ")
+            groups[category].append(trial.number)
+            messages.setdefault(category, message)
+    return [(category, messages[category], numbers) for category, numbers in sorted(groups.items())]
+
+
+def trials_in_words(numbers: Sequence[int]) -> str:
+    """Name trials: ``trial 3``, ``trials 3, 4, 5 and 9 more``."""
+    shown = ", ".join(map(str, numbers[:5]))
+    if len(numbers) == 1:
+        return f"trial {shown}"
+    return f"trials {shown}" + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")
+
+
+def markdown_summary(
+    title: str,
+    trials: Sequence[Trial],
+    objective: Objective,
+    *,
+    selection: Selection | None,
+    test_scores: Mapping[str, float],
+    outcome: str,
+) -> str:
+    """Write what MLflow shows as a parent run's description.
+
+    Args:
+        title: What was swept, in a few words.
+        trials: All of them.
+        objective: What decided.
+        selection: The winner and the reasons, if there is one.
+        test_scores: The winner's metrics on the test rows.
+        outcome: What became of the winner, in a sentence.
+    """
+    counts = {state.value: count for state, count in count_states(trials).items() if count}
+    lines = [f"# {title}", "", ", ".join(f"{count} {state}" for state, count in counts.items()) or "no trial", ""]
+    if selection is not None:
+        lines += ["## Winner", "", *(f"- {reason}" for reason in selection.reasons)]
+        if test_scores:
+            measured = ", ".join(f"{name} {number(value)}" for name, value in test_scores.items())
+            lines.append(f"- On the test rows, which no trial saw: {measured}.")
+        lines += [f"- {outcome}" if outcome else "", ""]
+        board = make_leaderboard([("", objective, trials)])
+        top = replace(board, rows=board.rows[:SHOWN])
+        lines += [f"## Leaderboard (best {len(top.rows)} of {len(board.rows)})", "", as_markdown(top)]
+    failures = group_failures(trials)
+    if failures:
+        lines += ["## Failures", "", *(f"- {failure} ({trials_in_words(numbers)})" for failure, numbers in failures)]
+    return "\n".join(lines).rstrip() + "\n"

@@ -1,0 +1,1 @@
+"""Brings a sweep from its config to the registry: preflight, loop, winner, promotion."""

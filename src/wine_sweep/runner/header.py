@@ -1,0 +1,113 @@
+"""What stands on a parent run from the beginning: parameters, tags, files, and where the code came from."""
+
+from __future__ import annotations
+
+import getpass
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+
+from wine_sweep.config import dump_config
+from wine_sweep.runner.preflight import Prepared
+from wine_sweep.search.searcher import count_trials
+from wine_sweep.search.space import Space
+from wine_sweep.tracking import names
+
+PACKAGES = ("wine-sweep", "mlflow", "scikit-learn", "optuna", "numpy", "pandas", "scipy", "skops", "xgboost", "lightgbm", "catboost")
+GIT_SECONDS = 5
+
+
+def sweep_params(prepared: Prepared) -> dict[str, str]:
+    """Give the parent run's parameters."""
+    config, dataset = prepared.config, prepared.material.dataset
+    count = count_trials(config.search)
+    return {
+        "method": config.search.method.value,
+        "trials": str(count) if count is not None else "until the timeout",
+        "seed": str(config.search.seed),
+        "estimator": estimator_name(prepared),
+        "objective": f"{prepared.objective.direction.value} {prepared.objective.metric}",
+        "evaluation": prepared.objective.evaluation,
+        "data": dataset.name,
+        "data_rows": str(len(dataset.target)),
+        "test_rows": str(len(prepared.material.split.test)),
+    }
+
+
+def estimator_name(prepared: Prepared) -> str:
+    """Name the estimator: its dotted path, or a pipeline's classes joined by ``>``."""
+    model = prepared.config.model
+    if model.estimator is not None:
+        return model.estimator
+    return " > ".join(step.estimator.rpartition(".")[2] for step in (model.pipeline or {}).values())
+
+
+def sweep_tags(prepared: Prepared, *, command: str) -> dict[str, str]:
+    """Give the parent run's tags."""
+    tags = {
+        names.KIND: names.Kind.SWEEP.value,
+        names.VERSION: importlib.metadata.version("wine-sweep"),
+        names.OBJECTIVE: prepared.objective.metric,
+        names.DIRECTION: prepared.objective.direction.value,
+        names.SPACE: Space.of(prepared.config.search).fingerprint(),
+        names.DATA: prepared.material.dataset.digest,
+        names.SOURCE_NAME: command,
+        names.SOURCE_TYPE: "LOCAL",
+        names.USER: user_name(),
+    }
+    commit = git_commit(prepared.folder)
+    return tags | ({names.GIT_COMMIT: commit} if commit else {})
+
+
+def sweep_files(prepared: Prepared) -> dict[str, str]:
+    """Give the parent run's first artifacts: the config as written and as resolved, and the environment."""
+    return {
+        names.CONFIG_FILE: prepared.text,
+        names.RESOLVED_FILE: dump_config(prepared.config),
+        names.ENVIRONMENT_FILE: json.dumps(environment(prepared.factory.trusted), indent=2) + "\n",
+    }
+
+
+def environment(trusted: Sequence[str] = ()) -> Mapping[str, object]:
+    """Describe what the sweep ran on: Python, platform, versions of packages, and whom the user trusted."""
+    versions = {}
+    for package in (*PACKAGES, *trusted):
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "packages": versions,
+        "trusted": list(trusted),
+    }
+
+
+def git_commit(folder: pathlib.Path) -> str | None:
+    """Give the commit that is checked out around a folder; None outside of git, or without git."""
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=GIT_SECONDS,
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None
+
+
+def user_name() -> str:
+    """Give the name of the user, or ``unknown`` where the system knows none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "unknown"

@@ -1,0 +1,223 @@
+"""The loop: asks for trials, has them measured, tells the results. Knows nothing of MLflow or Optuna."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Protocol
+
+from wine_sweep.execution import Workers
+from wine_sweep.search.searcher import Searcher, Suggestion
+from wine_sweep.trial import Trial, TrialState
+
+_logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.2
+"""How long the loop waits for a result before it looks whether somebody wants it to stop."""
+
+
+class StopReason(StrEnum):
+    """Why a sweep asked for no more trials."""
+
+    TRIALS = "every trial was run"
+    TIMEOUT = "the time was up"
+    EXHAUSTED = "there was nothing new left to try"
+    INTERRUPTED = "it was interrupted"
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether there may have been more to try."""
+        return self is not StopReason.TRIALS
+
+
+class Recorder(Protocol):
+    """Keeps what happens to trials; returns at once."""
+
+    def trial_started(self, trial: Trial) -> None:
+        """Take note that a trial is being measured."""
+
+    def trial_ended(self, trial: Trial) -> None:
+        """Take note of what came of a trial."""
+
+    def check(self) -> None:
+        """Raise what went wrong with the keeping, so that the sweep ends instead of running unrecorded."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When to stop asking.
+
+    Args:
+        trials: The most trials to run; None for no limit.
+        seconds: The time after which none is started any more; None for no limit.
+        points: The number of different points of the space; None when it has no end.
+    """
+
+    trials: int | None = None
+    seconds: float | None = None
+    points: int | None = None
+
+    @property
+    def repeats(self) -> int:
+        """How many repeated suggestions in a row mean that nothing new will come."""
+        return min(max(100, 10 * (self.points or 0)), 1000)
+
+
+@dataclass(frozen=True)
+class LoopResult:
+    """What the loop leaves: all trials by number, why it stopped, and how many suggestions repeated earlier parameters."""
+
+    trials: list[Trial]
+    stopped_by: StopReason
+    repeats: int
+
+
+@dataclass
+class TrialLoop:
+    """Runs trials until the budget is used up or somebody says stop.
+
+    The same parameters are never measured twice: a repeated suggestion is told the earlier result. A searcher that
+    learns from results is told them in the order of asking, and always the same number of asks later (none with one
+    worker, twice the workers otherwise), so that what it suggests does not depend on which trial finishes first.
+
+    Args:
+        searcher: Decides what to try.
+        workers: Measure trials.
+        recorder: Keeps them.
+        metric: The objective's metric.
+        budget: When to stop.
+        stop: Whether somebody wants the sweep to stop.
+        monotonic: Tells the time in seconds, for the budget.
+        clock: Tells the time in seconds since the epoch, for trials that end without telling.
+    """
+
+    searcher: Searcher
+    workers: Workers
+    recorder: Recorder
+    metric: str
+    budget: Budget
+    stop: Callable[[], bool] = lambda: False
+    monotonic: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = time.time
+    _trials: list[Trial] = field(default_factory=list)
+    _numbers: dict[str, int] = field(default_factory=dict)
+    _running: dict[Future[Trial], Trial] = field(default_factory=dict)
+    _untold: deque[tuple[Suggestion, int]] = field(default_factory=deque)
+    _repeats: int = 0
+    _repeats_in_a_row: int = 0
+    _stopped_by: StopReason | None = None
+
+    def run(self) -> LoopResult:
+        """Run the sweep's trials. When it returns or raises, no trial is running and every one is in the recorder.
+
+        Raises:
+            SearchError: The searcher failed.
+            TrackingError: The recorder failed.
+        """
+        began = self.monotonic()
+        ended = False
+        try:
+            while True:
+                self.recorder.check()
+                self._fill(began)
+                if not self._running:
+                    break
+                self._collect()
+            ended = True
+        finally:
+            if not ended or self._stopped_by is StopReason.INTERRUPTED:
+                self._kill()
+        while self._untold and self._stopped_by is not StopReason.INTERRUPTED:
+            self._tell_next()
+        return LoopResult(self._trials, self._stopped_by or StopReason.TRIALS, self._repeats)
+
+    def _fill(self, began: float) -> None:
+        """Give work to every worker that has none, as far as budget and order allow."""
+        while self._stopped_by is None and len(self._running) < self.workers.size:
+            self._stopped_by = self._reason_to_stop(began)
+            if self._stopped_by is not None or not self._may_ask():
+                return
+            suggestion = self.searcher.ask()
+            if suggestion is None:
+                self._stopped_by = StopReason.TRIALS
+            else:
+                self._take(suggestion)
+
+    def _reason_to_stop(self, began: float) -> StopReason | None:
+        if self.stop():
+            return StopReason.INTERRUPTED
+        if self.budget.trials is not None and len(self._trials) >= self.budget.trials:
+            return StopReason.TRIALS
+        if self.budget.seconds is not None and self.monotonic() - began >= self.budget.seconds:
+            return StopReason.TIMEOUT
+        if self.budget.points is not None and len(self._trials) >= self.budget.points:
+            return StopReason.EXHAUSTED
+        return StopReason.EXHAUSTED if self._repeats_in_a_row >= self.budget.repeats else None
+
+    def _may_ask(self) -> bool:
+        """Tell what has to be told before the next ask; False while that is still being measured."""
+        lag = 1 if self.workers.size == 1 else 2 * self.workers.size
+        while self._untold and (len(self._untold) >= lag or not self.searcher.adaptive):
+            if not self._trials[self._untold[0][1]].state.has_ended:
+                return not self.searcher.adaptive
+            self._tell_next()
+        return True
+
+    def _tell_next(self) -> None:
+        suggestion, number = self._untold.popleft()
+        trial = self._trials[number]
+        finished = trial.state is TrialState.FINISHED
+        self.searcher.tell(suggestion, trial.scores[self.metric].mean if finished else None)
+
+    def _take(self, suggestion: Suggestion) -> None:
+        trial = Trial(len(self._trials), suggestion.params)
+        known = self._numbers.setdefault(trial.key, trial.number)
+        self._untold.append((suggestion, known))
+        if known != trial.number:
+            self._repeats += 1
+            self._repeats_in_a_row += 1
+            return
+        self._repeats_in_a_row = 0
+        self._trials.append(trial)
+        self.recorder.trial_started(trial)
+        self._running[self.workers.submit(trial)] = trial
+
+    def _collect(self) -> None:
+        """Wait a little for results and take those that are there."""
+        done, _ = wait(self._running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+        for future in sorted(done, key=lambda each: self._running[each].number):
+            self._end(self._outcome(future, self._running.pop(future)))
+        if self.stop():
+            self._stopped_by = StopReason.INTERRUPTED
+            self._kill()
+
+    def _outcome(self, future: Future[Trial], trial: Trial) -> Trial:
+        if future.cancelled():
+            return replace(trial, state=TrialState.KILLED, ended=self.clock())
+        error = future.exception()
+        if error is None:
+            return future.result()
+        return replace(trial, state=TrialState.FAILED, failure=self.workers.explain(error), ended=self.clock())
+
+    def _end(self, trial: Trial) -> None:
+        self._trials[trial.number] = trial
+        _logger.info("trial %d %s%s", trial.number, trial.state, f": {trial.failure}" if trial.failure else "")
+        self.recorder.trial_ended(trial)
+
+    def _kill(self) -> None:
+        """Keep what has finished, end the rest."""
+        for future, trial in list(self._running.items()):
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._end(future.result())
+                del self._running[future]
+        if self._running:
+            self.workers.stop()
+        self._running.clear()
+        for trial in self._trials:
+            if not trial.state.has_ended:
+                self._end(replace(trial, state=TrialState.KILLED, ended=self.clock()))

@@ -1,0 +1,98 @@
+"""Hands what happens in the loop to the writer thread and to whoever watches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Protocol
+
+from wine_sweep.selection import Objective
+from wine_sweep.tracking import names
+from wine_sweep.tracking.writer import BackgroundWriter
+from wine_sweep.trial import Trial, TrialState
+
+if TYPE_CHECKING:  # it imports MLflow, which takes seconds that the first trials should not wait for
+    from wine_sweep.tracking.sweep_runs import SweepRuns
+
+
+class Observer(Protocol):
+    """Somebody who watches a sweep. Called from the loop: returns at once and raises nothing."""
+
+    def sweep_started(self, name: str, trials: int | None, workers: int) -> None:
+        """A sweep begins; `trials` is None when only a timeout ends it."""
+
+    def trial_started(self, trial: Trial) -> None:
+        """A trial is being measured."""
+
+    def trial_ended(self, trial: Trial, best: Trial | None) -> None:
+        """A trial has ended; `best` is the best so far."""
+
+    def phase(self, what: str) -> None:
+        """The sweep goes on to something else, in a few words: ``fitting the winner``."""
+
+
+class BestSoFar:
+    """The best trial so far by the objective; and, in the order of numbers, each time that it changed."""
+
+    def __init__(self, objective: Objective) -> None:
+        self._objective = objective
+        self.trial: Trial | None = None
+        self._waiting: dict[int, Trial] = {}
+        self._next = 0
+        self._best_in_order: float | None = None
+
+    def add(self, trial: Trial) -> Iterator[tuple[int, float]]:
+        """Take a trial that has ended; yield (number, value) of each improvement among the trials complete up to a number."""
+        if trial.state is TrialState.FINISHED and (self.trial is None or self._better(trial, self.trial)):
+            self.trial = trial
+        self._waiting[trial.number] = trial
+        while (current := self._waiting.pop(self._next, None)) is not None:
+            self._next += 1
+            if current.state is not TrialState.FINISHED:
+                continue
+            value = current.scores[self._objective.metric].mean
+            if self._best_in_order is None or self._objective.better(value, self._best_in_order):
+                self._best_in_order = value
+                yield current.number, value
+
+    def _better(self, trial: Trial, than: Trial) -> bool:
+        metric = self._objective.metric
+        return self._objective.better(trial.scores[metric].mean, than.scores[metric].mean)
+
+
+class SweepRecorder:
+    """The loop's recorder: everything to MLflow, in order, and to the observer."""
+
+    def __init__(
+        self,
+        writer: BackgroundWriter[SweepRuns],
+        objective: Objective,
+        observer: Observer,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._writer = writer
+        self._objective = objective
+        self._observer = observer
+        self._clock = clock
+        self._best = BestSoFar(objective)
+
+    def trial_started(self, trial: Trial) -> None:
+        """Have the child run made."""
+        now = self._clock()
+        self._writer.do(lambda runs: runs.start_trial(trial, now))
+        self._observer.trial_started(trial)
+
+    def trial_ended(self, trial: Trial) -> None:
+        """Have the child run filled and ended, and the parent's ``best_…`` continued."""
+        self._writer.do(lambda runs: runs.finish_trial(trial))
+        name = names.best_metric(self._objective.metric)
+        for step, value in self._best.add(trial):
+            self._writer.do(
+                lambda runs, step=step, value=value: runs.log_metrics(runs.run_id, {name: value}, at=self._clock(), step=step)
+            )
+        self._observer.trial_ended(trial, self._best.trial)
+
+    def check(self) -> None:
+        """Raise what went wrong in the writer thread."""
+        self._writer.check()

@@ -1,0 +1,257 @@
+"""A sweep from its config to the registry."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from wine_sweep.errors import SweepFailed, SweepInterrupted
+from wine_sweep.execution import make_workers
+from wine_sweep.report.leaderboard import as_csv, make_leaderboard
+from wine_sweep.report.summary import count_states, group_failures, markdown_summary, trials_in_words
+from wine_sweep.runner.header import estimator_name, sweep_files, sweep_params, sweep_tags
+from wine_sweep.runner.loop import Budget, LoopResult, StopReason, TrialLoop
+from wine_sweep.runner.preflight import Prepared
+from wine_sweep.runner.recorder import Observer, SweepRecorder
+from wine_sweep.search.searcher import count_trials, make_searcher
+from wine_sweep.search.space import Space
+from wine_sweep.selection import Selection, select
+from wine_sweep.tracking import names
+from wine_sweep.tracking.writer import BackgroundWriter
+from wine_sweep.trial import Trial, TrialState
+
+if TYPE_CHECKING:  # these import MLflow, which takes seconds that the first trials should not wait for
+    from wine_sweep.registry import Promotion
+    from wine_sweep.runner.winner import Winner
+    from wine_sweep.tracking.sweep_runs import SweepRuns
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a sweep is run, beside what its config says.
+
+    Args:
+        tracking_uri: MLflow's store; None for MLflow's own default.
+        experiment: The experiment, in place of the config's.
+        promote: Whether the winner is promoted, if the config names a registered model.
+        command: What the user typed, for MLflow's column "source".
+    """
+
+    tracking_uri: str | None = None
+    experiment: str | None = None
+    promote: bool = True
+    command: str = "wine_sweep"
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What came of a sweep.
+
+    Args:
+        run_id: The parent run's id.
+        name: The sweep's name.
+        trials: All trials by number, with their runs' ids.
+        selection: The winner and the reasons.
+        winner: The refitted model.
+        promotion: Where it was promoted to; None when nothing was to be promoted.
+        stopped_by: Why the sweep asked for no more trials.
+        repeats: How many suggestions repeated earlier parameters and were not measured again.
+    """
+
+    run_id: str
+    name: str
+    trials: Sequence[Trial]
+    selection: Selection
+    winner: Winner
+    promotion: Promotion | None
+    stopped_by: StopReason
+    repeats: int
+
+
+def run_sweep(
+    prepared: Prepared,
+    options: RunOptions,
+    *,
+    observer: Observer,
+    stop: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] = time.time,
+) -> SweepResult:
+    """Run a sweep: its trials, the winner, the promotion. Whatever happens, every run of it in MLflow is ended.
+
+    Args:
+        prepared: The checked config and its data.
+        options: Where it is tracked, and whether it promotes.
+        observer: Is told what happens.
+        stop: Whether somebody wants it to stop.
+        clock: Tells the time in seconds since the epoch.
+
+    Raises:
+        SweepFailed: No trial finished.
+        SweepInterrupted: `stop` said so; parent and running trials are KILLED.
+        TrackingError: The store failed.
+        ModelError: The winner cannot be saved.
+    """
+    header_time = clock()
+    writer = BackgroundWriter(lambda: _begin(prepared, options, header_time))
+    status = "FAILED"
+    try:
+        result = _run_trials(prepared, writer, observer, stop, clock)
+        runs = writer.join()
+        trials = _with_run_ids(result.trials, runs)
+        if result.stopped_by is StopReason.INTERRUPTED or stop():
+            status = "KILLED"
+            _close(prepared, runs, trials, result, outcome="Interrupted.")
+            raise SweepInterrupted("the sweep was interrupted", run_id=runs.run_id)
+        finished = _conclude(prepared, options, runs, trials, result, observer)
+        status = "FINISHED"
+        return finished
+    except KeyboardInterrupt as error:
+        status = "KILLED"
+        run_id = writer.target.run_id if writer.target else ""
+        raise SweepInterrupted("the sweep was interrupted", run_id=run_id) from error
+    finally:
+        _end(writer, status, clock)
+
+
+def _begin(prepared: Prepared, options: RunOptions, started: float) -> SweepRuns:
+    """Open the store and make the parent run; called in the writer's thread, since importing MLflow takes seconds."""
+    from wine_sweep.tracking.store import open_store
+    from wine_sweep.tracking.sweep_runs import SweepHeader, SweepRuns
+
+    client = open_store(options.tracking_uri)
+    dataset = prepared.material.dataset
+    header = SweepHeader(
+        name=prepared.name,
+        experiment=experiment_name(prepared, options),
+        started=started,
+        params=sweep_params(prepared),
+        tags=sweep_tags(prepared, command=options.command),
+        files=sweep_files(prepared),
+        table=dataset.features.assign(**{str(dataset.target.name): dataset.target}),
+        target=str(dataset.target.name),
+        data_source=dataset.source,
+        data_name=dataset.name,
+        data_digest=dataset.digest,
+    )
+    return SweepRuns.begin(client, header)
+
+
+def experiment_name(prepared: Prepared, options: RunOptions) -> str:
+    """Say which experiment a sweep goes to: the command line's, the config's, MLFLOW_EXPERIMENT_NAME, or its own name."""
+    import os
+
+    return options.experiment or prepared.config.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or prepared.name
+
+
+def _run_trials(
+    prepared: Prepared,
+    writer: BackgroundWriter[SweepRuns],
+    observer: Observer,
+    stop: Callable[[], bool],
+    clock: Callable[[], float],
+) -> LoopResult:
+    search = prepared.config.search
+    workers = make_workers(prepared.config.execution, prepared.measurement())
+    observer.sweep_started(prepared.name, count_trials(search), workers.size)
+    loop = TrialLoop(
+        searcher=make_searcher(search, minimize=prepared.objective.minimize),
+        workers=workers,
+        recorder=SweepRecorder(writer, prepared.objective, observer, clock=clock),
+        metric=prepared.objective.metric,
+        budget=Budget(search.trials, search.timeout, None if search.method == "grid" else Space.of(search).size),
+        stop=stop,
+        clock=clock,
+    )
+    try:
+        result = loop.run()
+    except BaseException:
+        workers.stop()
+        raise
+    workers.stop()
+    return result
+
+
+def _with_run_ids(trials: Sequence[Trial], runs: SweepRuns) -> list[Trial]:
+    return [replace(trial, run_id=runs.trial_run_ids[trial.number]) for trial in trials]
+
+
+def _conclude(
+    prepared: Prepared, options: RunOptions, runs: SweepRuns, trials: list[Trial], result: LoopResult, observer: Observer
+) -> SweepResult:
+    """Select, refit, keep, promote, and sum up."""
+    from wine_sweep.runner.winner import keep, promote, promotion_in_words, refit
+
+    selection = select(trials, prepared.objective)
+    if selection is None or selection.trial.run_id is None:
+        _close(prepared, runs, trials, result, outcome="")
+        raise SweepFailed(_all_failed(trials))
+    runs.write_json(names.SELECTION_FILE, selection.record())
+    observer.phase("fitting the winner")
+    winner = refit(prepared, selection.trial.params)
+    observer.phase("saving the winner")
+    uri = keep(winner, runs, selection.trial.run_id, trusted=prepared.factory.trusted)
+    registry, promotion = prepared.config.registry, None
+    if registry is not None and options.promote:
+        observer.phase(f"promoting it to {registry.stage.value}")
+        promotion = promote(prepared, runs, selection, name=registry.name, stage=registry.stage, model_uri=uri)
+    _close(
+        prepared, runs, trials, result, selection=selection, winner=winner, outcome=promotion_in_words(promotion, winner)
+    )
+    return SweepResult(
+        runs.run_id, prepared.name, trials, selection, winner, promotion, result.stopped_by, result.repeats
+    )
+
+
+def _close(
+    prepared: Prepared,
+    runs: SweepRuns,
+    trials: Sequence[Trial],
+    result: LoopResult,
+    *,
+    outcome: str,
+    selection: Selection | None = None,
+    winner: Winner | None = None,
+) -> None:
+    """Write the table of trials, the counts and the summary to the parent run."""
+    runs.write_file(names.TRIALS_FILE, as_csv(make_leaderboard([(prepared.name, prepared.objective, trials)])))
+    counts = {f"trials_{state.value}": float(count) for state, count in count_states(trials).items() if state.has_ended}
+    runs.log_metrics(runs.run_id, counts, at=max((trial.ended for trial in trials), default=0.0))
+    title = f"{prepared.name}: {estimator_name(prepared)} on {prepared.material.dataset.name}"
+    note = markdown_summary(
+        title,
+        trials,
+        prepared.objective,
+        selection=selection,
+        test_scores=winner.test_scores if winner else {},
+        outcome=outcome,
+    )
+    tags = {names.NOTE: note, names.STOPPED_BY: result.stopped_by.value}
+    if selection is not None:
+        tags |= {names.BEST_TRIAL: str(selection.trial.number), names.WINNER: selection.trial.run_id or ""}
+    runs.set_tags(runs.run_id, tags)
+
+
+def _all_failed(trials: Sequence[Trial]) -> str:
+    if not trials:
+        return "no trial was run: the time was up before the first"
+    reasons = "; ".join(f"{failure} ({trials_in_words(numbers)})" for failure, numbers in group_failures(trials)[:3])
+    states = count_states(trials)
+    return f"none of {len(trials)} trials finished ({states[TrialState.FAILED]} failed): {reasons}"
+
+
+def _end(writer: BackgroundWriter[SweepRuns], status: str, clock: Callable[[], float]) -> None:
+    """End the parent run and what is still open under it; an error here is logged, since it must not hide the first one."""
+    writer.close()
+    if writer.target is None:
+        return
+    try:
+        writer.target.end(status, at=clock())
+    except Exception:
+        if status == "FINISHED":
+            raise
+        _logger.exception("the sweep's runs could not be ended in MLflow")

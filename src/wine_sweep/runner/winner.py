@@ -1,0 +1,132 @@
+"""The winner: refitted, measured on the test rows, kept as a model, and promoted."""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from wine_sweep.config import Stage
+from wine_sweep.errors import ModelError
+from wine_sweep.objective.metrics import evaluate
+from wine_sweep.registry import ModelRegistry, Promotion
+from wine_sweep.runner.header import user_name
+from wine_sweep.runner.preflight import Prepared
+from wine_sweep.selection import Selection, number
+from wine_sweep.tracking import names
+from wine_sweep.tracking.models import ModelToLog, check_loads_back, log_model
+from wine_sweep.tracking.sweep_runs import SweepRuns
+from wine_sweep.trial import Params
+
+
+@dataclass(frozen=True)
+class Winner:
+    """A refitted model.
+
+    Args:
+        model: Fitted on all rows that are not test rows.
+        train: Those rows' features.
+        test: The test rows' features.
+        predictions: What the model predicts for the test rows.
+        test_scores: Its metrics on them.
+    """
+
+    model: Any
+    train: pd.DataFrame
+    test: pd.DataFrame
+    predictions: np.ndarray
+    test_scores: Mapping[str, float]
+
+
+def refit(prepared: Prepared, params: Params) -> Winner:
+    """Fit the winner on all rows that are not test rows, and measure it on the test rows.
+
+    Raises:
+        ModelError: The estimator fails on them.
+    """
+    dataset, split = prepared.material.dataset, prepared.material.split
+    target = dataset.target.to_numpy()
+    train, test = dataset.features.iloc[split.train].reset_index(drop=True), dataset.features.iloc[split.test].reset_index(drop=True)
+    model = prepared.factory.make(params)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the trial has recorded what its estimator warns of
+            model.fit(train, target[split.train])
+            scores = evaluate(model, prepared.metrics, test, target[split.test])
+            predictions = np.asarray(model.predict(test))
+    except Exception as error:  # an estimator of the user's may raise anything
+        raise ModelError(f"the winner cannot be fitted on all training rows: {type(error).__name__}: {error}") from error
+    return Winner(model, train, test, predictions, scores)
+
+
+def keep(winner: Winner, runs: SweepRuns, run_id: str, *, trusted: tuple[str, ...], clock: Callable[[], float] = time.time) -> str:
+    """Log the winner as a model under its trial's run, load it back, and log its test metrics.
+
+    Returns:
+        The model's URI.
+
+    Raises:
+        ModelError: It cannot be saved, or does not load back as it was.
+        TrackingError: The store failed.
+    """
+    to_log = ModelToLog(winner.model, winner.train, trusted)
+    uri = log_model(runs.client, to_log, experiment_id=runs.experiment_id, run_id=run_id)
+    check_loads_back(uri, winner.test, winner.predictions)
+    scores = {names.test_metric(name): value for name, value in winner.test_scores.items() if np.isfinite(value)}
+    runs.log_metrics(run_id, scores, at=clock())
+    return uri
+
+
+def promote(
+    prepared: Prepared,
+    runs: SweepRuns,
+    selection: Selection,
+    *,
+    name: str,
+    stage: Stage,
+    model_uri: str,
+    clock: Callable[[], float] = time.time,
+) -> Promotion:
+    """Move the winner to its stage in the Model Registry, and keep a record of it on the parent run.
+
+    Raises:
+        TrackingError: The registry failed; what was in the stage is still there.
+    """
+    run_id = selection.trial.run_id
+    if run_id is None:
+        raise ModelError(f"trial {selection.trial.number} has no run in MLflow")
+    tags = {
+        names.SWEEP: runs.run_id,
+        names.TRIAL: str(selection.trial.number),
+        names.DATA: prepared.material.dataset.digest,
+        names.PARAMS: json.dumps(dict(selection.trial.params)),
+    }
+    promotion = ModelRegistry(runs.client).promote(
+        name, stage, model_uri=model_uri, run_id=run_id, description="\n".join(f"- {reason}" for reason in selection.reasons), tags=tags
+    )
+    when = datetime.fromtimestamp(clock(), UTC).isoformat(timespec="seconds")
+    record = {**promotion.record(), "when": when, "who": user_name(), "sweep": runs.run_id, "reasons": list(selection.reasons)}
+    runs.write_json(names.PROMOTION_FILE, record)
+    return promotion
+
+
+def promotion_in_words(promotion: Promotion | None, winner: Winner | None) -> str:
+    """Say in a sentence what became of the winner."""
+    if promotion is None:
+        return "Not promoted." if winner is not None else ""
+    if promotion.already_there:
+        return f"Version {promotion.version} of {promotion.name} is it already, in {promotion.stage.value}."
+    instead = f", in place of version {', '.join(promotion.archived)}" if promotion.archived else ""
+    return f"Now version {promotion.version} of {promotion.name} in {promotion.stage.value} (alias `{promotion.stage.alias}`){instead}."
+
+
+def scores_in_words(scores: Mapping[str, float]) -> str:
+    """Show metrics in a line: ``rmse 0.65, mae 0.50``."""
+    return ", ".join(f"{name} {number(value)}" for name, value in scores.items())

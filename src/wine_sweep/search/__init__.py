@@ -1,0 +1,1 @@
+"""What to try next: spaces, grids, and Optuna's samplers behind one small interface."""

@@ -1,0 +1,81 @@
+"""The search space: which values every parameter may take, and how many points there are. Imports no Optuna."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from wine_sweep.config import Choices, Range, SearchConfig
+from wine_sweep.config.parameters import exact_key
+from wine_sweep.search.axis import Axis
+from wine_sweep.trial import Params, canonical_json
+
+Spec = Choices | Range
+
+
+class Space:
+    """The searched parameters by name, in the order written."""
+
+    def __init__(self, parameters: Mapping[str, Spec]) -> None:
+        self.parameters = dict(parameters)
+
+    @classmethod
+    def of(cls, config: SearchConfig) -> Space:
+        """Take the space out of a config's section `search`."""
+        return cls(config.parameters)
+
+    @property
+    def size(self) -> int | None:
+        """The number of different points, or None when a parameter is continuous."""
+        counts = [
+            None if isinstance(spec, Range) and not spec.is_int and spec.step is None else len(Axis(_without_num(spec)))
+            for spec in self.parameters.values()
+        ]
+        return None if None in counts else math.prod(count for count in counts if count is not None)
+
+    def contains(self, name: str, value: Any) -> bool:
+        """Whether a parameter may take a value."""
+        spec = self.parameters[name]
+        if isinstance(spec, Choices):
+            return any(exact_key(value) == exact_key(choice) for choice in spec.choices)
+        if isinstance(value, bool) or not isinstance(value, int if spec.is_int else int | float):
+            return False
+        if not spec.low <= value <= spec.high:
+            return False
+        return spec.step is None or Axis(spec).position(value) is not None
+
+    def fingerprint(self) -> str:
+        """Digest the space, 16 hex digits: equal for equal parameters, whatever their order."""
+        tree = {name: spec.model_dump(mode="json") for name, spec in self.parameters.items()}
+        return hashlib.sha256(canonical_json(tree).encode()).hexdigest()[:16]
+
+
+class Grid:
+    """Every combination of the parameters' values, the last parameter varying fastest; points are computed, not stored."""
+
+    def __init__(self, space: Space) -> None:
+        self._axes = {name: Axis(spec) for name, spec in space.parameters.items()}
+
+    def __len__(self) -> int:
+        return math.prod(len(axis) for axis in self._axes.values())
+
+    def __getitem__(self, index: int) -> Params:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        point = {}
+        for name, axis in reversed(self._axes.items()):
+            index, at = divmod(index, len(axis))
+            point[name] = axis[at]
+        return {name: point[name] for name in self._axes}
+
+    def __iter__(self) -> Iterator[Params]:
+        return (self[index] for index in range(len(self)))
+
+    def __contains__(self, point: Params) -> bool:
+        return point.keys() == self._axes.keys() and all(axis.position(point[name]) is not None for name, axis in self._axes.items())
+
+
+def _without_num(spec: Spec) -> Spec:
+    return spec if isinstance(spec, Choices) else spec.model_copy(update={"num": None})

@@ -1,0 +1,136 @@
+"""The winner as an MLflow model: logged once under its trial's run, and loaded back before anybody relies on it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import mlflow.pyfunc
+import mlflow.sklearn
+import numpy as np
+import pandas as pd
+import skops.io
+from mlflow import MlflowClient
+from mlflow.models import Model, infer_signature
+
+from wine_sweep.errors import ModelError
+from wine_sweep.tracking import names
+from wine_sweep.tracking.store import translated_errors
+
+TRUSTED_PACKAGES = frozenset({"sklearn", "numpy", "scipy", "pandas", "xgboost", "lightgbm", "catboost"})
+EXAMPLE_ROWS = 3
+_DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+
+
+@dataclass(frozen=True)
+class ModelToLog:
+    """A fitted model with what describes it.
+
+    Args:
+        model: Fitted.
+        features: The rows it was fitted on, of shape (rows, features).
+        trusted: Packages that the person at the keyboard trusts, beside the usual ones.
+    """
+
+    model: Any
+    features: pd.DataFrame
+    trusted: tuple[str, ...] = ()
+
+
+def log_model(client: MlflowClient, to_log: ModelToLog, *, experiment_id: str, run_id: str) -> str:
+    """Log a model with signature, input example and pinned requirements.
+
+    Types that skops does not know are trusted when they come from packages that estimators may come from, and no others.
+
+    Returns:
+        The model's URI, ``models:/m-…``.
+
+    Raises:
+        ModelError: It cannot be saved: it holds objects of packages that nobody trusts, or such as skops cannot write.
+        TrackingError: The store failed.
+    """
+    types = _trusted_types(to_log)
+    example = to_log.features.head(EXAMPLE_ROWS)
+    with translated_errors("log the model"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logged = client.create_logged_model(experiment_id, name=names.MODEL_NAME, source_run_id=run_id)
+        info = Model.log(
+            artifact_path=None,
+            name=names.MODEL_NAME,
+            flavor=mlflow.sklearn,
+            run_id=run_id,
+            model_id=logged.model_id,
+            sk_model=to_log.model,
+            signature=infer_signature(example, to_log.model.predict(example)),
+            input_example=example,
+            pip_requirements=_requirements(to_log),
+            serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
+            skops_trusted_types=types,
+        )
+    uri: str = info.model_uri
+    return uri
+
+
+def check_loads_back(uri: str, features: pd.DataFrame, expected: np.ndarray) -> None:
+    """Load a logged model as its users will, and compare what it predicts.
+
+    Args:
+        uri: The model's URI.
+        features: Rows to predict, of shape (rows, features).
+        expected: What the model in memory predicts for them, of shape (rows,).
+
+    Raises:
+        ModelError: It does not load, or predicts something else.
+    """
+    with translated_errors("fetch the model"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            predicted = np.asarray(mlflow.pyfunc.load_model(uri).predict(features))
+        except (TypeError, ValueError, AttributeError, ImportError) as error:
+            raise ModelError(f"the saved model does not load back: {type(error).__name__}: {error}") from error
+    if expected.dtype.kind == "f":
+        same = np.allclose(predicted, expected, rtol=1e-9, atol=1e-12, equal_nan=True)
+    else:
+        same = bool(np.array_equal(predicted, expected))
+    if not same:
+        raise ModelError(f"the saved model predicts differently from the one in memory, for {np.sum(predicted != expected)} of {len(expected)} rows")
+
+
+def load_estimator(uri: str) -> Any:
+    """Load a logged model as the scikit-learn estimator that it was."""
+    with translated_errors("fetch the model"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return mlflow.sklearn.load_model(uri)
+
+
+def _trusted_types(to_log: ModelToLog) -> list[str]:
+    try:
+        found = skops.io.get_untrusted_types(data=skops.io.dumps(to_log.model))
+    except Exception as error:  # skops raises whatever an object's own reduction raises
+        raise ModelError(f"{type(to_log.model).__name__} cannot be saved: {type(error).__name__}: {error}") from error
+    allowed = TRUSTED_PACKAGES | set(to_log.trusted)
+    refused = [name for name in found if name.partition(".")[0] not in allowed]
+    if refused:
+        packages = sorted({name.partition(".")[0] for name in refused})
+        raise ModelError(f"the model holds objects of packages that are not trusted: {', '.join(refused)}; --trust {' --trust '.join(packages)}")
+    return list(found)
+
+
+def _requirements(to_log: ModelToLog) -> list[str]:
+    """Pin what the model needs to load: MLflow would start Python again, for many seconds, to find that out."""
+    packages = {"sklearn", "numpy", "scipy", "pandas", "skops", *_packages(to_log.model, {*TRUSTED_PACKAGES, *to_log.trusted})}
+    pins = []
+    for package in sorted(_DISTRIBUTIONS.get(package, package) for package in packages):
+        try:
+            pins.append(f"{package}=={importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return pins
+
+
+def _packages(model: Any, allowed: Iterable[str]) -> set[str]:
+    parts = [model, *(value for value in model.get_params(deep=True).values() if hasattr(value, "fit"))]
+    return {type(part).__module__.partition(".")[0] for part in parts} & set(allowed)

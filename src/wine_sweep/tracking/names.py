@@ -1,0 +1,72 @@
+"""Every tag key, run name and artifact path that a sweep leaves in MLflow."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+VERSION = "wine_sweep.version"
+KIND = "wine_sweep.kind"
+STATE = "wine_sweep.state"
+TRIAL = "wine_sweep.trial"
+KEY = "wine_sweep.key"
+PARAMS = "wine_sweep.params"
+SPACE = "wine_sweep.space"
+DATA = "wine_sweep.data"
+ERROR = "wine_sweep.error"
+STOPPED_BY = "wine_sweep.stopped_by"
+BEST_TRIAL = "wine_sweep.best_trial"
+WINNER = "wine_sweep.winner"
+OBJECTIVE = "wine_sweep.objective"
+DIRECTION = "wine_sweep.direction"
+SWEEP = "wine_sweep.sweep"
+
+PARENT_RUN_ID = "mlflow.parentRunId"
+RUN_NAME = "mlflow.runName"
+NOTE = "mlflow.note.content"
+SOURCE_NAME = "mlflow.source.name"
+SOURCE_TYPE = "mlflow.source.type"
+GIT_COMMIT = "mlflow.source.git.commit"
+USER = "mlflow.user"
+
+CONFIG_FILE = "config.yaml"
+RESOLVED_FILE = "config.resolved.yaml"
+TRIALS_FILE = "trials.csv"
+SELECTION_FILE = "selection.json"
+PROMOTION_FILE = "promotion.json"
+ENVIRONMENT_FILE = "environment.json"
+ERROR_FILE = "error.txt"
+MODEL_NAME = "model"
+
+FIT_SECONDS = "fit_seconds"
+
+
+class Kind(StrEnum):
+    """What a run of ours is."""
+
+    SWEEP = "sweep"
+    TRIAL = "trial"
+
+
+def trial_run_name(number: int) -> str:
+    """Name a child run: ``trial 0007``."""
+    return f"trial {number:04d}"
+
+
+def spread_metric(name: str) -> str:
+    """Name the metric that holds another's standard deviation over the folds: ``rmse_std``."""
+    return f"{name}_std"
+
+
+def fold_metric(name: str) -> str:
+    """Name the metric that holds another's value in each fold, at the fold's number as step: ``fold_rmse``."""
+    return f"fold_{name}"
+
+
+def test_metric(name: str) -> str:
+    """Name the metric that holds the winner's value on the test rows: ``test_rmse``."""
+    return f"test_{name}"
+
+
+def best_metric(name: str) -> str:
+    """Name the parent run's metric that holds the best value so far: ``best_rmse``."""
+    return f"best_{name}"

@@ -1,0 +1,101 @@
+"""A trial: one set of parameters, and what came of it. Imports nothing of the package."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from statistics import fmean, pstdev
+from typing import Any
+
+Params = Mapping[str, Any]
+
+
+class TrialState(StrEnum):
+    """What has become of a trial."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    KILLED = "killed"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self is not TrialState.RUNNING
+
+
+@dataclass(frozen=True)
+class Score:
+    """One metric of one trial: mean and spread over the folds, and the folds themselves where they are known.
+
+    `std` is the population's standard deviation, as scikit-learn's ``cv_results_`` gives it.
+    """
+
+    mean: float
+    std: float
+    folds: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, folds: list[float]) -> Score:
+        """Sum up the values of all folds, one or more."""
+        return cls(fmean(folds), pstdev(folds), tuple(folds))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a trial has no result: the kind of error, its message in one line, and the traceback, if it has one."""
+
+    kind: str
+    message: str
+    traceback: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}" if self.message else self.kind
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial.
+
+    Args:
+        number: Its place in the sweep, from 0.
+        params: The searched parameters by name.
+        state: What has become of it.
+        scores: The metrics by name; empty unless finished.
+        fit_seconds: The mean time of one fit, in seconds; NaN unless finished.
+        started: When it began, in seconds since the epoch; NaN when it never did.
+        ended: When it ended, likewise.
+        failure: Why it failed, if it did.
+        warnings: What the estimator warned of, each once.
+        run_id: Its child run in MLflow, once there is one.
+    """
+
+    number: int
+    params: Params
+    state: TrialState = TrialState.RUNNING
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    fit_seconds: float = math.nan
+    started: float = math.nan
+    ended: float = math.nan
+    failure: Failure | None = None
+    warnings: tuple[str, ...] = ()
+    run_id: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The digest under which equal parameters are recognised."""
+        return params_key(self.params)
+
+
+def canonical_json(value: Any) -> str:
+    """Write a value so that equal values give equal text: keys sorted, no spaces; 1, 1.0 and true differ."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def params_key(params: Params) -> str:
+    """Digest parameters: 16 hex digits of SHA-256 over their canonical JSON."""
+    return hashlib.sha256(canonical_json(dict(params)).encode()).hexdigest()[:16]
