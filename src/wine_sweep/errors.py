@@ -81,11 +81,11 @@ class ModelError(WineSweepError, RuntimeError):
     """The winner could not be fitted, saved, or did not load back as it was."""
 
 
-class SweepFailed(WineSweepError, RuntimeError):
+class SweepFailed(WineSweepError, RuntimeError):  # noqa: N818  # says what happened, as subprocess.TimeoutExpired does
     """The sweep ended without one finished trial."""
 
 
-class SweepInterrupted(WineSweepError, RuntimeError):
+class SweepInterrupted(WineSweepError, RuntimeError):  # noqa: N818  # as above
     """Somebody stopped the sweep. Everything in MLflow is closed; `run_id` is the parent run's id."""
 
     def __init__(self, message: str, *, run_id: str) -> None:

@@ -60,7 +60,9 @@ class ModelRegistry:
     def __init__(self, client: MlflowClient) -> None:
         self._client = client
 
-    def promote(self, name: str, stage: Stage, *, model_uri: str, run_id: str, description: str, tags: dict[str, str]) -> Promotion:
+    def promote(
+        self, name: str, stage: Stage, *, model_uri: str, run_id: str, description: str, tags: dict[str, str]
+    ) -> Promotion:
         """Make a logged model a version of a registered model, and move it to a stage; older versions there are archived.
 
         Doing it again for the same logged model changes nothing.

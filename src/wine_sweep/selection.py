@@ -90,7 +90,8 @@ def choose(trial: Trial, trials: Sequence[Trial], objective: Objective, *, by: s
     score = trial.scores[objective.metric]
     reasons = (
         f"Trial {trial.number} was chosen by hand ({by}).",
-        f"By mean {objective.metric} over {objective.evaluation} it is number {place} of {len(ranked)}: {number(score.mean)} ± {number(score.std)}.",
+        f"By mean {objective.metric} over {objective.evaluation} it is number {place} of {len(ranked)}:"
+        f" {number(score.mean)} ± {number(score.std)}.",
     )
     return Selection(trial, objective, reasons, tuple(each for each in ranked if each.number != trial.number)[:5])
 

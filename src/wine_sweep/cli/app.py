@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from wine_sweep.cli.exits import exit_code, report_error
+from wine_sweep.cli.formats import Format
 from wine_sweep.errors import WineSweepError
 
 app = typer.Typer(
@@ -23,13 +23,17 @@ app = typer.Typer(
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The sweep's YAML file.", show_default=False)]
 Sweep = Annotated[
-    str, typer.Argument(metavar="SWEEP", help="A run id, its first 6 or more characters, a name, or 'latest'.", show_default=False)
+    str,
+    typer.Argument(metavar="SWEEP", help="A run id, its first 6 or more characters, a name, or 'latest'.", show_default=False),
 ]
 TrackingUri = Annotated[
-    str | None, typer.Option("--tracking-uri", metavar="URI", help="MLflow's store. Default: MLFLOW_TRACKING_URI, else MLflow's own.")
+    str | None,
+    typer.Option("--tracking-uri", metavar="URI", help="MLflow's store. Default: MLFLOW_TRACKING_URI, else MLflow's own."),
 ]
 Experiment = Annotated[str | None, typer.Option("--experiment", metavar="NAME", help="The MLflow experiment.")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change a key of the config; repeatable.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change a key of the config; repeatable.")
+]
 Trusted = Annotated[
     list[str] | None, typer.Option("--trust", metavar="PACKAGE", help="Also take estimators from this package; repeatable.")
 ]
@@ -37,15 +41,6 @@ Workers = Annotated[int | None, typer.Option("--workers", metavar="N", min=1, he
 Trials = Annotated[int | None, typer.Option("--trials", metavar="N", min=1, help="At most this many trials.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no logs.")]
-
-
-class Format(StrEnum):
-    """How `compare` prints."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
-    MARKDOWN = "markdown"
 
 
 def main() -> NoReturn:
@@ -117,9 +112,13 @@ def list_(tracking_uri: TrackingUri = None, experiment: Experiment = None, as_js
 
 @app.command()
 def compare(
-    sweeps: Annotated[list[str], typer.Argument(metavar="SWEEP...", help="One sweep or more, as for promote.", show_default=False)],
+    sweeps: Annotated[
+        list[str], typer.Argument(metavar="SWEEP...", help="One sweep or more, as for promote.", show_default=False)
+    ],
     top: Annotated[int | None, typer.Option("--top", metavar="N", min=1, help="Only the best N trials.")] = None,
-    sort: Annotated[str | None, typer.Option("--sort", metavar="METRIC", help="Order by this metric. Default: the objective.")] = None,
+    sort: Annotated[
+        str | None, typer.Option("--sort", metavar="METRIC", help="Order by this metric. Default: the objective.")
+    ] = None,
     format_: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
     tracking_uri: TrackingUri = None,
     experiment: Experiment = None,
@@ -133,9 +132,15 @@ def compare(
 @app.command()
 def promote(
     sweep: Sweep,
-    run_id: Annotated[str | None, typer.Option("--run", metavar="RUN_ID", help="Promote this trial in place of the best.")] = None,
-    stage: Annotated[str | None, typer.Option("--stage", metavar="STAGE", help="Staging or Production. Default: the config's.")] = None,
-    name: Annotated[str | None, typer.Option("--name", metavar="MODEL", help="The registered model. Default: the config's.")] = None,
+    run_id: Annotated[
+        str | None, typer.Option("--run", metavar="RUN_ID", help="Promote this trial in place of the best.")
+    ] = None,
+    stage: Annotated[
+        str | None, typer.Option("--stage", metavar="STAGE", help="Staging or Production. Default: the config's.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="MODEL", help="The registered model. Default: the config's.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Also from a sweep that was interrupted or failed.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be promoted.")] = False,
     trust: Trusted = None,
@@ -192,6 +197,8 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     pass

@@ -5,22 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from wine_sweep.cli.app import Format
 from wine_sweep.cli.console import leaderboard_table, stdout
+from wine_sweep.cli.formats import Format
 from wine_sweep.config import Direction
-from wine_sweep.config.problems import one_of
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.report.leaderboard import Leaderboard, as_csv, as_json, as_markdown, make_leaderboard
 from wine_sweep.selection import Objective
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
 from wine_sweep.tracking.store import open_store
 from wine_sweep.trial import Trial
+from wine_sweep.wording import one_of
 
 _WRITERS = {Format.CSV: as_csv, Format.JSON: as_json, Format.MARKDOWN: as_markdown}
 
 
 def compare_command(
-    references: Sequence[str], *, top: int | None, sort: str | None, format_: Format, tracking_uri: str | None, experiment: str | None
+    references: Sequence[str],
+    *,
+    top: int | None,
+    sort: str | None,
+    format_: Format,
+    tracking_uri: str | None,
+    experiment: str | None,
 ) -> None:
     """Print the leaderboard of sweeps, one after the other in one table.
 

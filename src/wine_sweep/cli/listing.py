@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from wine_sweep.cli.console import plain_table, stdout
@@ -37,7 +37,7 @@ def list_command(*, tracking_uri: str | None, experiment: str | None, as_json: b
             sweep.status,
             _trials(sweep),
             _best(sweep),
-            f"{datetime.fromtimestamp(sweep.started):%Y-%m-%d %H:%M}",
+            f"{datetime.fromtimestamp(sweep.started, UTC).astimezone():%Y-%m-%d %H:%M}",
         )
     stdout().print(table)
 

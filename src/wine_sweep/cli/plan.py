@@ -12,12 +12,13 @@ from typing import Any
 from wine_sweep.cli.console import plain_table, stdout
 from wine_sweep.config import Method, Stage
 from wine_sweep.errors import ConfigError, Problem
-from wine_sweep.execution.base import count_workers
+from wine_sweep.execution import count_workers
 from wine_sweep.report.leaderboard import show_param
 from wine_sweep.runner.header import estimator_name
 from wine_sweep.runner.preflight import Prepared, prepare_file
+from wine_sweep.search.grid import grid_points
 from wine_sweep.search.initial import describe
-from wine_sweep.search.searcher import count_trials, grid_points
+from wine_sweep.search.methods import count_trials
 from wine_sweep.search.space import Space
 
 FIRST = 3
@@ -83,7 +84,9 @@ def _describe(path: Path, prepared: Prepared, experiment: str | None) -> dict[st
         "evaluation": prepared.objective.evaluation,
         "metrics": [metric.name for metric in prepared.metrics],
         "objective": f"{prepared.objective.direction.value} {prepared.objective.metric}",
-        "promotion": {"model": registry.name, "stage": registry.stage.value, "alias": Stage(registry.stage).alias} if registry else None,
+        "promotion": {"model": registry.name, "stage": registry.stage.value, "alias": Stage(registry.stage).alias}
+        if registry
+        else None,
     }
 
 
@@ -102,9 +105,17 @@ def _lines(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"  {name}", text
     for index, point in enumerate(plan["first_trials"]):
         yield f"  trial {index:04d}", ", ".join(f"{name} {show_param(value)}" for name, value in point.items())
-    yield "data", f"{data['source']}, target {data['target']}: {data['train_rows']:,} rows to learn from, {data['test_rows']:,} test rows"
+    yield (
+        "data",
+        f"{data['source']}, target {data['target']}: {data['train_rows']:,} rows to learn from, {data['test_rows']:,} test rows",
+    )
     yield "measured", f"{', '.join(plan['metrics'])} over {plan['evaluation']}"
     yield "objective", plan["objective"]
     yield "experiment", plan["experiment"]
     promotion = plan["promotion"]
-    yield "promotion", f"{promotion['model']} to {promotion['stage']}, alias {promotion['alias']}" if promotion else "none: the config has no registry"
+    yield (
+        "promotion",
+        f"{promotion['model']} to {promotion['stage']}, alias {promotion['alias']}"
+        if promotion
+        else "none: the config has no registry",
+    )

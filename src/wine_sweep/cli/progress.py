@@ -61,9 +61,10 @@ class SweepProgress:
         """Begin with a sweep's name and number of trials."""
         self._total = trials
         self._bar.update(self._task, description=name[:20], total=trials)
-        self._line(f"{name}: {trials if trials is not None else 'as many as the time allows'} trials on {workers} worker{'s' * (workers > 1)}")
+        count = trials if trials is not None else "as many as the time allows"
+        self._line(f"{name}: {count} trials on {workers} worker{'s' * (workers > 1)}")
 
-    def trial_started(self, trial: Trial) -> None:
+    def trial_started(self, trial: Trial) -> None:  # noqa: ARG002  # the interface's signature
         """Count a trial as running."""
         self._running += 1
         self._show()

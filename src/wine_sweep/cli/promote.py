@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from wine_sweep.cli.console import stdout
 from wine_sweep.config import Stage
-from wine_sweep.config.problems import one_of
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.report.leaderboard import show_param
 from wine_sweep.runner.promotion import find_candidate, promote_candidate
 from wine_sweep.runner.winner import promotion_in_words
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.store import open_store
+from wine_sweep.wording import one_of
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,7 @@ def promote_command(request: PromoteRequest) -> None:
     Raises:
         WineSweepError: As `find_candidate` and `promote_candidate` say.
     """
-    client = open_store(request.tracking_uri)
-    reader = SweepReader(client, request.experiment)
+    reader = SweepReader(open_store(request.tracking_uri), request.experiment)
     candidate = find_candidate(
         reader,
         reader.find(request.sweep),
@@ -49,7 +48,7 @@ def promote_command(request: PromoteRequest) -> None:
         force=request.force,
         trusted=request.trusted,
     )
-    promotion = None if request.dry_run else promote_candidate(client, candidate)
+    promotion = None if request.dry_run else promote_candidate(reader, candidate)
     if request.as_json:
         record = promotion.record() if promotion else {"model": candidate.name, "stage": candidate.stage.value, "dry_run": True}
         print(json.dumps({**record, "selection": candidate.selection.record()}, indent=2, ensure_ascii=False))

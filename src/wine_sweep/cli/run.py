@@ -70,9 +70,9 @@ def run_command(request: RunRequest) -> None:
 def _print_result(console: Console, prepared: Prepared, result: SweepResult, request: RunRequest) -> None:
     from wine_sweep.runner.winner import promotion_in_words, scores_in_words
 
-    board = make_leaderboard([(result.name, prepared.objective, result.trials)])
+    board = make_leaderboard([(prepared.name, prepared.objective, result.trials)])
     counts = ", ".join(f"{count} {state.value}" for state, count in count_states(result.trials).items() if count)
-    console.print(f"[bold]{result.name}[/bold]  {prepared.objective.direction.value} {prepared.objective.metric}  {counts}\n")
+    console.print(f"[bold]{prepared.name}[/bold]  {prepared.objective.direction.value} {prepared.objective.metric}  {counts}\n")
     console.print(leaderboard_table(board, top=TOP))
     if len(board.rows) > TOP:
         console.print(f"[dim]… and {len(board.rows) - TOP} more: wine-sweep compare {result.run_id[:8]}[/dim]")
@@ -89,11 +89,13 @@ def _print_result(console: Console, prepared: Prepared, result: SweepResult, req
 def _print_notes(console: Console, result: SweepResult) -> None:
     """Print what the user should know beside the result: failures, warnings, repeated suggestions, an early end."""
     notes = [f"failed: {failure} ({trials_in_words(numbers)})" for failure, numbers in group_failures(result.trials)]
-    notes += [f"{category} in {trials_in_words(numbers)}: {message}" for category, message, numbers in group_warnings(result.trials)]
-    if result.repeats:
-        notes.append(f"{result.repeats} suggestions repeated earlier parameters; their results were reused.")
-    if result.stopped_by.ended_early:
-        notes.append(f"The sweep ended after {len(result.trials)} trials: {result.stopped_by.value}.")
+    notes += [
+        f"{category} in {trials_in_words(numbers)}: {message}" for category, message, numbers in group_warnings(result.trials)
+    ]
+    if result.closing.repeats:
+        notes.append(f"{result.closing.repeats} suggestions repeated earlier parameters; their results were reused.")
+    if result.closing.stopped_by.ended_early:
+        notes.append(f"The sweep ended after {len(result.trials)} trials: {result.closing.stopped_by.value}.")
     if notes:
         console.print("\n[bold]Notes[/bold]")
     for note in notes:
@@ -104,13 +106,13 @@ def _document(prepared: Prepared, result: SweepResult) -> dict[str, Any]:
     """Give what ``--json`` prints."""
     return {
         "run_id": result.run_id,
-        "name": result.name,
+        "name": prepared.name,
         "objective": {"metric": prepared.objective.metric, "direction": prepared.objective.direction.value},
         "trials": {state.value: count for state, count in count_states(result.trials).items()},
         "selection": result.selection.record(),
         "test_scores": dict(result.winner.test_scores),
         "promotion": result.promotion.record() if result.promotion else None,
-        "stopped_by": result.stopped_by.value,
-        "repeated_suggestions": result.repeats,
+        "stopped_by": result.closing.stopped_by.value,
+        "repeated_suggestions": result.closing.repeats,
         "failures": [{"failure": failure, "trials": numbers} for failure, numbers in group_failures(result.trials)],
     }

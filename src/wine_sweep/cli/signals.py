@@ -29,7 +29,7 @@ def stop_on_signals(tell: Callable[[str], Any]) -> Iterator[StopSwitch]:
     """
     switch = StopSwitch()
 
-    def handle(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, _frame: FrameType | None) -> None:
         if switch.on and number == signal.SIGINT:
             raise KeyboardInterrupt
         if not switch.on:

@@ -32,4 +32,4 @@ def ui_command(*, tracking_uri: str | None, host: str, port: int) -> None:
             raise TrackingError(f"{host}:{port} cannot be listened on ({error.strerror}); choose another with --port") from error
     stderr().print(f"MLflow's UI on {mask(uri)}: http://{host}:{port}  (Ctrl-C ends it)", soft_wrap=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", host, "--port", str(port)]
-    os.execv(sys.executable, command)
+    os.execv(sys.executable, command)  # noqa: S606  # no shell is meant: the arguments are passed as they are

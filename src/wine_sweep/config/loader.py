@@ -54,9 +54,7 @@ def read_config(path: pathlib.Path, overrides: Sequence[str] = ()) -> Draft:
     return parse_config(content, source=str(path), folder=path.resolve().parent, default_name=_stem(path), overrides=overrides)
 
 
-def parse_config(
-    content: bytes, *, source: str, folder: pathlib.Path, default_name: str, overrides: Sequence[str] = ()
-) -> Draft:
+def parse_config(content: bytes, *, source: str, folder: pathlib.Path, default_name: str, overrides: Sequence[str] = ()) -> Draft:
     """Hold a config's text against the schema; see `read_config`."""
     document = apply_overrides(read_yaml(content, source), overrides)
     text = content.decode("utf-8-sig")
@@ -85,7 +83,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style = '"' if not value.replace("_", "a").replace(".", "a").replace("-", "a").isalnum() or value[:1] in "-.0123456789" else None
+    style = (
+        '"' if not value.replace("_", "a").replace(".", "a").replace("-", "a").isalnum() or value[:1] in "-.0123456789" else None
+    )
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
@@ -100,7 +100,7 @@ def _valid_sections(raw: dict[Any, Any]) -> dict[str, Any]:
                 sections[name] = field.get_default()
             continue
         try:
-            sections[name] = TypeAdapter(field.annotation).validate_python(raw[name])
+            sections[name] = TypeAdapter[Any](field.rebuild_annotation()).validate_python(raw[name])
         except ValidationError:
             continue
     return sections

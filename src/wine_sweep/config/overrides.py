@@ -29,7 +29,10 @@ def _apply(document: Document, assignment: str) -> Document:
         raise ConfigError([Problem("expected key.path=value, as in search.trials=50", place=source)])
     new = read_yaml(text.encode() if text.strip() else b"null", source)
     value = _assign(document.value, path, new.value, source)
-    keys = {**document.keys, **{path[: end + 1]: Place(source) for end in range(len(path)) if path[: end + 1] not in document.keys}}
+    keys = {
+        **document.keys,
+        **{path[: end + 1]: Place(source) for end in range(len(path)) if path[: end + 1] not in document.keys},
+    }
     kept = {old: place for old, place in document.values.items() if old[: len(path)] != path}
     placed = {path: Place(source), **{(*path, *inner): Place(source) for inner in new.values}}
     return Document(value, document.source, {**keys, path: Place(source)}, {**kept, **placed})

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
 
-from wine_sweep.config.problems import show, wrong
-
+from wine_sweep.config.problems import wrong
+from wine_sweep.wording import show
 
 
 def _number(value: Any) -> Any:
@@ -101,20 +101,22 @@ class Range(BaseModel):
         return self
 
 
+def _as_mapping(value: Any) -> Any:
+    """Turn the short forms, a list and a constant, into the long one."""
+    if isinstance(value, dict | Choices | Range):
+        return value
+    return {"choices": value if isinstance(value, list) else [value]}
+
+
 def _form(value: Any) -> str:
-    if isinstance(value, list):
-        return "list"
-    if isinstance(value, dict):
-        return "choices" if "choices" in value else "range"
-    return {Choices: "choices", Range: "range"}.get(type(value), "constant")
+    return "choices" if isinstance(value, Choices) or (isinstance(value, dict) and "choices" in value) else "range"
 
 
-FORMS = ("list", "choices", "range", "constant")
+FORMS = ("choices", "range")
+"""The tags that pydantic puts into the location of an error within a parameter."""
 
 ParameterConfig = Annotated[
-    Annotated[list[JsonValue], AfterValidator(_distinct), AfterValidator(lambda values: Choices(choices=values)), Tag("list")]
-    | Annotated[Choices, Tag("choices")]
-    | Annotated[Range, Tag("range")]
-    | Annotated[str | int | float | bool | None, AfterValidator(lambda value: Choices(choices=[value])), Tag("constant")],
+    Annotated[Choices, Tag("choices")] | Annotated[Range, Tag("range")],
     Discriminator(_form),
+    BeforeValidator(_as_mapping, json_schema_input_type=list[JsonValue] | Choices | Range | str | int | float | bool | None),
 ]

@@ -213,7 +213,9 @@ def _folds(value: Any) -> Any:
 class EvaluationConfig(Model):
     """How a trial is measured: the splits, and the metrics (by default the usual ones of the task)."""
 
-    cv: Annotated[CrossValidation, BeforeValidator(_folds, json_schema_input_type=Annotated[int, Field(ge=2)] | CrossValidation)] = CrossValidation(folds=5)
+    cv: Annotated[
+        CrossValidation, BeforeValidator(_folds, json_schema_input_type=Annotated[int, Field(ge=2)] | CrossValidation)
+    ] = CrossValidation(folds=5)
     metrics: Annotated[list[Text], Field(min_length=1)] | None = None
 
 

@@ -61,7 +61,9 @@ def read_yaml(content: bytes, source: str) -> Document:
         raise _refusal("the file is not UTF-8 text", Place(source, line, 1)) from error
     node = _compose(text, source)
     if node is None:
-        raise _refusal("the file is empty; a config is a mapping of keys such as `data`, `model` and `search`", Place(source, 1, 1))
+        raise _refusal(
+            "the file is empty; a config is a mapping of keys such as `data`, `model` and `search`", Place(source, 1, 1)
+        )
     builder = _Builder(source)
     value = builder.build(node, ())
     if builder.problems:
@@ -97,15 +99,16 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
         BaseResolver.__init__(self)
         self._depth = 0
 
-    def resolve(self, kind: type[Node], value: Any, implicit: Any) -> str:
+    def resolve(self, kind: type[Node], value: Any, implicit: Any) -> str:  # noqa: ARG002  # the parser's signature
         if kind is ScalarNode and implicit[0]:
             return _PLAIN
-        return {ScalarNode: f"{_STANDARD}str", SequenceNode: f"{_STANDARD}seq", MappingNode: f"{_STANDARD}map"}[kind]  # type: ignore[index]  # the three kinds there are
+        return {ScalarNode: f"{_STANDARD}str", SequenceNode: f"{_STANDARD}seq", MappingNode: f"{_STANDARD}map"}[kind]
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem=f"nested more than {MAX_DEPTH} levels deep", problem_mark=self.peek_event().start_mark)
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # PyYAML's parser has no types
+            raise yaml.MarkedYAMLError(problem=f"nested more than {MAX_DEPTH} levels deep", problem_mark=mark)
         node: Node | None = super().compose_node(parent, index)
         self._depth -= 1
         return node

@@ -20,6 +20,7 @@ _FILES = {
     "red": ("winequality-red.csv", "4a402cf041b025d4566d954c3b9ba8635a3a8a01e039005d97d6a710278cf05e"),
     "white": ("winequality-white.csv", "76c3f809815c17c07212622f776311faeb31e87610d52c26d87d6e361b169836"),
 }
+DOI = "https://doi.org/10.24432/C56S3T"
 NAMES = ("wine-quality-red", "wine-quality-white", "wine-quality")
 
 

@@ -10,10 +10,10 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from wine_sweep.config import DataConfig, Duplicates
-from wine_sweep.config.problems import one_of
 from wine_sweep.data import bundled
 from wine_sweep.errors import DataError, Path
 from wine_sweep.task import Needs, Task
+from wine_sweep.wording import one_of
 
 _SHOWN = 5
 _TARGET: Path = ("data", "target")
@@ -93,7 +93,9 @@ def _check_target(target: pd.Series, task: Task) -> pd.Series:
     elif is_numeric_dtype(target) and not is_bool_dtype(target):
         fractions = (target.astype("float64") % 1 != 0).to_numpy()
         if fractions.any():
-            raise DataError(f"column '{target.name}' holds fractions, first in {rows(fractions)}; a classifier needs classes", path=_TARGET)
+            raise DataError(
+                f"column '{target.name}' holds fractions, first in {rows(fractions)}; a classifier needs classes", path=_TARGET
+            )
         target = target.astype("int64")
     elif not is_bool_dtype(target):
         target = target.astype(str).astype(object)
@@ -107,7 +109,9 @@ def _check_features(features: pd.DataFrame, needs: Needs) -> pd.DataFrame:
     for name in features.columns:
         column = features[name]
         if needs.numbers or is_numeric_dtype(column):
-            column = _numbers(column, path=_SOURCE, why=f"{needs.model} needs numbers; leave the column out, or encode it in model.pipeline")
+            column = _numbers(
+                column, path=_SOURCE, why=f"{needs.model} needs numbers; leave the column out, or encode it in model.pipeline"
+            )
         columns[name] = column
     for name, column in columns.items():
         missing = column.isna().to_numpy()

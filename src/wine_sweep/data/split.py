@@ -130,7 +130,11 @@ def _check_folds(target: np.ndarray, groups: np.ndarray, folds: int, task: Task)
     if task is Task.CLASSIFICATION:
         names, counts = np.unique(target, return_counts=True)
         if counts.max() < folds:
-            raise DataError(f"{folds} folds need a class with {folds} training rows at least; the largest, {names[counts.argmax()]}, has {counts.max()}", path=_CV)
+            raise DataError(
+                f"{folds} folds need a class with {folds} training rows at least;"
+                f" the largest, {names[counts.argmax()]}, has {counts.max()}",
+                path=_CV,
+            )
 
 
 def _check_classes(data: Dataset) -> None:

@@ -1,13 +1,11 @@
-"""The interface of all backends, and the choice of one."""
+"""The interface of all backends."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Protocol
 
-from wine_sweep.config import Backend, ExecutionConfig
 from wine_sweep.trial import Failure, Trial
 
 Task = Callable[[Trial], Trial]
@@ -37,23 +35,3 @@ class Workers(Protocol):
 
     def stop(self) -> None:
         """End the workers at once, whatever they are doing."""
-
-
-def count_workers(config: ExecutionConfig) -> int:
-    """Say how many workers a config means: all usable cores unless it gives a number, and one for `serial`."""
-    if config.backend is Backend.SERIAL:
-        return 1
-    if config.workers is not None:
-        return config.workers
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def make_workers(config: ExecutionConfig, task: Task) -> Workers:
-    """Make the backend that a config names, for one task."""
-    if config.backend is Backend.SERIAL:
-        from wine_sweep.execution.serial import SerialWorkers
-
-        return SerialWorkers(task)
-    from wine_sweep.execution.processes import ProcessWorkers
-
-    return ProcessWorkers(task, count_workers(config))

@@ -45,12 +45,12 @@ class ProcessWorkers:
 
     def close(self) -> None:
         """Let the workers end by themselves."""
-        self._pool.close()
+        self._pool.close()  # type: ignore[no-untyped-call]  # pebble leaves it untyped
         self._pool.join()
 
     def stop(self) -> None:
         """Terminate the workers, killing those that do not react."""
-        self._pool.stop()
+        self._pool.stop()  # type: ignore[no-untyped-call]  # pebble leaves it untyped
         self._pool.join()
 
 

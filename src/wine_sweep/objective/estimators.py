@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wine_sweep.config import ModelConfig
-from wine_sweep.config.problems import did_you_mean
 from wine_sweep.errors import Path, Problem
 from wine_sweep.task import Needs, Task
+from wine_sweep.wording import did_you_mean
 
 TRUSTED_PACKAGES = ("sklearn", "xgboost", "lightgbm", "catboost")
 _TEXT_READERS = ("ColumnTransformer", "FunctionTransformer", "FeatureUnion")
@@ -80,9 +80,12 @@ def build_model(config: ModelConfig, trusted: Iterable[str]) -> Any:
             path = ("model", "pipeline", name)
             steps.append((name, _construct(find_class(step.estimator, trusted, path), step.params, trusted, (*path, "params"))))
         model = Pipeline(steps)
-        for (name, step_model) in steps[:-1]:
+        for name, step_model in steps[:-1]:
             if not hasattr(step_model, "transform"):
-                raise _bad(("model", "pipeline", name), f"only the last step may be a model; {type(step_model).__name__} does not transform")
+                raise _bad(
+                    ("model", "pipeline", name),
+                    f"only the last step may be a model; {type(step_model).__name__} does not transform",
+                )
     return set_params(model, config.params, trusted, ("model", "params"))
 
 
@@ -95,7 +98,9 @@ def set_params(model: Any, params: Mapping[str, Any], trusted: Iterable[str], pa
     known = model.get_params(deep=True)
     for name in params:
         if name not in known and not _reachable(model, name):
-            raise _bad((*path, name), f"{type(model).__name__} has no parameter '{name}'{_near_parameter(name, known)}", at_key=True)
+            raise _bad(
+                (*path, name), f"{type(model).__name__} has no parameter '{name}'{_near_parameter(name, known)}", at_key=True
+            )
     try:
         return model.set_params(**{name: materialize(value, trusted, (*path, name)) for name, value in params.items()})
     except (ValueError, TypeError) as error:

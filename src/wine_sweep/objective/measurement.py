@@ -77,7 +77,7 @@ class Measurement:
             with _recorded_warnings() as caught:
                 scores, fit_seconds = self._measure(trial.params)
             failure = _not_finite(scores)
-        except Exception as error:  # whatever a user's estimator raises is this trial's result, not the sweep's end
+        except Exception as error:  # noqa: BLE001  # whatever a user's estimator raises is this trial's result, not the sweep's end
             scores, fit_seconds, failure = {}, float("nan"), describe_error(error)
         return Trial(
             number=trial.number,

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from wine_sweep.config import Direction
-from wine_sweep.config.problems import did_you_mean
 from wine_sweep.task import Task
+from wine_sweep.wording import did_you_mean
 
 DEFAULTS = {Task.REGRESSION: ("rmse", "mae", "r2"), Task.CLASSIFICATION: ("accuracy", "balanced_accuracy", "f1_macro")}
 
@@ -88,9 +88,9 @@ def find_metric(name: str, task: Task) -> Metric:
     scorer = ERRORS.get(name, name)
     fitting = [each for each in (*ERRORS, *known) if task_of(ERRORS.get(each, each)) is task]
     if scorer not in known:
-        raise ValueError(f"there is no metric '{name}'{did_you_mean(name, fitting)} For {task.value}: {', '.join(_short_names(task))}, or any scikit-learn scorer")
+        raise ValueError(f"there is no metric '{name}'{did_you_mean(name, fitting) or ';'} {_offer(task)}")
     if task_of(scorer) is not task:
-        raise ValueError(f"{name} does not fit a {task.value} model; for {task.value}: {', '.join(_short_names(task))}, or any such scikit-learn scorer")
+        raise ValueError(f"{name} does not fit a {task.value} model; {_offer(task)}")
     sign = -1 if name in ERRORS else 1
     return Metric(name, scorer, sign, Direction.MINIMIZE if sign < 0 else Direction.MAXIMIZE)
 
@@ -101,11 +101,11 @@ def check_classes(metric: Metric, target: pd.Series) -> str | None:
         return None
     classes = sorted(target.unique(), key=str)
     if len(classes) != 2:
-        return f"{metric.name} needs two classes, and column '{target.name}' has {len(classes)}; use {_TWO_CLASSES[metric.scorer]}"
+        return f"{metric.name} needs two classes, column '{target.name}' has {len(classes)}; use {_TWO_CLASSES[metric.scorer]}"
     if metric.scorer in _NEEDS_POSITIVE and (1 not in classes or isinstance(classes[0], str)):
         return (
-            f"{metric.name} needs to know which class is the positive one: column '{target.name}' holds {classes[0]} and {classes[1]},"
-            f" neither of them 1; use {_TWO_CLASSES[metric.scorer]}, or write the positive class as 1"
+            f"{metric.name} needs to know which class is the positive one: column '{target.name}' holds"
+            f" {classes[0]} and {classes[1]}; write the positive one as 1, or use {_TWO_CLASSES[metric.scorer]}"
         )
     return None
 
@@ -130,6 +130,7 @@ def evaluate(estimator: Any, metrics: Sequence[Metric], features: pd.DataFrame, 
     return {metric.name: metric.sign * float(scores[metric.scorer]) for metric in metrics}
 
 
-def _short_names(task: Task) -> list[str]:
+def _offer(task: Task) -> str:
     short = [*ERRORS, "r2", "accuracy", "balanced_accuracy", "f1", "f1_macro", "precision", "recall", "roc_auc"]
-    return [name for name in short if task_of(ERRORS.get(name, name)) is task]
+    fitting = [name for name in short if task_of(ERRORS.get(name, name)) is task]
+    return f"for {task.value}: {', '.join(fitting)}, or a scikit-learn scorer's name"

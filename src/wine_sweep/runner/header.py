@@ -13,11 +13,23 @@ from collections.abc import Mapping, Sequence
 
 from wine_sweep.config import dump_config
 from wine_sweep.runner.preflight import Prepared
-from wine_sweep.search.searcher import count_trials
+from wine_sweep.search.methods import count_trials
 from wine_sweep.search.space import Space
 from wine_sweep.tracking import names
 
-PACKAGES = ("wine-sweep", "mlflow", "scikit-learn", "optuna", "numpy", "pandas", "scipy", "skops", "xgboost", "lightgbm", "catboost")
+PACKAGES = (
+    "wine-sweep",
+    "mlflow",
+    "scikit-learn",
+    "optuna",
+    "numpy",
+    "pandas",
+    "scipy",
+    "skops",
+    "xgboost",
+    "lightgbm",
+    "catboost",
+)
 GIT_SECONDS = 5
 
 
@@ -92,8 +104,8 @@ def environment(trusted: Sequence[str] = ()) -> Mapping[str, object]:
 def git_commit(folder: pathlib.Path) -> str | None:
     """Give the commit that is checked out around a folder; None outside of git, or without git."""
     try:
-        found = subprocess.run(
-            ["git", "-C", str(folder), "rev-parse", "HEAD"],
+        found = subprocess.run(  # noqa: S603  # a fixed command and a folder, without a shell
+            ["git", "-C", str(folder), "rev-parse", "HEAD"],  # noqa: S607  # the git that the user has on the path
             capture_output=True,
             text=True,
             timeout=GIT_SECONDS,

@@ -211,7 +211,7 @@ class TrialLoop:
 
     def _kill(self) -> None:
         """Keep what has finished, end the rest."""
-        for future, trial in list(self._running.items()):
+        for future in list(self._running):
             if future.done() and not future.cancelled() and future.exception() is None:
                 self._end(future.result())
                 del self._running[future]

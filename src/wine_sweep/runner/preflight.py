@@ -117,7 +117,7 @@ class _Check:
             self._check_model(model)
         if search is not None:
             self.problems += check_initial(search)
-            if self.model is not None:
+            if model is not None and self.model is not None:
                 self.problems += check_parameters(self.model, model, search, self.trusted)
         if self.needs is not None and "evaluation" in sections and "objective" in sections:
             self._check_metrics(sections["evaluation"], sections["objective"], self.needs.task)

@@ -6,8 +6,6 @@ import pathlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mlflow import MlflowClient
-
 from wine_sweep.config import Stage, parse_config
 from wine_sweep.errors import ConfigError, DataError, NotFoundError, Problem
 from wine_sweep.registry import Promotion
@@ -59,7 +57,9 @@ def find_candidate(
         DataError: The data has changed since the sweep.
     """
     if sweep.status != "FINISHED" and not force:
-        raise ConfigError([Problem(f"the sweep '{sweep.name}' is {sweep.status}, not FINISHED; --force promotes from it all the same")])
+        raise ConfigError(
+            [Problem(f"the sweep '{sweep.name}' is {sweep.status}, not FINISHED; --force promotes from it all the same")]
+        )
     resolved = reader.file(sweep, names.RESOLVED_FILE)
     draft = parse_config(
         resolved.encode(), source=f"{names.RESOLVED_FILE} of {sweep.run_id}", folder=pathlib.Path.cwd(), default_name=sweep.name
@@ -81,7 +81,7 @@ def find_candidate(
     )
 
 
-def promote_candidate(client: MlflowClient, candidate: Candidate) -> Promotion:
+def promote_candidate(reader: SweepReader, candidate: Candidate) -> Promotion:
     """Promote what `find_candidate` found; its model is fitted and logged first when its run has none.
 
     Raises:
@@ -89,15 +89,13 @@ def promote_candidate(client: MlflowClient, candidate: Candidate) -> Promotion:
         TrackingError: The store failed.
     """
     sweep, trial = candidate.sweep, candidate.selection.trial
-    runs = SweepRuns(client, sweep.experiment_id, sweep.run_id)
+    runs = SweepRuns(reader.client, sweep.experiment_id, sweep.run_id)
     uri = candidate.model_uri
     if uri is None:
         winner = refit(candidate.prepared, trial.params)
         uri = keep(winner, runs, trial.run_id or "", trusted=candidate.prepared.factory.trusted)
     runs.write_json(names.SELECTION_FILE, candidate.selection.record())
-    return promote(
-        candidate.prepared, runs, candidate.selection, name=candidate.name, stage=candidate.stage, model_uri=uri
-    )
+    return promote(candidate.prepared, runs, candidate.selection, name=candidate.name, stage=candidate.stage, model_uri=uri)
 
 
 def _select(trials: Sequence[Trial], prepared: Prepared, run_id: str | None) -> Selection:

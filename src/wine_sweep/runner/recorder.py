@@ -86,12 +86,13 @@ class SweepRecorder:
     def trial_ended(self, trial: Trial) -> None:
         """Have the child run filled and ended, and the parent's ``best_…`` continued."""
         self._writer.do(lambda runs: runs.finish_trial(trial))
-        name = names.best_metric(self._objective.metric)
         for step, value in self._best.add(trial):
-            self._writer.do(
-                lambda runs, step=step, value=value: runs.log_metrics(runs.run_id, {name: value}, at=self._clock(), step=step)
-            )
+            self._log_best(value, step)
         self._observer.trial_ended(trial, self._best.trial)
+
+    def _log_best(self, value: float, step: int) -> None:
+        values, now = {names.best_metric(self._objective.metric): value}, self._clock()
+        self._writer.do(lambda runs: runs.log_metrics(runs.run_id, values, at=now, step=step))
 
     def check(self) -> None:
         """Raise what went wrong in the writer thread."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,18 +11,17 @@ from typing import TYPE_CHECKING
 
 from wine_sweep.errors import SweepFailed, SweepInterrupted
 from wine_sweep.execution import make_workers
-from wine_sweep.report.leaderboard import as_csv, make_leaderboard
-from wine_sweep.report.summary import count_states, group_failures, markdown_summary, trials_in_words
-from wine_sweep.runner.header import estimator_name, sweep_files, sweep_params, sweep_tags
+from wine_sweep.runner.closing import Closing
+from wine_sweep.runner.header import sweep_files, sweep_params, sweep_tags
 from wine_sweep.runner.loop import Budget, LoopResult, StopReason, TrialLoop
 from wine_sweep.runner.preflight import Prepared
 from wine_sweep.runner.recorder import Observer, SweepRecorder
-from wine_sweep.search.searcher import count_trials, make_searcher
+from wine_sweep.search.methods import count_trials, make_searcher
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Selection, select
 from wine_sweep.tracking import names
 from wine_sweep.tracking.writer import BackgroundWriter
-from wine_sweep.trial import Trial, TrialState
+from wine_sweep.trial import Trial
 
 if TYPE_CHECKING:  # these import MLflow, which takes seconds that the first trials should not wait for
     from wine_sweep.registry import Promotion
@@ -53,24 +53,26 @@ class SweepResult:
     """What came of a sweep.
 
     Args:
-        run_id: The parent run's id.
-        name: The sweep's name.
-        trials: All trials by number, with their runs' ids.
+        closing: All trials, the runs they are in, and why there are no more.
         selection: The winner and the reasons.
         winner: The refitted model.
         promotion: Where it was promoted to; None when nothing was to be promoted.
-        stopped_by: Why the sweep asked for no more trials.
-        repeats: How many suggestions repeated earlier parameters and were not measured again.
     """
 
-    run_id: str
-    name: str
-    trials: Sequence[Trial]
+    closing: Closing
     selection: Selection
     winner: Winner
     promotion: Promotion | None
-    stopped_by: StopReason
-    repeats: int
+
+    @property
+    def run_id(self) -> str:
+        """The parent run's id."""
+        return self.closing.runs.run_id
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """All trials by number, with their runs' ids."""
+        return self.closing.trials
 
 
 def run_sweep(
@@ -102,12 +104,12 @@ def run_sweep(
     try:
         result = _run_trials(prepared, writer, observer, stop, clock)
         runs = writer.join()
-        trials = _with_run_ids(result.trials, runs)
+        closing = Closing(prepared, runs, _with_run_ids(result.trials, runs), result.stopped_by, result.repeats)
         if result.stopped_by is StopReason.INTERRUPTED or stop():
             status = "KILLED"
-            _close(prepared, runs, trials, result, outcome="Interrupted.")
+            closing.write()
             raise SweepInterrupted("the sweep was interrupted", run_id=runs.run_id)
-        finished = _conclude(prepared, options, runs, trials, result, observer)
+        finished = _conclude(closing, options, observer)
         status = "FINISHED"
         return finished
     except KeyboardInterrupt as error:
@@ -143,8 +145,6 @@ def _begin(prepared: Prepared, options: RunOptions, started: float) -> SweepRuns
 
 def experiment_name(prepared: Prepared, options: RunOptions) -> str:
     """Say which experiment a sweep goes to: the command line's, the config's, MLFLOW_EXPERIMENT_NAME, or its own name."""
-    import os
-
     return options.experiment or prepared.config.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or prepared.name
 
 
@@ -180,16 +180,15 @@ def _with_run_ids(trials: Sequence[Trial], runs: SweepRuns) -> list[Trial]:
     return [replace(trial, run_id=runs.trial_run_ids[trial.number]) for trial in trials]
 
 
-def _conclude(
-    prepared: Prepared, options: RunOptions, runs: SweepRuns, trials: list[Trial], result: LoopResult, observer: Observer
-) -> SweepResult:
+def _conclude(closing: Closing, options: RunOptions, observer: Observer) -> SweepResult:
     """Select, refit, keep, promote, and sum up."""
     from wine_sweep.runner.winner import keep, promote, promotion_in_words, refit
 
-    selection = select(trials, prepared.objective)
+    prepared, runs = closing.prepared, closing.runs
+    selection = select(closing.trials, prepared.objective)
     if selection is None or selection.trial.run_id is None:
-        _close(prepared, runs, trials, result, outcome="")
-        raise SweepFailed(_all_failed(trials))
+        closing.write()
+        raise SweepFailed(closing.why_none_finished())
     runs.write_json(names.SELECTION_FILE, selection.record())
     observer.phase("fitting the winner")
     winner = refit(prepared, selection.trial.params)
@@ -199,49 +198,8 @@ def _conclude(
     if registry is not None and options.promote:
         observer.phase(f"promoting it to {registry.stage.value}")
         promotion = promote(prepared, runs, selection, name=registry.name, stage=registry.stage, model_uri=uri)
-    _close(
-        prepared, runs, trials, result, selection=selection, winner=winner, outcome=promotion_in_words(promotion, winner)
-    )
-    return SweepResult(
-        runs.run_id, prepared.name, trials, selection, winner, promotion, result.stopped_by, result.repeats
-    )
-
-
-def _close(
-    prepared: Prepared,
-    runs: SweepRuns,
-    trials: Sequence[Trial],
-    result: LoopResult,
-    *,
-    outcome: str,
-    selection: Selection | None = None,
-    winner: Winner | None = None,
-) -> None:
-    """Write the table of trials, the counts and the summary to the parent run."""
-    runs.write_file(names.TRIALS_FILE, as_csv(make_leaderboard([(prepared.name, prepared.objective, trials)])))
-    counts = {f"trials_{state.value}": float(count) for state, count in count_states(trials).items() if state.has_ended}
-    runs.log_metrics(runs.run_id, counts, at=max((trial.ended for trial in trials), default=0.0))
-    title = f"{prepared.name}: {estimator_name(prepared)} on {prepared.material.dataset.name}"
-    note = markdown_summary(
-        title,
-        trials,
-        prepared.objective,
-        selection=selection,
-        test_scores=winner.test_scores if winner else {},
-        outcome=outcome,
-    )
-    tags = {names.NOTE: note, names.STOPPED_BY: result.stopped_by.value}
-    if selection is not None:
-        tags |= {names.BEST_TRIAL: str(selection.trial.number), names.WINNER: selection.trial.run_id or ""}
-    runs.set_tags(runs.run_id, tags)
-
-
-def _all_failed(trials: Sequence[Trial]) -> str:
-    if not trials:
-        return "no trial was run: the time was up before the first"
-    reasons = "; ".join(f"{failure} ({trials_in_words(numbers)})" for failure, numbers in group_failures(trials)[:3])
-    states = count_states(trials)
-    return f"none of {len(trials)} trials finished ({states[TrialState.FAILED]} failed): {reasons}"
+    closing.write(outcome=promotion_in_words(promotion, winner), selection=selection, winner=winner)
+    return SweepResult(closing, selection, winner, promotion)
 
 
 def _end(writer: BackgroundWriter[SweepRuns], status: str, clock: Callable[[], float]) -> None:

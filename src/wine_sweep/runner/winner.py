@@ -53,7 +53,10 @@ def refit(prepared: Prepared, params: Params) -> Winner:
     """
     dataset, split = prepared.material.dataset, prepared.material.split
     target = dataset.target.to_numpy()
-    train, test = dataset.features.iloc[split.train].reset_index(drop=True), dataset.features.iloc[split.test].reset_index(drop=True)
+    train, test = (
+        dataset.features.iloc[split.train].reset_index(drop=True),
+        dataset.features.iloc[split.test].reset_index(drop=True),
+    )
     model = prepared.factory.make(params)
     try:
         with warnings.catch_warnings():
@@ -66,7 +69,9 @@ def refit(prepared: Prepared, params: Params) -> Winner:
     return Winner(model, train, test, predictions, scores)
 
 
-def keep(winner: Winner, runs: SweepRuns, run_id: str, *, trusted: tuple[str, ...], clock: Callable[[], float] = time.time) -> str:
+def keep(
+    winner: Winner, runs: SweepRuns, run_id: str, *, trusted: tuple[str, ...], clock: Callable[[], float] = time.time
+) -> str:
     """Log the winner as a model under its trial's run, load it back, and log its test metrics.
 
     Returns:
@@ -109,7 +114,12 @@ def promote(
         names.PARAMS: json.dumps(dict(selection.trial.params)),
     }
     promotion = ModelRegistry(runs.client).promote(
-        name, stage, model_uri=model_uri, run_id=run_id, description="\n".join(f"- {reason}" for reason in selection.reasons), tags=tags
+        name,
+        stage,
+        model_uri=model_uri,
+        run_id=run_id,
+        description="\n".join(f"- {reason}" for reason in selection.reasons),
+        tags=tags,
     )
     when = datetime.fromtimestamp(clock(), UTC).isoformat(timespec="seconds")
     record = {**promotion.record(), "when": when, "who": user_name(), "sweep": runs.run_id, "reasons": list(selection.reasons)}
@@ -124,7 +134,8 @@ def promotion_in_words(promotion: Promotion | None, winner: Winner | None) -> st
     if promotion.already_there:
         return f"Version {promotion.version} of {promotion.name} is it already, in {promotion.stage.value}."
     instead = f", in place of version {', '.join(promotion.archived)}" if promotion.archived else ""
-    return f"Now version {promotion.version} of {promotion.name} in {promotion.stage.value} (alias `{promotion.stage.alias}`){instead}."
+    where = f"{promotion.stage.value} (alias `{promotion.stage.alias}`)"
+    return f"Now version {promotion.version} of {promotion.name} in {where}{instead}."
 
 
 def scores_in_words(scores: Mapping[str, float]) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from wine_sweep.config import Choices, Method, SearchConfig
-from wine_sweep.config.problems import one_of, show
 from wine_sweep.errors import Path, Problem
 from wine_sweep.search.space import Space, Spec
+from wine_sweep.wording import one_of, show
 
 
 def check_initial(config: SearchConfig) -> list[Problem]:
@@ -18,7 +18,9 @@ def check_initial(config: SearchConfig) -> list[Problem]:
             if name not in space.parameters:
                 problems.append(Problem(f"is not searched; {one_of(name, space.parameters)}", (*path, name), at_key=True))
             elif not space.contains(name, value):
-                problems.append(Problem(f"{show(value)} lies outside the space: {describe(space.parameters[name])}", (*path, name)))
+                problems.append(
+                    Problem(f"{show(value)} lies outside the space: {describe(space.parameters[name])}", (*path, name))
+                )
         missing = [name for name in space.parameters if name not in point]
         if missing and config.method is Method.GRID:
             problems.append(Problem(f"a grid's point names every parameter; missing: {', '.join(missing)}", path))

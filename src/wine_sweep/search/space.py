@@ -74,7 +74,9 @@ class Grid:
         return (self[index] for index in range(len(self)))
 
     def __contains__(self, point: Params) -> bool:
-        return point.keys() == self._axes.keys() and all(axis.position(point[name]) is not None for name, axis in self._axes.items())
+        return point.keys() == self._axes.keys() and all(
+            axis.position(point[name]) is not None for name, axis in self._axes.items()
+        )
 
 
 def _without_num(spec: Spec) -> Spec:

@@ -96,7 +96,9 @@ def check_loads_back(uri: str, features: pd.DataFrame, expected: np.ndarray) -> 
     else:
         same = bool(np.array_equal(predicted, expected))
     if not same:
-        raise ModelError(f"the saved model predicts differently from the one in memory, for {np.sum(predicted != expected)} of {len(expected)} rows")
+        raise ModelError(
+            f"the saved model predicts otherwise than the one in memory for {np.sum(predicted != expected)} of {len(expected)} rows"
+        )
 
 
 def load_estimator(uri: str) -> Any:
@@ -115,7 +117,9 @@ def _trusted_types(to_log: ModelToLog) -> list[str]:
     refused = [name for name in found if name.partition(".")[0] not in allowed]
     if refused:
         packages = sorted({name.partition(".")[0] for name in refused})
-        raise ModelError(f"the model holds objects of packages that are not trusted: {', '.join(refused)}; --trust {' --trust '.join(packages)}")
+        raise ModelError(
+            f"the model holds objects that nobody trusts: {', '.join(refused)}; --trust {' --trust '.join(packages)} allows them"
+        )
     return list(found)
 
 

@@ -69,16 +69,18 @@ class SweepReader:
     """
 
     def __init__(self, client: MlflowClient, experiment: str | None = None) -> None:
-        self._client = client
+        self.client = client
         with translated_errors("list the experiments"):
-            found = self._client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
+            found = self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
             while found.token:
-                more = self._client.search_experiments(view_type=ViewType.ACTIVE_ONLY, page_token=found.token)
+                more = self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY, page_token=found.token)
                 more[:0] = found
                 found = more
         self._experiments = {each.experiment_id: each.name for each in found if experiment in (None, each.name)}
         if experiment is not None and not self._experiments:
-            raise NotFoundError(f"there is no experiment '{experiment}'; there are: {', '.join(sorted(each.name for each in found)) or 'none'}")
+            raise NotFoundError(
+                f"there is no experiment '{experiment}'; there are: {', '.join(sorted(each.name for each in found)) or 'none'}"
+            )
 
     def sweeps(self) -> list[SweepRecord]:
         """List all sweeps, the newest first."""
@@ -101,7 +103,9 @@ class SweepReader:
             if len(fitting) == 1:
                 return fitting[0]
             if fitting:
-                raise NotFoundError(f"{len(fitting)} sweeps begin with '{reference}': {', '.join(sweep.run_id for sweep in fitting[:5])}")
+                raise NotFoundError(
+                    f"{len(fitting)} sweeps begin with '{reference}': {', '.join(sweep.run_id for sweep in fitting[:5])}"
+                )
         named = [sweep for sweep in sweeps if sweep.name == reference]
         if named:
             return named[0]
@@ -121,7 +125,7 @@ class SweepReader:
             NotFoundError: There is no such run, or it is no trial of a sweep.
         """
         with translated_errors(f"read the run {run_id}"):
-            found = self._client.search_runs(list(self._experiments), f"attributes.run_id = '{run_id}'", max_results=1)
+            found = self.client.search_runs(list(self._experiments), f"attributes.run_id = '{run_id}'", max_results=1)
         if not found or found[0].data.tags.get(names.KIND) != names.Kind.TRIAL:
             raise NotFoundError(f"the run '{run_id}' is no trial of a sweep")
         parent = found[0].data.tags[names.PARENT_RUN_ID]
@@ -134,12 +138,12 @@ class SweepReader:
             TrackingError: It is not there, or cannot be fetched.
         """
         with tempfile.TemporaryDirectory() as folder, translated_errors(f"fetch {name} of the sweep '{sweep.name}'"):
-            return Path(self._client.download_artifacts(sweep.run_id, name, folder)).read_text(encoding="utf-8")
+            return Path(self.client.download_artifacts(sweep.run_id, name, folder)).read_text(encoding="utf-8")
 
     def model_uri(self, run_id: str) -> str | None:
         """Give the URI of the model that a trial's run logged, or None."""
         with translated_errors(f"read the run {run_id}"):
-            outputs = self._client.get_run(run_id).outputs
+            outputs = self.client.get_run(run_id).outputs
         models = outputs.model_outputs if outputs else []
         return f"models:/{models[-1].model_id}" if models else None
 
@@ -149,7 +153,7 @@ class SweepReader:
         where = experiments or list(self._experiments)
         while where:
             with translated_errors("search runs"):
-                page = self._client.search_runs(where, query, max_results=PAGE, order_by=order_by, page_token=token)
+                page = self.client.search_runs(where, query, max_results=PAGE, order_by=order_by, page_token=token)
             yield from page
             token = page.token
             if not token:
@@ -192,7 +196,11 @@ def _trial(run: Run) -> Trial:
 
 
 def _scores(metrics: dict[str, Any]) -> dict[str, Score]:
-    return {name: Score(mean, metrics[names.spread_metric(name)]) for name, mean in metrics.items() if names.spread_metric(name) in metrics}
+    return {
+        name: Score(mean, metrics[names.spread_metric(name)])
+        for name, mean in metrics.items()
+        if names.spread_metric(name) in metrics
+    }
 
 
 def _seconds(milliseconds: int | None) -> float:

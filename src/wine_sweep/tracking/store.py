@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -62,9 +61,7 @@ def store_exists(uri: str) -> bool:
 def translated_errors(action: str) -> Iterator[None]:
     """Turn what MLflow, its database and its HTTP client raise into a `TrackingError` that says what could not be done."""
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=FutureWarning, module=r"mlflow|wine_sweep")
-            yield
+        yield
     except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
         lines = mask(str(error)).strip().splitlines() or [type(error).__name__]
         raise TrackingError(f"MLflow could not {action}: {lines[0][:500]}") from error

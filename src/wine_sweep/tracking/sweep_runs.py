@@ -10,9 +10,13 @@ from typing import Any, TypeVar
 
 import pandas as pd
 from mlflow import MlflowClient
+from mlflow.data.dataset_source import DatasetSource
+from mlflow.data.http_dataset_source import HTTPDatasetSource
 from mlflow.data.pandas_dataset import from_pandas
-from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.data.sources import LocalArtifactDatasetSource
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
+from wine_sweep.data import bundled
 from wine_sweep.errors import TrackingError
 from wine_sweep.tracking import names
 from wine_sweep.tracking.store import translated_errors
@@ -24,6 +28,7 @@ BATCH_TAGS = 100
 """MLflow takes 1,000 entries in a batch, of which 100 parameters and 100 tags."""
 
 MAX_TEXT = 6000
+DIGEST_CHARACTERS = 36
 Item = TypeVar("Item")
 _STATUS = {
     TrialState.FINISHED: "FINISHED",
@@ -94,15 +99,8 @@ class SweepRuns:
             )
             runs = cls(client, experiment_id, run.info.run_id)
             client.log_batch(runs.run_id, params=[Param(key, _shown(value)) for key, value in header.params.items()])
-            dataset = from_pandas(
-                header.table.head(1000),
-                source=header.data_source,
-                targets=header.target,
-                name=header.data_name,
-                digest=header.data_digest[:16],
-            )
-            tags = [InputTag("mlflow.data.context", "training")]
-            client.log_inputs(runs.run_id, datasets=[DatasetInput(dataset._to_mlflow_entity(), tags)])
+            context = [InputTag("mlflow.data.context", "training")]
+            client.log_inputs(runs.run_id, datasets=[DatasetInput(_dataset(header), context)])
         for name, text in header.files.items():
             runs.write_file(name, text)
         return runs
@@ -188,6 +186,26 @@ class SweepRuns:
             self.client.log_batch(run_id, list(some_metrics), list(some_params), list(some_tags), synchronous=True)
 
 
+def _dataset(header: SweepHeader) -> Dataset:
+    """Describe the table as MLflow does: where it is from, its digest, its columns and their types, its size."""
+    described = from_pandas(header.table, source=_dataset_source(header.data_source), targets=header.target)
+    entry = described.to_dict()
+    return Dataset(
+        name=header.data_name,
+        digest=header.data_digest[:DIGEST_CHARACTERS],
+        source_type=entry["source_type"],
+        source=entry["source"],
+        schema=entry["schema"],
+        profile=entry["profile"],
+    )
+
+
+def _dataset_source(source: str) -> DatasetSource:
+    if source in bundled.NAMES:
+        return HTTPDatasetSource(bundled.DOI)
+    return LocalArtifactDatasetSource(source)
+
+
 def _metrics(trial: Trial, at: int) -> Iterable[Metric]:
     for name, score in trial.scores.items():
         yield Metric(name, score.mean, at, 0)
@@ -204,7 +222,9 @@ def _experiment(client: MlflowClient, name: str) -> str:
         created: str = client.create_experiment(name)
         return created
     if found.lifecycle_stage != "active":
-        raise TrackingError(f"the experiment '{name}' is deleted; `mlflow experiments restore -x {found.experiment_id}` brings it back")
+        raise TrackingError(
+            f"the experiment '{name}' is deleted; `mlflow experiments restore -x {found.experiment_id}` brings it back"
+        )
     identifier: str = found.experiment_id
     return identifier
 

@@ -68,5 +68,5 @@ class BackgroundWriter(Generic[Target]):
             self._target = self._make()
             while (action := self._queue.get()) is not None:
                 action(self._target)
-        except BaseException as error:  # kept for `check`: a thread has nobody to raise it to
+        except BaseException as error:  # noqa: BLE001  # kept for `check`: a thread has nobody to raise it to
             self._error = error

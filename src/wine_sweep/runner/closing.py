@@ -1,0 +1,75 @@
+"""What is written to the parent run when its trials are done: the table, the counts, the summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wine_sweep.report.leaderboard import as_csv, make_leaderboard
+from wine_sweep.report.summary import count_states, group_failures, markdown_summary, trials_in_words
+from wine_sweep.runner.header import estimator_name
+from wine_sweep.runner.loop import StopReason
+from wine_sweep.runner.preflight import Prepared
+from wine_sweep.selection import Selection
+from wine_sweep.tracking import names
+from wine_sweep.trial import Trial, TrialState
+
+if TYPE_CHECKING:  # these import MLflow, which takes seconds that the first trials should not wait for
+    from wine_sweep.runner.winner import Winner
+    from wine_sweep.tracking.sweep_runs import SweepRuns
+
+
+@dataclass(frozen=True)
+class Closing:
+    """A sweep whose trials have ended.
+
+    Args:
+        prepared: What was swept.
+        runs: Its runs.
+        trials: All trials by number, with their runs' ids.
+        stopped_by: Why there are no more.
+        repeats: How many suggestions repeated earlier parameters.
+    """
+
+    prepared: Prepared
+    runs: SweepRuns
+    trials: Sequence[Trial]
+    stopped_by: StopReason
+    repeats: int
+
+    def write(self, *, outcome: str = "", selection: Selection | None = None, winner: Winner | None = None) -> None:
+        """Write the table of trials, the counts and the summary to the parent run.
+
+        Args:
+            outcome: What became of the winner, in a sentence.
+            selection: The winner and the reasons, if there is one.
+            winner: The refitted model, if there is one.
+
+        Raises:
+            TrackingError: The store failed.
+        """
+        prepared, runs = self.prepared, self.runs
+        runs.write_file(names.TRIALS_FILE, as_csv(make_leaderboard([(prepared.name, prepared.objective, self.trials)])))
+        counts = {f"trials_{state.value}": float(n) for state, n in count_states(self.trials).items() if state.has_ended}
+        runs.log_metrics(runs.run_id, counts, at=max((trial.ended for trial in self.trials), default=0.0))
+        note = markdown_summary(
+            f"{prepared.name}: {estimator_name(prepared)} on {prepared.material.dataset.name}",
+            self.trials,
+            prepared.objective,
+            selection=selection,
+            test_scores=winner.test_scores if winner else {},
+            outcome=outcome,
+        )
+        tags = {names.NOTE: note, names.STOPPED_BY: self.stopped_by.value}
+        if selection is not None:
+            tags |= {names.BEST_TRIAL: str(selection.trial.number), names.WINNER: selection.trial.run_id or ""}
+        runs.set_tags(runs.run_id, tags)
+
+    def why_none_finished(self) -> str:
+        """Say why there is no winner: the failures, summed up."""
+        if not self.trials:
+            return "no trial was run: the time was up before the first"
+        reasons = "; ".join(f"{failure} ({trials_in_words(numbers)})" for failure, numbers in group_failures(self.trials)[:3])
+        failed = count_states(self.trials)[TrialState.FAILED]
+        return f"none of {len(self.trials)} trials finished, {failed} failed: {reasons}"
