@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from wine_sweep.cli.console import leaderboard_table, stdout
+from wine_sweep.cli.console import print_leaderboard, stdout
 from wine_sweep.cli.formats import Format
 from wine_sweep.config import Direction
 from wine_sweep.errors import ConfigError, Problem
@@ -75,6 +75,6 @@ def direction_of(metric: str) -> Direction:
 
 def _print(board: Leaderboard, format_: Format) -> None:
     if format_ is Format.TABLE:
-        stdout().print(leaderboard_table(board, top=None))
+        print_leaderboard(stdout(), board)
     else:
         print(_WRITERS[format_](board), end="" if format_ is not Format.JSON else "\n")

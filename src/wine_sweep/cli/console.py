@@ -37,12 +37,24 @@ def start_logging(console: Console, *, quiet: bool) -> None:
     logger.propagate = False
 
 
-def leaderboard_table(board: Leaderboard, *, top: int | None) -> Table:
-    """Make a table of a leaderboard's first rows, the best trial of each sweep in bold."""
-    shown = board.rows[:top] if top else board.rows
-    header, lines = text_table(replace(board, rows=shown))
+def print_leaderboard(console: Console, board: Leaderboard, *, top: int | None = None) -> None:
+    """Print a leaderboard's first rows, the best trial of each sweep in bold.
+
+    Where the terminal is too narrow, first the spreads of all metrics but the first are left out, then those metrics.
+    """
+    shown = replace(board, rows=board.rows[:top] if top else board.rows)
+    first = shown.metrics[:1]
+    for candidate, spreads in [(shown, None), (shown, first), (replace(shown, metrics=first), first)]:
+        table = _leaderboard_table(candidate, spreads)
+        if console.measure(table).maximum <= console.width:
+            break
+    console.print(table)
+
+
+def _leaderboard_table(board: Leaderboard, spreads: Sequence[str] | None) -> Table:
+    header, lines = text_table(board, spreads=spreads)
     table = plain_table(header, right={"trial", *board.metrics})
-    for row, line in zip(shown, lines, strict=True):
+    for row, line in zip(board.rows, lines, strict=True):
         table.add_row(*map(Text, line), style="bold green" if row.best else None)
     return table
 

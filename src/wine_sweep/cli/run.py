@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from wine_sweep.cli.console import leaderboard_table, start_logging, stderr, stdout
+from wine_sweep.cli.console import print_leaderboard, start_logging, stderr, stdout
 from wine_sweep.cli.progress import SweepProgress
 from wine_sweep.cli.signals import stop_on_signals
 from wine_sweep.config import Backend, read_config
@@ -73,7 +73,7 @@ def _print_result(console: Console, prepared: Prepared, result: SweepResult, req
     board = make_leaderboard([(prepared.name, prepared.objective, result.trials)])
     counts = ", ".join(f"{count} {state.value}" for state, count in count_states(result.trials).items() if count)
     console.print(f"[bold]{prepared.name}[/bold]  {prepared.objective.direction.value} {prepared.objective.metric}  {counts}\n")
-    console.print(leaderboard_table(board, top=TOP))
+    print_leaderboard(console, board, top=TOP)
     if len(board.rows) > TOP:
         console.print(f"[dim]… and {len(board.rows) - TOP} more: wine-sweep compare {result.run_id[:8]}[/dim]")
     console.print(f"\n[bold]Why trial {result.selection.trial.number}[/bold]")

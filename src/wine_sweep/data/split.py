@@ -88,7 +88,8 @@ def make_folds(data: Dataset, split: Split, cv: CrossValidation, *, task: Task, 
             return [Fold(*_set_aside(target, groups, cv.holdout, cv.seed, task))]
         if cv.folds is not None:
             _check_folds(target, groups, cv.folds, task)
-        pairs = [pair for splitter in _splitters(cv, task, groups) for pair in splitter.split(target, target, groups)]
+        grouping = groups if _has_equal_rows(groups) else None
+        pairs = [pair for splitter in _splitters(cv, task, groups) for pair in splitter.split(target, target, grouping)]
     except ValueError as error:
         raise DataError(f"{len(target)} training rows cannot be split so: {error}", path=_CV) from error
     return [Fold(fit, measure) for fit, measure in pairs]
@@ -102,8 +103,9 @@ def _set_aside(target: np.ndarray, groups: np.ndarray, share: float, seed: int, 
         _, chosen = next(stratified.split(first, target[first]))
         aside = np.isin(member, chosen)
     else:
-        splitter = GroupShuffleSplit if _has_equal_rows(groups) else ShuffleSplit
-        _, chosen = next(splitter(n_splits=1, test_size=share, random_state=seed).split(target, target, groups))
+        grouping = groups if _has_equal_rows(groups) else None
+        splitter = ShuffleSplit if grouping is None else GroupShuffleSplit
+        _, chosen = next(splitter(n_splits=1, test_size=share, random_state=seed).split(target, target, grouping))
         aside = np.isin(np.arange(len(target)), chosen)
     return np.flatnonzero(~aside), np.flatnonzero(aside)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from wine_sweep.config import ModelConfig
@@ -63,30 +64,51 @@ def find_class(dotted: str, trusted: Iterable[str], path: Path) -> type:
     return found
 
 
-def build_model(config: ModelConfig, trusted: Iterable[str]) -> Any:
+@dataclass(frozen=True)
+class Built:
+    """An unfitted estimator, and what was wrong with the fixed parameters that it was to have."""
+
+    model: Any
+    problems: list[Problem]
+
+
+def build_model(config: ModelConfig, trusted: Iterable[str]) -> Built:
     """Build the unfitted estimator that a config describes, with its fixed parameters.
 
     Raises:
-        EstimatorError: A path names no usable estimator, or a fixed parameter is unknown to it.
+        EstimatorError: A path names no usable estimator.
     """
     if config.estimator is not None:
         path: Path = ("model", "estimator")
-        model = _construct(find_class(config.estimator, trusted, path), {}, trusted, path)
-    else:
-        from sklearn.pipeline import Pipeline
+        model = _construct(find_class(config.estimator, trusted, path), config.params, trusted, path)
+        return Built(model, _apply(model, config.params, trusted, ("model", "params")))
 
-        steps = []
-        for name, step in (config.pipeline or {}).items():
-            path = ("model", "pipeline", name)
-            steps.append((name, _construct(find_class(step.estimator, trusted, path), step.params, trusted, (*path, "params"))))
-        model = Pipeline(steps)
-        for name, step_model in steps[:-1]:
-            if not hasattr(step_model, "transform"):
-                raise _bad(
-                    ("model", "pipeline", name),
-                    f"only the last step may be a model; {type(step_model).__name__} does not transform",
-                )
-    return set_params(model, config.params, trusted, ("model", "params"))
+    from sklearn.pipeline import Pipeline
+
+    steps, problems = [], []
+    for name, step in (config.pipeline or {}).items():
+        path = ("model", "pipeline", name)
+        each = _construct(find_class(step.estimator, trusted, path), step.params, trusted, path)
+        problems += _apply(each, step.params, trusted, (*path, "params"))
+        steps.append((name, each))
+    for name, each in steps[:-1]:
+        if not hasattr(each, "transform"):
+            raise _bad(
+                ("model", "pipeline", name), f"only the last step may be a model; {type(each).__name__} does not transform"
+            )
+    model = Pipeline(steps)
+    return Built(model, problems + _apply(model, config.params, trusted, ("model", "params")))
+
+
+def _apply(model: Any, params: Mapping[str, Any], trusted: Iterable[str], path: Path) -> list[Problem]:
+    """Set parameters one by one, outer ones first, and collect what is wrong with them."""
+    problems = []
+    for name in sorted(params, key=lambda each: each.count("__")):
+        try:
+            set_params(model, {name: params[name]}, trusted, path)
+        except EstimatorError as error:
+            problems.append(error.problem)
+    return problems
 
 
 def set_params(model: Any, params: Mapping[str, Any], trusted: Iterable[str], path: Path) -> Any:
@@ -115,7 +137,8 @@ def materialize(value: Any, trusted: Iterable[str], path: Path = ()) -> Any:
         return [materialize(item, trusted, (*path, index)) for index, item in enumerate(value)]
     if isinstance(value, dict) and isinstance(value.get("estimator"), str) and set(value) <= {"estimator", "params"}:
         found = find_class(value["estimator"], trusted, (*path, "estimator"))
-        return _construct(found, value.get("params") or {}, trusted, (*path, "params"))
+        params = value.get("params") or {}
+        return set_params(_construct(found, params, trusted, path), params, trusted, (*path, "params"))
     if isinstance(value, dict):
         return {key: materialize(item, trusted, (*path, key)) for key, item in value.items()}
     return value
@@ -178,18 +201,17 @@ def _input_tags(model: Any) -> Any:
 
 
 def _construct(found: type, params: Mapping[str, Any], trusted: Iterable[str], path: Path) -> Any:
+    """Make an estimator with its defaults; what it cannot do without is taken from `params`, or is None for now."""
     required = [
         name
         for name, parameter in inspect.signature(found).parameters.items()
-        if parameter.default is parameter.empty and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        if parameter.default is parameter.empty and parameter.kind in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}
     ]
-    missing = [name for name in required if name not in params]
-    first = {name: materialize(params[name], trusted, (*path, name)) for name in required if name in params}
+    given = {name: materialize(params.get(name), trusted, (*path, name)) for name in required}
     try:
-        model = found(**first, **dict.fromkeys(missing))
+        return found(**given)
     except Exception as error:
         raise _bad(path, f"{found.__name__} cannot be made: {type(error).__name__}: {error}") from error
-    return set_params(model, {name: value for name, value in params.items() if name not in first}, trusted, path)
 
 
 def _reachable(model: Any, name: str) -> bool:

@@ -88,9 +88,9 @@ def find_metric(name: str, task: Task) -> Metric:
     scorer = ERRORS.get(name, name)
     fitting = [each for each in (*ERRORS, *known) if task_of(ERRORS.get(each, each)) is task]
     if scorer not in known:
-        raise ValueError(f"there is no metric '{name}'{did_you_mean(name, fitting) or ';'} {_offer(task)}")
+        raise ValueError(f"there is no metric '{name}'{did_you_mean(name, fitting) or '.'} {_offer(task)}")
     if task_of(scorer) is not task:
-        raise ValueError(f"{name} does not fit a {task.value} model; {_offer(task)}")
+        raise ValueError(f"{name} does not fit a {task.value} model. {_offer(task)}")
     sign = -1 if name in ERRORS else 1
     return Metric(name, scorer, sign, Direction.MINIMIZE if sign < 0 else Direction.MAXIMIZE)
 
@@ -133,4 +133,4 @@ def evaluate(estimator: Any, metrics: Sequence[Metric], features: pd.DataFrame, 
 def _offer(task: Task) -> str:
     short = [*ERRORS, "r2", "accuracy", "balanced_accuracy", "f1", "f1_macro", "precision", "recall", "roc_auc"]
     fitting = [name for name in short if task_of(ERRORS.get(name, name)) is task]
-    return f"for {task.value}: {', '.join(fitting)}, or a scikit-learn scorer's name"
+    return f"For {task.value}: {', '.join(fitting)}, or a scikit-learn scorer's name"

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,17 +107,22 @@ def as_markdown(board: Leaderboard) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in [header, aligned, *escaped]) + "\n"
 
 
-def text_table(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
-    """Give header and cells as text, metrics as ``0.6512 ± 0.0213``; the sweep's name only where there are several."""
+def text_table(board: Leaderboard, *, spreads: Collection[str] | None = None) -> tuple[list[str], list[list[str]]]:
+    """Give header and cells as text; the sweep's name only where there are several, the state only where one has no result.
+
+    Args:
+        board: The rows.
+        spreads: The metrics that are shown with their spread, ``0.6512 ± 0.0213``; all by default.
+    """
+    with_spread = set(board.metrics if spreads is None else spreads)
     several = len(board.sweeps) > 1
-    header = [*(["sweep"] if several else []), "trial", *board.params, *board.metrics]
     failed = any(row.state is not TrialState.FINISHED for row in board.rows)
-    header += ["state"] if failed else []
+    header = [*(["sweep"] if several else []), "trial", *board.params, *board.metrics, *(["state"] if failed else [])]
     lines = []
     for row in board.rows:
         cells = [*([row.sweep] if several else []), f"{row.trial}{' *' if row.best else ''}"]
         cells += [show_param(row.params[name]) if name in row.params else "" for name in board.params]
-        cells += [_metric_cell(row, name) for name in board.metrics]
+        cells += [_metric_cell(row, name, spread=name in with_spread) for name in board.metrics]
         lines.append([*cells, *([row.state.value] if failed else [])])
     return header, lines
 
@@ -129,11 +134,13 @@ def show_param(value: Any) -> str:
     return canonical_json(value) if isinstance(value, list | dict) else str(value)
 
 
-def _metric_cell(row: Row, name: str) -> str:
+def _metric_cell(row: Row, name: str, *, spread: bool) -> str:
     if name not in row.metrics:
         return ""
     mean, std = row.metrics[name]
-    return f"{mean:.4f} ± {std:.4f}" if 1e-3 <= abs(mean) < 1e5 else f"{mean:.4g} ± {std:.2g}"
+    plain = 1e-3 <= abs(mean) < 1e5
+    shown = f"{mean:.4f}" if plain else f"{mean:.4g}"
+    return f"{shown} ± {std:.4f}" if spread and plain else f"{shown} ± {std:.2g}" if spread else shown
 
 
 def _row(sweep: str, trial: Trial, *, best: bool) -> Row:

@@ -151,7 +151,9 @@ class _Check:
 
     def _check_model(self, config: ModelConfig) -> None:
         try:
-            self.model = build_model(config, self.trusted)
+            built = build_model(config, self.trusted)
+            self.model = built.model
+            self.problems += built.problems
             self.needs = describe_needs(self.model)
         except EstimatorError as error:
             self.problems.append(error.problem)

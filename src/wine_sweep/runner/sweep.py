@@ -135,7 +135,6 @@ def _begin(prepared: Prepared, options: RunOptions, started: float) -> SweepRuns
         tags=sweep_tags(prepared, command=options.command),
         files=sweep_files(prepared),
         table=dataset.features.assign(**{str(dataset.target.name): dataset.target}),
-        target=str(dataset.target.name),
         data_source=dataset.source,
         data_name=dataset.name,
         data_digest=dataset.digest,

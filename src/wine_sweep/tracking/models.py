@@ -97,7 +97,7 @@ def check_loads_back(uri: str, features: pd.DataFrame, expected: np.ndarray) -> 
         same = bool(np.array_equal(predicted, expected))
     if not same:
         raise ModelError(
-            f"the saved model predicts otherwise than the one in memory for {np.sum(predicted != expected)} of {len(expected)} rows"
+            f"the saved model predicts otherwise than the one in memory for {np.sum(predicted != expected)} of {len(expected)}"
         )
 
 
@@ -118,7 +118,8 @@ def _trusted_types(to_log: ModelToLog) -> list[str]:
     if refused:
         packages = sorted({name.partition(".")[0] for name in refused})
         raise ModelError(
-            f"the model holds objects that nobody trusts: {', '.join(refused)}; --trust {' --trust '.join(packages)} allows them"
+            f"the model holds objects of types that nobody trusts: {', '.join(refused)};"
+            f" --trust {' --trust '.join(packages)} allows them"
         )
     return list(found)
 

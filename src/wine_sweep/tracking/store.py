@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import mlflow
 import requests
 from mlflow import MlflowClient
+from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -35,6 +36,7 @@ def open_store(tracking_uri: str | None) -> MlflowClient:
     """
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set("false")
     with translated_errors("open the store"):
         if tracking_uri is not None:
             mlflow.set_tracking_uri(tracking_uri)

@@ -12,9 +12,9 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.data.dataset_source import DatasetSource
 from mlflow.data.http_dataset_source import HTTPDatasetSource
-from mlflow.data.pandas_dataset import from_pandas
 from mlflow.data.sources import LocalArtifactDatasetSource
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.types import ColSpec, DataType, Schema
 
 from wine_sweep.data import bundled
 from wine_sweep.errors import TrackingError
@@ -49,8 +49,7 @@ class SweepHeader:
         params: The parent run's parameters.
         tags: Its tags.
         files: Artifacts by name.
-        table: Rows of the data set, for its schema; the target among the columns.
-        target: The target column.
+        table: The data set, the target among its columns.
         data_source: Where the table came from.
         data_name: Its short name.
         data_digest: Its digest.
@@ -63,7 +62,6 @@ class SweepHeader:
     tags: Mapping[str, str]
     files: Mapping[str, str]
     table: pd.DataFrame
-    target: str
     data_source: str
     data_name: str
     data_digest: str
@@ -188,16 +186,22 @@ class SweepRuns:
 
 def _dataset(header: SweepHeader) -> Dataset:
     """Describe the table as MLflow does: where it is from, its digest, its columns and their types, its size."""
-    described = from_pandas(header.table, source=_dataset_source(header.data_source), targets=header.target)
-    entry = described.to_dict()
+    source = _dataset_source(header.data_source)
+    columns = [ColSpec(_column_type(column), name) for name, column in header.table.items()]
+    rows, width = header.table.shape
     return Dataset(
         name=header.data_name,
         digest=header.data_digest[:DIGEST_CHARACTERS],
-        source_type=entry["source_type"],
-        source=entry["source"],
-        schema=entry["schema"],
-        profile=entry["profile"],
+        source_type=source._get_source_type(),
+        source=source.to_json(),
+        schema=json.dumps({"mlflow_colspec": Schema(columns).to_dict()}),
+        profile=json.dumps({"num_rows": rows, "num_elements": rows * width}),
     )
+
+
+def _column_type(column: pd.Series) -> DataType:
+    kinds = {"f": DataType.double, "i": DataType.long, "u": DataType.long, "b": DataType.boolean}
+    return kinds.get(column.dtype.kind, DataType.string)
 
 
 def _dataset_source(source: str) -> DatasetSource:
