@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from wine_sweep.report.leaderboard import Leaderboard, text_table
+from wine_sweep.report.leaderboard import Leaderboard, params_in_words, text_table
 
 PIPE_WIDTH = 400
 """Columns when stdout is no terminal: nothing is cut that a program may want to read."""
@@ -40,15 +41,26 @@ def start_logging(console: Console, *, quiet: bool) -> None:
 def print_leaderboard(console: Console, board: Leaderboard, *, top: int | None = None) -> None:
     """Print a leaderboard's first rows, the best trial of each sweep in bold.
 
-    Where the terminal is too narrow, first the spreads of all metrics but the first are left out, then those metrics.
+    Where the terminal is too narrow, first the spreads of all metrics but the first are left out, then those metrics,
+    and at last the parameters share one column.
     """
     shown = replace(board, rows=board.rows[:top] if top else board.rows)
     first = shown.metrics[:1]
+    wide = console.options.update(width=PIPE_WIDTH)
     for candidate, spreads in [(shown, None), (shown, first), (replace(shown, metrics=first), first)]:
         table = _leaderboard_table(candidate, spreads)
-        if console.measure(table).maximum <= console.width:
-            break
-    console.print(table)
+        if Measurement.get(console, wide, table).maximum <= console.width:
+            console.print(table)
+            return
+    console.print(_narrow_table(shown))
+
+
+def _narrow_table(board: Leaderboard) -> Table:
+    header, lines = text_table(replace(board, params=[], metrics=board.metrics[:1]))
+    table = plain_table([*header, "parameters"], right={"trial", *board.metrics})
+    for row, line in zip(board.rows, lines, strict=True):
+        table.add_row(*map(Text, [*line, params_in_words(row.params)]), style="bold green" if row.best else None)
+    return table
 
 
 def _leaderboard_table(board: Leaderboard, spreads: Sequence[str] | None) -> Table:

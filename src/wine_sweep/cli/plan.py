@@ -13,7 +13,7 @@ from wine_sweep.cli.console import plain_table, stdout
 from wine_sweep.config import Method, Stage
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.execution import count_workers
-from wine_sweep.report.leaderboard import show_param
+from wine_sweep.report.leaderboard import params_in_words
 from wine_sweep.runner.header import estimator_name
 from wine_sweep.runner.preflight import Prepared, prepare_file
 from wine_sweep.search.grid import grid_points
@@ -104,7 +104,7 @@ def _lines(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, text in plan["parameters"].items():
         yield f"  {name}", text
     for index, point in enumerate(plan["first_trials"]):
-        yield f"  trial {index:04d}", ", ".join(f"{name} {show_param(value)}" for name, value in point.items())
+        yield f"  trial {index:04d}", params_in_words(point)
     yield (
         "data",
         f"{data['source']}, target {data['target']}: {data['train_rows']:,} rows to learn from, {data['test_rows']:,} test rows",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from wine_sweep.cli.console import stdout
 from wine_sweep.config import Stage
 from wine_sweep.errors import ConfigError, Problem
-from wine_sweep.report.leaderboard import show_param
+from wine_sweep.report.leaderboard import params_in_words
 from wine_sweep.runner.promotion import find_candidate, promote_candidate
 from wine_sweep.runner.winner import promotion_in_words
 from wine_sweep.tracking.reader import SweepReader
@@ -54,8 +54,8 @@ def promote_command(request: PromoteRequest) -> None:
         print(json.dumps({**record, "selection": candidate.selection.record()}, indent=2, ensure_ascii=False))
         return
     console = stdout()
-    params = ", ".join(f"{name} {show_param(value)}" for name, value in candidate.selection.trial.params.items())
-    console.print(f"[bold]{candidate.sweep.name}[/bold]  trial {candidate.selection.trial.number}: {params}")
+    trial = candidate.selection.trial
+    console.print(f"[bold]{candidate.sweep.name}[/bold]  trial {trial.number}: {params_in_words(trial.params)}")
     would_be = f"Would become a version of {candidate.name} in {candidate.stage.value}; nothing was changed."
     for line in (*candidate.selection.reasons, promotion_in_words(promotion, None) if promotion else would_be):
         console.print(f"- {line}", markup=False)

@@ -15,8 +15,9 @@ from wine_sweep.cli.console import print_leaderboard, start_logging, stderr, std
 from wine_sweep.cli.progress import SweepProgress
 from wine_sweep.cli.signals import stop_on_signals
 from wine_sweep.config import Backend, read_config
-from wine_sweep.report.leaderboard import make_leaderboard
+from wine_sweep.report.leaderboard import make_leaderboard, show_param
 from wine_sweep.report.summary import count_states, group_failures, group_warnings, trials_in_words
+from wine_sweep.search.space import Space
 
 if TYPE_CHECKING:
     from wine_sweep.runner.preflight import Prepared
@@ -80,17 +81,22 @@ def _print_result(console: Console, prepared: Prepared, result: SweepResult, req
     lines = [*result.selection.reasons, f"On the test rows, which no trial saw: {scores_in_words(result.winner.test_scores)}."]
     for line in [*lines, promotion_in_words(result.promotion, result.winner)]:
         console.print(f"- {line}", markup=False)
-    _print_notes(console, result)
+    _print_notes(console, prepared, result)
     store = f" --tracking-uri {request.tracking_uri}" if request.tracking_uri else ""
     console.print("\n[bold]Next[/bold]")
     console.print(f"  wine-sweep ui{store}\n  wine-sweep compare latest{store}", markup=False)
 
 
-def _print_notes(console: Console, result: SweepResult) -> None:
+def _print_notes(console: Console, prepared: Prepared, result: SweepResult) -> None:
     """Print what the user should know beside the result: failures, warnings, repeated suggestions, an early end."""
     notes = [f"failed: {failure} ({trials_in_words(numbers)})" for failure, numbers in group_failures(result.trials)]
     notes += [
         f"{category} in {trials_in_words(numbers)}: {message}" for category, message, numbers in group_warnings(result.trials)
+    ]
+    edges = Space.of(prepared.config.search).at_the_edge(result.selection.trial.params)
+    notes += [
+        f"{name} {show_param(result.selection.trial.params[name])} is the {end} tried: better may lie beyond."
+        for name, end in edges
     ]
     if result.closing.repeats:
         notes.append(f"{result.closing.repeats} suggestions repeated earlier parameters; their results were reused.")

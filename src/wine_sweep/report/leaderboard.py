@@ -134,6 +134,11 @@ def show_param(value: Any) -> str:
     return canonical_json(value) if isinstance(value, list | dict) else str(value)
 
 
+def params_in_words(params: Mapping[str, Any]) -> str:
+    """Show parameters in a line: ``alpha 0.001, l1_ratio 0.5``."""
+    return ", ".join(f"{name} {show_param(value)}" for name, value in params.items())
+
+
 def _metric_cell(row: Row, name: str, *, spread: bool) -> str:
     if name not in row.metrics:
         return ""

@@ -13,6 +13,8 @@ from wine_sweep.search.axis import Axis
 from wine_sweep.trial import Params, canonical_json
 
 Spec = Choices | Range
+SHORTEST_AXIS = 3
+"""Of fewer numbers each is an end, which says nothing."""
 
 
 class Space:
@@ -46,6 +48,15 @@ class Space:
             return False
         return spec.step is None or Axis(spec).position(value) is not None
 
+    def at_the_edge(self, point: Params) -> list[tuple[str, str]]:
+        """List the numbers of a point that are the lowest or the highest tried, as (name, "lowest" or "highest")."""
+        edges = []
+        for name, spec in self.parameters.items():
+            bounds = _bounds(spec)
+            if bounds is not None and point[name] in bounds:
+                edges.append((name, "lowest" if point[name] == bounds[0] else "highest"))
+        return edges
+
     def fingerprint(self) -> str:
         """Digest the space, 16 hex digits: equal for equal parameters, whatever their order."""
         tree = {name: spec.model_dump(mode="json") for name, spec in self.parameters.items()}
@@ -77,6 +88,14 @@ class Grid:
         return point.keys() == self._axes.keys() and all(
             axis.position(point[name]) is not None for name, axis in self._axes.items()
         )
+
+
+def _bounds(spec: Spec) -> tuple[float, float] | None:
+    """Give the ends of a range, or of three and more numbers to choose from."""
+    if isinstance(spec, Range):
+        return spec.low, spec.high
+    numbers = [value for value in spec.choices if isinstance(value, int | float) and not isinstance(value, bool)]
+    return (min(numbers), max(numbers)) if len(numbers) == len(spec.choices) and len(numbers) >= SHORTEST_AXIS else None
 
 
 def _without_num(spec: Spec) -> Spec:

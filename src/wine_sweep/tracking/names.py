@@ -27,6 +27,11 @@ SOURCE_NAME = "mlflow.source.name"
 SOURCE_TYPE = "mlflow.source.type"
 GIT_COMMIT = "mlflow.source.git.commit"
 USER = "mlflow.user"
+ORIGIN = (SOURCE_NAME, SOURCE_TYPE, GIT_COMMIT, USER)
+"""What child runs share with their parent."""
+EXPERIMENT_KIND = "mlflow.experimentKind"
+MODEL_TRAINING = "custom_model_development"
+"""Has MLflow's UI open an experiment in its view for model training."""
 
 CONFIG_FILE = "config.yaml"
 RESOLVED_FILE = "config.resolved.yaml"

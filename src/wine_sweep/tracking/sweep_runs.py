@@ -28,7 +28,8 @@ BATCH_TAGS = 100
 """MLflow takes 1,000 entries in a batch, of which 100 parameters and 100 tags."""
 
 MAX_TEXT = 6000
-DIGEST_CHARACTERS = 36
+DIGEST_CHARACTERS = 8
+"""As many as MLflow's own digests have; the whole one is in a tag."""
 Item = TypeVar("Item")
 _STATUS = {
     TrialState.FINISHED: "FINISHED",
@@ -76,12 +77,13 @@ class SweepRuns:
         trial_run_ids: The child runs that were made here, by trial number.
     """
 
-    def __init__(self, client: MlflowClient, experiment_id: str, run_id: str) -> None:
+    def __init__(self, client: MlflowClient, experiment_id: str, run_id: str, origin: Mapping[str, str] | None = None) -> None:
         self.client = client
         self.experiment_id = experiment_id
         self.run_id = run_id
         self.trial_run_ids: dict[int, str] = {}
         self._open: set[int] = set()
+        self._origin = dict(origin or {})
 
     @classmethod
     def begin(cls, client: MlflowClient, header: SweepHeader) -> SweepRuns:
@@ -95,7 +97,8 @@ class SweepRuns:
             run = client.create_run(
                 experiment_id, start_time=_milliseconds(header.started), tags={**header.tags}, run_name=header.name
             )
-            runs = cls(client, experiment_id, run.info.run_id)
+            origin = {name: header.tags[name] for name in names.ORIGIN if name in header.tags}
+            runs = cls(client, experiment_id, run.info.run_id, origin)
             client.log_batch(runs.run_id, params=[Param(key, _shown(value)) for key, value in header.params.items()])
             context = [InputTag("mlflow.data.context", "training")]
             client.log_inputs(runs.run_id, datasets=[DatasetInput(_dataset(header), context)])
@@ -106,12 +109,13 @@ class SweepRuns:
     def start_trial(self, trial: Trial, started: float) -> None:
         """Make a trial's child run, RUNNING from now on."""
         tags = {
+            **self._origin,
             names.PARENT_RUN_ID: self.run_id,
             names.KIND: names.Kind.TRIAL,
             names.TRIAL: str(trial.number),
             names.KEY: trial.key,
             names.STATE: TrialState.RUNNING,
-            names.PARAMS: canonical_json(dict(trial.params))[:MAX_TEXT],
+            names.PARAMS: json.dumps(dict(trial.params)),
         }
         with translated_errors(f"begin trial {trial.number}"):
             run = self.client.create_run(
@@ -223,7 +227,7 @@ def _metrics(trial: Trial, at: int) -> Iterable[Metric]:
 def _experiment(client: MlflowClient, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
-        created: str = client.create_experiment(name)
+        created: str = client.create_experiment(name, tags={names.EXPERIMENT_KIND: names.MODEL_TRAINING})
         return created
     if found.lifecycle_stage != "active":
         raise TrackingError(
