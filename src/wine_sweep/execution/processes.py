@@ -29,11 +29,15 @@ class ProcessWorkers:
 
     def __init__(self, task: Task, size: int) -> None:
         self.size = size
+        self._open: set[Future[Trial]] = set()
         self._pool = ProcessPool(max_workers=size, initializer=_start_worker, initargs=(task,), context=_context())
 
     def submit(self, trial: Trial) -> Future[Trial]:
         """Have a trial measured; a lost worker shows as `pebble.ProcessExpired` in the future."""
-        return self._pool.schedule(_measure, args=(trial,))
+        future: Future[Trial] = self._pool.schedule(_measure, args=(trial,))
+        self._open.add(future)
+        future.add_done_callback(self._open.discard)
+        return future
 
     def explain(self, error: BaseException) -> Failure:
         """Say how a worker was lost: by which signal, or with which exit code."""
@@ -49,7 +53,9 @@ class ProcessWorkers:
         self._pool.join()
 
     def stop(self) -> None:
-        """Terminate the workers, killing those that do not react."""
+        """Cancel what is open and terminate the workers, killing those that do not react."""
+        for future in list(self._open):
+            future.cancel()
         self._pool.stop()  # type: ignore[no-untyped-call]  # pebble leaves it untyped
         self._pool.join()
 

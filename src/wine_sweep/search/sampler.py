@@ -54,17 +54,23 @@ class OptunaSearcher:
             self._study.tell(suggestion.handle, value)
 
     def _encode(self, point: Params) -> dict[str, Any]:
-        parameters = self._space.parameters
-        return {
-            name: Axis(spec).position(value) if isinstance(spec := parameters[name], Choices) else value
-            for name, value in point.items()
-        }
+        return {name: _to_optuna(self._space.parameters[name], value) for name, value in point.items()}
 
     def _decode(self, params: dict[str, Any]) -> Params:
-        parameters = self._space.parameters
-        return {
-            name: spec.choices[params[name]] if isinstance(spec, Choices) else params[name] for name, spec in parameters.items()
-        }
+        return {name: _from_optuna(spec, params[name]) for name, spec in self._space.parameters.items()}
+
+
+def _to_optuna(spec: Spec, value: Any) -> Any:
+    return Axis(spec).position(value) if _by_position(spec) else value
+
+
+def _from_optuna(spec: Spec, value: Any) -> Any:
+    return Axis(spec)[value] if _by_position(spec) else value
+
+
+def _by_position(spec: Spec) -> bool:
+    """Whether Optuna sees a parameter's values by their positions: choices, and floats in steps, which it would not hit exactly."""
+    return isinstance(spec, Choices) or (spec.step is not None and not spec.is_int)
 
 
 def _sampler(config: SearchConfig) -> optuna.samplers.BaseSampler:
@@ -82,5 +88,5 @@ def _distribution(spec: Spec) -> BaseDistribution:
         step = int(spec.step or 1)
         return IntDistribution(int(spec.low), int(spec.high - (spec.high - spec.low) % step), log=spec.log, step=step)
     if spec.step is not None:
-        return FloatDistribution(float(spec.low), float(Axis(spec)[-1]), step=float(spec.step))
+        return IntDistribution(0, len(Axis(spec)) - 1)
     return FloatDistribution(float(spec.low), float(spec.high), log=spec.log)

@@ -1,0 +1,231 @@
+"""The loop alone: scripted searchers and workers that finish in any order, no processes and no MLflow."""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import Future
+from dataclasses import replace
+
+import pytest
+
+from wine_sweep.errors import TrackingError
+from wine_sweep.runner.loop import Budget, StopReason, TrialLoop
+from wine_sweep.search.searcher import Suggestion
+from wine_sweep.trial import Failure, Score, Trial, TrialState
+
+
+class Scripted:
+    """Suggests what it is given, and writes down what it is told and how much it knew at each ask."""
+
+    def __init__(self, values, *, adaptive: bool = False) -> None:
+        self.adaptive = adaptive
+        self._values = iter(values)
+        self.told: list[tuple[int, float | None]] = []
+        self.known_at_ask: list[int] = []
+
+    def ask(self):
+        self.known_at_ask.append(len(self.told))
+        value = next(self._values, None)
+        return None if value is None else Suggestion({"x": value}, value)
+
+    def tell(self, suggestion, value) -> None:
+        self.told.append((suggestion.handle, value))
+
+
+class Shuffled:
+    """Workers that finish in an order of their own: the newest of what is open, or any, when the loop waits."""
+
+    def __init__(self, size: int, seed: int = 0, outcome=None) -> None:
+        self.size = size
+        self.submitted: list[Trial] = []
+        self.stopped = False
+        self._open: list[tuple[Future, Trial]] = []
+        self._random = random.Random(seed)
+        self._outcome = outcome or finished
+
+    def submit(self, trial):
+        self.submitted.append(trial)
+        future: Future = Future()
+        self._open.append((future, trial))
+        if len(self._open) == self.size:
+            self.finish_one()
+        return future
+
+    def finish_one(self) -> None:
+        future, trial = self._open.pop(self._random.randrange(len(self._open)))
+        try:
+            future.set_result(self._outcome(trial))
+        except Exception as error:
+            future.set_exception(error)
+
+    def explain(self, error):
+        return Failure("WorkerDied", str(error))
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def close(self) -> None:
+        pass
+
+
+class Kept:
+    def __init__(self, fail_after: int | None = None) -> None:
+        self.events: list[tuple[str, int]] = []
+        self.ended: dict[int, Trial] = {}
+        self._fail_after = fail_after
+
+    def trial_started(self, trial) -> None:
+        self.events.append(("started", trial.number))
+
+    def trial_ended(self, trial) -> None:
+        assert trial.number not in self.ended, "a trial ends once"
+        self.ended[trial.number] = trial
+        self.events.append(("ended", trial.number))
+
+    def check(self) -> None:
+        if self._fail_after is not None and len(self.ended) >= self._fail_after:
+            raise TrackingError("the store is gone")
+
+
+def finished(trial: Trial) -> Trial:
+    return replace(trial, state=TrialState.FINISHED, scores={"rmse": Score(float(trial.params["x"]), 0.0)})
+
+
+def make(values, *, size=1, adaptive=False, budget=None, seed=0, outcome=None, stop=lambda: False, kept=None):
+    searcher, workers, recorder = Scripted(values, adaptive=adaptive), Shuffled(size, seed, outcome), kept or Kept()
+    loop = TrialLoop(searcher, workers, recorder, "rmse", budget or Budget(), stop)
+
+    def wait(running, timeout, return_when):
+        if not any(future.done() for future in running):
+            workers.finish_one()
+        return {future for future in running if future.done()}, set()
+
+    return loop, searcher, workers, recorder, wait
+
+
+@pytest.fixture
+def run(monkeypatch):
+    def run_loop(*arguments, **keys):
+        loop, searcher, workers, recorder, wait = make(*arguments, **keys)
+        monkeypatch.setattr("wine_sweep.runner.loop.wait", wait)
+        return loop.run(), searcher, workers, recorder
+
+    return run_loop
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+@pytest.mark.parametrize("seed", range(5))
+def test_every_trial_is_measured_once_and_ends_once(run, size, seed):
+    result, searcher, workers, recorder = run(range(1, 21), size=size, seed=seed)
+    assert [trial.number for trial in result.trials] == list(range(20))
+    assert all(trial.state is TrialState.FINISHED for trial in result.trials)
+    assert sorted(trial.number for trial in workers.submitted) == list(range(20))
+    assert len(recorder.ended) == 20
+    assert result.stopped_by is StopReason.TRIALS
+    assert searcher.told == [(x, float(x)) for x in range(1, 21)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_what_an_adaptive_searcher_knows_does_not_depend_on_who_finishes_first(run, size):
+    histories = []
+    for seed in range(8):
+        _, searcher, _, _ = run(range(1, 31), size=size, adaptive=True, seed=seed)
+        histories.append((searcher.known_at_ask, searcher.told))
+    assert all(history == histories[0] for history in histories)
+    lag = 1 if size == 1 else 2 * size
+    assert histories[0][0][:31] == [max(0, asked - lag + 1) for asked in range(31)]
+
+
+def test_repeated_parameters_are_told_the_earlier_result_and_not_measured(run):
+    result, searcher, workers, _ = run([1, 2, 1, 1, 3, 2], size=2)
+    assert [trial.params["x"] for trial in workers.submitted] == [1, 2, 3]
+    assert searcher.told == [(1, 1.0), (2, 2.0), (1, 1.0), (1, 1.0), (3, 3.0), (2, 2.0)]
+    assert result.repeats == 3
+
+
+def test_one_and_one_point_oh_are_different_parameters(run):
+    result, _, _, _ = run([1, 1.0, True])
+    assert len(result.trials) == 3
+
+
+def test_a_searcher_that_only_repeats_itself_ends_the_sweep(run):
+    result, _, _, _ = run([1] * 5000)
+    assert len(result.trials) == 1
+    assert result.repeats == Budget().repeats
+    assert result.stopped_by is StopReason.EXHAUSTED
+
+
+def test_a_space_that_is_used_up_ends_the_sweep(run):
+    result, _, _, _ = run([1, 2, 1, 3, 4], budget=Budget(points=3))
+    assert [trial.params["x"] for trial in result.trials] == [1, 2, 3]
+    assert result.stopped_by is StopReason.EXHAUSTED
+
+
+def test_the_number_of_trials_is_exact(run):
+    result, _, _, _ = run(range(1, 100), size=3, budget=Budget(trials=7))
+    assert len(result.trials) == 7
+    assert result.stopped_by is StopReason.TRIALS
+
+
+def test_when_the_time_is_up_what_runs_is_finished(monkeypatch):
+    times = iter(range(100))
+    loop, _, _, recorder, wait = make(range(1, 100), size=2, budget=Budget(seconds=6))
+    loop.monotonic = lambda: float(next(times))
+    monkeypatch.setattr("wine_sweep.runner.loop.wait", wait)
+    result = loop.run()
+    assert result.stopped_by is StopReason.TIMEOUT
+    assert 1 < len(result.trials) < 10
+    assert all(trial.state is TrialState.FINISHED for trial in recorder.ended.values())
+
+
+def test_a_failed_trial_is_told_as_failed_and_the_sweep_goes_on(run):
+    def outcome(trial):
+        return replace(trial, state=TrialState.FAILED, failure=Failure("ValueError", "no")) if trial.number == 1 else finished(trial)
+
+    result, searcher, _, _ = run([1, 2, 3], outcome=outcome)
+    assert [trial.state for trial in result.trials] == ["finished", "failed", "finished"]
+    assert searcher.told[1] == (2, None)
+
+
+def test_a_lost_worker_fails_its_trial(run):
+    def outcome(trial):
+        if trial.number == 1:
+            raise OSError("gone")
+        return finished(trial)
+
+    result, _, _, _ = run([1, 2, 3], outcome=outcome)
+    assert [trial.state for trial in result.trials] == ["finished", "failed", "finished"]
+    assert result.trials[1].failure == Failure("WorkerDied", "gone")
+
+
+def test_stopping_kills_what_runs_and_keeps_what_has_finished(run):
+    recorder = Kept()
+    result, _, workers, _ = run(range(1, 100), size=3, stop=lambda: len(recorder.ended) >= 4, kept=recorder)
+    states = [trial.state for trial in result.trials]
+    assert result.stopped_by is StopReason.INTERRUPTED
+    assert workers.stopped
+    assert states.count(TrialState.FINISHED) >= 4
+    assert TrialState.KILLED in states
+    assert TrialState.RUNNING not in states
+    assert set(recorder.ended) == set(range(len(states)))
+
+
+def test_a_recorder_that_fails_ends_the_sweep_and_the_workers(run):
+    recorder = Kept(fail_after=3)
+    with pytest.raises(TrackingError, match="the store is gone"):
+        run(range(1, 100), size=2, kept=recorder)
+    started = {number for event, number in recorder.events if event == "started"}
+    assert started == set(recorder.ended)
+
+
+def test_ctrl_c_inside_a_trial_ends_it_as_killed(run):
+    recorder = Kept()
+
+    def outcome(trial):
+        if trial.number == 2:
+            raise KeyboardInterrupt
+        return finished(trial)
+
+    with pytest.raises(KeyboardInterrupt):
+        run([1, 2, 3, 4], outcome=outcome, kept=recorder)
+    assert recorder.ended[2].state is TrialState.KILLED

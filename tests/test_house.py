@@ -1,0 +1,137 @@
+"""The shape of the house: who imports whom, what stays unimported, what is exported."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import wine_sweep
+from wine_sweep import errors
+
+PACKAGE = Path(wine_sweep.__file__).parent
+
+LAYERS = [
+    {"errors", "task", "trial", "wording"},
+    {"config"},
+    {"data"},
+    {"objective", "search", "execution"},
+    {"selection"},
+    {"tracking", "report"},
+    {"registry"},
+    {"runner"},
+    {"cli"},
+    {"__main__"},
+]
+"""From the ground up: a part imports only from lower floors, and within its own floor only where `NEIGHBOURS` says so."""
+
+NEIGHBOURS = {("report", "tracking")}
+LEAVES = {"errors", "task", "trial"}
+SEAMS = {
+    "mlflow": {"tracking", "registry"},
+    "optuna": {"search"},
+    "pebble": {"execution"},
+    "typer": {"cli"},
+    "rich": {"cli"},
+}
+
+
+def modules() -> dict[str, ast.Module]:
+    return {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts): ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")
+    }
+
+
+def imported(tree: ast.Module) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def part(module: str) -> str:
+    return module.split(".")[0]
+
+
+def floor(name: str) -> int:
+    return next(index for index, names in enumerate(LAYERS) if name in names)
+
+
+def test_the_parts_are_all_on_a_floor():
+    assert {part(name) for name in modules()} - {"__init__"} == set().union(*LAYERS)
+
+
+@pytest.mark.parametrize("name", sorted(set(modules()) - {"__init__"}))
+def test_imports_run_downwards(name):
+    own = part(name)
+    used = {each.split(".")[1] for each in imported(modules()[name]) if each.startswith("wine_sweep.")}
+    for other in used - {own}:
+        if floor(other) == floor(own):
+            assert (own, other) in NEIGHBOURS, f"{name} imports {other}"
+        assert floor(other) <= floor(own), f"{name} imports {other}"
+    if own in LEAVES:
+        assert used <= {own}
+
+
+def test_no_module_imports_itself_in_a_circle():
+    names = set(modules())
+    graph = {
+        name: {each.removeprefix("wine_sweep.") for each in imported(tree) if each.startswith("wine_sweep.")} & names - {name}
+        for name, tree in modules().items()
+    }
+    while ready := [name for name, needs in graph.items() if not needs & graph.keys()]:
+        for name in ready:
+            del graph[name]
+    assert not graph, f"circles among {sorted(graph)}"
+
+
+@pytest.mark.parametrize("library", SEAMS)
+def test_a_library_has_one_seam(library):
+    users = {part(name) for name, tree in modules().items() if any(each.split(".")[0] == library for each in imported(tree))}
+    assert users == SEAMS[library]
+
+
+def loaded_after(code: str) -> set[str]:
+    program = f"import sys\n{code}\nprint('\\n'.join(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
+    return set(result.stdout.splitlines())
+
+
+def test_importing_the_package_is_cheap():
+    assert not loaded_after("import wine_sweep") & {"mlflow", "optuna", "sklearn", "pandas", "pydantic", "typer"}
+
+
+def test_help_imports_nothing_heavy():
+    code = "from wine_sweep.cli.app import app\ntry: app(['--help'])\nexcept SystemExit: pass"
+    assert not loaded_after(code) & {"mlflow", "optuna", "sklearn", "pandas", "numpy", "pydantic"}
+
+
+def test_plan_imports_neither_mlflow_nor_optuna(root):
+    code = f"from wine_sweep.cli.app import app\ntry: app(['plan', {str(root / 'configs/optuna.yaml')!r}])\nexcept SystemExit: pass"
+    loaded = loaded_after(code)
+    assert "sklearn" in loaded
+    assert not loaded & {"mlflow", "optuna"}
+
+
+def test_what_workers_load_has_neither_mlflow_nor_optuna():
+    assert not loaded_after("import wine_sweep.objective.measurement, wine_sweep.execution") & {"mlflow", "optuna"}
+
+
+def test_the_exported_names_are_the_errors():
+    raised = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.WineSweepError)}
+    assert set(wine_sweep.__all__) == raised
+    assert all(hasattr(wine_sweep, name) for name in wine_sweep.__all__)
+
+
+@pytest.mark.parametrize("name", [name for name in wine_sweep.__all__ if name != "WineSweepError"])
+def test_every_error_is_also_the_fitting_builtin(name):
+    error = getattr(wine_sweep, name)
+    assert issubclass(error, errors.WineSweepError)
+    assert issubclass(error, ValueError | LookupError | RuntimeError)
