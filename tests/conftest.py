@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import socket
@@ -11,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +62,31 @@ class CommandLine:
         )
 
 
+@dataclass(frozen=True)
+class InProcess:
+    """Runs wine_sweep's command line in this process: the same exit code and output, without paying for imports again."""
+
+    folder: Path
+    uri: str
+
+    def __call__(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        import mlflow
+
+        from wine_sweep.cli.app import main
+
+        output, errors = io.StringIO(), io.StringIO()
+        command = ["wine-sweep", *map(str, arguments)]
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(errors):
+            patch.chdir(self.folder)
+            patch.setenv("MLFLOW_TRACKING_URI", self.uri)
+            patch.setenv("COLUMNS", "80")
+            patch.setattr(sys, "argv", command)
+            mlflow.set_tracking_uri(None)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        return subprocess.CompletedProcess(command, ended.value.code, output.getvalue(), errors.getvalue())
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _clean_environment() -> None:
     for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
@@ -106,6 +133,12 @@ def wine_sweep(store: Store) -> CommandLine:
     return CommandLine(store.folder, store.uri)
 
 
+@pytest.fixture
+def in_process(store: Store) -> InProcess:
+    """The command line in this process, on the test's own store."""
+    return InProcess(store.folder, store.uri)
+
+
 @pytest.fixture(scope="session")
 def session_store(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A SQLite store for tests that only read what a session-wide sweep left."""
@@ -147,5 +180,11 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 @pytest.fixture(scope="session")
 def command_line():
-    """Make a command line for a store."""
-    return lambda store: CommandLine(store.folder, store.uri)
+    """Make a command line for a folder and a store."""
+    return CommandLine
+
+
+@pytest.fixture(scope="session")
+def in_process_at():
+    """Make a command line in this process for a folder and a store."""
+    return InProcess

@@ -23,7 +23,7 @@ POINTS = [(alpha, ratio) for alpha in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1) fo
 def swept(request, root):
     """The store after ``python -m wine_sweep run configs/grid.yaml``, and what the command printed."""
     store = request.getfixturevalue(request.param)
-    command_line = request.getfixturevalue("command_line")(store)
+    command_line = request.getfixturevalue("command_line")(store.folder, store.uri)
     result = command_line("run", root / "configs/grid.yaml")
     assert result.returncode == 0, result.stderr
     return store, result

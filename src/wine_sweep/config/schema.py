@@ -11,7 +11,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from wine_sweep.config.parameters import ParameterConfig, Range, exact_key
 from wine_sweep.config.problems import wrong
 
-Text = Annotated[str, Field(strict=True, min_length=1, max_length=500)]
+Text = Annotated[str, Field(strict=True, min_length=1, max_length=250)]
+"""As long as MLflow lets a name be."""
+
+Location = Annotated[str, Field(strict=True, min_length=1, max_length=4096)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
 Share = Annotated[float, Field(strict=True, gt=0, lt=1, allow_inf_nan=False)]
@@ -93,7 +96,7 @@ class DataConfig(Model):
             repeat another in every column; ``keep`` lets equal rows fall where they may.
     """
 
-    source: Text
+    source: Location
     target: Text | None = None
     test_size: Share = 0.25
     seed: Seed = 0

@@ -11,6 +11,9 @@ from wine_sweep.selection import Objective, Selection, number
 from wine_sweep.trial import Trial, TrialState
 
 SHOWN = 10
+MAX_CHARACTERS = 8000
+"""The longest value of a tag in MLflow."""
+_MORE = "\n… the rest is in trials.csv\n"
 
 
 def count_states(trials: Sequence[Trial]) -> dict[TrialState, int]:
@@ -81,4 +84,11 @@ def markdown_summary(
     failures = group_failures(trials)
     if failures:
         lines += ["## Failures", "", *(f"- {failure} ({trials_in_words(numbers)})" for failure, numbers in failures)]
-    return "\n".join(lines).rstrip() + "\n"
+    return _cut("\n".join(lines).rstrip() + "\n")
+
+
+def _cut(text: str) -> str:
+    """Leave out whole lines at the end of what is too long for a tag of MLflow."""
+    if len(text) <= MAX_CHARACTERS:
+        return text
+    return text[: text.rfind("\n", 0, MAX_CHARACTERS - len(_MORE)) + 1] + _MORE

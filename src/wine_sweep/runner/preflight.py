@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -205,7 +206,6 @@ class _Check:
 
 
 def _order(problem: Problem) -> tuple[bool, int, int]:
-    *source, line, column = problem.place.rsplit(":", 2)
-    if not (source and line.isdigit() and column.isdigit()):
-        return True, 0, 0
-    return False, int(line), int(column)
+    """Sort by line and column; what stands in no file, as an override of the command line, comes last."""
+    found = re.search(r":(\d+):(\d+)$", problem.place)
+    return (False, int(found[1]), int(found[2])) if found else (True, 0, 0)

@@ -28,6 +28,8 @@ BATCH_TAGS = 100
 """MLflow takes 1,000 entries in a batch, of which 100 parameters and 100 tags."""
 
 MAX_TEXT = 6000
+MAX_TAG = 8000
+"""The longest value of a parameter, and of a tag."""
 DIGEST_CHARACTERS = 8
 """As many as MLflow's own digests have; the whole one is in a tag."""
 Item = TypeVar("Item")
@@ -115,8 +117,10 @@ class SweepRuns:
             names.TRIAL: str(trial.number),
             names.KEY: trial.key,
             names.STATE: TrialState.RUNNING,
-            names.PARAMS: json.dumps(dict(trial.params)),
         }
+        exact = json.dumps(dict(trial.params))
+        if len(exact) <= MAX_TAG:
+            tags[names.PARAMS] = exact
         with translated_errors(f"begin trial {trial.number}"):
             run = self.client.create_run(
                 self.experiment_id,
