@@ -57,7 +57,7 @@ def imported(tree: ast.Module) -> set[str]:
 
 
 def part(module: str) -> str:
-    return module.split(".")[0]
+    return module.partition(".")[0]
 
 
 def floor(name: str) -> int:
@@ -114,7 +114,9 @@ def test_help_imports_nothing_heavy():
 
 
 def test_plan_imports_neither_mlflow_nor_optuna(root):
-    code = f"from wine_sweep.cli.app import app\ntry: app(['plan', {str(root / 'configs/optuna.yaml')!r}])\nexcept SystemExit: pass"
+    code = (
+        f"from wine_sweep.cli.app import app\ntry: app(['plan', {str(root / 'configs/optuna.yaml')!r}])\nexcept SystemExit: pass"
+    )
     loaded = loaded_after(code)
     assert "sklearn" in loaded
     assert not loaded & {"mlflow", "optuna"}
@@ -125,7 +127,9 @@ def test_what_workers_load_has_neither_mlflow_nor_optuna():
 
 
 def test_the_exported_names_are_the_errors():
-    raised = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.WineSweepError)}
+    raised = {
+        name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.WineSweepError)
+    }
     assert set(wine_sweep.__all__) == raised
     assert all(hasattr(wine_sweep, name) for name in wine_sweep.__all__)
 

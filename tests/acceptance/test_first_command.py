@@ -203,7 +203,9 @@ def test_every_trial_agrees_with_scikit_learns_cross_validate(children, red_wine
     scoring = {"rmse": "neg_root_mean_squared_error", "mae": "neg_mean_absolute_error", "r2": "r2"}
     for run in children:
         model = ElasticNet(alpha=float(run.data.params["alpha"]), l1_ratio=float(run.data.params["l1_ratio"]), random_state=42)
-        scores = cross_validate(model, features.iloc[train], target.iloc[train], groups=groups.iloc[train], cv=folds, scoring=scoring)
+        scores = cross_validate(
+            model, features.iloc[train], target.iloc[train], groups=groups.iloc[train], cv=folds, scoring=scoring
+        )
         assert run.data.metrics["rmse"] == pytest.approx(-scores["test_rmse"].mean(), abs=1e-9)
         assert run.data.metrics["mae"] == pytest.approx(-scores["test_mae"].mean(), abs=1e-9)
         assert run.data.metrics["r2"] == pytest.approx(scores["test_r2"].mean(), abs=1e-9)

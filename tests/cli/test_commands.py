@@ -95,7 +95,10 @@ def test_compare_sorts_by_another_metric(swept):
         (["promote", "latest", "--stage", "stging"], "no stage 'stging'; did you mean 'Staging'?"),
         (["run", "nosuch.yaml"], "nosuch.yaml: cannot be read: No such file or directory"),
         (["run", "small.yaml", "--set", "search.trials"], "expected key.path=value"),
-        (["run", "small.yaml", "--set", "search.trails=3"], "--set search.trails=3: search.trails: unknown key; did you mean 'trials'?"),
+        (
+            ["run", "small.yaml", "--set", "search.trails=3"],
+            "--set search.trails=3: search.trails: unknown key; did you mean 'trials'?",
+        ),
         (["run"], "Missing argument"),
         (["rnu"], "No such command"),
     ],

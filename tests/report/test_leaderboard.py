@@ -14,8 +14,17 @@ from wine_sweep.trial import Failure, Score, Trial, TrialState
 
 RMSE = Objective("rmse", Direction.MINIMIZE, "5 folds")
 TRIALS = [
-    Trial(0, {"alpha": 0.1, "kind": None}, TrialState.FINISHED, {"rmse": Score(0.7, 0.02), "r2": Score(0.2, 0.01)}, 0.5, run_id="a0"),
-    Trial(1, {"alpha": 0.2, "kind": "x|y"}, TrialState.FINISHED, {"rmse": Score(0.6, 0.03), "r2": Score(0.3, 0.01)}, 0.4, run_id="a1"),
+    Trial(
+        0, {"alpha": 0.1, "kind": None}, TrialState.FINISHED, {"rmse": Score(0.7, 0.02), "r2": Score(0.2, 0.01)}, 0.5, run_id="a0"
+    ),
+    Trial(
+        1,
+        {"alpha": 0.2, "kind": "x|y"},
+        TrialState.FINISHED,
+        {"rmse": Score(0.6, 0.03), "r2": Score(0.3, 0.01)},
+        0.4,
+        run_id="a1",
+    ),
     Trial(2, {"alpha": 9.0, "kind": [1]}, TrialState.FAILED, failure=Failure("ValueError", "too large"), run_id="a2"),
 ]
 
@@ -73,7 +82,9 @@ def test_several_sweeps_are_told_apart():
     assert text_table(board)[0][0] == "sweep"
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.1 + 0.2, "0.3"), (1e-9, "1e-09"), (None, "None"), (True, "True"), ([1, 2], "[1,2]")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.1 + 0.2, "0.3"), (1e-9, "1e-09"), (None, "None"), (True, "True"), ([1, 2], "[1,2]")]
+)
 def test_parameters_are_shown_short(value, text):
     assert show_param(value) == text
 

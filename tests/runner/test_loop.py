@@ -55,7 +55,7 @@ class Shuffled:
         future, trial = self._open.pop(self._random.randrange(len(self._open)))
         try:
             future.set_result(self._outcome(trial))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever the scripted outcome raises
             future.set_exception(error)
 
     def explain(self, error):
@@ -180,7 +180,9 @@ def test_when_the_time_is_up_what_runs_is_finished(monkeypatch):
 
 def test_a_failed_trial_is_told_as_failed_and_the_sweep_goes_on(run):
     def outcome(trial):
-        return replace(trial, state=TrialState.FAILED, failure=Failure("ValueError", "no")) if trial.number == 1 else finished(trial)
+        return (
+            replace(trial, state=TrialState.FAILED, failure=Failure("ValueError", "no")) if trial.number == 1 else finished(trial)
+        )
 
     result, searcher, _, _ = run([1, 2, 3], outcome=outcome)
     assert [trial.state for trial in result.trials] == ["finished", "failed", "finished"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -61,7 +62,7 @@ def test_an_axis_ascends_from_low_to_high_without_repeats(spec):
     values = list(Axis(spec))
     assert values[0] == spec.low
     assert values[-1] == spec.high
-    assert all(left < right for left, right in zip(values, values[1:], strict=False))
+    assert all(left < right for left, right in pairwise(values))
     assert all(isinstance(value, int if spec.is_int else float) for value in values)
 
 
@@ -74,7 +75,7 @@ def test_every_value_is_found_where_it_stands(spec):
 @given(ranges().filter(lambda spec: spec.log and not spec.is_int))
 def test_neighbours_on_a_logarithmic_axis_have_one_ratio(spec):
     logs = [math.log(value) for value in Axis(spec)]
-    steps = [right - left for left, right in zip(logs, logs[1:], strict=False)]
+    steps = [right - left for left, right in pairwise(logs)]
     assert max(steps) - min(steps) < 1e-9 * max(1.0, abs(logs[0]), abs(logs[-1])) + 1e-9
 
 

@@ -21,9 +21,7 @@ def search(**keys) -> SearchConfig:
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4))
 def test_a_grid_is_the_product_in_the_order_written(sizes):
     parameters = {f"p{index}": Choices(choices=list(range(size))) for index, size in enumerate(sizes)}
-    expected = [
-        dict(zip(parameters, values, strict=True)) for values in itertools.product(*(range(size) for size in sizes))
-    ]
+    expected = [dict(zip(parameters, values, strict=True)) for values in itertools.product(*(range(size) for size in sizes))]
     grid = Grid(Space(parameters))
     assert list(grid) == expected
     assert len(grid) == len(expected)

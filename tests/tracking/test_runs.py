@@ -1,0 +1,153 @@
+"""Runs written and read back, on a real SQLite store."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from wine_sweep.errors import NotFoundError, TrackingError
+from wine_sweep.tracking import names
+from wine_sweep.tracking.reader import SweepReader
+from wine_sweep.tracking.sweep_runs import SweepHeader, SweepRuns
+from wine_sweep.trial import Failure, Score, Trial, TrialState
+
+
+def header(**keys) -> SweepHeader:
+    fields = {
+        "name": "sweep",
+        "experiment": "experiment",
+        "started": 1_700_000_000.0,
+        "params": {"method": "grid", "evaluation": "5 folds"},
+        "tags": {names.KIND: "sweep", names.OBJECTIVE: "rmse", names.DIRECTION: "minimize", names.USER: "me"},
+        "files": {"config.yaml": "a: 1\n"},
+        "table": pd.DataFrame({"x": [1.0, 2.0], "text": ["a", "b"], "y": [1, 2]}),
+        "data_source": "wine-quality-red",
+        "data_name": "wine-quality-red",
+        "data_digest": "0123456789abcdef" * 4,
+    }
+    return SweepHeader(**{**fields, **keys})
+
+
+@pytest.fixture
+def runs(store) -> SweepRuns:
+    return SweepRuns.begin(store.client, header())
+
+
+def measured(number: int, folds: int = 5, metrics: int = 1, **params) -> Trial:
+    scores = {f"m{index}": Score.of([float(fold + index) for fold in range(folds)]) for index in range(metrics)}
+    return Trial(number, params, TrialState.FINISHED, scores, 0.25, 1_700_000_001.5, 1_700_000_002.25)
+
+
+def write(runs: SweepRuns, trial: Trial) -> str:
+    runs.start_trial(Trial(trial.number, trial.params), 1_700_000_001.5)
+    runs.finish_trial(trial)
+    return runs.trial_run_ids[trial.number]
+
+
+def test_a_trial_comes_back_as_it_was_written(store, runs):
+    trial = measured(3, alpha=0.1, kind=None, sizes=[1, 2])
+    run_id = write(runs, trial)
+    reader = SweepReader(store.client)
+    (read,) = reader.trials(reader.find(runs.run_id))
+    assert (read.number, read.params, read.state, read.run_id) == (3, trial.params, trial.state, run_id)
+    assert (read.started, read.ended, read.fit_seconds) == (trial.started, trial.ended, trial.fit_seconds)
+    assert (read.scores["m0"].mean, read.scores["m0"].std) == (trial.scores["m0"].mean, trial.scores["m0"].std)
+
+
+def test_a_trial_costs_three_calls(store, runs, monkeypatch):
+    calls = []
+    original = type(runs.client._tracking_client.store)
+    for name in ("create_run", "log_batch", "update_run_info", "set_tag", "log_param", "log_metric", "log_inputs", "get_run"):
+        method = getattr(original, name)
+
+        def counted(self, *arguments, _method=method, _name=name, **keys):
+            calls.append(_name)
+            return _method(self, *arguments, **keys)
+
+        monkeypatch.setattr(original, name, counted)
+    write(runs, measured(0, alpha=0.1))
+    assert [call for call in calls if call != "get_run"] == ["create_run", "log_batch", "update_run_info"]
+
+
+@pytest.mark.parametrize(("folds", "metrics", "params"), [(1200, 2, 1), (3, 1, 250), (5, 1, 0)])
+def test_more_than_a_batch_holds_is_written_whole(store, runs, folds, metrics, params):
+    run_id = write(runs, measured(0, folds, metrics, **{f"p{index}": index for index in range(params)}))
+    run = store.client.get_run(run_id)
+    assert len(run.data.params) == params
+    assert len(store.client.get_metric_history(run_id, "fold_m0")) == folds
+    assert run.data.tags[names.STATE] == "finished"
+
+
+def test_a_failed_trial_says_why(store, runs):
+    failure = Failure("ValueError", "no such solver", "Traceback …\nValueError: no such solver")
+    run_id = write(runs, Trial(0, {"a": 1}, TrialState.FAILED, failure=failure, started=1.0, ended=1_700_000_003.0))
+    run = store.client.get_run(run_id)
+    assert run.info.status == "FAILED"
+    assert run.data.tags[names.ERROR] == "ValueError: no such solver"
+    assert [each.path for each in store.client.list_artifacts(run_id)] == ["error.txt"]
+    reader = SweepReader(store.client)
+    (read,) = reader.trials(reader.find("latest"))
+    assert (read.failure.kind, read.failure.message) == ("ValueError", "no such solver")
+
+
+def test_what_is_still_open_ends_as_killed(store, runs):
+    runs.start_trial(Trial(0, {"a": 1}), 1_700_000_001.0)
+    runs.start_trial(Trial(1, {"a": 2}), 1_700_000_001.0)
+    runs.finish_trial(measured(1, a=2))
+    runs.end("KILLED", at=1_700_000_009.0)
+    statuses = {number: store.client.get_run(run_id).info.status for number, run_id in runs.trial_run_ids.items()}
+    assert statuses == {0: "KILLED", 1: "FINISHED"}
+    assert store.client.get_run(runs.run_id).info.status == "KILLED"
+
+
+def test_children_share_where_they_come_from(store, runs):
+    run_id = write(runs, measured(0, a=1))
+    assert store.client.get_run(run_id).data.tags["mlflow.user"] == "me"
+
+
+def test_a_deleted_experiment_is_an_error_that_says_how_to_get_it_back(store):
+    client = store.client
+    client.delete_experiment(client.create_experiment("experiment"))
+    with pytest.raises(TrackingError, match="mlflow experiments restore -x"):
+        SweepRuns.begin(client, header())
+
+
+def test_a_prefix_that_fits_two_sweeps_is_refused(store, monkeypatch):
+    first, second = (SweepRuns.begin(store.client, header(name=name)) for name in ("one", "two"))
+    reader = SweepReader(store.client)
+    same = [
+        record.__class__(**{**record.__dict__, "run_id": f"abcdef{index}" + "0" * 25})
+        for index, record in enumerate(reader.sweeps())
+    ]
+    monkeypatch.setattr(reader, "sweeps", lambda: same)
+    with pytest.raises(NotFoundError, match="2 sweeps begin with 'abcdef'"):
+        reader.find("abcdef")
+    assert reader.find("abcdef1").run_id == same[1].run_id
+    assert first.run_id != second.run_id
+
+
+def test_the_newest_of_a_name_and_of_all_is_found(store):
+    for started, name in [(1.0, "same"), (3.0, "same"), (9.0, "other")]:
+        SweepRuns.begin(store.client, header(name=name, started=1_700_000_000.0 + started))
+    reader = SweepReader(store.client)
+    assert reader.find("same").started == 1_700_000_003.0
+    assert reader.find("latest").name == "other"
+
+
+def test_more_children_than_a_page_are_all_read(store, runs, monkeypatch):
+    monkeypatch.setattr("wine_sweep.tracking.reader.PAGE", 7)
+    for number in range(23):
+        write(runs, measured(number, folds=1, a=number))
+    reader = SweepReader(store.client)
+    assert [trial.number for trial in reader.trials(reader.find("latest"))] == list(range(23))
+
+
+def test_an_experiment_that_is_not_there_is_named_with_those_that_are(store, runs):
+    with pytest.raises(NotFoundError, match="there is no experiment 'nosuch'; there are: Default, experiment"):
+        SweepReader(store.client, "nosuch")
+
+
+def test_runs_of_others_are_no_sweeps(store, runs):
+    client = store.client
+    client.create_run(runs.experiment_id, run_name="by hand")
+    assert [sweep.run_id for sweep in SweepReader(client).sweeps()] == [runs.run_id]
