@@ -30,23 +30,36 @@ class WineSweepError(Exception):
 
 
 @dataclass(frozen=True)
+class Place:
+    """A spot in a text: `line` and `column` count from 1. A line of 0 means the source as a whole."""
+
+    source: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
+
+
+@dataclass(frozen=True)
 class Problem:
     """One thing that is wrong with a config.
 
     Args:
         message: What is wrong and what is allowed, in one line.
         path: The key that it is about; empty for the file as a whole.
-        place: Where that stands, ``file:line:column``; empty when it stands in no file.
+        place: Where that stands; None when it stands in no text.
         at_key: Whether the key itself is wrong (unknown, given twice) and not its value.
     """
 
     message: str
     path: Path = ()
-    place: str = ""
+    place: Place | None = None
     at_key: bool = False
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.place, ".".join(map(str, self.path)), self.message) if part)
+        parts = (str(self.place) if self.place else "", ".".join(map(str, self.path)), self.message)
+        return ": ".join(part for part in parts if part)
 
 
 class ConfigError(WineSweepError, ValueError):

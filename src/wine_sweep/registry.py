@@ -88,10 +88,10 @@ class ModelRegistry:
         archived = tuple(each for each in in_stage if each != chosen)
         return Promotion(name, chosen, stage, run_id, archived, already_there=already)
 
-    def current(self, name: str, stage: Stage) -> str | None:
-        """Give the version that is in a stage, by its alias; None when there is none, or no such registered model."""
+    def stage_of(self, name: str, *, model_uri: str) -> str | None:
+        """Give the stage that a logged model's version is in; None when it is no version of this registered model yet."""
         with translated_errors(f"read the model {name}"):
-            return self._alias(name, stage)
+            return next((str(each.current_stage) for each in self._versions(name) if each.source == model_uri), None)
 
     def _ensure(self, name: str) -> None:
         try:

@@ -92,8 +92,14 @@ class Trial:
 
 
 def canonical_json(value: Any) -> str:
-    """Write a value so that equal values give equal text: keys sorted, no spaces; 1, 1.0 and true differ."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """Write a value so that equal values give equal text: keys as sorted text, no spaces; 1, 1.0 and true differ."""
+    return json.dumps(_with_text_keys(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _with_text_keys(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _with_text_keys(item) for key, item in value.items()}
+    return [_with_text_keys(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def params_key(params: Params) -> str:

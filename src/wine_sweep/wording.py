@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_CREDENTIALS = re.compile(r"(?<=//)\S+@")
 
 
 def did_you_mean(name: object, allowed: Iterable[str]) -> str:
@@ -31,3 +34,8 @@ def show(value: object) -> str:
     if isinstance(value, dict):
         return "a mapping"
     return "a list" if isinstance(value, list) else str(value)[:60]
+
+
+def mask(text: str) -> str:
+    """Hide the user and password of every URL in a text."""
+    return _CREDENTIALS.sub("***@", text)

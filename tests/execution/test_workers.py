@@ -69,7 +69,7 @@ class TestContract:
         workers = make_workers(config, tasks.double)
         futures = [workers.submit(trial) for trial in trials(7)]
         results = [future.result(timeout=60) for future in futures]
-        workers.close()
+        workers.stop()
         assert [result.number for result in results] == list(range(7))
         assert [result.scores["twice"] for result in results] == [Score(number * 2.0, 0.0) for number in range(7)]
         assert all(result.state is TrialState.FINISHED for result in results)
@@ -77,7 +77,7 @@ class TestContract:
     def test_a_worker_computes_with_one_thread(self, config, tasks):
         workers = make_workers(config, tasks.threads)
         result = workers.submit(trials(1)[0]).result(timeout=60)
-        workers.close()
+        workers.stop()
         assert result.scores["threads"].mean == 1
 
     def test_stopping_twice_does_no_harm(self, config, tasks):
@@ -104,7 +104,7 @@ def test_a_killed_worker_costs_its_own_trial_and_no_other(tasks):
     failed = [number for number, future in enumerate(futures) if future.exception() is not None]
     assert failed == [1]
     failure = workers.explain(futures[1].exception())
-    workers.close()
+    workers.stop()
     assert (failure.kind, failure.message) == ("WorkerDied", "the worker process was ended by SIGKILL")
 
 
@@ -133,4 +133,4 @@ def test_ctrl_c_does_not_reach_the_workers(tasks):
     future = workers.submit(trials(1)[0])
     os.kill(process, signal.SIGINT)
     assert int(future.result(timeout=60).scores["pid"].mean) == process
-    workers.close()
+    workers.stop()

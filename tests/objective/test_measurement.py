@@ -11,7 +11,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold, cross_validate
 
 from wine_sweep.data import Fold
-from wine_sweep.objective.measurement import CACHE_BYTES, Measurement, ModelFactory
+from wine_sweep.objective.measurement import Measurement, ModelFactory
 from wine_sweep.objective.metrics import find_metric
 from wine_sweep.task import Task
 from wine_sweep.trial import Trial, TrialState
@@ -103,15 +103,12 @@ def test_trials_do_not_touch_each_other(measurement):
     assert made.factory.template.fit_intercept is True
 
 
-def test_a_large_table_is_cut_anew_for_every_trial_and_a_small_one_kept(measurement, monkeypatch):
-    made = measurement(LinearRegression())
-    made(Trial(0, {}))
-    assert len(made._tables) == 4
-    monkeypatch.setattr("wine_sweep.objective.measurement.CACHE_BYTES", 10)
-    large = measurement(LinearRegression())
-    assert large(Trial(0, {})).scores == made(Trial(0, {})).scores
-    assert large._tables == []
-    assert CACHE_BYTES > 2**20
+def test_an_estimator_that_works_in_place_spoils_no_later_trial(measurement):
+    made = measurement(LinearRegression(copy_X=False))
+    before = made.features.copy()
+    first = made(Trial(0, {"tol": 1e-6}))
+    assert made(Trial(1, {"tol": 1e-7})).scores == first.scores
+    pd.testing.assert_frame_equal(made.features, before)
 
 
 def test_open_random_states_get_the_seed_and_searched_ones_keep_their_value():

@@ -24,13 +24,13 @@ def test_a_grid_is_the_product_in_the_order_written(sizes):
     expected = [dict(zip(parameters, values, strict=True)) for values in itertools.product(*(range(size) for size in sizes))]
     grid = Grid(Space(parameters))
     assert list(grid) == expected
-    assert len(grid) == len(expected)
+    assert grid.size == len(expected)
     assert all(point in grid for point in expected)
 
 
 def test_a_grid_of_a_million_points_is_not_built():
     grid = Grid(Space({name: Range(low=0.0, high=1.0, num=100) for name in "abc"}))
-    assert len(grid) == 1_000_000
+    assert grid.size == 1_000_000
     assert grid[999_999] == {"a": 1.0, "b": 1.0, "c": 1.0}
     with pytest.raises(IndexError):
         grid[1_000_000]

@@ -5,9 +5,9 @@ import threading
 import pytest
 
 from wine_sweep.errors import TrackingError
-from wine_sweep.tracking.store import mask
 from wine_sweep.tracking.sweep_runs import batched
 from wine_sweep.tracking.writer import BackgroundWriter
+from wine_sweep.wording import mask
 
 
 def test_actions_are_done_in_order_in_one_other_thread():
@@ -64,7 +64,8 @@ def test_a_target_that_cannot_be_made_is_an_error_and_not_a_hang():
     [
         ("http://me:secret@host:5000/x", "http://***@host:5000/x"),
         ("postgresql://u:p%40@db/mlflow failed", "postgresql://***@db/mlflow failed"),
-        ("http://host/a@b", "http://host/a@b"),
+        ("http://me:p@ss/word@host failed", "http://***@host failed"),
+        ("http://host/path", "http://host/path"),
         ("sqlite:///mlflow.db", "sqlite:///mlflow.db"),
     ],
 )

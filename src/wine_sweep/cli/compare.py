@@ -8,7 +8,7 @@ from dataclasses import replace
 from wine_sweep.cli.console import print_leaderboard, stdout
 from wine_sweep.cli.formats import Format
 from wine_sweep.config import Direction
-from wine_sweep.errors import ConfigError, Problem
+from wine_sweep.errors import ConfigError, Place, Problem
 from wine_sweep.report.leaderboard import Leaderboard, as_csv, as_json, as_markdown, make_leaderboard
 from wine_sweep.selection import Objective
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
@@ -59,7 +59,7 @@ def _order(sort: str | None, entries: Sequence[tuple[str, Objective, Sequence[Tr
         return None
     known = dict.fromkeys(name for _, _, trials in entries for trial in trials for name in trial.scores)
     if sort not in known:
-        raise ConfigError([Problem(f"no trial has the metric '{sort}'; {one_of(sort, known)}", place="--sort")])
+        raise ConfigError([Problem(f"no trial has the metric '{sort}'; {one_of(sort, known)}", place=Place("--sort"))])
     for _, objective, _ in entries:
         if objective.metric == sort:
             return objective

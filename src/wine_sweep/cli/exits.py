@@ -21,9 +21,15 @@ def exit_code(error: WineSweepError) -> int:
 
 def report_error(error: WineSweepError, *, as_json: bool) -> None:
     """Show an error: on stderr a line for each problem, and as JSON on stdout where JSON was asked for."""
-    lines = [line if isinstance(error, ConfigError) else f"error: {line}" for line in str(error).splitlines()]
+    lines = [
+        line if isinstance(error, ConfigError) and error.problems[0].place else f"error: {line}"
+        for line in str(error).splitlines()
+    ]
     if isinstance(error, SweepInterrupted):
         lines.append(f"Go on with: wine-sweep resume {error.run_id}" if error.run_id else "No run was made yet.")
     print("\n".join(lines), file=sys.stderr)
     if as_json:
-        print(json.dumps({"error": str(error), "exit_code": exit_code(error)}, ensure_ascii=False))
+        document = {"error": str(error), "exit_code": exit_code(error)}
+        if isinstance(error, SweepInterrupted):
+            document["run_id"] = error.run_id
+        print(json.dumps(document, ensure_ascii=False))

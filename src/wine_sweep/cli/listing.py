@@ -7,6 +7,8 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
+from rich.text import Text
+
 from wine_sweep.cli.console import plain_table, stdout
 from wine_sweep.report.leaderboard import show_param
 from wine_sweep.tracking import names
@@ -30,15 +32,9 @@ def list_command(*, tracking_uri: str | None, experiment: str | None, as_json: b
         return
     table = plain_table(["sweep", "name", "experiment", "status", "trials", "best", "started"], right=["trials"])
     for sweep in sweeps:
-        table.add_row(
-            sweep.run_id[:8],
-            sweep.name,
-            sweep.experiment,
-            sweep.status,
-            _trials(sweep),
-            _best(sweep),
-            f"{datetime.fromtimestamp(sweep.started, UTC).astimezone():%Y-%m-%d %H:%M}",
-        )
+        started = f"{datetime.fromtimestamp(sweep.started, UTC).astimezone():%Y-%m-%d %H:%M}"
+        cells = (sweep.run_id[:8], sweep.name, sweep.experiment, sweep.status, _trials(sweep), _best(sweep), started)
+        table.add_row(*map(Text, cells))
     stdout().print(table)
 
 

@@ -9,6 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+from rich.text import Text
+
 from wine_sweep.cli.console import plain_table, stdout
 from wine_sweep.config import Method, Stage
 from wine_sweep.errors import ConfigError, Problem
@@ -50,11 +53,11 @@ def plan_command(
     for index, described in enumerate(plans):
         if index:
             console.print()
-        console.print(f"[bold]{described['name']}[/bold]  [dim]{described['file']}[/dim]")
+        console.print(f"[bold]{escape(described['name'])}[/bold]  [dim]{escape(described['file'])}[/dim]")
         table = plain_table(["", ""])
         table.show_header = False
         for name, text in _lines(described):
-            table.add_row(name, text)
+            table.add_row(Text(name), Text(text))
         console.print(table)
 
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from wine_sweep.report.leaderboard import show_param
@@ -60,7 +61,7 @@ class SweepProgress:
     def sweep_started(self, name: str, trials: int | None, workers: int) -> None:
         """Begin with a sweep's name and number of trials."""
         self._total = trials
-        self._bar.update(self._task, description=name[:20], total=trials)
+        self._bar.update(self._task, description=escape(name[:20]), total=trials)
         count = trials if trials is not None else "as many as the time allows"
         self._line(f"{name}: {count} trials on {workers} worker{'s' * (workers > 1)}")
 
@@ -82,14 +83,14 @@ class SweepProgress:
 
     def phase(self, what: str) -> None:
         """Show what is being done now."""
-        self._bar.update(self._task, state=what)
+        self._bar.update(self._task, state=escape(what))
         self._line(what)
 
     def _show(self) -> None:
         self._bar.update(self._task, state=self._state())
 
     def _state(self) -> str:
-        parts = [f"{self._running} running"] + ([f"[red]{self._failed} failed[/red]"] if self._failed else [])
+        parts = [f"{self._running} running"] + ([f"{self._failed} failed"] if self._failed else [])
         if self._best is not None:
             parts.append(f"best {self._metric} {show_param(self._best.scores[self._metric].mean)}")
         return ", ".join(parts)
@@ -97,5 +98,5 @@ class SweepProgress:
     def _line(self, text: str) -> None:
         """Print a line where there is no bar."""
         if not self._quiet and not self._console.is_terminal:
-            self._console.print(text, soft_wrap=True)
+            self._console.print(text, soft_wrap=True, markup=False)
             self._last_line = self._monotonic()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from wine_sweep.cli.console import stdout
 from wine_sweep.config import Stage
-from wine_sweep.errors import ConfigError, Problem
+from wine_sweep.errors import ConfigError, Place, Problem
 from wine_sweep.report.leaderboard import params_in_words
 from wine_sweep.runner.promotion import find_candidate, promote_candidate
 from wine_sweep.runner.winner import promotion_in_words
@@ -55,7 +55,7 @@ def promote_command(request: PromoteRequest) -> None:
         return
     console = stdout()
     trial = candidate.selection.trial
-    console.print(f"[bold]{candidate.sweep.name}[/bold]  trial {trial.number}: {params_in_words(trial.params)}")
+    console.print(f"{candidate.sweep.name}  trial {trial.number}: {params_in_words(trial.params)}", markup=False)
     would_be = f"Would become a version of {candidate.name} in {candidate.stage.value}; nothing was changed."
     for line in (*candidate.selection.reasons, promotion_in_words(promotion, None) if promotion else would_be):
         console.print(f"- {line}", markup=False)
@@ -67,4 +67,4 @@ def _stage(text: str | None) -> Stage | None:
     for stage in Stage:
         if text.lower() == stage.alias:
             return stage
-    raise ConfigError([Problem(f"no stage '{text}'; {one_of(text, [stage.value for stage in Stage])}", place="--stage")])
+    raise ConfigError([Problem(f"no stage '{text}'; {one_of(text, [stage.value for stage in Stage])}", place=Place("--stage"))])

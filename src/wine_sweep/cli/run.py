@@ -7,21 +7,23 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from wine_sweep.cli.console import print_leaderboard, start_logging, stderr, stdout
 from wine_sweep.cli.progress import SweepProgress
 from wine_sweep.cli.signals import stop_on_signals
 from wine_sweep.config import Backend, read_config
+from wine_sweep.errors import SweepInterrupted
+from wine_sweep.execution.processes import warm_up
 from wine_sweep.report.leaderboard import make_leaderboard, show_param
 from wine_sweep.report.summary import count_states, group_failures, group_warnings, trials_in_words
+from wine_sweep.runner.preflight import Prepared, prepare
+from wine_sweep.runner.sweep import RunOptions, SweepResult, run_sweep
 from wine_sweep.search.space import Space
-
-if TYPE_CHECKING:
-    from wine_sweep.runner.preflight import Prepared
-    from wine_sweep.runner.sweep import SweepResult
+from wine_sweep.wording import mask
 
 TOP = 10
 
@@ -42,47 +44,53 @@ class RunRequest:
 
 def run_command(request: RunRequest) -> None:
     """Run a sweep, and print its leaderboard, the reasons for the winner, and what to do next."""
-    draft = read_config(request.config, request.overrides)
-    if draft.config is not None and draft.config.execution.backend is Backend.PROCESSES:
-        from wine_sweep.execution.processes import warm_up
-
-        warm_up()
-    from wine_sweep.runner.preflight import prepare
-    from wine_sweep.runner.sweep import RunOptions, run_sweep
-
-    prepared = prepare(draft, trusted=request.trusted)
     console = stderr()
     start_logging(console, quiet=request.quiet)
-    options = RunOptions(
-        tracking_uri=request.tracking_uri,
-        experiment=request.experiment,
-        promote=request.promote,
-        command=f"wine-sweep {' '.join(sys.argv[1:])}",
-    )
-    progress = SweepProgress(console, prepared.objective.metric, quiet=request.quiet)
-    with stop_on_signals(console.print) as stop, progress:
-        result = run_sweep(prepared, options, observer=progress, stop=stop)
+    with stop_on_signals(console.print) as stop:
+        prepared = _prepare(request)
+        if stop():
+            raise SweepInterrupted("interrupted before the sweep began", run_id="")
+        options = RunOptions(
+            tracking_uri=request.tracking_uri,
+            experiment=request.experiment,
+            promote=request.promote,
+            command=mask(f"wine-sweep {' '.join(sys.argv[1:])}"),
+        )
+        with SweepProgress(console, prepared.objective.metric, quiet=request.quiet) as progress:
+            result = run_sweep(prepared, options, observer=progress, stop=stop)
     if request.as_json:
         print(json.dumps(_document(prepared, result), indent=2, ensure_ascii=False))
     else:
         _print_result(stdout(), prepared, result, request)
 
 
+def _prepare(request: RunRequest) -> Prepared:
+    """Read and check the config; the workers' server loads its libraries meanwhile."""
+    draft = read_config(request.config, request.overrides)
+    if draft.config is not None and draft.config.execution.backend is Backend.PROCESSES:
+        warm_up()
+    return prepare(draft, trusted=request.trusted)
+
+
 def _print_result(console: Console, prepared: Prepared, result: SweepResult, request: RunRequest) -> None:
-    from wine_sweep.runner.winner import promotion_in_words, scores_in_words
+    from wine_sweep.runner.winner import promotion_in_words, scores_in_words  # by now MLflow is imported
 
     board = make_leaderboard([(prepared.name, prepared.objective, result.trials)])
     counts = ", ".join(f"{count} {state.value}" for state, count in count_states(result.trials).items() if count)
-    console.print(f"[bold]{prepared.name}[/bold]  {prepared.objective.direction.value} {prepared.objective.metric}  {counts}\n")
+    console.print(
+        f"[bold]{escape(prepared.name)}[/bold]  {prepared.objective.direction.value} {prepared.objective.metric}  {counts}\n"
+    )
     print_leaderboard(console, board, top=TOP)
     if len(board.rows) > TOP:
         console.print(f"[dim]… and {len(board.rows) - TOP} more: wine-sweep compare {result.run_id[:8]}[/dim]")
     console.print(f"\n[bold]Why trial {result.selection.trial.number}[/bold]")
-    lines = [*result.selection.reasons, f"On the test rows, which no trial saw: {scores_in_words(result.winner.test_scores)}."]
+    lines = list(result.selection.reasons)
+    if result.winner.test_scores:
+        lines.append(f"On the test rows, which no trial saw: {scores_in_words(result.winner.test_scores)}.")
     for line in [*lines, promotion_in_words(result.promotion, result.winner)]:
         console.print(f"- {line}", markup=False)
     _print_notes(console, prepared, result)
-    store = f" --tracking-uri {request.tracking_uri}" if request.tracking_uri else ""
+    store = f" --tracking-uri {mask(request.tracking_uri)}" if request.tracking_uri else ""
     console.print("\n[bold]Next[/bold]")
     console.print(f"  wine-sweep ui{store}\n  wine-sweep compare latest{store}", markup=False)
 

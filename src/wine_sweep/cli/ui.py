@@ -8,7 +8,8 @@ import sys
 
 from wine_sweep.cli.console import stderr
 from wine_sweep.errors import NotFoundError, TrackingError
-from wine_sweep.tracking.store import mask, resolve_uri, store_exists
+from wine_sweep.tracking.store import resolve_uri, store_exists
+from wine_sweep.wording import mask
 
 
 def ui_command(*, tracking_uri: str | None, host: str, port: int) -> None:
@@ -24,12 +25,11 @@ def ui_command(*, tracking_uri: str | None, host: str, port: int) -> None:
         return
     if not store_exists(uri):
         raise NotFoundError(f"there is no store at {mask(uri)} yet; `wine-sweep run CONFIG` makes one")
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise TrackingError(f"{host}:{port} cannot be listened on ({error.strerror}); choose another with --port") from error
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise TrackingError(f"{host}:{port} cannot be listened on ({error.strerror}); choose another with --port") from error
     stderr().print(f"MLflow's UI on {mask(uri)}: http://{host}:{port}  (Ctrl-C ends it)", soft_wrap=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", host, "--port", str(port)]
     os.execv(sys.executable, command)  # noqa: S606  # no shell is meant: the arguments are passed as they are

@@ -6,19 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from wine_sweep.errors import Path, Problem
-
-
-@dataclass(frozen=True)
-class Place:
-    """A spot in a text: `line` and `column` count from 1. A line of 0 means the source as a whole."""
-
-    source: str
-    line: int = 0
-    column: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
+from wine_sweep.errors import Path, Place, Problem
 
 
 @dataclass(frozen=True)
@@ -49,8 +37,29 @@ class Document:
                 return self.keys[path]
         return self.values.get((), Place(self.source, 1, 1))
 
+    def as_written(self, path: Path) -> Path:
+        """Give the path that stands in the text for one that goes on where a short form ends: ``cv: 1`` for ``cv.folds``."""
+        if path in self.values or path in self.keys:
+            return path
+        listed = tuple(part for part in path if part != "choices")
+        if listed in self.values:
+            return listed
+        value: Any = self.value
+        for depth, part in enumerate(path):
+            if not isinstance(value, dict | list):
+                return path[:depth]
+            try:
+                value = value[part]  # type: ignore[index]  # a list's position is a number, and a mapping has any key
+            except (KeyError, IndexError, TypeError):
+                return path[:depth] if isinstance(value, list) else path
+        return path
+
     def locate(self, problems: Iterable[Problem]) -> list[Problem]:
-        """Give every problem its place, and sort them by it."""
-        placed = [(self.place(problem.path, at_key=problem.at_key), problem) for problem in problems]
-        placed.sort(key=lambda pair: (pair[0].source != self.source, pair[0].line, pair[0].column))
-        return [replace(problem, place=str(place)) for place, problem in placed]
+        """Give every problem that has none its place, and sort all by it; overrides of the command line come last."""
+        written = [replace(each, path=self.as_written(each.path)) for each in problems]
+        placed = [replace(each, place=each.place or self.place(each.path, at_key=each.at_key)) for each in written]
+        return sorted(dict.fromkeys(placed), key=self._order)
+
+    def _order(self, problem: Problem) -> tuple[bool, int, int]:
+        place = problem.place or Place(self.source)
+        return place.source != self.source, place.line, place.column

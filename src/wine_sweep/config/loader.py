@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import yaml
@@ -16,7 +17,7 @@ from wine_sweep.config.parameters import FORMS
 from wine_sweep.config.problems import explain
 from wine_sweep.config.schema import SweepConfig
 from wine_sweep.config.yaml_reader import MAX_BYTES, read_yaml
-from wine_sweep.errors import ConfigError, Problem
+from wine_sweep.errors import ConfigError, Place, Problem
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ def read_config(path: pathlib.Path, overrides: Sequence[str] = ()) -> Draft:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError([Problem(f"cannot be read: {error.strerror or error}", place=str(path))]) from error
-    return parse_config(content, source=str(path), folder=path.resolve().parent, default_name=_stem(path), overrides=overrides)
+        raise ConfigError([Problem(f"cannot be read: {error.strerror or error}", place=Place(str(path)))]) from error
+    return parse_config(content, source=str(path), folder=path.resolve().parent, default_name=path.stem, overrides=overrides)
 
 
 def parse_config(content: bytes, *, source: str, folder: pathlib.Path, default_name: str, overrides: Sequence[str] = ()) -> Draft:
@@ -61,7 +62,7 @@ def parse_config(content: bytes, *, source: str, folder: pathlib.Path, default_n
     if not isinstance(document.value, dict):
         problem = Problem("a config is a mapping of keys such as `data`, `model` and `search`")
         return Draft(document, text, folder, None, {}, document.locate([problem]))
-    raw = {"name": default_name, **document.value}
+    raw = document.value if document.value.get("name") is not None else {**document.value, "name": default_name}
     try:
         config = SweepConfig.model_validate(raw)
     except ValidationError as error:
@@ -72,14 +73,17 @@ def parse_config(content: bytes, *, source: str, folder: pathlib.Path, default_n
 
 
 def dump_config(config: SweepConfig) -> str:
-    """Write a config as YAML that `parse_config` reads back as an equal one."""
-    tree = config.model_dump(mode="json", exclude_defaults=True)
+    """Write a config, its defaults too, as YAML that `parse_config` reads back as an equal one."""
+    tree = config.model_dump()
     text: str = yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
     return text
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes every text that YAML 1.2 or 1.1 would read as something else."""
+    """Quotes every text that YAML 1.2 or 1.1 would read as something else, and writes no aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # the signature of PyYAML
+        return True
 
 
 def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
@@ -90,6 +94,7 @@ def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _represent_text)
+_Dumper.add_multi_representer(StrEnum, lambda dumper, value: _represent_text(dumper, value.value))
 
 
 def _valid_sections(raw: dict[Any, Any]) -> dict[str, Any]:
@@ -104,7 +109,3 @@ def _valid_sections(raw: dict[Any, Any]) -> dict[str, Any]:
         except ValidationError:
             continue
     return sections
-
-
-def _stem(path: pathlib.Path) -> str:
-    return path.name.split(".")[0] or path.name

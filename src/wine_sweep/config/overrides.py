@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from wine_sweep.config.document import Document, Place
+from wine_sweep.config.document import Document
 from wine_sweep.config.yaml_reader import read_yaml
-from wine_sweep.errors import ConfigError, Path, Problem
+from wine_sweep.errors import ConfigError, Path, Place, Problem
 
 
 def apply_overrides(document: Document, assignments: Sequence[str]) -> Document:
@@ -26,16 +26,16 @@ def _apply(document: Document, assignment: str) -> Document:
     key, equals, text = assignment.partition("=")
     path: Path = tuple(key.strip().split("."))
     if not equals or not all(path):
-        raise ConfigError([Problem("expected key.path=value, as in search.trials=50", place=source)])
-    new = read_yaml(text.encode() if text.strip() else b"null", source)
+        raise ConfigError([Problem("expected key.path=value, as in search.trials=50", place=Place(source))])
+    new = read_yaml(text.encode(), source, may_be_empty=True)
     value = _assign(document.value, path, new.value, source)
-    keys = {
-        **document.keys,
-        **{path[: end + 1]: Place(source) for end in range(len(path)) if path[: end + 1] not in document.keys},
-    }
-    kept = {old: place for old, place in document.values.items() if old[: len(path)] != path}
-    placed = {path: Place(source), **{(*path, *inner): Place(source) for inner in new.values}}
-    return Document(value, document.source, {**keys, path: Place(source)}, {**kept, **placed})
+    here = Place(source)
+    outer = [path[:end] for end in range(1, len(path))]
+    keys = {**document.keys, **{each: here for each in outer if each not in document.keys}, path: here}
+    values = {old: place for old, place in document.values.items() if old[: len(path)] != path}
+    values |= {each: here for each in outer if each not in document.values}
+    values |= {(*path, *inner): here for inner in new.values}
+    return Document(value, document.source, keys, values)
 
 
 def _assign(value: Any, path: Path, new: Any, source: str) -> Any:
@@ -44,5 +44,7 @@ def _assign(value: Any, path: Path, new: Any, source: str) -> Any:
     if value is None:
         value = {}
     if not isinstance(value, dict):
-        raise ConfigError([Problem(f"`{path[0]}` cannot be set inside something that is no mapping of keys", place=source)])
+        raise ConfigError(
+            [Problem(f"`{path[0]}` cannot be set inside something that is no mapping of keys", place=Place(source))]
+        )
     return {**value, path[0]: _assign(value.get(path[0]), path[1:], new, source)}

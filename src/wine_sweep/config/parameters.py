@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import math
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from wine_sweep.config.problems import wrong
+from wine_sweep.trial import canonical_json
 from wine_sweep.wording import show
+
+LARGEST_INT = 2**53
+"""Whole numbers beyond it are not exact as floats, which is how samplers handle them."""
+
+MOST_POINTS = 1_000_000_000
 
 
 def _number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise wrong(f"expected a number, got {show(value)}")
-    if not math.isfinite(value):
-        raise wrong(f"expected a finite number, got {value}")
+    if not math.isfinite(value) if isinstance(value, float) else abs(value) > LARGEST_INT:
+        raise wrong(f"expected a number between -2**53 and 2**53, got {show(value)}")
     return value
 
 
@@ -33,7 +38,7 @@ class NumberType(StrEnum):
 
 def exact_key(value: Any) -> str:
     """Give the text under which two values count as the same: ``1``, ``1.0`` and ``true`` differ, key order does not matter."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return canonical_json(value)
 
 
 def _distinct(values: list[Any]) -> list[Any]:
@@ -53,7 +58,7 @@ class Choices(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    choices: Annotated[list[JsonValue], AfterValidator(_distinct)]
+    choices: Annotated[list[Any], AfterValidator(_distinct)]
 
 
 class Range(BaseModel):
@@ -94,6 +99,8 @@ class Range(BaseModel):
             raise wrong("`step` cannot be combined with `log` or `num`; give one of them", "step")
         if self.step is not None and not 0 < self.step <= self.high - self.low:
             raise wrong(f"`step` must be above 0 and at most high - low; got {self.step}", "step")
+        if self.step is not None and (self.high - self.low) / self.step > MOST_POINTS:
+            raise wrong(f"`step` makes more than {MOST_POINTS:,} points; a larger step, or no step", "step")
         if self.type is NumberType.INT and not all(
             isinstance(value, int) for value in (self.low, self.high, self.step) if value is not None
         ):
@@ -103,6 +110,8 @@ class Range(BaseModel):
 
 def _as_mapping(value: Any) -> Any:
     """Turn the short forms, a list and a constant, into the long one."""
+    if isinstance(value, dict) and not value.keys() & {"choices", "low", "high"}:
+        raise wrong("give a list of values, or `low` and `high`, or `choices`, or one value")
     if isinstance(value, dict | Choices | Range):
         return value
     return {"choices": value if isinstance(value, list) else [value]}
@@ -118,5 +127,5 @@ FORMS = ("choices", "range")
 ParameterConfig = Annotated[
     Annotated[Choices, Tag("choices")] | Annotated[Range, Tag("range")],
     Discriminator(_form),
-    BeforeValidator(_as_mapping, json_schema_input_type=list[JsonValue] | Choices | Range | str | int | float | bool | None),
+    BeforeValidator(_as_mapping, json_schema_input_type=list[Any] | Choices | Range | str | int | float | bool | None),
 ]

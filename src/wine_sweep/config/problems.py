@@ -71,9 +71,13 @@ def _translate(detail: ErrorDetails, path: Path, model: type[BaseModel]) -> Prob
     if kind == _WRONG:
         return Problem(str(context["message"]), (*path, *context["at"]))
     if kind == "extra_forbidden":
-        return Problem(f"unknown key; {one_of(path[-1], _keys_at(model, path[:-1]), most=20)}", path, at_key=True)
-    if path[-1:] == ("[key]",):
-        return Problem("a key must be text; put it in quotes", path[:-1], at_key=True)
+        known = _keys_at(model, path[:-1])
+        message = (
+            "does not go with the other keys here" if path[-1] in known else f"unknown key; {one_of(path[-1], known, most=20)}"
+        )
+        return Problem(message, path, at_key=True)
+    if kind == "invalid_key" or path[-1:] == ("[key]",):
+        return Problem("a key must be text; put it in quotes", path[:-1] if path[-1] == "[key]" else path, at_key=True)
     return Problem(_describe(kind, value, context) or f"{detail['msg']}, got {show(value)}", path)
 
 

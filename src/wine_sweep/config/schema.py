@@ -6,7 +6,7 @@ import re
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from wine_sweep.config.parameters import ParameterConfig, Range, exact_key
 from wine_sweep.config.problems import wrong
@@ -103,6 +103,10 @@ class DataConfig(Model):
     duplicates: Duplicates = Duplicates.GROUP
 
 
+_PIPELINE_WORDS = "steps, memory, transform_input, verbose"
+"""What scikit-learn's Pipeline calls its own parameters."""
+
+
 def _step(value: Any) -> Any:
     return {"estimator": value} if isinstance(value, str) else value
 
@@ -126,9 +130,13 @@ class ModelConfig(Model):
         if (self.estimator is None) == (self.pipeline is None):
             raise wrong("give either `estimator` or `pipeline`")
         if self.pipeline is not None:
-            bad = next((name for name in self.pipeline if "__" in name or name == "steps"), None)
-            if bad is not None or not self.pipeline:
-                raise wrong("a pipeline has one step or more, and no step's name holds `__` or is `steps`", "pipeline")
+            if not self.pipeline:
+                raise wrong("a pipeline has one step or more", "pipeline")
+            bad = next((name for name in self.pipeline if "__" in name or name in _PIPELINE_WORDS.split(", ")), None)
+            if bad is not None:
+                raise wrong(
+                    f"a step cannot be called '{bad}': no name holds `__` or is one of {_PIPELINE_WORDS}", "pipeline", bad
+                )
         return self
 
 
@@ -149,7 +157,7 @@ class SearchConfig(Model):
     trials: Count | None = None
     timeout: Duration | None = None
     seed: Seed = 0
-    initial: list[dict[Text, JsonValue]] = []
+    initial: list[dict[Text, Any]] = []
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:
@@ -188,7 +196,7 @@ class CrossValidation(Model):
     """
 
     folds: Annotated[int, Field(strict=True, ge=2)] | None = None
-    repeats: Count = 1
+    repeats: Annotated[int, Field(strict=True, ge=1, le=1000)] = 1
     seed: Seed = 0
     holdout: Share | None = None
     time_series: Annotated[int, Field(strict=True, ge=2)] | None = None

@@ -20,8 +20,8 @@ from yaml.reader import Reader, ReaderError
 from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 
-from wine_sweep.config.document import Document, Place
-from wine_sweep.errors import ConfigError, Path, Problem
+from wine_sweep.config.document import Document
+from wine_sweep.errors import ConfigError, Path, Place, Problem
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 50
@@ -30,6 +30,7 @@ MAX_DIGITS = 300
 
 _PLAIN = "plain"
 _STANDARD = "tag:yaml.org,2002:"
+_TAGGED = {"int": int, "float": float, "bool": bool, "null": type(None)}
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS: dict[str, Any] = {
@@ -42,12 +43,13 @@ _WORDS: dict[str, Any] = {
 }
 
 
-def read_yaml(content: bytes, source: str) -> Document:
+def read_yaml(content: bytes, source: str, *, may_be_empty: bool = False) -> Document:
     """Parse a config's bytes.
 
     Args:
         content: UTF-8 text, with or without a byte order mark.
         source: The name to show in errors.
+        may_be_empty: Whether nothing but space and comments is allowed; it is null.
 
     Raises:
         ConfigError: The text is not YAML, or uses what the module's docstring says is refused.
@@ -60,6 +62,8 @@ def read_yaml(content: bytes, source: str) -> Document:
         line = content.count(b"\n", 0, error.start) + 1
         raise _refusal("the file is not UTF-8 text", Place(source, line, 1)) from error
     node = _compose(text, source)
+    if node is None and may_be_empty:
+        return Document(None, source, {}, {(): Place(source, 1, 1)})
     if node is None:
         raise _refusal(
             "the file is empty; a config is a mapping of keys such as `data`, `model` and `search`", Place(source, 1, 1)
@@ -158,6 +162,8 @@ class _Builder:
         self.values[path] = self._place(node)
         if id(node) in self._open:
             raise _refusal("an alias that leads back to itself", self._place(node))
+        if len(path) > MAX_DEPTH:
+            raise _refusal(f"aliases unfold to more than {MAX_DEPTH} levels", self._place(node))
         self._open.add(id(node))
         try:
             if isinstance(node, MappingNode):
@@ -198,6 +204,8 @@ class _Builder:
             if isinstance(mapping, MappingNode):
                 if id(mapping) in self._open:
                     raise _refusal("a merge that leads back to itself", self._place(mapping))
+                if len(self._open) > 2 * MAX_DEPTH:
+                    raise _refusal(f"more than {MAX_DEPTH} merges within each other", self._place(mapping))
                 yield from self._flattened(mapping, path)
             else:
                 self._problem("`<<` takes a mapping or a list of mappings", path, mapping)
@@ -228,13 +236,15 @@ class _Builder:
         return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
 
     def _scalar(self, node: Node, path: Path) -> Any:
-        if node.tag == f"{_STANDARD}str":
-            return node.value
-        if node.tag == _PLAIN or self._check_tag(node, path, "int", "float", "bool", "null"):
-            try:
+        try:
+            if node.tag == f"{_STANDARD}str":
+                return _joined_surrogates(node.value)
+            if node.tag == _PLAIN:
                 return parse_scalar(node.value)
-            except ValueError as error:
-                self._problem(str(error), path, node)
+            if self._check_tag(node, path, *_TAGGED):
+                return _tagged(node.tag.removeprefix(_STANDARD), node.value)
+        except ValueError as error:
+            self._problem(str(error), path, node)
         return None
 
     def _check_tag(self, node: Node, path: Path, *allowed: str) -> bool:
@@ -245,10 +255,28 @@ class _Builder:
         return False
 
     def _problem(self, message: str, path: Path, node: Node) -> None:
-        self.problems.append(Problem(message, path, str(self._place(node)), at_key=True))
+        self.problems.append(Problem(message, path, self._place(node), at_key=True))
 
     def _place(self, node: Node) -> Place:
         return Place(self.source, node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def _tagged(tag: str, text: str) -> Any:
+    """Read a scalar that says of what type it is: ``!!float 1``."""
+    value = parse_scalar(text)
+    if tag == "float" and type(value) is int:
+        return float(value)
+    if type(value) is not _TAGGED[tag]:
+        raise ValueError(f"'{text}' is not what its tag `!!{tag}` says")
+    return value
+
+
+def _joined_surrogates(text: str) -> str:
+    """Join pairs of surrogates, which PyYAML reads from escapes as two characters each."""
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError as error:
+        raise ValueError("half of a surrogate pair is no character") from error
 
 
 def _path_part(key: Hashable) -> str | int:
@@ -256,4 +284,4 @@ def _path_part(key: Hashable) -> str | int:
 
 
 def _refusal(message: str, place: Place) -> ConfigError:
-    return ConfigError([Problem(message, place=str(place))])
+    return ConfigError([Problem(message, place=place)])

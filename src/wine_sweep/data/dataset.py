@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,12 +58,12 @@ def make_dataset(table: pd.DataFrame, config: DataConfig, *, source: str, needs:
         DataError: The target column is missing, has gaps, is constant or not of the task's kind; there is no feature;
             or a feature holds text, gaps or infinities that the model cannot take.
     """
+    table = table.rename(columns=str)
     target_name = _target_name(table, config, source)
     target = _check_target(table[target_name], needs.task)
     features = table.drop(columns=target_name)
     if features.shape[1] == 0:
         raise DataError(f"there is no feature: '{target_name}' is the only column", path=_SOURCE)
-    features.columns = [str(column) for column in features.columns]
     features = _check_features(features, needs)
     if config.duplicates is Duplicates.DROP:
         kept = ~pd.concat([features, target.rename("target")], axis=1).duplicated()
@@ -73,7 +74,7 @@ def make_dataset(table: pd.DataFrame, config: DataConfig, *, source: str, needs:
 
 def _target_name(table: pd.DataFrame, config: DataConfig, source: str) -> str:
     name = config.target or (bundled.TARGET if source in bundled.NAMES else None)
-    columns = [str(column) for column in table.columns]
+    columns = list(table.columns)
     if name is None:
         raise DataError(f"is missing: which column is to be predicted? The table has: {', '.join(columns)}", path=_TARGET)
     if name not in columns:
@@ -84,19 +85,19 @@ def _target_name(table: pd.DataFrame, config: DataConfig, source: str) -> str:
 def _check_target(target: pd.Series, task: Task) -> pd.Series:
     missing = target.isna().to_numpy()
     if missing.any():
-        raise DataError(f"column '{target.name}' has no value in {rows(missing)}", path=_TARGET)
+        raise DataError(f"column '{target.name}' has no value (empty, NA, None or null) in {rows(missing)}", path=_TARGET)
     if task is Task.REGRESSION:
         target = _numbers(target, path=_TARGET, why="a regressor predicts numbers")
-        infinite = np.isinf(target.to_numpy())
-        if infinite.any():
-            raise DataError(f"column '{target.name}' is infinite in {rows(infinite)}", path=_TARGET)
+        _refuse_infinite(target, _TARGET)
     elif is_numeric_dtype(target) and not is_bool_dtype(target):
+        _refuse_infinite(target.astype("float64"), _TARGET)
         fractions = (target.astype("float64") % 1 != 0).to_numpy()
         if fractions.any():
             raise DataError(
                 f"column '{target.name}' holds fractions, first in {rows(fractions)}; a classifier needs classes", path=_TARGET
             )
-        target = target.astype("int64")
+        beyond = (target.astype("float64").abs() > 2**62).to_numpy()
+        target = target.astype(str).astype(object) if beyond.any() else target.astype("int64")
     elif not is_bool_dtype(target):
         target = target.astype(str).astype(object)
     if target.nunique() < 2:
@@ -114,6 +115,8 @@ def _check_features(features: pd.DataFrame, needs: Needs) -> pd.DataFrame:
             )
         columns[name] = column
     for name, column in columns.items():
+        if any(isinstance(value, Collection) and not isinstance(value, str | bytes) for value in column.head(_SHOWN)):
+            raise DataError(f"column '{name}' holds lists or mappings; a feature holds numbers or text", path=_SOURCE)
         missing = column.isna().to_numpy()
         if missing.any() and not needs.takes_missing:
             raise DataError(
@@ -121,30 +124,47 @@ def _check_features(features: pd.DataFrame, needs: Needs) -> pd.DataFrame:
                 " drop the rows, or begin model.pipeline with sklearn.impute.SimpleImputer",
                 path=_SOURCE,
             )
-        infinite = np.isinf(column.to_numpy()) if column.dtype == np.float64 else np.zeros(len(column), dtype=bool)
-        if infinite.any():
-            raise DataError(f"column '{name}' is infinite in {rows(infinite)}", path=_SOURCE)
+        if column.dtype == np.float64:
+            _refuse_infinite(column, _SOURCE)
     return pd.DataFrame(columns)
+
+
+def _refuse_infinite(column: pd.Series, path: Path) -> None:
+    infinite = np.isinf(column.to_numpy())
+    if infinite.any():
+        raise DataError(f"column '{column.name}' is infinite in {rows(infinite)}", path=path)
 
 
 def _numbers(column: pd.Series, *, path: Path, why: str) -> pd.Series:
     if is_numeric_dtype(column):
         return column.astype("float64")
-    numbers = pd.to_numeric(column, errors="coerce") if column.dtype.kind not in "Mm" else pd.Series(np.nan, index=column.index)
+    if column.dtype.kind in "Mm":
+        raise DataError(f"column '{column.name}' holds dates or times; {why}", path=path)
+    try:
+        numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    except (OverflowError, TypeError) as error:
+        raise DataError(f"column '{column.name}' holds what is no number: {error}; {why}", path=path) from error
     text = (numbers.isna() & column.notna()).to_numpy()
     if text.any():
         raise DataError(f"column '{column.name}' holds '{column[text].iloc[0]}' in {rows(text)}; {why}", path=path)
-    return numbers.astype("float64")
+    return numbers
 
 
 def _digest(features: pd.DataFrame, target: pd.Series) -> str:
     digest = hashlib.sha256()
     for name, column in [*features.items(), (f"target:{target.name}", target)]:
-        digest.update(f"{name}\0".encode())
-        values = column.to_numpy()
-        numeric = values.dtype.kind in "fiub"
-        digest.update(values.astype("<f8").tobytes() if numeric else "\0".join(map(str, values)).encode())
+        digest.update(f"{name}\0{column.dtype.kind}\0".encode())
+        digest.update(_bytes_of(column))
     return digest.hexdigest()
+
+
+def _bytes_of(column: pd.Series) -> bytes:
+    values = column.to_numpy()
+    if values.dtype.kind == "f":
+        return values.astype("<f8").tobytes()
+    if values.dtype.kind in "iub":
+        return values.astype("<i8").tobytes()
+    return b"".join(b"\1" if gap else b"\0" + str(value).encode() for value, gap in zip(values, column.isna(), strict=True))
 
 
 def _groups(features: pd.DataFrame, duplicates: Duplicates) -> np.ndarray:

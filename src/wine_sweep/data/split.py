@@ -90,6 +90,8 @@ def make_folds(data: Dataset, split: Split, cv: CrossValidation, *, task: Task, 
             _check_folds(target, groups, cv.folds, task)
         grouping = groups if _has_equal_rows(groups) else None
         pairs = [pair for splitter in _splitters(cv, task, groups) for pair in splitter.split(target, target, grouping)]
+    except DataError:
+        raise
     except ValueError as error:
         raise DataError(f"{len(target)} training rows cannot be split so: {error}", path=_CV) from error
     return [Fold(fit, measure) for fit, measure in pairs]

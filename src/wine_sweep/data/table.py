@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import pathlib
+import warnings
+import zlib
 from collections import Counter
 
 import pandas as pd
@@ -15,8 +17,17 @@ _SEPARATORS = ",;\t|"
 
 
 def resolve_source(source: str, folder: pathlib.Path) -> str:
-    """Give a source that means the same from every working folder: a bundled name, or an absolute path."""
-    return source if source in bundled.NAMES else str((folder / pathlib.Path(source).expanduser()).resolve())
+    """Give a source that means the same from every working folder: a bundled name, or an absolute path.
+
+    Raises:
+        DataError: It is no path that this machine can have.
+    """
+    if source in bundled.NAMES:
+        return source
+    try:
+        return str((folder / pathlib.Path(source).expanduser()).resolve())
+    except (OSError, ValueError, RuntimeError) as error:
+        raise DataError(f"'{source[:60]}' is no path: {error}") from error
 
 
 def load_table(source: str) -> pd.DataFrame:
@@ -36,11 +47,13 @@ def load_table(source: str) -> pd.DataFrame:
         raise DataError(
             f"'{path.name}' is neither a bundled table ({', '.join(bundled.NAMES)}) nor a .csv, .csv.gz or .parquet file"
         )
-    if not path.is_file():
-        raise DataError(f"no such file: {path}")
     try:
+        if not path.is_file():
+            raise DataError(f"no such file: {path}")
         table = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
-    except (OSError, EOFError, ValueError) as error:
+    except DataError:
+        raise
+    except (OSError, EOFError, ValueError, NotImplementedError, zlib.error, pd.errors.ParserWarning) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(f"{path} cannot be read: {reason}") from error
     if table.empty:
@@ -51,13 +64,15 @@ def load_table(source: str) -> pd.DataFrame:
 def _read_csv(path: pathlib.Path) -> pd.DataFrame:
     opener = gzip.open if path.name.endswith(".gz") else open
     with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-        header = file.readline()
+        header = next((line for line in file if line.strip()), "")
     counts = Counter(character for character in _unquoted(header) if character in _SEPARATORS)
     separator = max(_SEPARATORS, key=lambda character: counts[character])
     names = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str, encoding="utf-8-sig").iloc[0].dropna()
     if names.duplicated().any():
         raise ValueError(f"it names the column '{names[names.duplicated()].iloc[0]}' twice")
-    return pd.read_csv(path, sep=separator, encoding="utf-8-sig", index_col=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header would lose their end
+        return pd.read_csv(path, sep=separator, encoding="utf-8-sig", index_col=False)
 
 
 def _unquoted(line: str) -> str:

@@ -30,8 +30,5 @@ class Workers(Protocol):
     def explain(self, error: BaseException) -> Failure:
         """Say what a future's exception means for its trial."""
 
-    def close(self) -> None:
-        """Let the workers go; nothing is running any more."""
-
     def stop(self) -> None:
-        """End the workers at once, whatever they are doing."""
+        """End the workers at once, whatever they are doing; again does no harm."""

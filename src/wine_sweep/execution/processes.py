@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from concurrent.futures import Future
 from multiprocessing.context import BaseContext
 
@@ -29,15 +30,28 @@ class ProcessWorkers:
 
     def __init__(self, task: Task, size: int) -> None:
         self.size = size
+        self._task = task
         self._open: set[Future[Trial]] = set()
-        self._pool = ProcessPool(max_workers=size, initializer=_start_worker, initargs=(task,), context=_context())
+        self._pool = self._make_pool()
 
     def submit(self, trial: Trial) -> Future[Trial]:
         """Have a trial measured; a lost worker shows as `pebble.ProcessExpired` in the future."""
-        future: Future[Trial] = self._pool.schedule(_measure, args=(trial,))
+        try:
+            future = self._schedule(trial)
+        except RuntimeError:  # workers died while they started, and the pool gave itself up: a new one takes over
+            self._pool = self._make_pool()
+            future = self._schedule(trial)
         self._open.add(future)
         future.add_done_callback(self._open.discard)
         return future
+
+    def _schedule(self, trial: Trial) -> Future[Trial]:
+        future: Future[Trial] = self._pool.schedule(_measure, args=(trial,))
+        return future
+
+    def _make_pool(self) -> ProcessPool:
+        warm_up()
+        return ProcessPool(max_workers=self.size, initializer=_start_worker, initargs=(self._task,), context=_context())
 
     def explain(self, error: BaseException) -> Failure:
         """Say how a worker was lost: by which signal, or with which exit code."""
@@ -46,11 +60,6 @@ class ProcessWorkers:
         code = error.exitcode or 0
         how = f"was ended by {signal.Signals(-code).name}" if -code in set(signal.Signals) else f"ended with exit code {code}"
         return Failure("WorkerDied", f"the worker process {how}")
-
-    def close(self) -> None:
-        """Let the workers end by themselves."""
-        self._pool.close()  # type: ignore[no-untyped-call]  # pebble leaves it untyped
-        self._pool.join()
 
     def stop(self) -> None:
         """Cancel what is open and terminate the workers, killing those that do not react."""
@@ -61,12 +70,23 @@ class ProcessWorkers:
 
 
 def warm_up() -> None:
-    """Start the server that workers are forked from, so that it loads the libraries while this process does other work."""
-    if "forkserver" in multiprocessing.get_all_start_methods():
-        from multiprocessing import forkserver
+    """Start the server that workers are forked from, so that it loads the libraries while this process does other work.
 
-        _context()
+    The server is started deaf to Ctrl-C: the terminal sends it to every process, and only this one is to handle it.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return
+    from multiprocessing import forkserver
+
+    _context()
+    if threading.current_thread() is not threading.main_thread():
         forkserver.ensure_running()
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _context() -> BaseContext:

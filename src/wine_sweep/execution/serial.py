@@ -29,8 +29,5 @@ class SerialWorkers:
         """Name what the task let through; an estimator's own errors are in the trial already."""
         return Failure(type(error).__name__, str(error))
 
-    def close(self) -> None:
-        """Nothing is held."""
-
     def stop(self) -> None:
         """Nothing runs between two trials."""

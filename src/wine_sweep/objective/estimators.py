@@ -14,8 +14,9 @@ from typing import Any
 
 from wine_sweep.config import ModelConfig
 from wine_sweep.errors import Path, Problem
+from wine_sweep.objective.constraints import refusal
 from wine_sweep.task import Needs, Task
-from wine_sweep.wording import did_you_mean
+from wine_sweep.wording import did_you_mean, show
 
 TRUSTED_PACKAGES = ("sklearn", "xgboost", "lightgbm", "catboost")
 _TEXT_READERS = ("ColumnTransformer", "FunctionTransformer", "FeatureUnion")
@@ -53,12 +54,16 @@ def find_class(dotted: str, trusted: Iterable[str], path: Path) -> type:
     except ModuleNotFoundError as error:
         if error.name == package:
             raise _bad(path, f"'{package}' is not installed: pip install {package}") from error
+        if error.name != module_name and not module_name.startswith(f"{error.name}."):
+            raise _bad(path, f"the module '{module_name}' needs '{error.name}', which is not installed") from error
         raise _bad(path, f"there is no module '{module_name}'{_near_module(package, module_name)}") from error
     except Exception as error:
         raise _bad(path, f"the module '{module_name}' cannot be imported: {type(error).__name__}: {error}") from error
     found = getattr(module, class_name, None)
     if found is None:
         raise _bad(path, f"there is no '{class_name}' in {module_name}{did_you_mean(class_name, _classes(module))}")
+    if dotted == "sklearn.pipeline.Pipeline":
+        raise _bad(path, "a pipeline is written as `model.pipeline`, with named steps")
     if not (inspect.isclass(found) and hasattr(found, "fit") and hasattr(found, "get_params")):
         raise _bad(path, f"{dotted} is not an estimator: it needs `fit`, `get_params` and `set_params`")
     return found
@@ -97,7 +102,10 @@ def build_model(config: ModelConfig, trusted: Iterable[str]) -> Built:
                 ("model", "pipeline", name), f"only the last step may be a model; {type(each).__name__} does not transform"
             )
     model = Pipeline(steps)
-    return Built(model, problems + _apply(model, config.params, trusted, ("model", "params")))
+    params = {name: value for name, value in config.params.items() if name != "steps"}
+    if "steps" in config.params:
+        problems.append(Problem("the steps are those of `model.pipeline`", ("model", "params", "steps"), at_key=True))
+    return Built(model, problems + _apply(model, params, trusted, ("model", "params")))
 
 
 def _apply(model: Any, params: Mapping[str, Any], trusted: Iterable[str], path: Path) -> list[Problem]:
@@ -117,31 +125,54 @@ def set_params(model: Any, params: Mapping[str, Any], trusted: Iterable[str], pa
     Raises:
         EstimatorError: The estimator has no such parameter, or a nested estimator is not usable.
     """
-    known = model.get_params(deep=True)
+    known = _params_of(model, path)
     for name in params:
         if name not in known and not _reachable(model, name):
             raise _bad(
                 (*path, name), f"{type(model).__name__} has no parameter '{name}'{_near_parameter(name, known)}", at_key=True
             )
+    values = {name: materialize(value, trusted, (*path, name)) for name, value in params.items()}
     try:
-        return model.set_params(**{name: materialize(value, trusted, (*path, name)) for name, value in params.items()})
-    except (ValueError, TypeError) as error:
-        if isinstance(error, EstimatorError):
-            raise
-        raise _bad(path, str(error)) from error
+        return model.set_params(**values)
+    except Exception as error:  # estimators raise what they like when a part of them is no estimator
+        raise _bad((*path, *list(params)[:1]), f"{type(model).__name__} does not take it: {_in_words(error)}") from error
+
+
+def copy_of(model: Any) -> Any:
+    """Copy an unfitted estimator."""
+    from sklearn.base import clone
+
+    return clone(model)
 
 
 def materialize(value: Any, trusted: Iterable[str], path: Path = ()) -> Any:
-    """Turn every ``{estimator: dotted.path, params: {…}}`` within a value into an estimator; the rest stays as it is."""
+    """Turn every ``{estimator: dotted.path, params: {…}}`` within a value into an estimator; the rest stays as it is.
+
+    Raises:
+        EstimatorError: The path names no usable estimator, or its parameters are not right for it.
+    """
     if isinstance(value, list):
         return [materialize(item, trusted, (*path, index)) for index, item in enumerate(value)]
-    if isinstance(value, dict) and isinstance(value.get("estimator"), str) and set(value) <= {"estimator", "params"}:
-        found = find_class(value["estimator"], trusted, (*path, "estimator"))
-        params = value.get("params") or {}
-        return set_params(_construct(found, params, trusted, path), params, trusted, (*path, "params"))
-    if isinstance(value, dict):
+    if not isinstance(value, dict):
+        return value
+    if "estimator" not in value:
         return {key: materialize(item, trusted, (*path, key)) for key, item in value.items()}
-    return value
+    return _nested(value, trusted, path)
+
+
+def _nested(value: Mapping[str, Any], trusted: Iterable[str], path: Path) -> Any:
+    params = value.get("params") or {}
+    if not isinstance(value["estimator"], str) or not isinstance(params, dict) or not set(value) <= {"estimator", "params"}:
+        raise _bad(path, "a nested estimator is {estimator: dotted.path, params: {…}}, and nothing else")
+    if not all(isinstance(name, str) for name in params):
+        raise _bad((*path, "params"), "a parameter's name is text")
+    found = find_class(value["estimator"], trusted, (*path, "estimator"))
+    model = set_params(_construct(found, params, trusted, path), params, trusted, (*path, "params"))
+    for name, each in model.get_params(deep=False).items():
+        message = refusal(model, name, each) if name in params else None
+        if message:
+            raise _bad((*path, "params", name), message)
+    return model
 
 
 def set_seed(model: Any, seed: int, *, except_for: Iterable[str] = ()) -> Any:
@@ -170,18 +201,23 @@ def describe_needs(model: Any) -> Needs:
     from sklearn.base import is_classifier, is_regressor
     from sklearn.pipeline import Pipeline
 
-    name = type(model.steps[-1][1] if isinstance(model, Pipeline) else model).__name__
+    steps = [step for _, step in model.steps if hasattr(step, "fit")] if isinstance(model, Pipeline) else [model]
     path: Path = ("model", "pipeline") if isinstance(model, Pipeline) else ("model", "estimator")
-    if is_classifier(model):
-        task = Task.CLASSIFICATION
-    elif is_regressor(model):
-        task = Task.REGRESSION
-    else:
+    name = type(steps[-1] if steps else model).__name__
+    for step, each in model.steps if isinstance(model, Pipeline) else ():
+        if not (hasattr(each, "fit") or each is None or each == "passthrough"):
+            raise _bad((*path, step), f"a step is an estimator or `passthrough`, got {show(each)}")
+    try:
+        task = Task.CLASSIFICATION if is_classifier(model) else Task.REGRESSION if is_regressor(model) else None
+        tags = _input_tags(steps[0])
+        takes_missing = _takes_missing(steps)
+    except Exception as error:
+        message = f"{name} cannot be used as it stands ({_in_words(error)}); does it lack an `estimator` in its params?"
+        raise _bad(path, message) from error
+    if task is None:
         raise _bad(path, f"{name} is neither a regressor nor a classifier")
-    steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
-    tags = _input_tags(steps[0])
     reads_text = type(steps[0]).__name__ in _TEXT_READERS or tags.string or tags.categorical
-    return Needs(task, numbers=not reads_text, takes_missing=reads_text or _takes_missing(steps), model=name)
+    return Needs(task, numbers=not reads_text, takes_missing=reads_text or takes_missing, model=name)
 
 
 def _takes_missing(steps: list[Any]) -> bool:
@@ -211,7 +247,19 @@ def _construct(found: type, params: Mapping[str, Any], trusted: Iterable[str], p
     try:
         return found(**given)
     except Exception as error:
-        raise _bad(path, f"{found.__name__} cannot be made: {type(error).__name__}: {error}") from error
+        raise _bad(path, f"{found.__name__} cannot be made: {_in_words(error)}") from error
+
+
+def _params_of(model: Any, path: Path) -> dict[str, Any]:
+    try:
+        params: dict[str, Any] = model.get_params(deep=True)
+    except Exception as error:
+        raise _bad(path, f"{type(model).__name__} cannot tell its parameters: {_in_words(error)}") from error
+    return params
+
+
+def _in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _reachable(model: Any, name: str) -> bool:
@@ -231,7 +279,7 @@ def _near_parameter(name: str, known: Iterable[str]) -> str:
 def _near_module(package: str, module_name: str) -> str:
     import pkgutil
 
-    names = [f"{package}.{each.name}" for each in pkgutil.iter_modules(importlib.import_module(package).__path__)]
+    names = [f"{package}.{each.name}" for each in pkgutil.iter_modules(getattr(importlib.import_module(package), "__path__", []))]
     return did_you_mean(module_name, names)
 
 

@@ -7,7 +7,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,6 @@ from wine_sweep.data import Fold
 from wine_sweep.objective.estimators import set_params, set_seed
 from wine_sweep.objective.metrics import Metric, evaluate
 from wine_sweep.trial import Failure, Params, Score, Trial, TrialState
-
-CACHE_BYTES = 256 * 1024 * 1024
-"""A worker keeps the folds' tables only while they take no more than this together."""
-
-_Table = tuple[pd.DataFrame, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,6 @@ class Measurement:
     folds: Sequence[Fold]
     metrics: Sequence[Metric]
     clock: Callable[[], float] = time.time
-    _tables: list[tuple[_Table, _Table]] = field(default_factory=list, repr=False, compare=False)
 
     def __call__(self, trial: Trial) -> Trial:
         """Measure a trial. Whatever its estimator raises becomes the trial's `failure`; nothing is raised."""
@@ -95,26 +89,17 @@ class Measurement:
     def _measure(self, params: Params) -> tuple[dict[str, list[float]], float]:
         scores: dict[str, list[float]] = {metric.name: [] for metric in self.metrics}
         spent = 0.0
-        for (fit_features, fit_target), (features, target) in self._fold_tables():
+        for fold in self.folds:
+            # every fit gets rows of its own: an estimator with copy=False works in place
+            features, target = self.features.iloc[fold.fit], self.target[fold.fit]
             model = self.factory.make(params)
             begin = time.perf_counter()
-            model.fit(fit_features, fit_target)
+            model.fit(features, target)
             spent += time.perf_counter() - begin
-            for name, value in evaluate(model, self.metrics, features, target).items():
+            measured = evaluate(model, self.metrics, self.features.iloc[fold.measure], self.target[fold.measure])
+            for name, value in measured.items():
                 scores[name].append(value)
         return scores, spent / len(self.folds)
-
-    def _fold_tables(self) -> Iterator[tuple[_Table, _Table]]:
-        if self._tables:
-            return iter(self._tables)
-        tables = ((self._take(fold.fit), self._take(fold.measure)) for fold in self.folds)
-        if self.features.memory_usage(index=False, deep=False).sum() * len(self.folds) > CACHE_BYTES:
-            return tables
-        self._tables.extend(tables)
-        return iter(self._tables)
-
-    def _take(self, rows: np.ndarray) -> _Table:
-        return self.features.iloc[rows], self.target[rows]
 
 
 def describe_error(error: BaseException) -> Failure:

@@ -62,6 +62,12 @@ _TWO_CLASSES = {
     "roc_auc": "roc_auc_ovr", "average_precision": "f1_macro", "neg_brier_score": "log_loss",
     "positive_likelihood_ratio": "f1_macro", "neg_negative_likelihood_ratio": "f1_macro",
 }  # fmt: skip
+NEED_PROBABILITIES = frozenset(
+    {
+        "neg_log_loss", "neg_brier_score", "d2_log_loss_score", "d2_brier_score",
+        "roc_auc_ovr", "roc_auc_ovo", "roc_auc_ovr_weighted", "roc_auc_ovo_weighted",
+    }
+)  # fmt: skip
 _NEEDS_POSITIVE = frozenset(_TWO_CLASSES) - {"roc_auc"}
 
 

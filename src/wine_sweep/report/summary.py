@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +12,7 @@ from wine_sweep.selection import Objective, Selection, number
 from wine_sweep.trial import Trial, TrialState
 
 SHOWN = 10
+_NUMBER = re.compile(r"\d+(\.\d+)?(e[-+]?\d+)?")
 MAX_CHARACTERS = 8000
 """The longest value of a tag in MLflow."""
 _MORE = "\n… the rest is in trials.csv\n"
@@ -23,12 +25,16 @@ def count_states(trials: Sequence[Trial]) -> dict[TrialState, int]:
 
 
 def group_failures(trials: Sequence[Trial]) -> list[tuple[str, list[int]]]:
-    """Put equal failures together: the failure and the numbers of its trials, the most frequent first."""
-    groups: dict[str, list[int]] = defaultdict(list)
+    """Put equal failures together, whatever numbers are in them: the first one's text and the numbers of their trials.
+
+    The most frequent come first.
+    """
+    groups: dict[str, list[Trial]] = defaultdict(list)
     for trial in trials:
         if trial.failure is not None:
-            groups[str(trial.failure)].append(trial.number)
-    return sorted(groups.items(), key=lambda pair: (-len(pair[1]), pair[1][0]))
+            groups[_NUMBER.sub("#", str(trial.failure))].append(trial)
+    named = [(str(group[0].failure), [trial.number for trial in group]) for group in groups.values()]
+    return sorted(named, key=lambda pair: (-len(pair[1]), pair[1][0]))
 
 
 def group_warnings(trials: Sequence[Trial]) -> list[tuple[str, str, list[int]]]:
@@ -83,7 +89,7 @@ def markdown_summary(
         lines += [f"## Leaderboard (best {len(top.rows)} of {len(board.rows)})", "", as_markdown(top)]
     failures = group_failures(trials)
     if failures:
-        lines += ["## Failures", "", *(f"- {failure} ({trials_in_words(numbers)})" for failure, numbers in failures)]
+        lines += ["## Failures", "", *(f"- {failure} ({trials_in_words(numbers)})" for failure, numbers in failures[:SHOWN])]
     return _cut("\n".join(lines).rstrip() + "\n")
 
 

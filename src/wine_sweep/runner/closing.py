@@ -38,13 +38,8 @@ class Closing:
     stopped_by: StopReason
     repeats: int
 
-    def write(self, *, outcome: str = "", selection: Selection | None = None, winner: Winner | None = None) -> None:
-        """Write the table of trials, the counts and the summary to the parent run.
-
-        Args:
-            outcome: What became of the winner, in a sentence.
-            selection: The winner and the reasons, if there is one.
-            winner: The refitted model, if there is one.
+    def write_trials(self) -> None:
+        """Write the table of trials, the counts and a first summary to the parent run.
 
         Raises:
             TrackingError: The store failed.
@@ -53,7 +48,26 @@ class Closing:
         runs.write_file(names.TRIALS_FILE, as_csv(make_leaderboard([(prepared.name, prepared.objective, self.trials)])))
         counts = {f"trials_{state.value}": float(n) for state, n in count_states(self.trials).items() if state.has_ended}
         runs.log_metrics(runs.run_id, counts, at=max((trial.ended for trial in self.trials), default=0.0))
-        note = markdown_summary(
+        runs.set_tags(runs.run_id, {names.NOTE: self._note(None, None, ""), names.STOPPED_BY: self.stopped_by.value})
+
+    def write_winner(self, selection: Selection, winner: Winner, outcome: str) -> None:
+        """Write the summary anew, with the winner.
+
+        Args:
+            selection: The winner and the reasons.
+            winner: The refitted model.
+            outcome: What became of it, in a sentence.
+
+        Raises:
+            TrackingError: The store failed.
+        """
+        tags = {names.NOTE: self._note(selection, winner, outcome)}
+        tags |= {names.BEST_TRIAL: str(selection.trial.number), names.WINNER: selection.trial.run_id or ""}
+        self.runs.set_tags(self.runs.run_id, tags)
+
+    def _note(self, selection: Selection | None, winner: Winner | None, outcome: str) -> str:
+        prepared = self.prepared
+        return markdown_summary(
             f"{prepared.name}: {estimator_name(prepared)} on {prepared.material.dataset.name}",
             self.trials,
             prepared.objective,
@@ -61,10 +75,6 @@ class Closing:
             test_scores=winner.test_scores if winner else {},
             outcome=outcome,
         )
-        tags = {names.NOTE: note, names.STOPPED_BY: self.stopped_by.value}
-        if selection is not None:
-            tags |= {names.BEST_TRIAL: str(selection.trial.number), names.WINNER: selection.trial.run_id or ""}
-        runs.set_tags(runs.run_id, tags)
 
     def why_none_finished(self) -> str:
         """Say why there is no winner: the failures, summed up."""

@@ -190,11 +190,12 @@ class TrialLoop:
     def _collect(self) -> None:
         """Wait a little for results and take those that are there."""
         done, _ = wait(self._running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-        for future in sorted(done, key=lambda each: self._running[each].number):
-            self._end(self._outcome(future, self._running.pop(future)))
-        if self.stop():
+        if self.stop():  # asked first: the same signal may have ended workers, and their trials have not failed
             self._stopped_by = StopReason.INTERRUPTED
             self._kill()
+            return
+        for future in sorted(done, key=lambda each: self._running[each].number):
+            self._end(self._outcome(future, self._running.pop(future)))
 
     def _outcome(self, future: Future[Trial], trial: Trial) -> Trial:
         if future.cancelled():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,16 +14,17 @@ from wine_sweep.config import (
     EvaluationConfig,
     ModelConfig,
     ObjectiveConfig,
+    SearchConfig,
     SweepConfig,
     read_config,
 )
 from wine_sweep.data import Dataset, Fold, Split, load_table, make_dataset, make_folds, split_rows
 from wine_sweep.data.table import resolve_source
 from wine_sweep.errors import ConfigError, DataError, Path, Problem
-from wine_sweep.objective.checks import check_parameters
-from wine_sweep.objective.estimators import EstimatorError, build_model, chosen_states, describe_needs
+from wine_sweep.objective.checks import check_fixed, check_searched, first_value
+from wine_sweep.objective.estimators import EstimatorError, build_model, chosen_states, copy_of, describe_needs, set_params
 from wine_sweep.objective.measurement import Measurement, ModelFactory
-from wine_sweep.objective.metrics import DEFAULTS, Metric, check_classes, find_metric
+from wine_sweep.objective.metrics import DEFAULTS, NEED_PROBABILITIES, Metric, check_classes, find_metric
 from wine_sweep.search.initial import check_initial
 from wine_sweep.selection import Objective
 from wine_sweep.task import Needs, Task
@@ -92,9 +92,9 @@ def prepare(draft: Draft, *, trusted: Sequence[str] = ()) -> Prepared:
     """
     check = _Check(draft, tuple(trusted))
     check.run()
-    problems = [*draft.problems, *draft.document.locate(map(check.as_written, check.problems))]
+    problems = draft.document.locate([*draft.problems, *check.problems])
     if problems:
-        raise ConfigError(sorted(problems, key=_order))
+        raise ConfigError(problems)
     return check.prepared()
 
 
@@ -118,10 +118,12 @@ class _Check:
             self._check_model(model)
         if search is not None:
             self.problems += check_initial(search)
-            if model is not None and self.model is not None:
-                self.problems += check_parameters(self.model, model, search, self.trusted)
+            if self.model is not None:
+                self.problems += check_searched(self.model, search, self.trusted)
         if self.needs is not None and "evaluation" in sections and "objective" in sections:
             self._check_metrics(sections["evaluation"], sections["objective"], self.needs.task)
+        if self.needs is not None and search is not None and not self.problems:
+            self._check_probabilities(search)
         if self.needs is not None and "data" in sections:
             self._check_data(sections["data"], sections.get("evaluation"), self.needs)
 
@@ -143,18 +145,11 @@ class _Check:
             self.needs,
         )
 
-    def as_written(self, problem: Problem) -> Problem:
-        """Point at a list's item where the parameter was written as a list and not as ``choices:``."""
-        values = self.draft.document.values
-        short = tuple(part for part in problem.path if part != "choices")
-        path = short if problem.path not in values and short in values else problem.path
-        return Problem(problem.message, path, problem.place, problem.at_key)
-
     def _check_model(self, config: ModelConfig) -> None:
         try:
             built = build_model(config, self.trusted)
             self.model = built.model
-            self.problems += built.problems
+            self.problems += built.problems or check_fixed(self.model, config)
             self.needs = describe_needs(self.model)
         except EstimatorError as error:
             self.problems.append(error.problem)
@@ -178,6 +173,15 @@ class _Check:
             self._check_direction(self.metrics[0], objective)
             self.objective = Objective(self.metrics[0].name, self.metrics[0].direction, evaluation.cv.describe())
 
+    def _check_probabilities(self, search: SearchConfig) -> None:
+        """Refuse metrics that need probabilities of a model that gives none, with any of the first values searched."""
+        first = {name: first_value(spec) for name, spec in search.parameters.items()}
+        model = set_params(copy_of(self.model), first, self.trusted, ("search", "parameters"))
+        for metric in self.metrics:
+            if metric.scorer in NEED_PROBABILITIES and not hasattr(model, "predict_proba"):
+                message = f"{metric.name} needs probabilities, and the model has no `predict_proba` as it is set"
+                self.problems.append(Problem(message, self._metric_path(metric.name)))
+
     def _check_direction(self, metric: Metric, objective: ObjectiveConfig | None) -> None:
         given = objective.direction if objective else None
         if given is not None and given is not metric.direction:
@@ -186,8 +190,8 @@ class _Check:
             self.problems.append(Problem(message, ("objective", "direction")))
 
     def _check_data(self, config: DataConfig, evaluation: EvaluationConfig | None, needs: Needs) -> None:
-        source = resolve_source(config.source, self.draft.folder)
         try:
+            source = resolve_source(config.source, self.draft.folder)
             dataset = make_dataset(load_table(source), config, source=source, needs=needs)
             cv = (evaluation or EvaluationConfig()).cv
             split = split_rows(dataset, config, task=needs.task, in_time=cv.time_series is not None)
@@ -203,9 +207,3 @@ class _Check:
         evaluation = self.draft.sections.get("evaluation")
         listed = (evaluation.metrics if evaluation else None) or []
         return ("evaluation", "metrics", listed.index(name)) if name in listed else ("objective", "metric")
-
-
-def _order(problem: Problem) -> tuple[bool, int, int]:
-    """Sort by line and column; what stands in no file, as an override of the command line, comes last."""
-    found = re.search(r":(\d+):(\d+)$", problem.place)
-    return (False, int(found[1]), int(found[2])) if found else (True, 0, 0)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from wine_sweep.config import Stage, parse_config
-from wine_sweep.errors import ConfigError, DataError, NotFoundError, Problem
-from wine_sweep.registry import Promotion
+from pydantic import ValidationError
+
+from wine_sweep.config import RegistryConfig, Stage, parse_config
+from wine_sweep.config.problems import explain
+from wine_sweep.errors import ConfigError, DataError, NotFoundError, Place, Problem
+from wine_sweep.registry import ModelRegistry, Promotion
 from wine_sweep.runner.preflight import Prepared, prepare
 from wine_sweep.runner.winner import keep, promote, refit
+from wine_sweep.search.space import Space
 from wine_sweep.selection import Selection, choose, select
 from wine_sweep.tracking import names
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
@@ -48,12 +52,12 @@ def find_candidate(
         run_id: A trial to take in place of the best.
         name: The registered model; by default the config's.
         stage: The stage; by default the config's.
-        force: Whether to take a sweep that did not end well.
+        force: Whether to take a sweep that did not end well, or a model out of Production.
         trusted: Packages that estimators may come from, beside the usual ones.
 
     Raises:
         NotFoundError: No trial finished, or the run is none of them.
-        ConfigError: The sweep did not end well, or nobody says which registered model it is for.
+        ConfigError: The sweep did not end well, the model is in Production, or nobody says which registered model it is for.
         DataError: The data has changed since the sweep.
     """
     if sweep.status != "FINISHED" and not force:
@@ -67,18 +71,38 @@ def find_candidate(
     prepared = prepare(draft, trusted=trusted)
     if prepared.material.dataset.digest != sweep.tags.get(names.DATA):
         raise DataError(f"{prepared.material.dataset.source} has changed since the sweep '{sweep.name}'; run a new one")
-    registry = prepared.config.registry
+    space = Space.of(prepared.config.search)
+    trials = [replace(trial, params=space.restore(trial.params)) for trial in reader.trials(sweep)]
+    selection = _select(trials, prepared, run_id)
+    target = _target(prepared.config.registry, name, stage)
+    candidate = Candidate(sweep, prepared, selection, target.name, target.stage, reader.model_uri(selection.trial.run_id or ""))
+    if not force:
+        _refuse_to_empty_production(reader, candidate)
+    return candidate
+
+
+def _target(registry: RegistryConfig | None, name: str | None, stage: Stage | None) -> RegistryConfig:
+    """Say where to: the config's registered model and stage, but for what the user gives."""
     if name is None and registry is None:
         raise ConfigError([Problem("the sweep's config names no registered model; give one with --name")])
-    selection = _select(reader.trials(sweep), prepared, run_id)
-    return Candidate(
-        sweep,
-        prepared,
-        selection,
-        name or (registry.name if registry else ""),
-        stage or (registry.stage if registry else Stage.STAGING),
-        reader.model_uri(selection.trial.run_id or ""),
-    )
+    try:
+        return RegistryConfig(
+            name=registry.name if name is None and registry else name or "",
+            stage=stage or (registry.stage if registry else Stage.STAGING),
+        )
+    except ValidationError as error:
+        message = "; ".join(problem.message for problem in explain(error, RegistryConfig, union_tags=()))
+        raise ConfigError([Problem(message, place=Place("--name"))]) from error
+
+
+def _refuse_to_empty_production(reader: SweepReader, candidate: Candidate) -> None:
+    if candidate.model_uri is None or candidate.stage is Stage.PRODUCTION:
+        return
+    if ModelRegistry(reader.client).stage_of(candidate.name, model_uri=candidate.model_uri) == Stage.PRODUCTION:
+        message = (
+            f"this model is in Production, and {candidate.stage.value} would take it out of there; --force does it all the same"
+        )
+        raise ConfigError([Problem(message)])
 
 
 def promote_candidate(reader: SweepReader, candidate: Candidate) -> Promotion:
@@ -104,7 +128,7 @@ def _select(trials: Sequence[Trial], prepared: Prepared, run_id: str | None) -> 
         raise NotFoundError("no trial of this sweep finished; there is nothing to promote")
     if run_id is None:
         return best
-    found = [trial for trial in trials if trial.run_id is not None and trial.run_id.startswith(run_id)]
+    found = [trial for trial in trials if run_id and trial.run_id is not None and trial.run_id.startswith(run_id)]
     if len(found) != 1:
         raise NotFoundError(f"{len(found) or 'no'} trials of this sweep have a run id that begins with '{run_id}'")
     if found[0].state is not TrialState.FINISHED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
@@ -76,15 +77,21 @@ class SweepRecorder:
         self._observer = observer
         self._clock = clock
         self._best = BestSoFar(objective)
+        self._started: dict[int, float] = {}
 
     def trial_started(self, trial: Trial) -> None:
         """Have the child run made."""
-        now = self._clock()
-        self._writer.do(lambda runs: runs.start_trial(trial, now))
+        self._started[trial.number] = self._clock()
+        self._writer.do(lambda runs: runs.start_trial(trial, self._started[trial.number]))
         self._observer.trial_started(trial)
 
     def trial_ended(self, trial: Trial) -> None:
-        """Have the child run filled and ended, and the parent's ``best_…`` continued."""
+        """Have the child run filled and ended, and the parent's ``best_…`` continued.
+
+        Where the child run is not made yet, because the store was still being opened, it gets the start that was measured.
+        """
+        if not math.isnan(trial.started):
+            self._started[trial.number] = trial.started
         self._writer.do(lambda runs: runs.finish_trial(trial))
         for step, value in self._best.add(trial):
             self._log_best(value, step)

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from wine_sweep.errors import SweepFailed, SweepInterrupted
+from wine_sweep.config import Backend
+from wine_sweep.errors import SweepFailed, SweepInterrupted, TrackingError
 from wine_sweep.execution import make_workers
 from wine_sweep.runner.closing import Closing
 from wine_sweep.runner.header import sweep_files, sweep_params, sweep_tags
@@ -105,17 +106,14 @@ def run_sweep(
         result = _run_trials(prepared, writer, observer, stop, clock)
         runs = writer.join()
         closing = Closing(prepared, runs, _with_run_ids(result.trials, runs), result.stopped_by, result.repeats)
-        if result.stopped_by is StopReason.INTERRUPTED or stop():
-            status = "KILLED"
-            closing.write()
-            raise SweepInterrupted("the sweep was interrupted", run_id=runs.run_id)
-        finished = _conclude(closing, options, observer)
+        closing.write_trials()
+        finished = _conclude(closing, options, observer, stop)
         status = "FINISHED"
         return finished
-    except KeyboardInterrupt as error:
+    except (KeyboardInterrupt, SweepInterrupted) as error:
         status = "KILLED"
-        run_id = writer.target.run_id if writer.target else ""
-        raise SweepInterrupted("the sweep was interrupted", run_id=run_id) from error
+        writer.close()
+        raise SweepInterrupted("the sweep was interrupted", run_id=writer.target.run_id if writer.target else "") from error
     finally:
         _end(writer, status, clock)
 
@@ -125,7 +123,7 @@ def _begin(prepared: Prepared, options: RunOptions, started: float) -> SweepRuns
     from wine_sweep.tracking.store import open_store
     from wine_sweep.tracking.sweep_runs import SweepHeader, SweepRuns
 
-    client = open_store(options.tracking_uri)
+    client = open_store(options.tracking_uri, create=True)
     dataset = prepared.material.dataset
     header = SweepHeader(
         name=prepared.name,
@@ -156,6 +154,8 @@ def _run_trials(
 ) -> LoopResult:
     search = prepared.config.search
     workers = make_workers(prepared.config.execution, prepared.measurement())
+    if prepared.config.execution.backend is Backend.SERIAL:
+        writer.wait_until_made()  # trials record warnings of this very process, where MLflow's import warns too
     observer.sweep_started(prepared.name, count_trials(search), workers.size)
     loop = TrialLoop(
         searcher=make_searcher(search, minimize=prepared.objective.minimize),
@@ -179,25 +179,30 @@ def _with_run_ids(trials: Sequence[Trial], runs: SweepRuns) -> list[Trial]:
     return [replace(trial, run_id=runs.trial_run_ids[trial.number]) for trial in trials]
 
 
-def _conclude(closing: Closing, options: RunOptions, observer: Observer) -> SweepResult:
-    """Select, refit, keep, promote, and sum up."""
+def _conclude(closing: Closing, options: RunOptions, observer: Observer, stop: Callable[[], bool]) -> SweepResult:
+    """Select, refit, keep, promote, and sum up; before each of them somebody may have said stop."""
     from wine_sweep.runner.winner import keep, promote, promotion_in_words, refit
 
+    def go_on_with(what: str) -> None:
+        if stop() or closing.stopped_by is StopReason.INTERRUPTED:
+            raise SweepInterrupted("the sweep was interrupted", run_id=runs.run_id)
+        observer.phase(what)
+
     prepared, runs = closing.prepared, closing.runs
+    go_on_with("selecting")
     selection = select(closing.trials, prepared.objective)
     if selection is None or selection.trial.run_id is None:
-        closing.write()
         raise SweepFailed(closing.why_none_finished())
     runs.write_json(names.SELECTION_FILE, selection.record())
-    observer.phase("fitting the winner")
+    go_on_with("fitting the winner")
     winner = refit(prepared, selection.trial.params)
-    observer.phase("saving the winner")
+    go_on_with("saving the winner")
     uri = keep(winner, runs, selection.trial.run_id, trusted=prepared.factory.trusted)
     registry, promotion = prepared.config.registry, None
     if registry is not None and options.promote:
-        observer.phase(f"promoting it to {registry.stage.value}")
+        go_on_with(f"promoting it to {registry.stage.value}")
         promotion = promote(prepared, runs, selection, name=registry.name, stage=registry.stage, model_uri=uri)
-    closing.write(outcome=promotion_in_words(promotion, winner), selection=selection, winner=winner)
+    closing.write_winner(selection, winner, promotion_in_words(promotion, winner))
     return SweepResult(closing, selection, winner, promotion)
 
 
@@ -208,7 +213,7 @@ def _end(writer: BackgroundWriter[SweepRuns], status: str, clock: Callable[[], f
         return
     try:
         writer.target.end(status, at=clock())
-    except Exception:
+    except TrackingError as error:
         if status == "FINISHED":
             raise
-        _logger.exception("the sweep's runs could not be ended in MLflow")
+        _logger.error("the run %s and runs below it stay RUNNING in MLflow: %s", writer.target.run_id, error)

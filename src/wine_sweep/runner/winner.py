@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -24,6 +25,8 @@ from wine_sweep.tracking import names
 from wine_sweep.tracking.models import ModelToLog, check_loads_back, log_model
 from wine_sweep.tracking.sweep_runs import SweepRuns
 from wine_sweep.trial import Params
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,15 +61,31 @@ def refit(prepared: Prepared, params: Params) -> Winner:
         dataset.features.iloc[split.test].reset_index(drop=True),
     )
     model = prepared.factory.make(params)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the trial has recorded what its estimator warns of
-            model.fit(train, target[split.train])
-            scores = evaluate(model, prepared.metrics, test, target[split.test])
-            predictions = np.asarray(model.predict(test))
-    except Exception as error:  # an estimator of the user's may raise anything
-        raise ModelError(f"the winner cannot be fitted on all training rows: {type(error).__name__}: {error}") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the trial has recorded what its estimator warns of
+        try:
+            model.fit(train.copy(), target[split.train])
+            predictions = np.asarray(model.predict(test.copy()))
+        except Exception as error:  # an estimator of the user's may raise anything
+            raise ModelError(f"the winner cannot be fitted on all training rows: {type(error).__name__}: {error}") from error
+        scores = _test_scores(prepared, model, test, target[split.test])
     return Winner(model, train, test, predictions, scores)
+
+
+def _test_scores(prepared: Prepared, model: Any, test: pd.DataFrame, truth: np.ndarray) -> dict[str, float]:
+    """Measure on the test rows; a metric that cannot be computed there is left out, and the user told."""
+    scores = {}
+    for metric in prepared.metrics:
+        try:
+            value = evaluate(model, [metric], test.copy(), truth)[metric.name]
+        except Exception as error:  # noqa: BLE001  # a scorer may raise anything, and the winner stands without it
+            _logger.warning("%s cannot be computed on the test rows: %s: %s", metric.name, type(error).__name__, error)
+            continue
+        if np.isfinite(value):
+            scores[metric.name] = value
+        else:
+            _logger.warning("%s is %s on the %d test rows", metric.name, value, len(truth))
+    return scores
 
 
 def keep(
@@ -84,8 +103,8 @@ def keep(
     to_log = ModelToLog(winner.model, winner.train, trusted)
     uri = log_model(runs.client, to_log, experiment_id=runs.experiment_id, run_id=run_id)
     check_loads_back(uri, winner.test, winner.predictions)
-    scores = {names.test_metric(name): value for name, value in winner.test_scores.items() if np.isfinite(value)}
-    runs.log_metrics(run_id, scores, at=clock())
+    runs.log_metrics(run_id, {names.test_metric(name): value for name, value in winner.test_scores.items()}, at=clock())
+    runs.set_tags(run_id, {names.MODEL: uri})
     return uri
 
 
@@ -124,6 +143,7 @@ def promote(
     when = datetime.fromtimestamp(clock(), UTC).isoformat(timespec="seconds")
     record = {**promotion.record(), "when": when, "who": user_name(), "sweep": runs.run_id, "reasons": list(selection.reasons)}
     runs.write_json(names.PROMOTION_FILE, record)
+    runs.set_tags(runs.run_id, {names.BEST_TRIAL: str(selection.trial.number), names.WINNER: run_id})
     return promotion
 
 

@@ -30,8 +30,7 @@ class GridSearcher:
 def grid_points(config: SearchConfig) -> Iterator[Params]:
     """Yield what a grid sweep tries, in order: `initial`, then the grid without those."""
     space = Space.of(config)
-    order = list(space.parameters)
-    initial = [{name: point[name] for name in order} for point in config.initial]
+    initial = [space.point(point) for point in config.initial]
     yield from initial
     tried = {params_key(point) for point in initial}
     yield from (point for point in Grid(space) if not tried or params_key(point) not in tried)

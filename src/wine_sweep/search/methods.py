@@ -13,7 +13,7 @@ def count_trials(config: SearchConfig) -> int | None:
     space = Space.of(config)
     if config.method is Method.GRID:
         grid = Grid(space)
-        total: int | None = len(grid) + sum(point not in grid for point in config.initial)
+        total: int | None = grid.size + sum(space.point(point) not in grid for point in config.initial)
     else:
         total = space.size
     limits = [limit for limit in (total, config.trials) if limit is not None]

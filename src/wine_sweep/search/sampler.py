@@ -54,7 +54,7 @@ class OptunaSearcher:
             self._study.tell(suggestion.handle, value)
 
     def _encode(self, point: Params) -> dict[str, Any]:
-        return {name: _to_optuna(self._space.parameters[name], value) for name, value in point.items()}
+        return {name: _to_optuna(self._space.parameters[name], value) for name, value in self._space.point(point).items()}
 
     def _decode(self, params: dict[str, Any]) -> Params:
         return {name: _from_optuna(spec, params[name]) for name, spec in self._space.parameters.items()}
@@ -69,7 +69,7 @@ def _from_optuna(spec: Spec, value: Any) -> Any:
 
 
 def _by_position(spec: Spec) -> bool:
-    """Whether Optuna sees a parameter's values by their positions: choices, and floats in steps, which it would not hit exactly."""
+    """Whether Optuna sees a parameter's values by their positions: choices, and floats in steps, which it would miss."""
     return isinstance(spec, Choices) or (spec.step is not None and not spec.is_int)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping
+from itertools import count, takewhile
 from typing import Any
 
 from wine_sweep.config import Choices, Range, SearchConfig
@@ -31,11 +32,11 @@ class Space:
     @property
     def size(self) -> int | None:
         """The number of different points, or None when a parameter is continuous."""
-        counts = [
+        sizes = [
             None if isinstance(spec, Range) and not spec.is_int and spec.step is None else len(Axis(_without_num(spec)))
             for spec in self.parameters.values()
         ]
-        return None if None in counts else math.prod(count for count in counts if count is not None)
+        return None if None in sizes else math.prod(size for size in sizes if size is not None)
 
     def contains(self, name: str, value: Any) -> bool:
         """Whether a parameter may take a value."""
@@ -47,6 +48,17 @@ class Space:
         if not spec.low <= value <= spec.high:
             return False
         return spec.step is None or Axis(spec).position(value) is not None
+
+    def point(self, given: Params) -> Params:
+        """Put given values into the order of the space, and into the types that it yields: 1 is 1.0 in a range of floats."""
+        return {name: _typed(spec, given[name]) for name, spec in self.parameters.items() if name in given}
+
+    def restore(self, stored: Params) -> Params:
+        """Give parameters that were stored as JSON, whose keys are text, the exact values that the space has for them."""
+        return {
+            name: _choice_like(self.parameters[name], value) if name in self.parameters else value
+            for name, value in stored.items()
+        }
 
     def at_the_edge(self, point: Params) -> list[tuple[str, str]]:
         """List the numbers of a point that are the lowest or the highest tried, as (name, "lowest" or "highest")."""
@@ -69,11 +81,13 @@ class Grid:
     def __init__(self, space: Space) -> None:
         self._axes = {name: Axis(spec) for name, spec in space.parameters.items()}
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """The number of points; `len` would fail for more than 2**63."""
         return math.prod(len(axis) for axis in self._axes.values())
 
     def __getitem__(self, index: int) -> Params:
-        if not 0 <= index < len(self):
+        if not 0 <= index < self.size:
             raise IndexError(index)
         point = {}
         for name, axis in reversed(self._axes.items()):
@@ -82,12 +96,22 @@ class Grid:
         return {name: point[name] for name in self._axes}
 
     def __iter__(self) -> Iterator[Params]:
-        return (self[index] for index in range(len(self)))
+        return map(self.__getitem__, takewhile(lambda index: index < self.size, count()))
 
     def __contains__(self, point: Params) -> bool:
         return point.keys() == self._axes.keys() and all(
             axis.position(point[name]) is not None for name, axis in self._axes.items()
         )
+
+
+def _typed(spec: Spec, value: Any) -> Any:
+    return value if isinstance(spec, Choices) or spec.is_int else float(value)
+
+
+def _choice_like(spec: Spec, value: Any) -> Any:
+    if isinstance(spec, Range):
+        return value
+    return next((choice for choice in spec.choices if exact_key(choice) == exact_key(value)), value)
 
 
 def _bounds(spec: Spec) -> tuple[float, float] | None:

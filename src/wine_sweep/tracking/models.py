@@ -88,7 +88,7 @@ def check_loads_back(uri: str, features: pd.DataFrame, expected: np.ndarray) -> 
     with translated_errors("fetch the model"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            predicted = np.asarray(mlflow.pyfunc.load_model(uri).predict(features))
+            predicted = np.asarray(mlflow.pyfunc.load_model(uri).predict(features.copy()))
         except (TypeError, ValueError, AttributeError, ImportError) as error:
             raise ModelError(f"the saved model does not load back: {type(error).__name__}: {error}") from error
     if expected.dtype.kind == "f":
@@ -99,13 +99,6 @@ def check_loads_back(uri: str, features: pd.DataFrame, expected: np.ndarray) -> 
         raise ModelError(
             f"the saved model predicts otherwise than the one in memory for {np.sum(predicted != expected)} of {len(expected)}"
         )
-
-
-def load_estimator(uri: str) -> Any:
-    """Load a logged model as the scikit-learn estimator that it was."""
-    with translated_errors("fetch the model"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return mlflow.sklearn.load_model(uri)
 
 
 def _trusted_types(to_log: ModelToLog) -> list[str]:

@@ -118,19 +118,6 @@ class SweepReader:
         found = [_trial(run) for run in self._search(query, experiments=[sweep.experiment_id])]
         return sorted(found, key=lambda trial: trial.number)
 
-    def trial(self, run_id: str) -> tuple[SweepRecord, Trial]:
-        """Read one trial and the sweep that it belongs to.
-
-        Raises:
-            NotFoundError: There is no such run, or it is no trial of a sweep.
-        """
-        with translated_errors(f"read the run {run_id}"):
-            found = self.client.search_runs(list(self._experiments), f"attributes.run_id = '{run_id}'", max_results=1)
-        if not found or found[0].data.tags.get(names.KIND) != names.Kind.TRIAL:
-            raise NotFoundError(f"the run '{run_id}' is no trial of a sweep")
-        parent = found[0].data.tags[names.PARENT_RUN_ID]
-        return self.find(parent), _trial(found[0])
-
     def file(self, sweep: SweepRecord, name: str) -> str:
         """Read an artifact of a sweep's parent run.
 
@@ -141,11 +128,10 @@ class SweepReader:
             return Path(self.client.download_artifacts(sweep.run_id, name, folder)).read_text(encoding="utf-8")
 
     def model_uri(self, run_id: str) -> str | None:
-        """Give the URI of the model that a trial's run logged, or None."""
+        """Give the URI of the model that was logged under a trial's run and has loaded back, or None."""
         with translated_errors(f"read the run {run_id}"):
-            outputs = self.client.get_run(run_id).outputs
-        models = outputs.model_outputs if outputs else []
-        return f"models:/{models[-1].model_id}" if models else None
+            uri: str | None = self.client.get_run(run_id).data.tags.get(names.MODEL)
+        return uri
 
     def _search(self, query: str, *, experiments: list[str] | None = None, order_by: list[str] | None = None) -> Iterator[Run]:
         """Yield all runs that fit, page by page: MLflow gives 1,000 at most."""

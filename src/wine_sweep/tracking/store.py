@@ -4,49 +4,81 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import mlflow
 import requests
+from alembic.util import CommandError
 from mlflow import MlflowClient
-from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
+from mlflow.environment_variables import (
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR,
+    MLFLOW_HTTP_REQUEST_MAX_RETRIES,
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT,
+)
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from wine_sweep.errors import TrackingError
+from wine_sweep.errors import NotFoundError, TrackingError
+from wine_sweep.wording import mask
 
 _logger = logging.getLogger(__name__)
 
 REACH_SECONDS = 10
 """How long a tracking server may take to answer before it counts as not there."""
 
-_CREDENTIALS = re.compile(r"(?<=//)[^/@\s]+@")
+RETRIES = 4
+"""How often MLflow's HTTP client tries again, half a minute in all; its own default takes minutes."""
 
 
-def open_store(tracking_uri: str | None) -> MlflowClient:
+def open_store(tracking_uri: str | None, *, create: bool = False) -> MlflowClient:
     """Open the store and make it MLflow's current one.
 
     Args:
         tracking_uri: Where it is; None for what MLFLOW_TRACKING_URI or MLflow's own default says.
+        create: Whether a SQLite file that is missing is made.
 
     Raises:
+        NotFoundError: There is no such SQLite file, and it is not to be made.
         TrackingError: It cannot be reached or opened.
     """
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set("false")
+    _quieten()
     with translated_errors("open the store"):
         if tracking_uri is not None:
             mlflow.set_tracking_uri(tracking_uri)
         uri = mlflow.get_tracking_uri()
-        if uri.startswith(("http://", "https://")):
-            _reach(uri)
-        _logger.debug("tracking store: %s", mask(uri))
-        client = MlflowClient()
-        client.search_experiments(max_results=1)
+    if uri.startswith(("http://", "https://")):
+        _reach(uri)
+    if not create and not store_exists(uri):
+        raise NotFoundError(f"there is no store at {mask(uri)} yet; `wine-sweep run CONFIG` makes one")
+    _logger.debug("tracking store: %s", mask(uri))
+    for attempt in _attempts(uri):
+        with attempt, translated_errors("open the store"):
+            client = MlflowClient()
+            client.search_experiments(max_results=1)
     return client
+
+
+def _quieten() -> None:
+    """Have MLflow print nothing, and not wait for minutes for a server that is gone; the user's own settings stand."""
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set("false")
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set("true")
+    if not MLFLOW_HTTP_REQUEST_MAX_RETRIES.is_set():
+        MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(str(RETRIES))
+
+
+def _attempts(uri: str) -> Retrying:
+    """Try a SQLite file several times: another process may just be making its tables."""
+    tries = stop_after_attempt(6 if uri.startswith("sqlite:") else 1)
+    return Retrying(
+        stop=tries,
+        wait=wait_random_exponential(multiplier=0.5, max=5),
+        retry=retry_if_exception_type(TrackingError),
+        reraise=True,
+    )
 
 
 def resolve_uri(tracking_uri: str | None) -> str:
@@ -64,19 +96,16 @@ def translated_errors(action: str) -> Iterator[None]:
     """Turn what MLflow, its database and its HTTP client raise into a `TrackingError` that says what could not be done."""
     try:
         yield
-    except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
+    except (MlflowException, SQLAlchemyError, CommandError, requests.RequestException, OSError, ImportError) as error:
         lines = mask(str(error)).strip().splitlines() or [type(error).__name__]
         raise TrackingError(f"MLflow could not {action}: {lines[0][:500]}") from error
-
-
-def mask(text: str) -> str:
-    """Hide the user and password of every URL in a text."""
-    return _CREDENTIALS.sub("***@", text)
 
 
 def _reach(uri: str) -> None:
     """Fail soon when nobody listens; MLflow's own client would try again for minutes."""
     try:
         requests.get(uri, timeout=REACH_SECONDS, stream=True).close()
+    except requests.exceptions.SSLError:
+        return  # somebody answers; whose certificates count is for MLflow's own settings to say
     except (requests.ConnectionError, requests.Timeout) as error:
         raise TrackingError(f"no tracking server answers at {mask(uri)}; is it running, and is the address right?") from error

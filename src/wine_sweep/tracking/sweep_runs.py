@@ -99,17 +99,26 @@ class SweepRuns:
             run = client.create_run(
                 experiment_id, start_time=_milliseconds(header.started), tags={**header.tags}, run_name=header.name
             )
-            origin = {name: header.tags[name] for name in names.ORIGIN if name in header.tags}
-            runs = cls(client, experiment_id, run.info.run_id, origin)
-            client.log_batch(runs.run_id, params=[Param(key, _shown(value)) for key, value in header.params.items()])
-            context = [InputTag("mlflow.data.context", "training")]
-            client.log_inputs(runs.run_id, datasets=[DatasetInput(_dataset(header), context)])
-        for name, text in header.files.items():
-            runs.write_file(name, text)
+        origin = {name: header.tags[name] for name in names.ORIGIN if name in header.tags}
+        runs = cls(client, experiment_id, run.info.run_id, origin)
+        try:
+            runs._describe(header)
+        except TrackingError:
+            runs.end("FAILED", at=header.started)
+            raise
         return runs
 
+    def _describe(self, header: SweepHeader) -> None:
+        """Write what stands on the parent run from the beginning."""
+        context = [InputTag("mlflow.data.context", "training")]
+        with translated_errors("describe the sweep"):
+            self._log(self.run_id, params=header.params)
+            self.client.log_inputs(self.run_id, datasets=[DatasetInput(_dataset(header), context)])
+        for name, text in header.files.items():
+            self.write_file(name, text)
+
     def start_trial(self, trial: Trial, started: float) -> None:
-        """Make a trial's child run, RUNNING from now on."""
+        """Make a trial's child run, RUNNING since `started`, in seconds since the epoch."""
         tags = {
             **self._origin,
             names.PARENT_RUN_ID: self.run_id,

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from wine_sweep.errors import TrackingError
 
 Target = TypeVar("Target")
+WAIT_SECONDS = 0.2
 
 
 class BackgroundWriter(Generic[Target]):
@@ -26,6 +27,9 @@ class BackgroundWriter(Generic[Target]):
         self._queue: SimpleQueue[Callable[[Target], object] | None] = SimpleQueue()
         self._error: BaseException | None = None
         self._target: Target | None = None
+        self._ready = threading.Event()
+        self._done = threading.Event()
+        self._closing = False
         self._thread = threading.Thread(target=self._run, name="wine-sweep-writer", daemon=True)
         self._thread.start()
 
@@ -57,16 +61,31 @@ class BackgroundWriter(Generic[Target]):
             raise TrackingError("writing to MLflow ended before it began")
         return self._target
 
+    def wait_until_made(self) -> None:
+        """Wait until the target is made, or could not be."""
+        _wait(self._ready)
+
     def close(self) -> None:
         """Wait until everything queued is done or given up, and end the thread; never raises what went wrong."""
-        if self._thread.is_alive():
+        if not self._closing:
+            self._closing = True
             self._queue.put(None)
-            self._thread.join()
+        _wait(self._done)
 
     def _run(self) -> None:
         try:
             self._target = self._make()
+            self._ready.set()
             while (action := self._queue.get()) is not None:
                 action(self._target)
         except BaseException as error:  # noqa: BLE001  # kept for `check`: a thread has nobody to raise it to
             self._error = error
+        finally:
+            self._ready.set()
+            self._done.set()
+
+
+def _wait(event: threading.Event) -> None:
+    """Wait in short steps: a signal gets through, and unlike an interrupted `Thread.join` it can be waited for again."""
+    while not event.wait(WAIT_SECONDS):
+        pass

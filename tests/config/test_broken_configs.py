@@ -1,0 +1,673 @@
+"""What a person reads who got a config wrong: the whole text of every problem, and where it points."""
+
+import textwrap
+
+import pytest
+
+from wine_sweep.config import parse_config
+from wine_sweep.errors import ConfigError
+from wine_sweep.runner.preflight import prepare
+
+DATA = "data: {source: table.csv, target: y}"
+CLASSES = "data: {source: classes.csv, target: kind}"
+MODEL = "model: {estimator: sklearn.linear_model.ElasticNet}"
+CLASSIFIER = "model: {estimator: sklearn.linear_model.LogisticRegression}"
+PIPELINE = "model: {pipeline: {scale: sklearn.preprocessing.StandardScaler, svr: sklearn.svm.SVR}}"
+BAGGING = (
+    "model: {estimator: sklearn.ensemble.BaggingRegressor, params: {estimator: %s}}\nsearch: {parameters: {n_estimators: [2]}}"
+)
+SEARCH = "search: {parameters: {alpha: [0.1, 1]}}"
+SEARCH_C = "search: {parameters: {C: [0.1, 1]}}"
+SEARCH_SVR = "search: {parameters: {svr__C: [0.1, 1]}}"
+REGRESSION_METRICS = "For regression: rmse, mae, mape, median_ae, max_error, r2, or a scikit-learn scorer's name"
+CLASSIFICATION_METRICS = (
+    "For classification: log_loss, accuracy, balanced_accuracy, f1, f1_macro, precision, recall, roc_auc,"
+    " or a scikit-learn scorer's name"
+)
+NOT_A_TABLE = (
+    "is neither a bundled table (wine-quality-red, wine-quality-white, wine-quality) nor a .csv, .csv.gz or .parquet file"
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables")
+    numbers = [(row, row * 7 % 11, row * 3 % 13 + 0.5) for row in range(40)]
+    write(folder / "table.csv", "a,b,y", numbers)
+    write(folder / "classes.csv", "a,b,kind", [(a, b, "xyz"[a % 3]) for a, b, _ in numbers])
+    write(folder / "two.csv", "a,b,kind", [(a, b, "yn"[a % 2]) for a, b, _ in numbers])
+    write(folder / "gaps.csv", "a,b,y", [(a, "" if a in (2, 5) else b, y) for a, b, y in numbers])
+    write(folder / "words.csv", "a,colour,y", [(a, "red" if a in (2, 5) else b, y) for a, b, y in numbers])
+    write(folder / "constant.csv", "a,y", [(a, 3) for a, _, _ in numbers])
+    write(folder / "lonely.csv", "a,y", [(a, int(a == 7)) for a, _, _ in numbers])
+    (folder / "header.csv").write_text("a,b,y\n")
+    return folder
+
+
+def write(path, header, rows):
+    path.write_text("\n".join([header, *(",".join(map(str, row)) for row in rows)]) + "\n")
+
+
+def problems_of(text, folder, overrides=(), trusted=()):
+    try:
+        draft = parse_config(text.encode(), source="c.yaml", folder=folder, default_name="c", overrides=overrides)
+        prepare(draft, trusted=trusted)
+    except ConfigError as error:
+        return [str(problem).removeprefix("c.yaml:").replace(str(folder), "FOLDER") for problem in error.problems]
+    return []
+
+
+def config(*sections):
+    """Data, model and search, in this order, each as given or a good one; then whatever else is given."""
+    given = {section.partition(":")[0]: section for text in sections for section in text.split("\n")}
+    return "\n".join({"data": DATA, "model": MODEL, "search": SEARCH, **given}.values()) + "\n"
+
+
+BROKEN = {
+    # The file as a whole
+    "a list for a config": ("- 1\n", "1:1: a config is a mapping of keys such as `data`, `model` and `search`"),
+    "no data": (f"{MODEL}\n{SEARCH}\n", "1:1: data: is missing"),
+    "no model": (f"{DATA}\n{SEARCH}\n", "1:1: model: is missing"),
+    "no search": (f"{DATA}\n{MODEL}\n", "1:1: search: is missing"),
+    "an unknown section": (
+        config("serach: {}"),
+        "4:1: serach: unknown key; did you mean 'search'?"
+        " Allowed: name, experiment, data, model, search, evaluation, objective, execution, registry",
+    ),
+    "a number for a name": (config("name: 5"), "4:7: name: expected text, got 5"),
+    "an empty name": (config("name: ''"), "4:7: name: must not be empty"),
+    "a list for an experiment": (config("experiment: [a]"), "4:13: experiment: expected text, got a list"),
+    # data
+    "a number for data": (config("data: 5"), "1:7: data: expected a mapping of keys, got 5"),
+    "nothing for data": (config("data:"), "1:6: data: expected a mapping of keys, got nothing"),
+    "data without a source": (config("data: {target: y}"), "1:1: data.source: is missing"),
+    "an unknown key in data": (
+        config("data: {source: table.csv, traget: y}"),
+        "1:27: data.traget: unknown key; did you mean 'target'? Allowed: source, target, test_size, seed, duplicates",
+    ),
+    "a test_size of all rows": (
+        config("data: {source: table.csv, target: y, test_size: 1.0}"),
+        "1:49: data.test_size: must be below 1.0, got 1.0",
+    ),
+    "a test_size of no rows": (
+        config("data: {source: table.csv, target: y, test_size: 0}"),
+        "1:49: data.test_size: must be above 0.0, got 0",
+    ),
+    "a test_size in quotes": (
+        config("data: {source: table.csv, target: y, test_size: '0.2'}"),
+        "1:49: data.test_size: expected a number, got '0.2' (text)",
+    ),
+    "a negative seed": (
+        config("data: {source: table.csv, target: y, seed: -1}"),
+        "1:44: data.seed: must be at least 0, got -1",
+    ),
+    "a fraction for a seed": (
+        config("data: {source: table.csv, target: y, seed: 1.5}"),
+        "1:44: data.seed: expected a whole number, got 1.5",
+    ),
+    "a seed of `yes`": (
+        config("data: {source: table.csv, target: y, seed: yes}"),
+        "1:44: data.seed: expected a whole number, got 'yes' (text)",
+    ),
+    "an unknown way with duplicates": (
+        config("data: {source: table.csv, target: y, duplicates: grop}"),
+        "1:50: data.duplicates: got 'grop' (text); did you mean 'group'? Allowed: group, drop, keep",
+    ),
+    "a table that is not there": (
+        config("data: {source: missing.csv, target: y}"),
+        "1:16: data.source: no such file: FOLDER/missing.csv",
+    ),
+    "a spreadsheet": (config("data: {source: table.xlsx, target: y}"), f"1:16: data.source: 'table.xlsx' {NOT_A_TABLE}"),
+    "a bundled table misspelled": (
+        config("data: {source: wine-quality-rde}"),
+        f"1:16: data.source: 'wine-quality-rde' {NOT_A_TABLE}",
+    ),
+    "a table without rows": (
+        config("data: {source: header.csv, target: y}"),
+        "1:16: data.source: FOLDER/header.csv has no rows",
+    ),
+    "a target that is no column": (
+        config("data: {source: table.csv, target: z}"),
+        "1:35: data.target: there is no column 'z' in the table; allowed: a, b, y",
+    ),
+    "a table of one's own without a target": (
+        config("data: {source: table.csv}"),
+        "1:1: data.target: is missing: which column is to be predicted? The table has: a, b, y",
+    ),
+    "a target with gaps": (
+        config("data: {source: gaps.csv, target: b}"),
+        "1:34: data.target: column 'b' has no value (empty, NA, None or null) in rows 3, 6",
+    ),
+    "a target that never changes": (
+        config("data: {source: constant.csv, target: y}"),
+        "1:38: data.target: column 'y' is constant: every row has 3.0",
+    ),
+    "a feature with gaps": (
+        config("data: {source: gaps.csv, target: y}"),
+        "1:16: data.source: column 'b' has no value in rows 3, 6, and ElasticNet cannot take gaps;"
+        " drop the rows, or begin model.pipeline with sklearn.impute.SimpleImputer",
+    ),
+    "a feature with text": (
+        config("data: {source: words.csv, target: y}"),
+        "1:16: data.source: column 'colour' holds 'red' in rows 3, 6; ElasticNet needs numbers;"
+        " leave the column out, or encode it in model.pipeline",
+    ),
+    "a target with text for a regressor": (
+        config("data: {source: words.csv, target: colour}"),
+        "1:35: data.target: column 'colour' holds 'red' in rows 3, 6; a regressor predicts numbers",
+    ),
+    "a target with fractions for a classifier": (
+        config(CLASSIFIER, SEARCH_C),
+        "1:35: data.target: column 'y' holds fractions, first in rows 1, 2, 3, 4, 5 and 35 more; a classifier needs classes",
+    ),
+    "a class of one row": (
+        config("data: {source: lonely.csv, target: y}", CLASSIFIER, SEARCH_C),
+        "1:36: data.target: class 1 of column 'y' stands only in row 8; to learn it and to test it takes 2 different rows",
+    ),
+    # model
+    "neither estimator nor pipeline": (config("model: {params: {}}"), "2:8: model: give either `estimator` or `pipeline`"),
+    "estimator and pipeline": (
+        config("model: {estimator: sklearn.svm.SVR, pipeline: {svr: sklearn.svm.SVR}}"),
+        "2:8: model: give either `estimator` or `pipeline`",
+    ),
+    "a model as text": (
+        config("model: sklearn.svm.SVR"),
+        "2:8: model: expected a mapping of keys, got 'sklearn.svm.SVR' (text)",
+    ),
+    "an unknown form of model": (
+        config("model: {estimator: sklearn.svm.SVR, depth: 3}", "search: {parameters: {C: [1]}}"),
+        "2:37: model.depth: unknown key; allowed: estimator, pipeline, params",
+    ),
+    "an estimator without its package": (
+        config("model: {estimator: ElasticNet}"),
+        "2:20: model.estimator: expected a dotted path such as sklearn.linear_model.ElasticNet, got 'ElasticNet'",
+    ),
+    "an estimator misspelled": (
+        config("model: {estimator: sklearn.linear_model.ElasticNte}"),
+        "2:20: model.estimator: there is no 'ElasticNte' in sklearn.linear_model; did you mean 'ElasticNet'?",
+    ),
+    "a module misspelled": (
+        config("model: {estimator: sklearn.linear_modle.ElasticNet}"),
+        "2:20: model.estimator: there is no module 'sklearn.linear_modle'; did you mean 'sklearn.linear_model'?",
+    ),
+    "a package misspelled": (
+        config("model: {estimator: sklean.linear_model.ElasticNet}"),
+        "2:20: model.estimator: the package 'sklean' is not trusted; did you mean 'sklearn'?",
+    ),
+    "a package that is not trusted": (
+        config("model: {estimator: os.system}"),
+        "2:20: model.estimator: the package 'os' is not trusted; run with --trust os if you trust its code",
+    ),
+    "a function for an estimator": (
+        config("model: {estimator: sklearn.datasets.load_iris}"),
+        "2:20: model.estimator: sklearn.datasets.load_iris is not an estimator: it needs `fit`, `get_params` and `set_params`",
+    ),
+    "a transformer for a model": (
+        config("model: {estimator: sklearn.preprocessing.StandardScaler}", "search: {parameters: {with_mean: [true]}}"),
+        "2:20: model.estimator: StandardScaler is neither a regressor nor a classifier",
+    ),
+    "an unknown fixed parameter": (
+        config("model: {estimator: sklearn.linear_model.ElasticNet, params: {alhpa: 1}}"),
+        "2:62: model.params.alhpa: ElasticNet has no parameter 'alhpa'; did you mean 'alpha'?",
+    ),
+    "a fixed parameter out of bounds": (
+        config("model: {estimator: sklearn.linear_model.ElasticNet, params: {l1_ratio: 2}}"),
+        "2:72: model.params.l1_ratio: The 'l1_ratio' parameter of ElasticNet must be a float in the range [0.0, 1.0]."
+        " Got 2 instead.",
+    ),
+    "a fixed parameter that is no text": (
+        config("model: {estimator: sklearn.linear_model.ElasticNet, params: {1: 1}}"),
+        "2:62: model.params.1: a key must be text; put it in quotes",
+    ),
+    "params as a list": (
+        config("model: {estimator: sklearn.linear_model.ElasticNet, params: [1]}"),
+        "2:61: model.params: expected a mapping of keys, got a list",
+    ),
+    "a pipeline as a list": (
+        config("model: {pipeline: [sklearn.svm.SVR]}", SEARCH_SVR),
+        "2:19: model.pipeline: expected a mapping of keys, got a list",
+    ),
+    "a model in the middle of a pipeline": (
+        config("model: {pipeline: {svr: sklearn.svm.SVR, scale: sklearn.preprocessing.StandardScaler}}", SEARCH_SVR),
+        "2:25: model.pipeline.svr: only the last step may be a model; SVR does not transform",
+    ),
+    "a step misspelled": (
+        config("model: {pipeline: {scale: sklearn.preprocessing.StandardScalr, svr: sklearn.svm.SVR}}", SEARCH_SVR),
+        "2:27: model.pipeline.scale: there is no 'StandardScalr' in sklearn.preprocessing; did you mean 'StandardScaler'?",
+    ),
+    "a step without an estimator": (
+        config("model: {pipeline: {scale: {params: {}}, svr: sklearn.svm.SVR}}", SEARCH_SVR),
+        "2:20: model.pipeline.scale.estimator: is missing",
+    ),
+    "a step's unknown parameter": (
+        config("model: {pipeline: {svr: {estimator: sklearn.svm.SVR, params: {gama: 1}}}}", SEARCH_SVR),
+        "2:63: model.pipeline.svr.params.gama: SVR has no parameter 'gama'; did you mean 'gamma'?",
+    ),
+    "an estimator within an estimator misspelled": (
+        config(BAGGING % "{estimator: sklearn.svm.SVRR}"),
+        "2:87: model.params.estimator.estimator: there is no 'SVRR' in sklearn.svm; did you mean 'SVR'?",
+    ),
+    "an unknown parameter of an estimator within": (
+        config(BAGGING % "{estimator: sklearn.svm.SVR, params: {gama: 1}}"),
+        "2:113: model.params.estimator.params.gama: SVR has no parameter 'gama'; did you mean 'gamma'?",
+    ),
+    # search
+    "nothing to search": (config("search: {parameters: {}}"), "3:22: search.parameters: must not be empty"),
+    "an unknown method": (
+        config("search: {method: gird, parameters: {alpha: [1]}}"),
+        "3:18: search.method: got 'gird' (text); did you mean 'grid'? Allowed: grid, random, tpe",
+    ),
+    "a search without an end": (
+        config("search: {method: tpe, parameters: {alpha: [1]}}"),
+        "3:18: search.method: method tpe needs `trials` or `timeout`, or it would never end",
+    ),
+    "no trials": (
+        config("search: {parameters: {alpha: [1]}, trials: 0}"),
+        "3:44: search.trials: must be at least 1, got 0",
+    ),
+    "trials as a float": (
+        config("search: {parameters: {alpha: [1]}, trials: 1e3}"),
+        "3:44: search.trials: expected a whole number, got 1000.0",
+    ),
+    "an odd timeout": (
+        config("search: {parameters: {alpha: [1]}, timeout: 10 minutes}"),
+        "3:45: search.timeout: a duration is a number of seconds or such as 90s, 10m, 1h30m, 2d; got '10 minutes'",
+    ),
+    "a timeout of nothing": (
+        config("search: {parameters: {alpha: [1]}, timeout: 0s}"),
+        "3:45: search.timeout: must be above 0, got '0s' (text)",
+    ),
+    "an unknown key in search": (
+        config("search: {parameters: {alpha: [1]}, patience: 3}"),
+        "3:36: search.patience: unknown key; allowed: method, parameters, trials, timeout, seed, initial",
+    ),
+    "an unknown searched parameter": (
+        config("search: {parameters: {aplha: [1]}}"),
+        "3:23: search.parameters.aplha: ElasticNet has no parameter 'aplha'; did you mean 'alpha'?",
+    ),
+    "an unknown searched parameter of a step": (
+        config(PIPELINE, "search: {parameters: {svr__c: [1]}}"),
+        "3:23: search.parameters.svr__c: Pipeline has no parameter 'svr__c'; did you mean 'svr__C'?",
+    ),
+    "a parameter of a step without the step": (
+        config(PIPELINE, "search: {parameters: {gamma: [1]}}"),
+        "3:23: search.parameters.gamma: Pipeline has no parameter 'gamma'; did you mean 'svr__gamma'?",
+    ),
+    "a parameter both fixed and searched": (
+        config("model: {estimator: sklearn.linear_model.ElasticNet, params: {alpha: 1}}"),
+        "3:30: search.parameters.alpha: fixed in `model.params` and searched here; keep one of the two",
+    ),
+    "a choice out of bounds": (
+        config("search: {parameters: {alpha: [1, -1]}}"),
+        "3:34: search.parameters.alpha.1: The 'alpha' parameter of ElasticNet must be a float in the range [0.0, inf)."
+        " Got -1 instead.",
+    ),
+    "a choice out of bounds among choices": (
+        config("search: {parameters: {alpha: {choices: [1, -1]}}}"),
+        "3:44: search.parameters.alpha.choices.1: The 'alpha' parameter of ElasticNet must be a float in the range [0.0, inf)."
+        " Got -1 instead.",
+    ),
+    "a range that begins out of bounds": (
+        config("search: {parameters: {alpha: {low: -1, high: 1}}}"),
+        "3:36: search.parameters.alpha.low: The 'alpha' parameter of ElasticNet must be a float in the range [0.0, inf)."
+        " Got -1 instead.",
+    ),
+    "a range that ends out of bounds": (
+        config("search: {parameters: {l1_ratio: {low: 0.0, high: 2, num: 3}}}"),
+        "3:50: search.parameters.l1_ratio.high: The 'l1_ratio' parameter of ElasticNet must be a float in the range [0.0, 1.0]."
+        " Got 2.0 instead.",
+    ),
+    "a range the wrong way round": (
+        config("search: {parameters: {alpha: {low: 2, high: 1}}}"),
+        "3:30: search.parameters.alpha: `low` must be below `high`; got low 2, high 1",
+    ),
+    "a range without an end": (
+        config("search: {parameters: {alpha: {low: 1}}}"),
+        "3:23: search.parameters.alpha.high: is missing",
+    ),
+    "a logarithmic range from 0": (
+        config("search: {parameters: {alpha: {low: 0, high: 1, log: true}}}"),
+        "3:36: search.parameters.alpha.low: with `log: true`, `low` must be above 0; got 0",
+    ),
+    "a grid of a range of floats": (
+        config("search: {parameters: {alpha: {low: 0.0, high: 1}}}"),
+        "3:30: search.parameters.alpha: a grid needs `num` (how many points) or `step` in a range of floats",
+    ),
+    "a step and a number of points": (
+        config("search: {parameters: {alpha: {low: 0.0, high: 1, num: 3, step: 0.1}}}"),
+        "3:64: search.parameters.alpha.step: `step` cannot be combined with `log` or `num`; give one of them",
+    ),
+    "a step beyond the range": (
+        config("search: {parameters: {alpha: {low: 0.0, high: 1, step: 2}}}"),
+        "3:56: search.parameters.alpha.step: `step` must be above 0 and at most high - low; got 2",
+    ),
+    "a bound that is text": (
+        config("search: {parameters: {alpha: {low: small, high: 1}}}"),
+        "3:36: search.parameters.alpha.low: expected a number, got 'small' (text)",
+    ),
+    "a bound that is not a number": (
+        config("search: {parameters: {alpha: {low: 1, high: .nan}}}"),
+        "3:45: search.parameters.alpha.high: expected a number between -2**53 and 2**53, got nan",
+    ),
+    "one point": (
+        config("search: {parameters: {alpha: {low: 0.1, high: 1, num: 1}}}"),
+        "3:55: search.parameters.alpha.num: must be at least 2, got 1",
+    ),
+    "`log: yes`": (
+        config("search: {parameters: {alpha: {low: 1, high: 2, log: yes}}}"),
+        "3:53: search.parameters.alpha.log: expected true or false, got 'yes' (text)",
+    ),
+    "an unknown type of range": (
+        config("search: {parameters: {alpha: {low: 1, high: 2, type: integer}}}"),
+        "3:54: search.parameters.alpha.type: got 'integer' (text); did you mean 'int'? Allowed: int, float",
+    ),
+    "whole numbers from a fraction": (
+        config("search: {parameters: {alpha: {low: 0.5, high: 2, type: int}}}"),
+        "3:56: search.parameters.alpha.type: with `type: int`, `low`, `high` and `step` must be whole numbers",
+    ),
+    "an initial point as a mapping": (
+        config("search: {parameters: {alpha: [1]}, initial: {alpha: 1}}"),
+        "3:45: search.initial: expected a list, got a mapping",
+    ),
+    "an initial value among no choices": (
+        config("search: {parameters: {alpha: [1, 2]}, initial: [{alpha: 3}]}"),
+        "3:57: search.initial.0.alpha: 3 lies outside the space: 1, 2",
+    ),
+    "an initial value outside a range": (
+        config("search: {method: random, trials: 2, parameters: {alpha: {low: 0.1, high: 5, log: true}}, initial: [{alpha: 6}]}"),
+        "3:108: search.initial.0.alpha: 6 lies outside the space: 0.1 to 5, log",
+    ),
+    "an initial value of what is not searched": (
+        config("search: {method: random, trials: 2, parameters: {alpha: [1, 2]}, initial: [{alhpa: 1}]}"),
+        "3:77: search.initial.0.alhpa: is not searched; did you mean 'alpha'? Allowed: alpha",
+    ),
+    "a grid's initial point with a hole": (
+        config("search: {parameters: {alpha: [1], l1_ratio: [0.1]}, initial: [{alpha: 1}]}"),
+        "3:63: search.initial.0: a grid's point names every parameter; missing: l1_ratio",
+    ),
+    "the same initial point twice": (
+        config("search: {parameters: {alpha: [1]}, initial: [{alpha: 1}, {alpha: 1}]}"),
+        "3:45: search.initial: the same parameters are given twice",
+    ),
+    # evaluation and objective
+    "folds and a hold-out": (
+        config("evaluation: {cv: {folds: 5, holdout: 0.2}}"),
+        "4:18: evaluation.cv: give exactly one of `folds`, `holdout`, `time_series`; got folds, holdout",
+    ),
+    "one fold": (config("evaluation: {cv: {folds: 1}}"), "4:26: evaluation.cv.folds: must be at least 2, got 1"),
+    "repeats of a hold-out": (
+        config("evaluation: {cv: {holdout: 0.2, repeats: 2}}"),
+        "4:42: evaluation.cv.repeats: `repeats` goes with `folds`",
+    ),
+    "an unknown key in cv": (
+        config("evaluation: {cv: {fold: 5, holdout: 0.2}}"),
+        "4:19: evaluation.cv.fold: unknown key; did you mean 'folds'? Allowed: folds, repeats, seed, holdout, time_series",
+    ),
+    "no metrics": (config("evaluation: {metrics: []}"), "4:23: evaluation.metrics: must not be empty"),
+    "metrics as text": (config("evaluation: {metrics: rmse}"), "4:23: evaluation.metrics: expected a list, got 'rmse' (text)"),
+    "a metric misspelled": (
+        config("evaluation: {metrics: [mae, rsme]}"),
+        f"4:29: evaluation.metrics.1: there is no metric 'rsme'; did you mean 'rmse'? {REGRESSION_METRICS}",
+    ),
+    "a metric of nothing known": (
+        config("evaluation: {metrics: [profit]}"),
+        f"4:24: evaluation.metrics.0: there is no metric 'profit'. {REGRESSION_METRICS}",
+    ),
+    "a classifier's metric for a regressor": (
+        config("evaluation: {metrics: [accuracy]}"),
+        f"4:24: evaluation.metrics.0: accuracy does not fit a regression model. {REGRESSION_METRICS}",
+    ),
+    "a regressor's metric for a classifier": (
+        config(CLASSES, CLASSIFIER, SEARCH_C, "objective: {metric: rmse}"),
+        f"4:21: objective.metric: rmse does not fit a classification model. {CLASSIFICATION_METRICS}",
+    ),
+    "a metric twice": (config("evaluation: {metrics: [rmse, rmse]}"), "4:30: evaluation.metrics.1: rmse is given twice"),
+    "a metric of two classes for three": (
+        config(CLASSES, CLASSIFIER, SEARCH_C, "evaluation: {metrics: [accuracy, f1]}"),
+        "4:34: evaluation.metrics.1: f1 needs two classes, column 'kind' has 3; use f1_macro",
+    ),
+    "a metric that needs a positive class": (
+        config("data: {source: two.csv, target: kind}", CLASSIFIER, SEARCH_C, "evaluation: {metrics: [precision]}"),
+        "4:24: evaluation.metrics.0: precision needs to know which class is the positive one: column 'kind' holds n and y;"
+        " write the positive one as 1, or use precision_macro",
+    ),
+    "an objective the wrong way round": (
+        config("objective: {metric: rmse, direction: maximize}"),
+        "4:38: objective.direction: rmse is better when lower: leave `direction` out, or say minimize",
+    ),
+    "an objective without a metric": (config("objective: {direction: minimize}"), "4:1: objective.metric: is missing"),
+    "an objective as text": (
+        config("objective: rmse"),
+        "4:12: objective: expected a mapping of keys, got 'rmse' (text)",
+    ),
+    # execution and registry
+    "an unknown backend": (
+        config("execution: {backend: process}"),
+        "4:22: execution.backend: got 'process' (text); did you mean 'processes'? Allowed: serial, processes",
+    ),
+    "no workers": (config("execution: {workers: 0}"), "4:22: execution.workers: must be at least 1, got 0"),
+    "two serial workers": (
+        config("execution: {backend: serial, workers: 2}"),
+        "4:39: execution.workers: backend serial has one worker; use `backend: processes` for 2",
+    ),
+    "a registry without a name": (config("registry: {stage: Staging}"), "4:1: registry.name: is missing"),
+    "a model's name that MLflow refuses": (
+        config("registry: {name: wine/quality}"),
+        "4:18: registry.name: a registered model's name holds none of / : . @ % or quotes; got 'wine/quality'",
+    ),
+    "a stage in lower case": (
+        config("registry: {name: wine, stage: staging}"),
+        "4:31: registry.stage: got 'staging' (text); did you mean 'Staging'? Allowed: Staging, Production",
+    ),
+}
+
+
+def test_the_good_config_that_the_broken_ones_start_from_is_good(folder):
+    assert problems_of(config(), folder) == []
+    assert problems_of(config(CLASSES, CLASSIFIER, SEARCH_C), folder) == []
+    assert problems_of(config(PIPELINE, SEARCH_SVR), folder) == []
+    assert problems_of(config(BAGGING % "{estimator: sklearn.svm.SVR}"), folder) == []
+
+
+@pytest.mark.parametrize(("text", "expected"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_config_is_explained_at_its_place(text, expected, folder):
+    (only,) = problems_of(text, folder)
+    assert only == expected
+
+
+def test_a_choice_of_the_wrong_word_is_told_the_right_ones(folder):
+    (only,) = problems_of(config("search: {parameters: {selection: [cyclic, randm]}}"), folder)
+    assert only.startswith("3:43: search.parameters.selection.1: The 'selection' parameter of ElasticNet must be a str among {")
+    assert "'random'" in only
+    assert "'cyclic'" in only
+    assert only.endswith("Got 'randm' instead.")
+
+
+def test_every_problem_of_a_file_is_reported_in_its_order(folder):
+    text = textwrap.dedent("""\
+        experiment: [a]
+        registry: {name: wine, stage: staging}
+        evaluation:
+          cv: {folds: 1}
+          metrics: [rmse, accuracy]
+        search:
+          parameters:
+            aplha: [1]
+            l1_ratio: [0.5, 2]
+          initial:
+            - {aplha: 2, l1_ratio: 0.5}
+        model:
+          estimator: sklearn.linear_model.ElasticNet
+          params: {max_iter: 0}
+        data:
+          source: missing.csv
+          target: y
+        objetive: {metric: rmse}
+        """)
+    assert problems_of(text, folder) == [
+        "1:13: experiment: expected text, got a list",
+        "2:31: registry.stage: got 'staging' (text); did you mean 'Staging'? Allowed: Staging, Production",
+        "4:15: evaluation.cv.folds: must be at least 2, got 1",
+        "8:5: search.parameters.aplha: ElasticNet has no parameter 'aplha'; did you mean 'alpha'?",
+        "9:21: search.parameters.l1_ratio.1: The 'l1_ratio' parameter of ElasticNet must be a float in the range [0.0, 1.0]."
+        " Got 2 instead.",
+        "11:15: search.initial.0.aplha: 2 lies outside the space: 1",
+        "14:22: model.params.max_iter: The 'max_iter' parameter of ElasticNet must be an int in the range [1, inf) or None."
+        " Got 0 instead.",
+        "16:11: data.source: no such file: FOLDER/missing.csv",
+        "18:1: objetive: unknown key; did you mean 'objective'?"
+        " Allowed: name, experiment, data, model, search, evaluation, objective, execution, registry",
+    ]
+
+
+def test_problems_are_sorted_by_number_and_not_by_letter(folder):
+    text = "\n" * 8 + config("name: 5", "experiment: 5")
+    assert [problem.partition(": ")[0] for problem in problems_of(text, folder)] == ["12:7", "13:13"]
+    text = "name: 5\n" + "\n" * 8 + config("experiment: 5")
+    assert [problem.partition(": ")[0] for problem in problems_of(text, folder)] == ["1:7", "13:13"]
+
+
+def test_an_estimator_of_an_untrusted_package_is_not_imported(folder, tmp_path, monkeypatch):
+    (tmp_path / "sly_package.py").write_text("import pathlib\npathlib.Path(__file__).with_name('ran').touch()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for text in (
+        config("model: {estimator: sly_package.Model}"),
+        config("model: {pipeline: {sly: sly_package.Model}}"),
+        config(BAGGING % "{estimator: sly_package.Model}"),
+        config("search: {parameters: {alpha: [{estimator: sly_package.Model}]}}"),
+    ):
+        assert any("the package 'sly_package' is not trusted" in problem for problem in problems_of(text, folder))
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("search.trials=ten", "search.trials: expected a whole number, got 'ten' (text)"),
+        ("search.parameters.alpha=[1,-1]", "search.parameters.alpha.1: The 'alpha' parameter of ElasticNet must be a float"),
+        ("data=5", "data: expected a mapping of keys, got 5"),
+        ("data.target=z", "data.target: there is no column 'z' in the table; allowed: a, b, y"),
+        ("data.seeed=1", "data.seeed: unknown key; did you mean 'seed'? Allowed: source, target, test_size, seed, duplicates"),
+        ("model.params.l1_ratio=2", "model.params.l1_ratio: The 'l1_ratio' parameter of ElasticNet must be"),
+        ("objective.metric=accuracy", "objective.metric: accuracy does not fit a regression model."),
+        ("evaluation.cv.folds=1", "evaluation.cv.folds: must be at least 2, got 1"),
+    ],
+)
+def test_what_is_wrong_with_an_override_is_placed_at_the_override(override, expected, folder):
+    (only,) = problems_of(config(), folder, overrides=[override])
+    assert only.startswith(f"--set {override}: {expected}")
+
+
+def test_what_is_wrong_with_overrides_comes_after_what_is_wrong_with_the_file(folder):
+    got = problems_of(config("name: 5"), folder, overrides=["search.trials=ten", "data.seed=-1"])
+    assert got[0] == "4:7: name: expected text, got 5"
+    assert set(got[1:]) == {
+        "--set search.trials=ten: search.trials: expected a whole number, got 'ten' (text)",
+        "--set data.seed=-1: data.seed: must be at least 0, got -1",
+    }
+
+
+def test_an_override_that_looks_like_a_place_does_not_stand_before_the_file(folder):
+    got = problems_of(config("name: 5"), folder, overrides=["data.duplicates=a:1:2"])
+    assert [problem.partition(": ")[0] for problem in got] == ["4:7", "--set data.duplicates=a:1:2"]
+
+
+def test_a_key_that_an_override_makes_on_its_way_is_placed_at_the_override(folder):
+    (only,) = problems_of(config(), folder, overrides=["search.initial.0.alpha=3"])
+    assert only == "--set search.initial.0.alpha=3: search.initial: expected a list, got a mapping"
+
+
+CONSTRAINTS_IN_PIPELINES = (
+    "checks.py `_refusal` walks steps with get_params(deep=False), which holds no steps of a Pipeline: no constraint is checked"
+)
+SVR_C = "The 'C' parameter of SVR must be a float in the range (0.0, inf]. Got -1 instead."
+
+
+@pytest.mark.parametrize(
+    ("sections", "expected"),
+    [
+        (
+            (
+                "model: {pipeline: {svr: {estimator: sklearn.svm.SVR, params: {C: -1}}}}",
+                "search: {parameters: {svr__gamma: [1]}}",
+            ),
+            f"2:66: model.pipeline.svr.params.C: {SVR_C}",
+        ),
+        ((PIPELINE, "search: {parameters: {svr__C: [1, -1]}}"), f"3:35: search.parameters.svr__C.1: {SVR_C}"),
+        (
+            (PIPELINE, "search: {parameters: {svr__C: {low: -1, high: 1}}}"),
+            f"3:37: search.parameters.svr__C.low: {SVR_C}",
+        ),
+        (
+            ("model: {pipeline: {svr: sklearn.svm.SVR}, params: {svr__C: -1}}", "search: {parameters: {svr__gamma: [1]}}"),
+            f"2:60: model.params.svr__C: {SVR_C}",
+        ),
+    ],
+    ids=["fixed in a step", "a choice", "a bound", "fixed for the pipeline"],
+)
+def test_a_value_that_a_step_refuses_is_refused(sections, expected, folder):
+    assert problems_of(config(*sections), folder) == [expected]
+
+
+def test_a_value_that_an_estimator_within_refuses_is_refused(folder):
+    (only,) = problems_of(config(BAGGING % "{estimator: sklearn.svm.SVR, params: {C: -1}}"), folder)
+    assert only.endswith(SVR_C)
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        (BAGGING % "5",),
+        (BAGGING % "{estimator: 5}",),
+        (BAGGING % "{estimator: sklearn.svm.SVR, param: {C: 1}}",),
+        (BAGGING % "{estimator: sklearn.svm.SVR, params: {1: 2}}",),
+        (
+            "model: {estimator: sklearn.ensemble.BaggingRegressor, params: {estimator__C: 5}}",
+            "search: {parameters: {n_jobs: [1]}}",
+        ),
+        ("model: {estimator: sklearn.multioutput.MultiOutputRegressor}", "search: {parameters: {n_jobs: [1]}}"),
+        ("model: {estimator: sklearn.pipeline.Pipeline}", "search: {parameters: {verbose: [true]}}"),
+        ("model: {estimator: sklearn.model_selection.GridSearchCV}", "search: {parameters: {n_jobs: [1]}}"),
+        (PIPELINE.replace("}}", "}, params: {steps: 5}}"), "search: {parameters: {verbose: [true]}}"),
+        (PIPELINE.replace("}}", "}, params: {steps: []}}"), "search: {parameters: {verbose: [true]}}"),
+        (PIPELINE.replace("}}", "}, params: {scale: 5}}"), SEARCH_SVR),
+    ],
+)
+def test_a_part_that_is_no_estimator_is_a_problem_and_not_a_crash(sections, folder):
+    assert problems_of(config(*sections), folder)
+
+
+def test_a_step_may_be_passed_through(folder):
+    assert problems_of(config(PIPELINE.replace("}}", "}, params: {scale: passthrough}}"), SEARCH_SVR), folder) == []
+
+
+@pytest.mark.parametrize(
+    "source", ['"a\\0.csv"', "~no-such-user-here/a.csv", "x" * 400 + ".csv"], ids=["null byte", "user", "long"]
+)
+def test_a_path_that_cannot_be_is_a_problem_and_not_a_crash(source, folder):
+    (only,) = problems_of(config(f"data: {{source: {source}, target: y}}"), folder)
+    assert only.startswith("1:16: data.source: ")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    ["{low: 0.0, high: 1.0, step: 5e-324}", "{low: 0, high: 100000000000000000000000, step: 2}"],
+)
+def test_a_range_of_countless_points_is_no_crash(spec, folder):
+    search = f"search: {{method: random, trials: 2, parameters: {{alpha: {spec}}}, initial: [{{alpha: 1}}]}}"
+    problems_of(config(search), folder)
+
+
+@pytest.mark.parametrize("key", ["1", "1.5", "null", "true"])
+def test_a_key_that_is_no_text_is_explained(key, folder):
+    (only,) = problems_of(config() + f"{key}: 2\n", folder)
+    assert only.startswith("4:1: ")
+    assert only.endswith(": a key must be text; put it in quotes")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    from wine_sweep.runner.preflight import prepare_file
+
+    with pytest.raises(ConfigError) as caught:
+        prepare_file(tmp_path / "none.yaml")
+    assert str(caught.value) == f"{tmp_path / 'none.yaml'}: cannot be read: No such file or directory"

@@ -1,0 +1,334 @@
+"""No equal rows on both sides of anything, and the same folds as scikit-learn draws by hand."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.model_selection import (
+    GroupKFold,
+    GroupShuffleSplit,
+    KFold,
+    ShuffleSplit,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    StratifiedShuffleSplit,
+    TimeSeriesSplit,
+)
+
+from wine_sweep.config import CrossValidation, DataConfig, Duplicates
+from wine_sweep.data import Split, make_dataset, make_folds, split_rows
+from wine_sweep.errors import DataError
+from wine_sweep.task import Needs, Task
+
+BOTH = pytest.mark.parametrize("task", list(Task))
+SEEDS = pytest.mark.parametrize("seed", [0, 1, 40, 2**32 - 1])
+PROPERTY = settings(deadline=None, max_examples=100, derandomize=True)
+
+
+def table(rows=60, kinds=25):
+    """A table in which many rows have equal features, and not all of those the same target."""
+    random = np.random.default_rng(5)
+    kind = random.integers(0, kinds, rows)
+    return pd.DataFrame({"a": kind % 5, "b": kind, "y": (kind + random.integers(0, 2, rows)) % 3})
+
+
+def dataset(frame, task=Task.REGRESSION, duplicates="group"):
+    needs = Needs(task, numbers=True, takes_missing=False, model="M")
+    return make_dataset(frame, DataConfig(source="t.csv", target="y", duplicates=duplicates), source="t.csv", needs=needs)
+
+
+def unique_rows(rows=60):
+    return pd.DataFrame({"a": range(rows), "b": np.arange(rows) ** 2, "y": np.arange(rows) % 3})
+
+
+def split_of(data, task=Task.REGRESSION, *, in_time=False, **options):
+    return split_rows(data, DataConfig(source="t.csv", target="y", **options), task=task, in_time=in_time)
+
+
+def folds_of(data, split, cv, task=Task.REGRESSION, duplicates=Duplicates.GROUP):
+    return make_folds(data, split, cv, task=task, duplicates=duplicates)
+
+
+def refusal(call, path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(DataError) as caught:
+            call()
+    assert caught.value.path == path
+    return str(caught.value)
+
+
+def assert_sides(groups, one, other, *, total):
+    """Both sides ascend, have rows, make up everything together, and share no group."""
+    assert len(one) > 0
+    assert len(other) > 0
+    assert sorted([*one, *other]) == list(range(total))
+    assert list(one) == sorted(one)
+    assert list(other) == sorted(other)
+    assert not set(groups[one]) & set(groups[other])
+
+
+def same(folds, pairs):
+    pairs = list(pairs)
+    assert len(folds) == len(pairs)
+    for fold, (fit, measure) in zip(folds, pairs, strict=True):
+        np.testing.assert_array_equal(fold.fit, fit)
+        np.testing.assert_array_equal(fold.measure, measure)
+
+
+@BOTH
+@SEEDS
+def test_equal_rows_never_stand_on_both_sides_of_the_test_split(task, seed):
+    data = dataset(table(), task)
+    assert len(set(data.groups)) < 30
+    split = split_of(data, task, seed=seed)
+    assert_sides(data.groups, split.train, split.test, total=60)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "cv",
+    [CrossValidation(folds=5, seed=3), CrossValidation(folds=2, repeats=4), CrossValidation(holdout=0.3)],
+    ids=CrossValidation.describe,
+)
+@SEEDS
+def test_equal_rows_never_stand_on_both_sides_of_a_fold(task, cv, seed):
+    data = dataset(table(), task)
+    split = split_of(data, task, seed=seed)
+    for fold in folds_of(data, split, cv, task):
+        assert_sides(data.groups[split.train], fold.fit, fold.measure, total=len(split.train))
+
+
+@st.composite
+def tables_with_equal_rows(draw):
+    rows = draw(st.integers(24, 60))
+    kinds = draw(st.integers(12, 24))
+    values = draw(st.lists(st.integers(0, kinds - 1), min_size=rows, max_size=rows))
+    values[:12] = range(12)  # enough groups, of every class
+    targets = [draw(st.sampled_from([value % 2, value % 2, 1])) if at >= 12 else value % 2 for at, value in enumerate(values)]
+    return pd.DataFrame({"a": values, "y": targets})
+
+
+@BOTH
+@PROPERTY
+@given(
+    frame=tables_with_equal_rows(),
+    seed=st.integers(0, 2**32 - 1),
+    test_size=st.floats(0.2, 0.4),
+    cv=st.sampled_from([2, 3, "holdout"]),
+)
+def test_no_table_has_equal_rows_on_both_sides(task, frame, seed, test_size, cv):
+    data = dataset(frame, task)
+    split = split_of(data, task, seed=seed, test_size=test_size)
+    assert_sides(data.groups, split.train, split.test, total=len(frame))
+    chosen = CrossValidation(holdout=0.3, seed=seed) if cv == "holdout" else CrossValidation(folds=cv, seed=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn's, of classes with fewer members than folds
+        folds = folds_of(data, split, chosen, task)
+    for fold in folds:
+        assert_sides(data.groups[split.train], fold.fit, fold.measure, total=len(split.train))
+
+
+@BOTH
+def test_the_same_seed_draws_the_same_and_another_draws_another(task):
+    data = dataset(table(), task)
+    one, again, other = (split_of(data, task, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.test, again.test)
+    assert list(one.test) != list(other.test)
+    first, same_again, different = (folds_of(data, one, CrossValidation(folds=3, seed=seed), task) for seed in (1, 1, 2))
+    same(first, [(fold.fit, fold.measure) for fold in same_again])
+    assert any(list(a.measure) != list(b.measure) for a, b in zip(first, different, strict=True))
+
+
+# As drawn by hand --------------------------------------------------------------------------------------------------------
+
+
+@SEEDS
+def test_test_rows_of_groups_are_those_of_group_shuffle_split(seed):
+    data = dataset(table())
+    split = split_of(data, seed=seed, test_size=0.3)
+    train, test = next(GroupShuffleSplit(n_splits=1, test_size=0.3, random_state=seed).split(data.features, groups=data.groups))
+    np.testing.assert_array_equal(split.train, train)
+    np.testing.assert_array_equal(split.test, test)
+
+
+@SEEDS
+def test_test_rows_of_different_rows_are_those_of_shuffle_split(seed):
+    data = dataset(unique_rows())
+    split = split_of(data, seed=seed, test_size=0.3)
+    train, test = next(ShuffleSplit(n_splits=1, test_size=0.3, random_state=seed).split(data.features))
+    np.testing.assert_array_equal(split.train, np.sort(train))
+    np.testing.assert_array_equal(split.test, np.sort(test))
+
+
+@SEEDS
+def test_test_rows_of_classes_are_those_of_stratified_shuffle_split(seed):
+    data = dataset(unique_rows(), Task.CLASSIFICATION)
+    split = split_of(data, Task.CLASSIFICATION, seed=seed, test_size=0.3)
+    stratified = StratifiedShuffleSplit(n_splits=1, test_size=0.3, random_state=seed)
+    train, test = next(stratified.split(data.features, data.target))
+    np.testing.assert_array_equal(split.train, np.sort(train))
+    np.testing.assert_array_equal(split.test, np.sort(test))
+    assert data.target.iloc[split.test].value_counts().tolist() == [6, 6, 6]
+
+
+@pytest.mark.parametrize(
+    ("task", "frame", "splitter"),
+    [
+        (Task.REGRESSION, table(), GroupKFold),
+        (Task.REGRESSION, unique_rows(), KFold),
+        (Task.CLASSIFICATION, table(), StratifiedGroupKFold),
+        (Task.CLASSIFICATION, unique_rows(), StratifiedKFold),
+    ],
+    ids=["GroupKFold", "KFold", "StratifiedGroupKFold", "StratifiedKFold"],
+)
+@pytest.mark.parametrize("repeats", [1, 3])
+@pytest.mark.parametrize("seed", [0, 7])
+def test_folds_are_those_that_scikit_learn_draws(task, frame, splitter, repeats, seed):
+    data = dataset(frame, task)
+    split = split_of(data, task, seed=40)
+    folds = folds_of(data, split, CrossValidation(folds=4, repeats=repeats, seed=seed), task)
+    features, target = data.features.iloc[split.train], data.target.iloc[split.train]
+    groups = data.groups[split.train] if "Group" in splitter.__name__ else None
+    by_hand = [
+        pair
+        for repeat in range(repeats)
+        for pair in splitter(n_splits=4, shuffle=True, random_state=seed + repeat).split(features, target, groups)
+    ]
+    same(folds, by_hand)
+
+
+def test_kept_duplicates_are_split_as_different_rows():
+    data = dataset(table(), duplicates="keep")
+    split = split_of(data, duplicates="keep", seed=3)
+    folds = folds_of(data, split, CrossValidation(folds=4, seed=7), duplicates=Duplicates.KEEP)
+    same(folds, KFold(n_splits=4, shuffle=True, random_state=7).split(split.train))
+    grouped = dataset(table()).groups
+    assert set(grouped[split.train]) & set(grouped[split.test])
+
+
+def test_dropped_duplicates_are_gone_before_the_split():
+    data = dataset(table(), duplicates="drop")
+    split = split_of(data, duplicates="drop")
+    assert len(split.train) + len(split.test) == len(table().drop_duplicates()) < 60
+    assert_sides(data.groups, split.train, split.test, total=len(data.target))
+
+
+def test_a_hold_out_is_one_split_drawn_as_the_test_rows_are():
+    data = dataset(table())
+    split = split_of(data)
+    groups = data.groups[split.train]
+    pairs = GroupShuffleSplit(n_splits=1, test_size=0.3, random_state=9).split(groups, groups=groups)
+    same(folds_of(data, split, CrossValidation(holdout=0.3, seed=9)), pairs)
+
+
+def test_splits_in_time_look_only_back():
+    data = dataset(table(), duplicates="keep")
+    split = split_of(data, duplicates="keep", in_time=True, test_size=0.25)
+    assert split.train.tolist() == list(range(45))
+    assert split.test.tolist() == list(range(45, 60))
+    folds = folds_of(data, split, CrossValidation(time_series=4), duplicates=Duplicates.KEEP)
+    same(folds, TimeSeriesSplit(n_splits=4).split(split.train))
+    assert all(fold.fit.max() < fold.measure.min() for fold in folds)
+
+
+@pytest.mark.parametrize("test_size", [0.001, 0.1, 0.25, 0.5])
+def test_in_time_the_last_rows_are_set_aside_and_one_at_least(test_size):
+    split = split_of(dataset(unique_rows(40)), in_time=True, test_size=test_size)
+    assert len(split.test) == max(1, round(40 * test_size))
+    assert split.test[-1] == 39
+
+
+@pytest.mark.parametrize("duplicates", [Duplicates.GROUP, Duplicates.DROP])
+def test_splits_in_time_cannot_group(duplicates):
+    data = dataset(unique_rows())
+    message = refusal(
+        lambda: folds_of(data, split_of(data, in_time=True), CrossValidation(time_series=3), duplicates=duplicates),
+        ("data", "duplicates"),
+    )
+    assert message == "splits in time cannot keep equal rows together; say `duplicates: keep`"
+
+
+def test_classes_have_their_share_in_every_fold():
+    frame = unique_rows(90).assign(y=[0] * 60 + [1] * 30)
+    data = dataset(frame, Task.CLASSIFICATION)
+    split = split_of(data, Task.CLASSIFICATION, test_size=1 / 3)
+    assert data.target.iloc[split.test].sum() == 10
+    for fold in folds_of(data, split, CrossValidation(folds=5), Task.CLASSIFICATION):
+        assert data.target.to_numpy()[split.train][fold.measure].tolist().count(1) == 4
+
+
+def test_text_classes_are_split_as_numbers_are():
+    numbers, words = table(), table().assign(y=table()["y"].map({0: "n", 1: "o", 2: "p"}))
+    one, other = dataset(numbers, Task.CLASSIFICATION), dataset(words, Task.CLASSIFICATION)
+    np.testing.assert_array_equal(split_of(one, Task.CLASSIFICATION).test, split_of(other, Task.CLASSIFICATION).test)
+
+
+# Too little --------------------------------------------------------------------------------------------------------------
+
+
+def test_more_folds_than_different_rows_are_refused():
+    data = dataset(table(rows=60, kinds=6))
+    message = refusal(lambda: folds_of(data, split_of(data), CrossValidation(folds=6)), ("evaluation", "cv"))
+    assert message.endswith("6 folds need 6 different training rows at least; there are 4")
+
+
+def test_as_many_folds_as_different_rows_are_enough():
+    data = dataset(table(rows=60, kinds=6))
+    assert len(folds_of(data, split_of(data), CrossValidation(folds=4))) == 4
+
+
+def test_a_clear_reason_is_not_wrapped_into_another():
+    data = dataset(unique_rows(20))
+    message = refusal(lambda: folds_of(data, split_of(data), CrossValidation(folds=16)), ("evaluation", "cv"))
+    assert message == "16 folds need 16 different training rows at least; there are 15"
+
+
+def test_more_folds_than_members_of_every_class_are_refused():
+    data = dataset(unique_rows(20), Task.CLASSIFICATION)
+    split = split_of(data, Task.CLASSIFICATION)
+    message = refusal(lambda: folds_of(data, split, CrossValidation(folds=6), Task.CLASSIFICATION), ("evaluation", "cv"))
+    assert "6 folds need a class with 6 training rows at least; the largest, " in message
+
+
+def test_a_class_of_one_row_is_named():
+    data = dataset(unique_rows(20).assign(y=[0] * 12 + [5] + [1] * 7), Task.CLASSIFICATION)
+    message = refusal(lambda: split_of(data, Task.CLASSIFICATION), ("data", "target"))
+    assert message == "class 5 of column 'y' stands only in row 13; to learn it and to test it takes 2 different rows"
+
+
+def test_a_class_of_one_row_that_is_repeated_is_named():
+    frame = pd.DataFrame({"a": [*range(10), 99, 99, 99], "y": [0, 1] * 5 + [5] * 3})
+    message = refusal(lambda: split_of(dataset(frame, Task.CLASSIFICATION), Task.CLASSIFICATION), ("data", "target"))
+    assert message == "class 5 of column 'y' stands only in rows 11, 12, 13; to learn it and to test it takes 2 different rows"
+
+
+@BOTH
+@pytest.mark.parametrize("test_size", [0.001, 0.999])
+def test_too_few_rows_to_set_aside_are_refused_or_one_is_set_aside(task, test_size):
+    data = dataset(unique_rows(12), task)
+    if task is Task.REGRESSION and test_size < 0.5:
+        assert len(split_of(data, task, test_size=test_size).test) == 1
+        return
+    message = refusal(lambda: split_of(data, task, test_size=test_size), ("data", "test_size"))
+    assert message.startswith(f"{test_size} of 12 rows cannot be set aside: ")
+
+
+def test_too_few_rows_for_splits_in_time_are_refused():
+    data = dataset(unique_rows(6), duplicates="keep")
+    split = Split(np.arange(4), np.arange(4, 6))
+    message = refusal(
+        lambda: folds_of(data, split, CrossValidation(time_series=5), duplicates=Duplicates.KEEP), ("evaluation", "cv")
+    )
+    assert message.startswith("4 training rows cannot be split so: ")
+
+
+def test_too_few_rows_for_a_hold_out_are_refused():
+    data = dataset(unique_rows(4))
+    message = refusal(
+        lambda: folds_of(data, Split(np.arange(1), np.arange(1, 4)), CrossValidation(holdout=0.5)), ("evaluation", "cv")
+    )
+    assert message.startswith("1 training rows cannot be split so: ")
