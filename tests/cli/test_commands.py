@@ -212,7 +212,9 @@ def wait_for_finished_trials(store, count: int) -> None:
     raise AssertionError("no trial finished in time")
 
 
-@pytest.mark.parametrize(("number", "to_group"), [(signal.SIGINT, True), (signal.SIGINT, False), (signal.SIGTERM, False)])
+@pytest.mark.parametrize(
+    ("number", "to_group"), [(signal.SIGINT, True), (signal.SIGINT, False), (signal.SIGTERM, True), (signal.SIGTERM, False)]
+)
 def test_a_signal_ends_every_run_as_killed_and_names_the_command_that_resumes(wine_sweep, store, number, to_group):
     (store.folder / "slow.yaml").write_text(SLOW)
     process = started(wine_sweep, "run", "slow.yaml")
@@ -263,6 +265,65 @@ def busiest_descendant(root: int) -> int:
         below += found
         waiting += found
     return max(below, key=lambda pid: spent[pid])
+
+
+def test_on_a_server_stdout_is_json_and_no_run_holds_the_password(server, command_line, tmp_path):
+    (tmp_path / "small.yaml").write_text(SMALL.replace("small-model", "server-model").replace("trials", "on-server"))
+    address = server.uri.replace("http://", "http://me:hidden@")
+    result = command_line(tmp_path, server.uri)("run", "small.yaml", "--json", "--tracking-uri", address)
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert "hidden" not in result.stdout + result.stderr
+    experiment = server.client.get_experiment_by_name("on-server")
+    runs = server.client.search_runs([experiment.experiment_id])
+    assert len(runs) == 7
+    assert not [run.info.run_id for run in runs if "hidden" in str(run.to_dictionary())]
+    assert server.client.get_run(document["run_id"]).data.tags["mlflow.source.name"].endswith("http://***@" + server.uri[7:])
+
+
+def test_a_name_that_looks_like_markup_is_only_a_name(in_process, store):
+    (store.folder / "odd.yaml").write_text(SMALL.replace("name: small\n", "name: 'mixed [/b] [red]x'\n"))
+    result = in_process("run", "odd.yaml")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("mixed [/b] [red]x  minimize rmse")
+    assert "mixed [/b] [red]x" in in_process("list").stdout
+    assert "mixed [/b] [red]x" in in_process("plan", "odd.yaml").stdout
+
+
+def test_a_model_is_not_taken_out_of_production_by_the_way(in_process, store):
+    (store.folder / "small.yaml").write_text(SMALL)
+    assert in_process("run", "small.yaml", "--quiet").returncode == 0
+    assert in_process("promote", "latest", "--stage", "production").returncode == 0
+    for extra in ([], ["--dry-run"]):
+        refused = in_process("promote", "latest", *extra)
+        assert refused.returncode == 2
+        assert "this model is in Production" in refused.stderr
+    assert store.client.get_model_version_by_alias("small-model", "production").current_stage == "Production"
+    assert in_process("promote", "latest", "--force").returncode == 0
+    assert set(store.client.get_registered_model("small-model").aliases) == {"staging"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--name", "it's"], "--name: a registered model's name holds none of"),
+        (["--name", ""], "--name: must not be empty"),
+        (["--run", ""], "no trials of this sweep have a run id that begins with ''"),
+    ],
+)
+def test_promote_refuses_names_that_cannot_be(swept, arguments, message):
+    run, _ = swept
+    result = run("promote", "latest", "--dry-run", *arguments)
+    assert result.returncode == 2
+    assert message in result.stderr
+
+
+def test_reading_where_there_is_no_store_makes_none(tmp_path, in_process_at):
+    for arguments in (["list"], ["compare", "latest"], ["promote", "latest"], ["ui"]):
+        result = in_process_at(tmp_path, f"sqlite:///{tmp_path / 'none.db'}")(*arguments)
+        assert result.returncode == 2
+        assert "there is no store at sqlite:///" in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_help_names_every_command(wine_sweep):

@@ -42,6 +42,23 @@ def test_initial_points_come_first_and_not_again():
     assert len({params_key(point) for point in points}) == len(points) == 6
 
 
+def test_an_initial_whole_number_is_the_same_point_of_a_float_range():
+    config = search(parameters={"a": {"low": 0.0, "high": 3.0, "num": 4}}, initial=[{"a": 1}])
+    assert [point["a"] for point in grid_points(config)] == [1.0, 0.0, 2.0, 3.0]
+    assert count_trials(config) == 4
+
+
+def test_a_grid_of_more_points_than_a_machine_word_counts_is_counted():
+    config = search(parameters={f"p{n}": {"low": 1, "high": 2**50} for n in range(3)})
+    assert count_trials(config) == (2**50) ** 3
+    assert next(grid_points(config)) == {"p0": 1, "p1": 1, "p2": 1}
+
+
+def test_stored_parameters_get_back_their_exact_choices():
+    space = Space({"w": Choices(choices=[None, {0: 1, 1: 5}])})
+    assert space.restore({"w": {"0": 1, "1": 5}}) == {"w": {0: 1, 1: 5}}
+
+
 @pytest.mark.parametrize(
     ("keys", "count"),
     [
