@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -37,6 +39,23 @@ def test_the_readme_names_every_command_and_only_those():
     named = set(re.findall(r"^\| `([a-z]+)", table, re.MULTILINE))
     real = {command.name or command.callback.__name__ for command in app.registered_commands}
     assert named == real
+
+
+def test_a_sweep_of_ones_own_estimator_needs_trust_and_its_model_loads_without_the_module(wine_sweep, store, root):
+    sweep = root / "sweeps/own_estimator/sweep.yaml"
+    refused = wine_sweep("run", sweep)
+    assert refused.returncode == 2
+    assert "the package 'clipped' is not trusted; run with --trust clipped" in refused.stderr
+    done = wine_sweep("run", sweep, "--trust", "clipped", "--quiet")
+    assert done.returncode == 0, done.stderr
+    program = (
+        "import mlflow, pandas; from wine_sweep.data.bundled import load_bundled;"
+        "rows = load_bundled('wine-quality-red').astype(float).drop(columns='quality');"
+        "print(mlflow.pyfunc.load_model('models:/wine-quality-clipped@staging').predict(rows).shape)"
+    )
+    command = [sys.executable, "-c", program]
+    loaded = subprocess.run(command, cwd=store.folder, env=wine_sweep.environment(), capture_output=True, text=True, check=False)
+    assert loaded.stdout == "(1599,)\n", loaded.stderr
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -666,8 +666,8 @@ def test_a_key_that_is_no_text_is_explained(key, folder):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    from wine_sweep.runner.preflight import prepare_file
+    from wine_sweep.config import read_config
 
     with pytest.raises(ConfigError) as caught:
-        prepare_file(tmp_path / "none.yaml")
+        read_config(tmp_path / "none.yaml")
     assert str(caught.value) == f"{tmp_path / 'none.yaml'}: cannot be read: No such file or directory"

@@ -63,7 +63,7 @@ def statuses(store) -> set[str]:
     return {run.info.status for run in client.search_runs(experiments, max_results=1000)}
 
 
-@pytest.mark.parametrize("phase", ["selecting", "fitting the winner", "saving the winner"])
+@pytest.mark.parametrize("phase", ["choosing the winner", "fitting the winner", "saving the winner"])
 def test_a_stop_after_the_trials_is_heard_before_the_next_step(store, phase):
     watcher = Watcher(phase)
     with pytest.raises(SweepInterrupted) as caught:

@@ -6,10 +6,10 @@ import pickle
 import numpy as np
 import pytest
 
-from wine_sweep.config import Direction, Duplicates
+from wine_sweep.config import Direction, Duplicates, read_config
 from wine_sweep.data.bundled import NAMES
 from wine_sweep.errors import ConfigError
-from wine_sweep.runner.preflight import prepare_file
+from wine_sweep.runner.preflight import prepare
 from wine_sweep.task import Task
 
 CONFIGS = sorted((pathlib.Path(__file__).parents[2] / "configs").glob("*.yaml"))
@@ -26,6 +26,10 @@ from sklearn.linear_model import Ridge
 class Mine(Ridge):
     pass
 """
+
+
+def prepare_file(path: pathlib.Path, *, overrides=(), trusted=()):
+    return prepare(read_config(path, overrides), trusted=trusted)
 
 
 @pytest.fixture

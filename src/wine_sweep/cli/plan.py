@@ -13,12 +13,13 @@ from rich.markup import escape
 from rich.text import Text
 
 from wine_sweep.cli.console import plain_table, stdout
-from wine_sweep.config import Method, Stage
+from wine_sweep.cli.trust import let_import_from
+from wine_sweep.config import Method, Stage, read_config
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.execution import count_workers
 from wine_sweep.report.leaderboard import params_in_words
 from wine_sweep.runner.header import estimator_name
-from wine_sweep.runner.preflight import Prepared, prepare_file
+from wine_sweep.runner.preflight import Prepared, prepare
 from wine_sweep.search.grid import grid_points
 from wine_sweep.search.initial import describe
 from wine_sweep.search.methods import count_trials
@@ -39,7 +40,9 @@ def plan_command(
     plans: list[dict[str, Any]] = []
     for path in configs:
         try:
-            prepared = prepare_file(path, overrides=overrides, trusted=trusted)
+            draft = read_config(path, overrides)
+            let_import_from(draft.folder, trusted)
+            prepared = prepare(draft, trusted=trusted)
         except ConfigError as error:
             problems += error.problems
         else:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 from wine_sweep.cli.console import stdout
+from wine_sweep.cli.trust import let_import_from
 from wine_sweep.config import Stage
 from wine_sweep.errors import ConfigError, Place, Problem
 from wine_sweep.report.leaderboard import params_in_words
@@ -38,6 +40,7 @@ def promote_command(request: PromoteRequest) -> None:
     Raises:
         WineSweepError: As `find_candidate` and `promote_candidate` say.
     """
+    let_import_from(Path.cwd(), request.trusted)
     reader = SweepReader(open_store(request.tracking_uri), request.experiment)
     candidate = find_candidate(
         reader,

@@ -15,6 +15,7 @@ from rich.markup import escape
 from wine_sweep.cli.console import print_leaderboard, start_logging, stderr, stdout
 from wine_sweep.cli.progress import SweepProgress
 from wine_sweep.cli.signals import stop_on_signals
+from wine_sweep.cli.trust import let_import_from
 from wine_sweep.config import Backend, read_config
 from wine_sweep.errors import SweepInterrupted
 from wine_sweep.execution.processes import warm_up
@@ -67,6 +68,7 @@ def run_command(request: RunRequest) -> None:
 def _prepare(request: RunRequest) -> Prepared:
     """Read and check the config; the workers' server loads its libraries meanwhile."""
     draft = read_config(request.config, request.overrides)
+    let_import_from(draft.folder, request.trusted)
     if draft.config is not None and draft.config.execution.backend is Backend.PROCESSES:
         warm_up()
     return prepare(draft, trusted=request.trusted)

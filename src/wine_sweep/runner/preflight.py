@@ -16,7 +16,6 @@ from wine_sweep.config import (
     ObjectiveConfig,
     SearchConfig,
     SweepConfig,
-    read_config,
 )
 from wine_sweep.data import Dataset, Fold, Split, load_table, make_dataset, make_folds, split_rows
 from wine_sweep.data.table import resolve_source
@@ -73,11 +72,6 @@ class Prepared:
         dataset, train = self.material.dataset, self.material.split.train
         features, target = dataset.features.iloc[train].reset_index(drop=True), dataset.target.to_numpy()[train]
         return Measurement(self.factory, features, target, self.material.folds, self.metrics)
-
-
-def prepare_file(path: pathlib.Path, *, overrides: Sequence[str] = (), trusted: Sequence[str] = ()) -> Prepared:
-    """Read a config file and check all of it; see `prepare`."""
-    return prepare(read_config(path, overrides), trusted=trusted)
 
 
 def prepare(draft: Draft, *, trusted: Sequence[str] = ()) -> Prepared:

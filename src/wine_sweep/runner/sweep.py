@@ -189,7 +189,7 @@ def _conclude(closing: Closing, options: RunOptions, observer: Observer, stop: C
         observer.phase(what)
 
     prepared, runs = closing.prepared, closing.runs
-    go_on_with("selecting")
+    go_on_with("choosing the winner")
     selection = select(closing.trials, prepared.objective)
     if selection is None or selection.trial.run_id is None:
         raise SweepFailed(closing.why_none_finished())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -69,6 +70,7 @@ def log_model(client: MlflowClient, to_log: ModelToLog, *, experiment_id: str, r
             pip_requirements=_requirements(to_log),
             serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
             skops_trusted_types=types,
+            code_paths=_code_paths(to_log.trusted) or None,
         )
     uri: str = info.model_uri
     return uri
@@ -127,6 +129,15 @@ def _requirements(to_log: ModelToLog) -> list[str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return pins
+
+
+def _code_paths(trusted: Iterable[str]) -> list[str]:
+    """Give the files of trusted modules that no distribution installs: nothing else could bring them along."""
+    installed = importlib.metadata.packages_distributions()
+    specs = [importlib.util.find_spec(package) for package in trusted if package not in installed]
+    return [
+        str(next(iter(spec.submodule_search_locations or ()), spec.origin)) for spec in specs if spec is not None and spec.origin
+    ]
 
 
 def _packages(model: Any, allowed: Iterable[str]) -> set[str]:
