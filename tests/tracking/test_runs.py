@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 
@@ -151,3 +154,10 @@ def test_runs_of_others_are_no_sweeps(store, runs):
     client = store.client
     client.create_run(runs.experiment_id, run_name="by hand")
     assert [sweep.run_id for sweep in SweepReader(client).sweeps()] == [runs.run_id]
+
+
+def test_two_processes_that_make_the_same_store_do_not_spoil_it(tmp_path):
+    program = f"from wine_sweep.tracking.store import open_store; open_store('sqlite:///{tmp_path / 'new.db'}', create=True)"
+    makers = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    errors = [maker.communicate(timeout=120)[1] for maker in makers]
+    assert [maker.returncode for maker in makers] == [0, 0], errors

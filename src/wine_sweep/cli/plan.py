@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -18,7 +17,7 @@ from wine_sweep.config import Method, Stage, read_config
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.execution import count_workers
 from wine_sweep.report.leaderboard import params_in_words
-from wine_sweep.runner.header import estimator_name
+from wine_sweep.runner.header import estimator_name, experiment_name
 from wine_sweep.runner.preflight import Prepared, prepare
 from wine_sweep.search.grid import grid_points
 from wine_sweep.search.initial import describe
@@ -71,7 +70,7 @@ def _describe(path: Path, prepared: Prepared, experiment: str | None) -> dict[st
     return {
         "file": str(path),
         "name": prepared.name,
-        "experiment": experiment or config.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or prepared.name,
+        "experiment": experiment_name(prepared, experiment),
         "method": config.search.method.value,
         "trials": count_trials(config.search),
         "timeout": config.search.timeout,

@@ -33,6 +33,11 @@ PACKAGES = (
 GIT_SECONDS = 5
 
 
+def experiment_name(prepared: Prepared, given: str | None) -> str:
+    """Say which experiment a sweep goes to: the command line's, the config's, MLFLOW_EXPERIMENT_NAME, or its own name."""
+    return given or prepared.config.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or prepared.name
+
+
 def sweep_params(prepared: Prepared) -> dict[str, str]:
     """Give the parent run's parameters."""
     config, dataset = prepared.config, prepared.material.dataset

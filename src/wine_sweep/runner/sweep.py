@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from wine_sweep.config import Backend
+from wine_sweep.config import Backend, Method
 from wine_sweep.errors import SweepFailed, SweepInterrupted, TrackingError
 from wine_sweep.execution import make_workers
 from wine_sweep.runner.closing import Closing
-from wine_sweep.runner.header import sweep_files, sweep_params, sweep_tags
+from wine_sweep.runner.header import experiment_name, sweep_files, sweep_params, sweep_tags
 from wine_sweep.runner.loop import Budget, LoopResult, StopReason, TrialLoop
 from wine_sweep.runner.preflight import Prepared
 from wine_sweep.runner.recorder import Observer, SweepRecorder
@@ -127,7 +126,7 @@ def _begin(prepared: Prepared, options: RunOptions, started: float) -> SweepRuns
     dataset = prepared.material.dataset
     header = SweepHeader(
         name=prepared.name,
-        experiment=experiment_name(prepared, options),
+        experiment=experiment_name(prepared, options.experiment),
         started=started,
         params=sweep_params(prepared),
         tags=sweep_tags(prepared, command=options.command),
@@ -138,11 +137,6 @@ def _begin(prepared: Prepared, options: RunOptions, started: float) -> SweepRuns
         data_digest=dataset.digest,
     )
     return SweepRuns.begin(client, header)
-
-
-def experiment_name(prepared: Prepared, options: RunOptions) -> str:
-    """Say which experiment a sweep goes to: the command line's, the config's, MLFLOW_EXPERIMENT_NAME, or its own name."""
-    return options.experiment or prepared.config.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or prepared.name
 
 
 def _run_trials(
@@ -162,17 +156,14 @@ def _run_trials(
         workers=workers,
         recorder=SweepRecorder(writer, prepared.objective, observer, clock=clock),
         metric=prepared.objective.metric,
-        budget=Budget(search.trials, search.timeout, None if search.method == "grid" else Space.of(search).size),
+        budget=Budget(search.trials, search.timeout, None if search.method is Method.GRID else Space.of(search).size),
         stop=stop,
         clock=clock,
     )
     try:
-        result = loop.run()
-    except BaseException:
+        return loop.run()
+    finally:
         workers.stop()
-        raise
-    workers.stop()
-    return result
 
 
 def _with_run_ids(trials: Sequence[Trial], runs: SweepRuns) -> list[Trial]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 
 import mlflow
 import requests
 from alembic.util import CommandError
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.environment_variables import (
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR,
@@ -18,12 +22,14 @@ from mlflow.environment_variables import (
 )
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from wine_sweep.errors import NotFoundError, TrackingError
 from wine_sweep.wording import mask
 
 _logger = logging.getLogger(__name__)
+
+LOCK_SECONDS = 120
+"""How long another process may take to make a store's tables."""
 
 REACH_SECONDS = 10
 """How long a tracking server may take to answer before it counts as not there."""
@@ -53,10 +59,9 @@ def open_store(tracking_uri: str | None, *, create: bool = False) -> MlflowClien
     if not create and not store_exists(uri):
         raise NotFoundError(f"there is no store at {mask(uri)} yet; `wine-sweep run CONFIG` makes one")
     _logger.debug("tracking store: %s", mask(uri))
-    for attempt in _attempts(uri):
-        with attempt, translated_errors("open the store"):
-            client = MlflowClient()
-            client.search_experiments(max_results=1)
+    with translated_errors("open the store"), _one_at_a_time(uri):
+        client = MlflowClient()
+        client.search_experiments(max_results=1)  # a SQLite file that is new gets its tables here
     return client
 
 
@@ -70,15 +75,12 @@ def _quieten() -> None:
         MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(str(RETRIES))
 
 
-def _attempts(uri: str) -> Retrying:
-    """Try a SQLite file several times: another process may just be making its tables."""
-    tries = stop_after_attempt(6 if uri.startswith("sqlite:") else 1)
-    return Retrying(
-        stop=tries,
-        wait=wait_random_exponential(multiplier=0.5, max=5),
-        retry=retry_if_exception_type(TrackingError),
-        reraise=True,
-    )
+def _one_at_a_time(uri: str) -> AbstractContextManager[object]:
+    """Keep other sweeps from making the tables of the same SQLite file at the same time, which would spoil it."""
+    if not uri.startswith("sqlite:"):
+        return nullcontext()
+    name = hashlib.sha256(os.path.abspath(uri).encode()).hexdigest()[:16]
+    return FileLock(Path(tempfile.gettempdir()) / f"wine-sweep-{name}.lock", timeout=LOCK_SECONDS)
 
 
 def resolve_uri(tracking_uri: str | None) -> str:
