@@ -127,7 +127,7 @@ def test_the_dataset_is_an_input_of_the_parent(parent):
 
 def test_the_summary_shows_winner_reasons_and_leaderboard(parent):
     note = parent.data.tags["mlflow.note.content"]
-    assert "## Winner" in note
+    assert "### Winner" in note
     assert "lowest mean rmse over 5 folds" in note
     assert "| trial | alpha | l1_ratio | rmse | mae | r2 |" in note
 

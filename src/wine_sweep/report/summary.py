@@ -77,19 +77,19 @@ def markdown_summary(
         outcome: What became of the winner, in a sentence.
     """
     counts = {state.value: count for state, count in count_states(trials).items() if count}
-    lines = [f"# {title}", "", ", ".join(f"{count} {state}" for state, count in counts.items()) or "no trial", ""]
+    lines = [f"**{title}**", "", ", ".join(f"{count} {state}" for state, count in counts.items()) or "no trial", ""]
     if selection is not None:
-        lines += ["## Winner", "", *(f"- {reason}" for reason in selection.reasons)]
+        lines += ["### Winner", "", *(f"- {reason}" for reason in selection.reasons)]
         if test_scores:
             measured = ", ".join(f"{name} {number(value)}" for name, value in test_scores.items())
             lines.append(f"- On the test rows, which no trial saw: {measured}.")
         lines += [f"- {outcome}" if outcome else "", ""]
         board = make_leaderboard([("", objective, trials)])
         top = replace(board, rows=board.rows[:SHOWN])
-        lines += [f"## Leaderboard (best {len(top.rows)} of {len(board.rows)})", "", as_markdown(top)]
+        lines += [f"### Leaderboard (best {len(top.rows)} of {len(board.rows)})", "", as_markdown(top)]
     failures = group_failures(trials)
     if failures:
-        lines += ["## Failures", "", *(f"- {failure} ({trials_in_words(numbers)})" for failure, numbers in failures[:SHOWN])]
+        lines += ["### Failures", "", *(f"- {failure} ({trials_in_words(numbers)})" for failure, numbers in failures[:SHOWN])]
     return _cut("\n".join(lines).rstrip() + "\n")
 
 
