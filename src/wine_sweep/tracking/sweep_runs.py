@@ -30,8 +30,10 @@ BATCH_TAGS = 100
 MAX_TEXT = 6000
 MAX_TAG = 8000
 """The longest value of a parameter, and of a tag."""
+
 DIGEST_CHARACTERS = 8
 """As many as MLflow's own digests have; the whole one is in a tag."""
+
 Item = TypeVar("Item")
 _STATUS = {
     TrialState.FINISHED: "FINISHED",
@@ -103,7 +105,7 @@ class SweepRuns:
         runs = cls(client, experiment_id, run.info.run_id, origin)
         try:
             runs._describe(header)
-        except TrackingError:
+        except BaseException:
             runs.end("FAILED", at=header.started)
             raise
         return runs
