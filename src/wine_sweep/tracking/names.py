@@ -22,7 +22,6 @@ DIRECTION = "wine_sweep.direction"
 SWEEP = "wine_sweep.sweep"
 
 PARENT_RUN_ID = "mlflow.parentRunId"
-RUN_NAME = "mlflow.runName"
 NOTE = "mlflow.note.content"
 SOURCE_NAME = "mlflow.source.name"
 SOURCE_TYPE = "mlflow.source.type"
