@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-_CREDENTIALS = re.compile(r"(?<=//)\S+@")
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s]\S*@")
 
 
 def did_you_mean(name: object, allowed: Iterable[str]) -> str:

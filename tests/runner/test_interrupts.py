@@ -5,6 +5,8 @@ from __future__ import annotations
 import pathlib
 import threading
 
+import mlflow
+import numpy as np
 import pytest
 
 from wine_sweep.config import parse_config
@@ -148,6 +150,9 @@ def test_an_estimator_that_works_in_place_gives_what_any_other_does(store):
     )
     assert [trial.scores for trial in plain.trials] == [trial.scores for trial in in_place.trials]
     assert plain.winner.test_scores == in_place.winner.test_scores
+    mlflow.set_tracking_uri(store.uri)
+    example = mlflow.models.Model.load("models:/small-model@staging").load_input_example()
+    np.testing.assert_allclose(example, plain.winner.train.head(3))
 
 
 def test_a_winner_with_whole_number_keys_is_found_again_by_promote(store):

@@ -66,6 +66,7 @@ def test_a_target_that_cannot_be_made_is_an_error_and_not_a_hang():
         ("postgresql://u:p%40@db/mlflow failed", "postgresql://***@db/mlflow failed"),
         ("http://me:p@ss/word@host failed", "http://***@host failed"),
         ("http://host/path", "http://host/path"),
+        ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
         ("sqlite:///mlflow.db", "sqlite:///mlflow.db"),
     ],
 )

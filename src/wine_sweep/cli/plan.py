@@ -13,7 +13,7 @@ from rich.text import Text
 
 from wine_sweep.cli.console import plain_table, stdout
 from wine_sweep.cli.trust import let_import_from
-from wine_sweep.config import Method, Stage, read_config
+from wine_sweep.config import Method, read_config
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.execution import count_workers
 from wine_sweep.report.leaderboard import params_in_words
@@ -89,9 +89,7 @@ def _describe(path: Path, prepared: Prepared, experiment: str | None) -> dict[st
         "evaluation": prepared.objective.evaluation,
         "metrics": [metric.name for metric in prepared.metrics],
         "objective": f"{prepared.objective.direction.value} {prepared.objective.metric}",
-        "promotion": {"model": registry.name, "stage": registry.stage.value, "alias": Stage(registry.stage).alias}
-        if registry
-        else None,
+        "promotion": {"model": registry.name, "stage": registry.stage.value, "alias": registry.stage.alias} if registry else None,
     }
 
 

@@ -60,7 +60,7 @@ def promote_command(request: PromoteRequest) -> None:
     trial = candidate.selection.trial
     console.print(f"{candidate.sweep.name}  trial {trial.number}: {params_in_words(trial.params)}", markup=False)
     would_be = f"Would become a version of {candidate.name} in {candidate.stage.value}; nothing was changed."
-    for line in (*candidate.selection.reasons, promotion_in_words(promotion, None) if promotion else would_be):
+    for line in (*candidate.selection.reasons, promotion_in_words(promotion) if promotion else would_be):
         console.print(f"- {line}", markup=False)
 
 

@@ -89,7 +89,7 @@ def _print_result(console: Console, prepared: Prepared, result: SweepResult, req
     lines = list(result.selection.reasons)
     if result.winner.test_scores:
         lines.append(f"On the test rows, which no trial saw: {scores_in_words(result.winner.test_scores)}.")
-    for line in [*lines, promotion_in_words(result.promotion, result.winner)]:
+    for line in [*lines, promotion_in_words(result.promotion)]:
         console.print(f"- {line}", markup=False)
     _print_notes(console, prepared, result)
     store = f" --tracking-uri {mask(request.tracking_uri)}" if request.tracking_uri else ""

@@ -20,6 +20,11 @@ if TYPE_CHECKING:  # these import MLflow, which takes seconds that the first tri
     from wine_sweep.tracking.sweep_runs import SweepRuns
 
 
+def winner_tags(selection: Selection) -> dict[str, str]:
+    """Give the tags that name the winner on the parent run."""
+    return {names.BEST_TRIAL: str(selection.trial.number), names.WINNER: selection.trial.run_id or ""}
+
+
 @dataclass(frozen=True)
 class Closing:
     """A sweep whose trials have ended.
@@ -61,8 +66,7 @@ class Closing:
         Raises:
             TrackingError: The store failed.
         """
-        tags = {names.NOTE: self._note(selection, winner, outcome)}
-        tags |= {names.BEST_TRIAL: str(selection.trial.number), names.WINNER: selection.trial.run_id or ""}
+        tags = {**winner_tags(selection), names.NOTE: self._note(selection, winner, outcome)}
         self.runs.set_tags(self.runs.run_id, tags)
 
     def _note(self, selection: Selection | None, winner: Winner | None, outcome: str) -> str:

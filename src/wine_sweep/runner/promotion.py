@@ -12,6 +12,7 @@ from wine_sweep.config import RegistryConfig, Stage, parse_config
 from wine_sweep.config.problems import explain
 from wine_sweep.errors import ConfigError, DataError, NotFoundError, Place, Problem
 from wine_sweep.registry import ModelRegistry, Promotion
+from wine_sweep.runner.closing import winner_tags
 from wine_sweep.runner.preflight import Prepared, prepare
 from wine_sweep.runner.winner import keep, promote, refit
 from wine_sweep.search.space import Space
@@ -119,7 +120,9 @@ def promote_candidate(reader: SweepReader, candidate: Candidate) -> Promotion:
         winner = refit(candidate.prepared, trial.params)
         uri = keep(winner, runs, trial.run_id or "", trusted=candidate.prepared.factory.trusted)
     runs.write_json(names.SELECTION_FILE, candidate.selection.record())
-    return promote(candidate.prepared, runs, candidate.selection, name=candidate.name, stage=candidate.stage, model_uri=uri)
+    promotion = promote(candidate.prepared, runs, candidate.selection, name=candidate.name, stage=candidate.stage, model_uri=uri)
+    runs.set_tags(runs.run_id, winner_tags(candidate.selection))
+    return promotion
 
 
 def _select(trials: Sequence[Trial], prepared: Prepared, run_id: str | None) -> Selection:

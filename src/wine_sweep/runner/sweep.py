@@ -193,7 +193,7 @@ def _conclude(closing: Closing, options: RunOptions, observer: Observer, stop: C
     if registry is not None and options.promote:
         go_on_with(f"promoting it to {registry.stage.value}")
         promotion = promote(prepared, runs, selection, name=registry.name, stage=registry.stage, model_uri=uri)
-    closing.write_winner(selection, winner, promotion_in_words(promotion, winner))
+    closing.write_winner(selection, winner, promotion_in_words(promotion))
     return SweepResult(closing, selection, winner, promotion)
 
 

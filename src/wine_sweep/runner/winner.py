@@ -143,14 +143,13 @@ def promote(
     when = datetime.fromtimestamp(clock(), UTC).isoformat(timespec="seconds")
     record = {**promotion.record(), "when": when, "who": user_name(), "sweep": runs.run_id, "reasons": list(selection.reasons)}
     runs.write_json(names.PROMOTION_FILE, record)
-    runs.set_tags(runs.run_id, {names.BEST_TRIAL: str(selection.trial.number), names.WINNER: run_id})
     return promotion
 
 
-def promotion_in_words(promotion: Promotion | None, winner: Winner | None) -> str:
+def promotion_in_words(promotion: Promotion | None) -> str:
     """Say in a sentence what became of the winner."""
     if promotion is None:
-        return "Not promoted." if winner is not None else ""
+        return "Not promoted."
     if promotion.already_there:
         return f"Version {promotion.version} of {promotion.name} is it already, in {promotion.stage.value}."
     instead = f", in place of version {', '.join(promotion.archived)}" if promotion.archived else ""

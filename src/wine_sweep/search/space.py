@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping
-from itertools import count, takewhile
 from typing import Any
 
 from wine_sweep.config import Choices, Range, SearchConfig
@@ -96,7 +95,7 @@ class Grid:
         return {name: point[name] for name in self._axes}
 
     def __iter__(self) -> Iterator[Params]:
-        return map(self.__getitem__, takewhile(lambda index: index < self.size, count()))
+        return map(self.__getitem__, range(self.size))
 
     def __contains__(self, point: Params) -> bool:
         return point.keys() == self._axes.keys() and all(

@@ -18,12 +18,14 @@ from mlflow import MlflowClient
 from mlflow.models import Model, infer_signature
 
 from wine_sweep.errors import ModelError
+from wine_sweep.objective.estimators import TRUSTED_PACKAGES
 from wine_sweep.tracking import names
 from wine_sweep.tracking.store import translated_errors
 
-TRUSTED_PACKAGES = frozenset({"sklearn", "numpy", "scipy", "pandas", "xgboost", "lightgbm", "catboost"})
+TRUSTED_TYPES = frozenset({*TRUSTED_PACKAGES, "numpy", "scipy", "pandas"})
+"""Packages whose types a saved model may hold: those that estimators come from, and what these are made of."""
+
 EXAMPLE_ROWS = 3
-_DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def log_model(client: MlflowClient, to_log: ModelToLog, *, experiment_id: str, r
             run_id=run_id,
             model_id=logged.model_id,
             sk_model=to_log.model,
-            signature=infer_signature(example, to_log.model.predict(example)),
+            signature=infer_signature(example, to_log.model.predict(example.copy())),
             input_example=example,
             pip_requirements=_requirements(to_log),
             serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
@@ -108,7 +110,7 @@ def _trusted_types(to_log: ModelToLog) -> list[str]:
         found = skops.io.get_untrusted_types(data=skops.io.dumps(to_log.model))
     except Exception as error:  # skops raises whatever an object's own reduction raises
         raise ModelError(f"{type(to_log.model).__name__} cannot be saved: {type(error).__name__}: {error}") from error
-    allowed = TRUSTED_PACKAGES | set(to_log.trusted)
+    allowed = TRUSTED_TYPES | set(to_log.trusted)
     refused = [name for name in found if name.partition(".")[0] not in allowed]
     if refused:
         packages = sorted({name.partition(".")[0] for name in refused})
@@ -122,13 +124,9 @@ def _trusted_types(to_log: ModelToLog) -> list[str]:
 def _requirements(to_log: ModelToLog) -> list[str]:
     """Pin what the model needs to load: MLflow would start Python again, for many seconds, to find that out."""
     packages = {"sklearn", "numpy", "scipy", "pandas", "skops", *_packages(to_log.model, {*TRUSTED_PACKAGES, *to_log.trusted})}
-    pins = []
-    for package in sorted(_DISTRIBUTIONS.get(package, package) for package in packages):
-        try:
-            pins.append(f"{package}=={importlib.metadata.version(package)}")
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return pins
+    installed = importlib.metadata.packages_distributions()
+    distributions = {name for package in packages for name in installed.get(package, ())}
+    return [f"{name}=={importlib.metadata.version(name)}" for name in sorted(distributions)]
 
 
 def _code_paths(trusted: Iterable[str]) -> list[str]:
