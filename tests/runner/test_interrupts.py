@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 import threading
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.linear_model import Ridge
 
 from wine_sweep.config import parse_config
 from wine_sweep.errors import ModelError, NotFoundError, SweepInterrupted, TrackingError
@@ -150,9 +153,24 @@ def test_an_estimator_that_works_in_place_gives_what_any_other_does(store):
     )
     assert [trial.scores for trial in plain.trials] == [trial.scores for trial in in_place.trials]
     assert plain.winner.test_scores == in_place.winner.test_scores
+
+
+def test_the_input_example_is_the_tables_own_rows_whatever_predict_does_to_them(store, monkeypatch):
+    original = Ridge.predict
+
+    @functools.wraps(original)
+    def spoiling(self, rows):
+        predicted = original(self, rows)
+        if isinstance(rows, pd.DataFrame):
+            rows.iloc[:, 0] = 0.0
+        return predicted
+
+    monkeypatch.setattr(Ridge, "predict", spoiling)
+    result = run(store, Watcher())
     mlflow.set_tracking_uri(store.uri)
     example = mlflow.models.Model.load("models:/small-model@staging").load_input_example()
-    np.testing.assert_allclose(example, plain.winner.train.head(3))
+    np.testing.assert_allclose(example, result.winner.train.head(3))
+    assert (example["fixed acidity"] > 0).all()
 
 
 def test_a_winner_with_whole_number_keys_is_found_again_by_promote(store):
