@@ -7,7 +7,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from wine_sweep.config import Choices, CrossValidation, ExecutionConfig, Range, RegistryConfig, Stage, SweepConfig
-from wine_sweep.config.schema import Duration
+from wine_sweep.config.fields import Duration
 from wine_sweep.config.yaml_reader import read_yaml
 
 CONFIGS = sorted((pathlib.Path(__file__).parents[2] / "configs").glob("*.yaml"))

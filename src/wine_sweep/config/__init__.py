@@ -1,24 +1,11 @@
 """What to sweep: a frozen, typed config, read from YAML with the place of every mistake."""
 
+from wine_sweep.config.evaluation import CrossValidation, Direction, EvaluationConfig, ObjectiveConfig
 from wine_sweep.config.loader import Draft, dump_config, parse_config, read_config
+from wine_sweep.config.model import ModelConfig, StepConfig
 from wine_sweep.config.parameters import Choices, Range
-from wine_sweep.config.schema import (
-    Backend,
-    CrossValidation,
-    DataConfig,
-    Direction,
-    Duplicates,
-    EvaluationConfig,
-    ExecutionConfig,
-    Method,
-    ModelConfig,
-    ObjectiveConfig,
-    RegistryConfig,
-    SearchConfig,
-    Stage,
-    StepConfig,
-    SweepConfig,
-)
+from wine_sweep.config.schema import Backend, DataConfig, Duplicates, ExecutionConfig, RegistryConfig, Stage, SweepConfig
+from wine_sweep.config.search import Method, SearchConfig
 
 __all__ = [
     "Backend",

@@ -1,0 +1,71 @@
+"""The sections `evaluation` and `objective`: how a trial is measured, and what decides."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from wine_sweep.config.fields import Model, Seed, Share, Text
+from wine_sweep.config.problems import wrong
+
+
+class Direction(StrEnum):
+    """Which way the objective is better."""
+
+    MINIMIZE = "minimize"
+    MAXIMIZE = "maximize"
+
+
+class CrossValidation(Model):
+    """How the rows that are not test rows are split for measuring a trial: exactly one of `folds`, `holdout`, `time_series`.
+
+    Args:
+        folds: k folds, shuffled; stratified for classifiers.
+        repeats: How often the k folds are drawn anew.
+        seed: Seeds the shuffling; repeat number i uses seed + i.
+        holdout: One split, with this share of the rows to measure on.
+        time_series: Ever longer beginnings of the table, each measured on the rows that follow; the table is in order of time.
+    """
+
+    folds: Annotated[int, Field(strict=True, ge=2)] | None = None
+    repeats: Annotated[int, Field(strict=True, ge=1, le=1000)] = 1
+    seed: Seed = 0
+    holdout: Share | None = None
+    time_series: Annotated[int, Field(strict=True, ge=2)] | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        given = [name for name in ("folds", "holdout", "time_series") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise wrong(f"give exactly one of `folds`, `holdout`, `time_series`; got {', '.join(given) or 'none'}")
+        if self.repeats > 1 and self.folds is None:
+            raise wrong("`repeats` goes with `folds`", "repeats")
+        return self
+
+    def describe(self) -> str:
+        """Say in words what a mean over this evaluation is a mean over: ``5 folds``."""
+        if self.folds is not None:
+            return f"{self.folds} folds" + (f" × {self.repeats}" if self.repeats > 1 else "")
+        return "a hold-out split" if self.holdout is not None else f"{self.time_series} splits in time"
+
+
+def _folds(value: Any) -> Any:
+    return {"folds": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class EvaluationConfig(Model):
+    """How a trial is measured: the splits, and the metrics (by default the usual ones of the task)."""
+
+    cv: Annotated[
+        CrossValidation, BeforeValidator(_folds, json_schema_input_type=Annotated[int, Field(ge=2)] | CrossValidation)
+    ] = CrossValidation(folds=5)
+    metrics: Annotated[list[Text], Field(min_length=1)] | None = None
+
+
+class ObjectiveConfig(Model):
+    """The metric that decides. Its direction follows from the metric."""
+
+    metric: Text
+    direction: Direction | None = None
