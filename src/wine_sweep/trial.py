@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import fmean, pstdev
 from typing import Any
 
 Params = Mapping[str, Any]
+
+FIT_SECONDS = "fit_seconds"
+"""The mean time of one fit, which can be an objective or be limited as any metric can."""
 
 
 class TrialState(StrEnum):
@@ -20,6 +23,7 @@ class TrialState(StrEnum):
     RUNNING = "running"
     FINISHED = "finished"
     FAILED = "failed"
+    PRUNED = "pruned"
     KILLED = "killed"
 
     @property
@@ -46,6 +50,26 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Step:
+    """One step of a trial that a pruner looks at: one fold, or all folds at one budget.
+
+    Args:
+        values: Each metric's values, a value for each fit.
+        fit_seconds: The mean time of a fit, in seconds.
+        budget: The budget's value: of its parameter, or the share of the rows; None where a step is a fold.
+    """
+
+    values: Mapping[str, Sequence[float]]
+    fit_seconds: float
+    budget: float | None = None
+
+    @property
+    def fits(self) -> int:
+        """How many models were fitted."""
+        return len(next(iter(self.values.values()), ()))
+
+
+@dataclass(frozen=True)
 class Failure:
     """Why a trial has no result: the kind of error, its message in one line, and the traceback, if it has one."""
 
@@ -66,24 +90,43 @@ class Trial:
         params: The searched parameters by name.
         state: What has become of it.
         scores: The metrics by name; empty unless finished.
+        steps: What a pruned or unfinished trial has behind it; of a finished one its budgets, if it had any.
         fit_seconds: The mean time of one fit, in seconds; NaN unless finished.
         started: When it began, in seconds since the epoch; NaN when it never did.
         ended: When it ended, likewise.
         failure: Why it failed, if it did.
         warnings: What the estimator warned of, each once.
         run_id: Its child run in MLflow, once there is one.
+        violations: The limits on metrics that it breaks, each with by how much; such a trial is infeasible and cannot win.
     """
 
     number: int
     params: Params
     state: TrialState = TrialState.RUNNING
     scores: Mapping[str, Score] = field(default_factory=dict)
+    steps: tuple[Step, ...] = ()
     fit_seconds: float = math.nan
     started: float = math.nan
     ended: float = math.nan
     failure: Failure | None = None
     warnings: tuple[str, ...] = ()
     run_id: str | None = None
+    violations: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_feasible(self) -> bool:
+        """Whether it keeps every limit on metrics."""
+        return not self.violations
+
+    def score(self, metric: str) -> Score:
+        """Give a metric, ``fit_seconds`` among them.
+
+        Raises:
+            KeyError: The trial has no such metric.
+        """
+        if metric == FIT_SECONDS and metric not in self.scores:
+            return Score(self.fit_seconds, 0.0)
+        return self.scores[metric]
 
     @property
     def key(self) -> str:

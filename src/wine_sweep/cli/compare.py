@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,7 +11,8 @@ from wine_sweep.cli.formats import Format
 from wine_sweep.config import Direction
 from wine_sweep.errors import ConfigError, Place, Problem
 from wine_sweep.report.leaderboard import Leaderboard, as_csv, as_json, as_markdown, make_leaderboard
-from wine_sweep.selection import Objective
+from wine_sweep.selection import Goal, Objective
+from wine_sweep.tracking import names
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
 from wine_sweep.tracking.store import open_store
 from wine_sweep.trial import Trial
@@ -46,7 +48,10 @@ def compare_command(
 
 def objective_of(sweep: SweepRecord) -> Objective:
     """Give the objective that a sweep had."""
-    return Objective(sweep.metric, sweep.direction, sweep.params.get("evaluation", "the folds"))
+    evaluation = sweep.params.get("evaluation", "the folds")
+    if names.OBJECTIVES in sweep.tags:
+        return Objective.restore(json.loads(sweep.tags[names.OBJECTIVES]), evaluation)
+    return Objective(sweep.metric, sweep.direction, evaluation)
 
 
 def _label(sweep: SweepRecord, sweeps: Sequence[SweepRecord]) -> str:
@@ -54,16 +59,15 @@ def _label(sweep: SweepRecord, sweeps: Sequence[SweepRecord]) -> str:
     return sweep.name if sum(other.name == sweep.name for other in sweeps) == 1 else f"{sweep.name} {sweep.run_id[:6]}"
 
 
-def _order(sort: str | None, entries: Sequence[tuple[str, Objective, Sequence[Trial]]]) -> Objective | None:
+def _order(sort: str | None, entries: Sequence[tuple[str, Objective, Sequence[Trial]]]) -> Goal | None:
     if sort is None:
         return None
-    known = dict.fromkeys(name for _, _, trials in entries for trial in trials for name in trial.scores)
+    goals = [goal for _, objective, _ in entries for goal in objective.goals]
+    measured = [name for _, _, trials in entries for trial in trials for name in trial.scores]
+    known = dict.fromkeys([*measured, *(goal.metric for goal in goals)])
     if sort not in known:
         raise ConfigError([Problem(f"no trial has the metric '{sort}'; {one_of(sort, known)}", place=Place("--sort"))])
-    for _, objective, _ in entries:
-        if objective.metric == sort:
-            return objective
-    return Objective(sort, direction_of(sort), "")
+    return next((goal for goal in goals if goal.metric == sort), Goal(sort, direction_of(sort)))
 
 
 def direction_of(metric: str) -> Direction:

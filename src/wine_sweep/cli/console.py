@@ -41,11 +41,11 @@ def start_logging(console: Console, *, quiet: bool) -> None:
 def print_leaderboard(console: Console, board: Leaderboard, *, top: int | None = None) -> None:
     """Print a leaderboard's first rows, the best trial of each sweep in bold.
 
-    Where the terminal is too narrow, first the spreads of all metrics but the first are left out, then those metrics,
+    Where the terminal is too narrow, first the spreads of all metrics but those that decide are left out, then those metrics,
     and at last the parameters share one column.
     """
     shown = replace(board, rows=board.rows[:top] if top else board.rows)
-    first = shown.metrics[:1]
+    first = [name for name in shown.metrics if name in shown.goals]
     wide = console.options.update(width=PIPE_WIDTH)
     for candidate, spreads in [(shown, None), (shown, first), (replace(shown, metrics=first), first)]:
         table = _leaderboard_table(candidate, spreads)
@@ -56,7 +56,7 @@ def print_leaderboard(console: Console, board: Leaderboard, *, top: int | None =
 
 
 def _narrow_table(board: Leaderboard) -> Table:
-    header, lines = text_table(replace(board, params=[], metrics=board.metrics[:1]))
+    header, lines = text_table(replace(board, params=[], metrics=[name for name in board.metrics if name in board.goals]))
     table = plain_table([*header, "parameters"], right={"trial", *board.metrics})
     for row, line in zip(board.rows, lines, strict=True):
         table.add_row(*map(Text, [*line, params_in_words(row.params)]), style="bold green" if row.best else None)

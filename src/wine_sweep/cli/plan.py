@@ -13,16 +13,17 @@ from rich.text import Text
 
 from wine_sweep.cli.console import plain_table, stdout
 from wine_sweep.cli.trust import let_import_from
-from wine_sweep.config import Method, read_config
+from wine_sweep.config import FAMILY, Method, SearchConfig, read_config
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.execution import count_workers
 from wine_sweep.report.leaderboard import params_in_words
 from wine_sweep.runner.header import estimator_name, experiment_name
 from wine_sweep.runner.preflight import Prepared, prepare
 from wine_sweep.search.grid import grid_points
-from wine_sweep.search.initial import describe
 from wine_sweep.search.methods import count_trials
-from wine_sweep.search.space import Space
+from wine_sweep.search.repeatability import what_repeats
+from wine_sweep.search.space import Dimension, describe
+from wine_sweep.selection import Objective
 
 FIRST = 3
 
@@ -66,18 +67,27 @@ def plan_command(
 def _describe(path: Path, prepared: Prepared, experiment: str | None) -> dict[str, Any]:
     config, material = prepared.config, prepared.material
     registry = config.registry
-    first = islice(grid_points(config.search), FIRST) if config.search.method is Method.GRID else config.search.initial[:FIRST]
+    search, space, objective = config.search, prepared.space, prepared.objective
+    first = islice(grid_points(search, space), FIRST) if search.method is Method.GRID else search.initial[:FIRST]
     return {
         "file": str(path),
         "name": prepared.name,
         "experiment": experiment_name(prepared, experiment),
-        "method": config.search.method.value,
-        "trials": count_trials(config.search),
+        "method": search.method.value,
+        "method_reason": prepared.method_reason,
+        "trials": count_trials(search, space),
         "timeout": config.search.timeout,
         "workers": count_workers(config.execution),
         "fits": _fits(prepared),
         "estimator": estimator_name(prepared),
-        "parameters": {name: describe(spec) for name, spec in Space.of(config.search).parameters.items()},
+        "parameters": {each.key: _parameter(each) for each in space.dimensions},
+        "constraints": list(search.constraints),
+        "from": search.from_,
+        "pruning": _pruning(prepared),
+        "stops": _stops(search, objective),
+        "repeats": what_repeats(
+            search, workers=count_workers(config.execution), goals=objective.metrics, limits=objective.limits
+        ),
         "first_trials": [dict(point) for point in first],
         "data": {
             "source": material.dataset.name,
@@ -88,14 +98,47 @@ def _describe(path: Path, prepared: Prepared, experiment: str | None) -> dict[st
         },
         "evaluation": prepared.objective.evaluation,
         "metrics": [metric.name for metric in prepared.metrics],
-        "objective": f"{prepared.objective.direction.value} {prepared.objective.metric}",
+        "objective": objective.in_words(),
+        "limits": list(objective.limits),
         "promotion": {"model": registry.name, "stage": registry.stage.value, "alias": registry.stage.alias} if registry else None,
     }
 
 
 def _fits(prepared: Prepared) -> int | None:
-    count = count_trials(prepared.config.search)
-    return None if count is None else count * len(prepared.material.folds) + 1
+    """Count the fits, the winner's own among them; with a pruner there will be fewer."""
+    count = count_trials(prepared.config.search, prepared.space)
+    budget, seeds = prepared.config.search.budget, prepared.config.evaluation.seeds
+    rungs = 1 if budget is None else len(budget.steps())
+    return None if count is None else count * len(prepared.material.folds) * rungs * seeds + 1
+
+
+def _parameter(dimension: Dimension) -> str:
+    conditions = [
+        f"{name} is {' or '.join(map(str, values))}"
+        for name, values in dimension.when.items()
+        if not (name == FAMILY and dimension.family is not None)
+    ]
+    return describe(dimension.spec) + (f", when {' and '.join(conditions)}" if conditions else "")
+
+
+def _pruning(prepared: Prepared) -> str | None:
+    pruner, budget = prepared.config.search.pruner, prepared.config.search.budget
+    if pruner is None:
+        return None
+    if budget is None:
+        steps = f"after each of {prepared.steps} folds"
+    elif budget.parameter is not None:
+        steps = f"at {budget.parameter} {', '.join(f'{value:g}' for value in budget.steps())}"
+    else:
+        steps = f"at {', '.join(f'{value:.3g}' for value in budget.steps())} of the rows"
+    first = f", by {prepared.objective.metric} alone" if prepared.objective.others else ""
+    return f"{pruner.type.value}, {steps}{first}"
+
+
+def _stops(search: SearchConfig, objective: Objective) -> list[str]:
+    stops = [f"{objective.metric} reaches {search.target:g}"] if search.target is not None else []
+    stops += [f"{search.patience} trials in a row are no better"] if search.patience is not None else []
+    return stops + (["little is left to be gained"] if search.regret is not None else [])
 
 
 def _lines(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -103,9 +146,13 @@ def _lines(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
     trials = f"{plan['trials']:,}" if plan["trials"] is not None else "until the timeout"
     limit = f", at most {plan['timeout']:g} s" if plan["timeout"] else ""
     yield "trials", f"{trials} by {plan['method']}{limit}, on {plan['workers']} worker{'s' * (plan['workers'] > 1)}"
+    if plan["method_reason"]:
+        yield "", f"auto picked {plan['method']}: {plan['method_reason']}"
     yield "estimator", plan["estimator"]
     for name, text in plan["parameters"].items():
         yield f"  {name}", text
+    for text in plan["constraints"]:
+        yield "  constraint", text
     for index, point in enumerate(plan["first_trials"]):
         yield f"  trial {index:04d}", params_in_words(point)
     yield (
@@ -114,6 +161,15 @@ def _lines(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
     )
     yield "measured", f"{', '.join(plan['metrics'])} over {plan['evaluation']}"
     yield "objective", plan["objective"]
+    for text in plan["limits"]:
+        yield "  limit", text
+    if plan["from"]:
+        yield "learns from", f"the finished trials of {plan['from']}, looked up when it runs"
+    if plan["pruning"]:
+        yield "prunes", plan["pruning"]
+    if plan["stops"]:
+        yield "stops", f"before that when {', or '.join(plan['stops'])}"
+    yield "repeats", plan["repeats"]
     yield "experiment", plan["experiment"]
     promotion = plan["promotion"]
     yield (

@@ -34,7 +34,7 @@ class SweepProgress:
         self._quiet = quiet
         self._monotonic = monotonic
         self._total: int | None = None
-        self._done = self._failed = self._running = 0
+        self._done = self._failed = self._pruned = self._running = 0
         self._best: Trial | None = None
         self._last_line = monotonic()
         self._bar = Progress(
@@ -75,6 +75,7 @@ class SweepProgress:
         self._running -= 1
         self._done += 1
         self._failed += trial.state is TrialState.FAILED
+        self._pruned += trial.state is TrialState.PRUNED
         self._best = best
         self._bar.update(self._task, completed=self._done)
         self._show()
@@ -91,8 +92,9 @@ class SweepProgress:
 
     def _state(self) -> str:
         parts = [f"{self._running} running"] + ([f"{self._failed} failed"] if self._failed else [])
+        parts += [f"{self._pruned} pruned"] if self._pruned else []
         if self._best is not None:
-            parts.append(f"best {self._metric} {show_param(self._best.scores[self._metric].mean)}")
+            parts.append(f"best {self._metric} {show_param(self._best.score(self._metric).mean)}")
         return ", ".join(parts)
 
     def _line(self, text: str) -> None:

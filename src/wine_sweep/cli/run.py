@@ -20,10 +20,9 @@ from wine_sweep.config import Backend, read_config
 from wine_sweep.errors import SweepInterrupted
 from wine_sweep.execution.processes import warm_up
 from wine_sweep.report.leaderboard import make_leaderboard, show_param
-from wine_sweep.report.summary import count_states, group_failures, group_warnings, trials_in_words
+from wine_sweep.report.summary import count_states, group_failures, group_warnings, pruning_in_words, trials_in_words
 from wine_sweep.runner.preflight import Prepared, prepare
 from wine_sweep.runner.sweep import RunOptions, SweepResult, run_sweep
-from wine_sweep.search.space import Space
 from wine_sweep.wording import mask
 
 TOP = 10
@@ -79,9 +78,7 @@ def _print_result(console: Console, prepared: Prepared, result: SweepResult, req
 
     board = make_leaderboard([(prepared.name, prepared.objective, result.trials)])
     counts = ", ".join(f"{count} {state.value}" for state, count in count_states(result.trials).items() if count)
-    console.print(
-        f"[bold]{escape(prepared.name)}[/bold]  {prepared.objective.direction.value} {prepared.objective.metric}  {counts}\n"
-    )
+    console.print(f"[bold]{escape(prepared.name)}[/bold]  {escape(prepared.objective.in_words())}  {counts}\n")
     print_leaderboard(console, board, top=TOP)
     if len(board.rows) > TOP:
         console.print(f"[dim]… and {len(board.rows) - TOP} more: wine-sweep compare {result.run_id[:8]}[/dim]")
@@ -103,11 +100,13 @@ def _print_notes(console: Console, prepared: Prepared, result: SweepResult) -> N
     notes += [
         f"{category} in {trials_in_words(numbers)}: {message}" for category, message, numbers in group_warnings(result.trials)
     ]
-    edges = Space.of(prepared.config.search).at_the_edge(result.selection.trial.params)
+    by_folds = prepared.config.search.budget is None
+    edges = prepared.space.at_the_edge(result.selection.trial.params)
     notes += [
         f"{name} {show_param(result.selection.trial.params[name])} is the {end} tried: better may lie beyond."
         for name, end in edges
     ]
+    notes += pruning_in_words(result.trials, fits=prepared.steps * prepared.config.evaluation.seeds, in_folds=by_folds)
     if result.closing.repeats:
         notes.append(f"{result.closing.repeats} suggestions repeated earlier parameters; their results were reused.")
     if result.closing.stopped_by.ended_early:
@@ -125,6 +124,7 @@ def _document(prepared: Prepared, result: SweepResult) -> dict[str, Any]:
         "name": prepared.name,
         "objective": {"metric": prepared.objective.metric, "direction": prepared.objective.direction.value},
         "trials": {state.value: count for state, count in count_states(result.trials).items()},
+        "method": prepared.config.search.method.value,
         "selection": result.selection.record(),
         "test_scores": dict(result.winner.test_scores),
         "promotion": result.promotion.record() if result.promotion else None,

@@ -1,14 +1,25 @@
 """What to sweep: a frozen, typed config, read from YAML with the place of every mistake."""
 
-from wine_sweep.config.evaluation import CrossValidation, Direction, EvaluationConfig, ObjectiveConfig
+from wine_sweep.config.evaluation import (
+    CrossValidation,
+    Direction,
+    EvaluationConfig,
+    ObjectiveConfig,
+    PickConfig,
+    PickRule,
+    SelectionConfig,
+)
+from wine_sweep.config.expressions import Expression, ExpressionError
 from wine_sweep.config.loader import Draft, dump_config, parse_config, read_config
-from wine_sweep.config.model import ModelConfig, StepConfig
+from wine_sweep.config.model import FamilyConfig, ModelConfig, StepConfig
 from wine_sweep.config.parameters import Choices, Range
-from wine_sweep.config.schema import Backend, DataConfig, Duplicates, ExecutionConfig, RegistryConfig, Stage, SweepConfig
-from wine_sweep.config.search import Method, SearchConfig
+from wine_sweep.config.schema import FAMILY, Backend, DataConfig, Duplicates, ExecutionConfig, RegistryConfig, Stage, SweepConfig
+from wine_sweep.config.search import BudgetConfig, Method, PrunerConfig, PrunerType, RegretConfig, SearchConfig
 
 __all__ = [
+    "FAMILY",
     "Backend",
+    "BudgetConfig",
     "Choices",
     "CrossValidation",
     "DataConfig",
@@ -17,12 +28,21 @@ __all__ = [
     "Duplicates",
     "EvaluationConfig",
     "ExecutionConfig",
+    "Expression",
+    "ExpressionError",
+    "FamilyConfig",
     "Method",
     "ModelConfig",
     "ObjectiveConfig",
+    "PickConfig",
+    "PickRule",
+    "PrunerConfig",
+    "PrunerType",
     "Range",
     "RegistryConfig",
+    "RegretConfig",
     "SearchConfig",
+    "SelectionConfig",
     "Stage",
     "StepConfig",
     "SweepConfig",

@@ -45,14 +45,18 @@ class Document:
         if listed in self.values:
             return listed
         value: Any = self.value
-        for depth, part in enumerate(path):
+        written: list[str | int] = []
+        for part in path:
+            if part == 0 and isinstance(value, dict) and 0 not in value:
+                continue  # one value in place of a list of one
             if not isinstance(value, dict | list):
-                return path[:depth]
+                break
             try:
                 value = value[part]  # type: ignore[index]  # a list's position is a number, and a mapping has any key
             except (KeyError, IndexError, TypeError):
-                return path[:depth] if isinstance(value, list) else path
-        return path
+                return tuple(written) if isinstance(value, list) else (*written, *path[path.index(part) :])
+            written.append(part)
+        return tuple(written)
 
     def locate(self, problems: Iterable[Problem]) -> list[Problem]:
         """Give every problem that has none its place, and sort all by it; overrides of the command line come last."""

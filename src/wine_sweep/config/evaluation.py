@@ -1,12 +1,13 @@
-"""The sections `evaluation` and `objective`: how a trial is measured, and what decides."""
+"""The sections `evaluation`, `objective` and `selection`: how a trial is measured, what decides, and who may win."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from wine_sweep.config.expressions import Expression, ExpressionError
 from wine_sweep.config.fields import Model, Seed, Share, Text
 from wine_sweep.config.problems import wrong
 
@@ -56,16 +57,111 @@ def _folds(value: Any) -> Any:
 
 
 class EvaluationConfig(Model):
-    """How a trial is measured: the splits, and the metrics (by default the usual ones of the task)."""
+    """How a trial is measured.
+
+    Args:
+        cv: The splits.
+        metrics: What is measured; by default the usual metrics of the task.
+        seeds: How often each fit is repeated, with the seeds ``search.seed``, ``search.seed + 1`` ….
+    """
 
     cv: Annotated[
         CrossValidation, BeforeValidator(_folds, json_schema_input_type=Annotated[int, Field(ge=2)] | CrossValidation)
     ] = CrossValidation(folds=5)
     metrics: Annotated[list[Text], Field(min_length=1)] | None = None
+    seeds: Annotated[int, Field(strict=True, ge=1, le=1000)] = 1
+
+    def describe(self) -> str:
+        """Say in words what a mean over this evaluation is a mean over: ``5 folds × 3 seeds``."""
+        return self.cv.describe() + (f" × {self.seeds} seeds" if self.seeds > 1 else "")
 
 
 class ObjectiveConfig(Model):
-    """The metric that decides. Its direction follows from the metric."""
+    """A metric that decides, or ``fit_seconds``. Its direction follows from the metric."""
 
     metric: Text
     direction: Direction | None = None
+
+
+def _objectives(value: Any) -> Any:
+    """Turn the short forms into the long one, a list of mappings."""
+    if value is None:
+        return None
+    values = value if isinstance(value, list) else [value]
+    return [{"metric": each} if isinstance(each, str) else each for each in values]
+
+
+def _distinct_metrics(objectives: list[ObjectiveConfig]) -> list[ObjectiveConfig]:
+    names = [each.metric for each in objectives]
+    if len(set(names)) < len(names):
+        raise wrong("the same metric is given twice")
+    return objectives
+
+
+Objectives = Annotated[
+    list[ObjectiveConfig],
+    Field(min_length=1, max_length=6),
+    AfterValidator(_distinct_metrics),
+    BeforeValidator(_objectives, json_schema_input_type=Text | ObjectiveConfig | list[Text | ObjectiveConfig]),
+]
+"""One objective or several: a metric's name, ``{metric, direction}``, or a list of them."""
+
+
+class PickRule(StrEnum):
+    """How one trial is chosen from a Pareto front."""
+
+    KNEE = "knee"
+    FIRST = "first"
+    WEIGHTS = "weights"
+
+
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class PickConfig(Model):
+    """How the winner is chosen when there are several objectives: by a rule, or by the weights of the objectives."""
+
+    rule: PickRule = PickRule.KNEE
+    weights: Annotated[dict[Text, Weight], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _weights_with_their_rule(self) -> Self:
+        if (self.rule is PickRule.WEIGHTS) != (self.weights is not None):
+            raise wrong("`pick` is knee, first, or {weights: {metric: weight, …}}")
+        if self.weights is not None and not any(self.weights.values()):
+            raise wrong("one weight at least must be above 0", "weights")
+        return self
+
+
+def _pick(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"rule": value}
+    return {"rule": "weights", **value} if isinstance(value, dict) and "weights" in value else value
+
+
+LONGEST_LIMIT = 200
+"""Characters: the limits that a trial breaks stand together in one tag of MLflow."""
+
+
+def _limit(value: Any) -> Any:
+    try:
+        expression = Expression(value) if isinstance(value, str) else None
+    except ExpressionError as error:
+        raise wrong(str(error)) from error
+    if expression is None or not expression.is_limit:
+        raise wrong("a constraint on metrics is one limit, such as 'rmse <= 0.7' or 'fit_seconds <= 2'")
+    if len(value) > LONGEST_LIMIT:
+        raise wrong(f"a limit has {LONGEST_LIMIT} characters at most")
+    return value
+
+
+class SelectionConfig(Model):
+    """Which of the finished trials may win, and which of those does.
+
+    Args:
+        pick: How the winner is chosen from the Pareto front of several objectives; the knee by default.
+        constraints: Limits on metrics; a trial that breaks one is infeasible and cannot win.
+    """
+
+    pick: Annotated[PickConfig | None, BeforeValidator(_pick, json_schema_input_type=PickRule | PickConfig)] = None
+    constraints: Annotated[list[Annotated[str, BeforeValidator(_limit)]], Field(max_length=20)] = Field(default_factory=list)

@@ -15,7 +15,7 @@ from wine_sweep.config.document import Document
 from wine_sweep.config.overrides import apply_overrides
 from wine_sweep.config.parameters import FORMS
 from wine_sweep.config.problems import explain
-from wine_sweep.config.schema import SweepConfig
+from wine_sweep.config.schema import NO_MODEL, SweepConfig
 from wine_sweep.config.yaml_reader import MAX_BYTES, read_yaml
 from wine_sweep.errors import ConfigError, Place, Problem
 
@@ -66,15 +66,16 @@ def parse_config(content: bytes, *, source: str, folder: pathlib.Path, default_n
     try:
         config = SweepConfig.model_validate(raw)
     except ValidationError as error:
-        problems = document.locate(explain(error, SweepConfig, union_tags=FORMS))
-        return Draft(document, text, folder, None, _valid_sections(raw), problems)
+        problems = explain(error, SweepConfig, union_tags=FORMS)
+        missing = [] if raw.keys() & {"model", "models"} else [Problem(NO_MODEL, ("model",))]
+        return Draft(document, text, folder, None, _valid_sections(raw), document.locate(dict.fromkeys([*problems, *missing])))
     sections = {name: getattr(config, name) for name in SweepConfig.model_fields}
     return Draft(document, text, folder, config, sections, [])
 
 
 def dump_config(config: SweepConfig) -> str:
     """Write a config, its defaults too, as YAML that `parse_config` reads back as an equal one."""
-    tree = config.model_dump()
+    tree = config.model_dump(by_alias=True)
     text: str = yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
     return text
 

@@ -1,4 +1,4 @@
-"""The section `model`: an estimator, or a pipeline of them."""
+"""The sections `model` and `models`: an estimator or a pipeline of them, or families of these to choose between."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from wine_sweep.config.fields import Model, Text, Values
+from wine_sweep.config.parameters import ParameterConfig
 from wine_sweep.config.problems import wrong
 
 _PIPELINE_WORDS = "steps, memory, transform_input, verbose"
@@ -43,4 +44,17 @@ class ModelConfig(Model):
                 raise wrong(
                     f"a step cannot be called '{bad}': no name holds `__` or is one of {_PIPELINE_WORDS}", "pipeline", bad
                 )
+        return self
+
+
+class FamilyConfig(ModelConfig):
+    """One of several models to choose between, with searched parameters of its own."""
+
+    parameters: dict[Text, ParameterConfig] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _fixed_or_searched(self) -> Self:
+        both = [name for name in self.parameters if name in self.params]
+        if both:
+            raise wrong("fixed in `params` and searched here; keep one of the two", "parameters", both[0])
         return self

@@ -53,12 +53,34 @@ def _distinct(values: list[Any]) -> list[Any]:
     return values
 
 
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+When = dict[
+    Annotated[str, Field(strict=True, min_length=1)],
+    Annotated[list[Any], AfterValidator(_distinct), BeforeValidator(_as_list, json_schema_input_type=Any)],
+]
+"""Other parameters by name, and the values of them for which this one is searched; all must fit."""
+
+
 class Choices(BaseModel):
-    """Values to choose from: any scalars, lists, or ``{estimator, params}`` for a nested estimator."""
+    """Values to choose from: any scalars, lists, or ``{estimator, params}`` for a nested estimator.
+
+    Args:
+        choices: The values, in the order of a grid.
+        when: The parameter is searched only where other parameters have these values.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     choices: Annotated[list[Any], AfterValidator(_distinct)]
+    when: When | None = None
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether a grid cannot list the values: never."""
+        return False
 
 
 class Range(BaseModel):
@@ -71,6 +93,7 @@ class Range(BaseModel):
         step: The distance between neighbours, counted from `low`.
         num: The number of points of a grid, both ends included; other methods draw from the whole range.
         type: ``int`` or ``float``; by default ``int`` when both bounds (and the step) are whole numbers.
+        when: The parameter is searched only where other parameters have these values.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,6 +104,7 @@ class Range(BaseModel):
     step: Number | None = None
     num: Annotated[int, Field(strict=True, ge=2, le=1_000_000)] | None = None
     type: NumberType | None = None
+    when: When | None = None
 
     @property
     def is_int(self) -> bool:
@@ -88,6 +112,11 @@ class Range(BaseModel):
         if self.type is not None:
             return self.type is NumberType.INT
         return all(isinstance(value, int) for value in (self.low, self.high, self.step) if value is not None)
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether a grid cannot list the values: floats without `num` and `step`."""
+        return not self.is_int and self.num is None and self.step is None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from wine_sweep.errors import Path, Problem
@@ -61,8 +62,10 @@ def explain(error: ValidationError, model: type[BaseModel], *, union_tags: Itera
 
 
 def _is_tag(location: tuple[int | str, ...], index: int) -> bool:
-    """A union's tag follows the parameter's name: ``search.parameters.alpha.range.low``."""
-    return index == 3 and location[:2] == ("search", "parameters")
+    """A union's tag follows the parameter's name: ``search.parameters.alpha.range.low``, ``models.svr.parameters.C.range``."""
+    if location[:2] == ("search", "parameters"):
+        return index == 3
+    return index == 4 and location[0] == "models" and location[2] == "parameters"
 
 
 def _translate(detail: ErrorDetails, path: Path, model: type[BaseModel]) -> Problem:
@@ -98,7 +101,13 @@ def _keys_at(model: type[BaseModel], path: Path) -> list[str]:
     models = [model]
     for part in path:
         models = [inner for outer in models for inner in _models_in(_field(outer, part))] or models
-    return list(dict.fromkeys(name for each in models for name in each.model_fields))
+    return list(dict.fromkeys(name for each in models for name in map(_key, each.model_fields.items())))
+
+
+def _key(field: tuple[str, FieldInfo]) -> str:
+    """Give the key that a config has for a field: its alias where its name is a word of Python's."""
+    name, info = field
+    return info.alias or name
 
 
 def _field(model: type[BaseModel], part: str | int) -> Any:

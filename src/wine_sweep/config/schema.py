@@ -6,13 +6,13 @@ import re
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from wine_sweep.config.evaluation import EvaluationConfig, ObjectiveConfig
+from wine_sweep.config.evaluation import EvaluationConfig, Objectives, SelectionConfig
 from wine_sweep.config.fields import Location, Model, Seed, Share, Text
-from wine_sweep.config.model import ModelConfig
+from wine_sweep.config.model import FamilyConfig, ModelConfig
 from wine_sweep.config.problems import wrong
-from wine_sweep.config.search import SearchConfig
+from wine_sweep.config.search import NEEDS_POINTS, Method, SearchConfig
 
 
 class Duplicates(StrEnum):
@@ -87,27 +87,85 @@ class RegistryConfig(Model):
     stage: Stage = Stage.STAGING
 
 
+FAMILY = "model"
+"""The parameter that names a trial's family, where a config has `models`."""
+
+NO_MODEL = "is missing; give `model`, or `models` for several to choose between"
+
+
 class SweepConfig(Model):
     """One sweep, as one YAML file says it.
 
     Args:
         name: The parent run's name; the file's stem by default.
         experiment: The MLflow experiment, made if missing; by default MLFLOW_EXPERIMENT_NAME, else the sweep's name.
+        model: The estimator or pipeline.
+        models: Instead of `model`: several by name, each with parameters of its own; the name is the parameter `model`.
     """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", json_schema_extra={"oneOf": [{"required": ["model"]}, {"required": ["models"]}]}
+    )
 
     name: Text | None = None
     experiment: Text | None = None
     data: DataConfig
-    model: ModelConfig
+    model: ModelConfig | None = None
+    models: Annotated[dict[Text, FamilyConfig], Field(min_length=1)] | None = None
     search: SearchConfig
     evaluation: EvaluationConfig = EvaluationConfig()
-    objective: ObjectiveConfig | None = None
+    objective: Objectives | None = None
+    selection: SelectionConfig = SelectionConfig()
     execution: ExecutionConfig = ExecutionConfig()
     registry: RegistryConfig | None = None
 
+    @property
+    def families(self) -> dict[str | None, ModelConfig]:
+        """The models by family; a config with one `model` has one, under None."""
+        if self.models is not None:
+            return {family: model for family, model in self.models.items()}  # noqa: C416  # a dict of wider types
+        return {None: self.model} if self.model is not None else {}
+
+    @model_validator(mode="after")
+    def _one_model(self) -> Self:
+        if self.model is None and self.models is None:
+            raise wrong(NO_MODEL, "model")
+        if self.model is not None and self.models is not None:
+            raise wrong("give `model` or `models`, not both", "models")
+        if self.model is not None and not self.search.parameters:
+            raise wrong("is missing: what is to be searched", "search", "parameters")
+        return self
+
     @model_validator(mode="after")
     def _fixed_or_searched(self) -> Self:
-        both = [name for name in self.search.parameters if name in self.model.params]
-        if both:
-            raise wrong("fixed in `model.params` and searched here; keep one of the two", "search", "parameters", both[0])
+        for family, model in self.families.items():
+            both = [name for name in self.search.parameters if name in model.params]
+            if both:
+                where = f"models.{family}.params" if family else "model.params"
+                raise wrong(f"fixed in `{where}` and searched here; keep one of the two", "search", "parameters", both[0])
+        return self
+
+    @model_validator(mode="after")
+    def _finite_families(self) -> Self:
+        method = self.search.method
+        for family, model in (self.models or {}).items():
+            endless = next((name for name, each in model.parameters.items() if each.is_endless), None)
+            if method.is_exhaustive and endless is not None:
+                raise wrong(f"{method.value} {NEEDS_POINTS}", "models", family, "parameters", endless)
+            if FAMILY in {*model.parameters, *self.search.parameters}:
+                raise wrong(f"with `models`, `{FAMILY}` is the parameter that names the family", "models", family)
+        return self
+
+    @model_validator(mode="after")
+    def _one_objective(self) -> Self:
+        several = len(self.objective or ()) > 1
+        for name in ("target", "regret"):
+            if several and getattr(self.search, name) is not None:
+                raise wrong(f"`{name}` goes with one objective; there are {len(self.objective or ())}", "search", name)
+        if several and self.search.method is Method.CMAES:
+            raise wrong("cmaes has one objective; use tpe, gp, nsga2 or nsga3", "search", "method")
+        if not several and self.selection.pick is not None:
+            raise wrong("`pick` chooses among several objectives; there is one", "selection", "pick")
+        if self.selection.constraints and self.search.method is Method.CMAES:
+            raise wrong("cmaes cannot learn limits on metrics; use tpe, gp, nsga2 or nsga3", "search", "method")
         return self

@@ -5,10 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from wine_sweep.config.fields import Count, Duration, Model, Seed, Text
-from wine_sweep.config.parameters import ParameterConfig, Range, exact_key
+from wine_sweep.config.expressions import Expression, ExpressionError
+from wine_sweep.config.fields import Count, Duration, Model, Seed, Share, Text, Values
+from wine_sweep.config.parameters import Number, ParameterConfig, exact_key
 from wine_sweep.config.problems import wrong
 
 
@@ -18,42 +19,191 @@ class Method(StrEnum):
     GRID = "grid"
     RANDOM = "random"
     TPE = "tpe"
+    GP = "gp"
+    CMAES = "cmaes"
+    QMC = "qmc"
+    NSGA2 = "nsga2"
+    NSGA3 = "nsga3"
+    BRUTE_FORCE = "brute_force"
+    AUTO = "auto"
+
+    @property
+    def is_exhaustive(self) -> bool:
+        """Whether the method tries every point of a finite space, each once."""
+        return self in (Method.GRID, Method.BRUTE_FORCE)
+
+    @property
+    def learns(self) -> bool:
+        """Whether results change what is tried next. What `auto` stands for is not known here, so it counts as learning."""
+        return not self.is_exhaustive and self not in (Method.RANDOM, Method.QMC)
+
+
+class PrunerType(StrEnum):
+    """How a trial that is not worth finishing is recognised, after each of its steps."""
+
+    MEDIAN = "median"
+    PERCENTILE = "percentile"
+    HYPERBAND = "hyperband"
+    SUCCESSIVE_HALVING = "successive_halving"
+    THRESHOLD = "threshold"
+    PATIENT = "patient"
+    WILCOXON = "wilcoxon"
+
+
+class PrunerConfig(Model):
+    """A pruner of Optuna's by name; every other key is an option that Optuna's own class has.
+
+    Args:
+        type: Which one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    type: PrunerType
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is handed through to Optuna's class."""
+        return dict(self.model_extra or {})
+
+
+class BudgetConfig(Model):
+    """A trial measured on ever larger budgets, so that poor ones can be pruned on small ones.
+
+    Args:
+        parameter: A whole number of the estimator's that grows: ``n_estimators``, ``max_iter``.
+        min: Its first value.
+        max: Its last value, with which the winner is fitted.
+        rows: Instead of a parameter: the share of the training rows to begin with; the last step has them all.
+        factor: How much larger each budget is than the one before.
+    """
+
+    parameter: Text | None = None
+    min: Count | None = None
+    max: Count | None = None
+    rows: Share | None = None
+    factor: Annotated[int, Field(strict=True, ge=2)] = 2
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if (self.parameter is None) == (self.rows is None):
+            raise wrong("give either `parameter` with `min` and `max`, or `rows`")
+        if self.rows is not None and (self.min is not None or self.max is not None):
+            raise wrong("`min` and `max` go with `parameter`; `rows` is the share to begin with", "rows")
+        if self.parameter is not None and (self.min is None or self.max is None or self.min >= self.max):
+            raise wrong("`parameter` needs `min` and `max`, min below max")
+        return self
+
+    def steps(self) -> list[float]:
+        """List the budgets, the smallest first: values of the parameter, or shares of the rows."""
+        first, last = (self.rows, 1.0) if self.rows is not None else (float(self.min or 1), float(self.max or 1))
+        budgets = []
+        while first < last:
+            budgets.append(first)
+            first *= self.factor
+        return [*budgets, last]
+
+
+class RegretConfig(Model):
+    """Stop when even the best that is still to be hoped for lies within the noise of the folds.
+
+    Args:
+        min_trials: Finished trials before it is asked at all.
+    """
+
+    min_trials: Annotated[int, Field(strict=True, ge=5)] = 20
+
+
+def _named(value: Any) -> Any:
+    return {"type": value} if isinstance(value, str) else value
+
+
+def _condition(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise wrong("a constraint is text, such as 'min_samples_leaf <= max_depth'")
+    try:
+        Expression(value)
+    except ExpressionError as error:
+        raise wrong(str(error)) from error
+    return value
+
+
+def _switch(value: Any) -> Any:
+    return {} if value is True else None if value is False else value
+
+
+NEEDS_POINTS = "needs `num` (how many points) or `step` in a range of floats"
+
+Condition = Annotated[str, BeforeValidator(_condition)]
 
 
 class SearchConfig(Model):
-    """What to try.
+    """What to try, how it is chosen, and when to stop.
 
     Args:
-        method: ``grid`` in the order written, ``random`` or ``tpe`` through Optuna.
+        method: ``grid`` in the order written; ``brute_force`` the same points in any order; ``random``, ``qmc``; ``tpe``,
+            ``gp``, ``cmaes``, ``nsga2``, ``nsga3`` learn from results; ``auto`` picks one of them.
+        sampler: Options of Optuna's sampler for the method.
         parameters: The searched parameters by name, ``step__name`` in a pipeline.
+        constraints: Conditions between parameters that every trial keeps; one that names a parameter which is not
+            searched in a trial (see `when`) does not apply to it.
         trials: How many trials at most. A grid has a number of its own; the other methods need this or `timeout`.
         timeout: After this many seconds no trial is started any more; those that run are finished.
+        target: No trial is started any more once the objective is this good.
+        patience: No trial is started any more when this many in a row were no better than the best before.
+        regret: No trial is started any more when little is left to be gained.
+        pruner: Ends trials early that are not worth finishing.
+        budget: What grows from step to step of a trial; without it a step is a fold.
         seed: Seeds the sampler, and every ``random_state`` that the config leaves open.
         initial: Parameters to try first.
+        from_: An earlier sweep of the same space whose finished trials the sampler learns from; ``from`` in YAML.
     """
 
     method: Method = Method.GRID
-    parameters: Annotated[dict[Text, ParameterConfig], Field(min_length=1)]
+    sampler: Values = Field(default_factory=dict)
+    parameters: dict[Text, ParameterConfig] = Field(default_factory=dict)
+    constraints: list[Condition] = Field(default_factory=list)
     trials: Count | None = None
     timeout: Duration | None = None
+    target: Number | None = None
+    patience: Count | None = None
+    regret: Annotated[RegretConfig | None, BeforeValidator(_switch, json_schema_input_type=bool | RegretConfig)] = None
+    pruner: Annotated[PrunerConfig | None, BeforeValidator(_named, json_schema_input_type=PrunerType | PrunerConfig)] = None
+    budget: BudgetConfig | None = None
     seed: Seed = 0
     initial: list[dict[Text, Any]] = Field(default_factory=list)
+    from_: Annotated[Text | None, Field(alias="from")] = None
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:
-        if self.method is not Method.GRID and self.trials is None and self.timeout is None:
+        if not self.method.is_exhaustive and self.trials is None and self.timeout is None:
             raise wrong(f"method {self.method.value} needs `trials` or `timeout`, or it would never end", "method")
         return self
 
     @model_validator(mode="after")
-    def _grid_of_ranges(self) -> Self:
-        open_ranges = [
-            name
-            for name, parameter in self.parameters.items()
-            if isinstance(parameter, Range) and not parameter.is_int and parameter.num is None and parameter.step is None
-        ]
-        if self.method is Method.GRID and open_ranges:
-            raise wrong("a grid needs `num` (how many points) or `step` in a range of floats", "parameters", open_ranges[0])
+    def _finite(self) -> Self:
+        endless = next((name for name, each in self.parameters.items() if each.is_endless), None)
+        if self.method.is_exhaustive and endless is not None:
+            raise wrong(f"{self.method.value} {NEEDS_POINTS}", "parameters", endless)
+        return self
+
+    @model_validator(mode="after")
+    def _steps_need_a_pruner(self) -> Self:
+        if self.budget is not None and self.pruner is None:
+            raise wrong("a budget that grows is for a pruner to look at; add `pruner`", "budget")
+        if self.pruner is not None and self.pruner.type is PrunerType.WILCOXON and self.budget is not None:
+            raise wrong("wilcoxon compares folds with folds; it does not go with `budget`", "pruner")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_to_hand_on(self) -> Self:
+        if self.sampler and self.method in (Method.GRID, Method.AUTO):
+            reason = (
+                "has no sampler of Optuna's" if self.method is Method.GRID else "picks the method; name one to set its options"
+            )
+            raise wrong(f"{self.method.value} {reason}", "sampler")
+        if self.from_ is not None and not self.method.learns:
+            raise wrong(f"{self.method.value} learns nothing from older trials; leave `from` out, or use tpe or gp", "from")
         return self
 
     @model_validator(mode="after")

@@ -5,47 +5,49 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from wine_sweep.config import Choices, ModelConfig, Range, SearchConfig
+from wine_sweep.config import Choices, ModelConfig, Range
 from wine_sweep.errors import Path, Problem
 from wine_sweep.objective.constraints import refusal
 from wine_sweep.objective.estimators import EstimatorError, copy_of, materialize, set_params
 
 Spec = Choices | Range
-_PARAMETERS: Path = ("search", "parameters")
+Searched = tuple[Spec, Path]
+"""A searched parameter's values, and where they stand in the config."""
 
 
-def check_fixed(model: Any, config: ModelConfig) -> list[Problem]:
-    """Hold the fixed parameters of a built model against its constraints."""
-    fixed: list[tuple[Path, str]] = [(("model", "params", name), name) for name in config.params]
+def check_fixed(model: Any, config: ModelConfig, at: Path = ("model",)) -> list[Problem]:
+    """Hold the fixed parameters of a built model, whose section stands `at`, against its constraints."""
+    fixed: list[tuple[Path, str]] = [((*at, "params", name), name) for name in config.params]
     for step, each in (config.pipeline or {}).items():
-        fixed += [(("model", "pipeline", step, "params", name), f"{step}__{name}") for name in each.params]
+        fixed += [((*at, "pipeline", step, "params", name), f"{step}__{name}") for name in each.params]
     values = model.get_params(deep=True)
     refused = [(path, refusal(model, name, values[name])) for path, name in fixed if name in values]
     return [Problem(message, path) for path, message in refused if message]
 
 
-def check_searched(model: Any, search: SearchConfig, trusted: Iterable[str]) -> list[Problem]:
+def check_searched(model: Any, parameters: Mapping[str, Searched], trusted: Iterable[str]) -> list[Problem]:
     """Hold the searched parameters against the estimator.
 
     Args:
         model: The unfitted estimator, with the fixed parameters set.
-        search: The section `search`.
+        parameters: What is searched for it, by name.
         trusted: Packages that may be imported beside the usual ones.
 
     Returns:
         A problem for each unknown parameter and for each value that the estimator's constraints refuse.
     """
-    return [problem for name in search.parameters for problem in _check_one(model, name, search.parameters, trusted)]
+    return [problem for name in parameters for problem in _check_one(model, name, parameters, trusted)]
 
 
-def _check_one(model: Any, name: str, parameters: Mapping[str, Spec], trusted: Iterable[str]) -> list[Problem]:
+def _check_one(model: Any, name: str, parameters: Mapping[str, Searched], trusted: Iterable[str]) -> list[Problem]:
     problems: list[Problem] = []
-    outer = {each: first_value(spec) for each, spec in parameters.items() if name.startswith(f"{each}__")}
-    for where, value in _candidates(parameters[name]):
-        path = (*_PARAMETERS, name, *where)
+    outer = {each: first_value(spec) for each, (spec, _) in parameters.items() if name.startswith(f"{each}__")}
+    spec, at = parameters[name]
+    for where, value in _candidates(spec):
+        path = (*at, *where)
         try:
             candidate = materialize(value, trusted, path)
-            changed = set_params(copy_of(model), {**outer, name: candidate}, trusted, _PARAMETERS)
+            changed = set_params(copy_of(model), {**outer, name: candidate}, trusted, at[:-1])
         except EstimatorError as error:
             return [*problems, error.problem]
         message = refusal(changed, name, candidate)

@@ -77,35 +77,38 @@ class Built:
     problems: list[Problem]
 
 
-def build_model(config: ModelConfig, trusted: Iterable[str]) -> Built:
+def build_model(config: ModelConfig, trusted: Iterable[str], at: Path = ("model",)) -> Built:
     """Build the unfitted estimator that a config describes, with its fixed parameters.
+
+    Args:
+        config: The section `model`, or one of `models`.
+        trusted: Top-level packages that may be imported, beside `TRUSTED_PACKAGES`.
+        at: Where the section stands, for errors.
 
     Raises:
         EstimatorError: A path names no usable estimator.
     """
     if config.estimator is not None:
-        path: Path = ("model", "estimator")
+        path: Path = (*at, "estimator")
         model = _construct(find_class(config.estimator, trusted, path), config.params, trusted, path)
-        return Built(model, _apply(model, config.params, trusted, ("model", "params")))
+        return Built(model, _apply(model, config.params, trusted, (*at, "params")))
 
     from sklearn.pipeline import Pipeline
 
     steps, problems = [], []
     for name, step in (config.pipeline or {}).items():
-        path = ("model", "pipeline", name)
+        path = (*at, "pipeline", name)
         each = _construct(find_class(step.estimator, trusted, path), step.params, trusted, path)
         problems += _apply(each, step.params, trusted, (*path, "params"))
         steps.append((name, each))
     for name, each in steps[:-1]:
         if not hasattr(each, "transform"):
-            raise _bad(
-                ("model", "pipeline", name), f"only the last step may be a model; {type(each).__name__} does not transform"
-            )
+            raise _bad((*at, "pipeline", name), f"only the last step may be a model; {type(each).__name__} does not transform")
     model = Pipeline(steps)
     params = {name: value for name, value in config.params.items() if name != "steps"}
     if "steps" in config.params:
-        problems.append(Problem("the steps are those of `model.pipeline`", ("model", "params", "steps"), at_key=True))
-    return Built(model, problems + _apply(model, params, trusted, ("model", "params")))
+        problems.append(Problem("the steps are those of `model.pipeline`", (*at, "params", "steps"), at_key=True))
+    return Built(model, problems + _apply(model, params, trusted, (*at, "params")))
 
 
 def _apply(model: Any, params: Mapping[str, Any], trusted: Iterable[str], path: Path) -> list[Problem]:
@@ -192,7 +195,7 @@ def chosen_states(config: ModelConfig) -> set[str]:
     return {*config.params, *steps}
 
 
-def describe_needs(model: Any) -> Needs:
+def describe_needs(model: Any, at: Path = ("model",)) -> Needs:
     """Find out what a model does and what it can learn from, by scikit-learn's estimator tags.
 
     Raises:
@@ -202,7 +205,7 @@ def describe_needs(model: Any) -> Needs:
     from sklearn.pipeline import Pipeline
 
     steps = [step for _, step in model.steps if hasattr(step, "fit")] if isinstance(model, Pipeline) else [model]
-    path: Path = ("model", "pipeline") if isinstance(model, Pipeline) else ("model", "estimator")
+    path: Path = (*at, "pipeline" if isinstance(model, Pipeline) else "estimator")
     name = type(steps[-1] if steps else model).__name__
     for step, each in model.steps if isinstance(model, Pipeline) else ():
         if not (hasattr(each, "fit") or each is None or each == "passthrough"):

@@ -5,18 +5,20 @@ from __future__ import annotations
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from wine_sweep.config import FAMILY, BudgetConfig
 from wine_sweep.data import Fold
 from wine_sweep.objective.estimators import set_params, set_seed
 from wine_sweep.objective.metrics import Metric, evaluate
-from wine_sweep.trial import Failure, Params, Score, Trial, TrialState
+from wine_sweep.trial import Failure, Params, Score, Step, Trial, TrialState
 
 
 @dataclass(frozen=True)
@@ -24,23 +26,30 @@ class ModelFactory:
     """Makes the estimator of a trial.
 
     Args:
-        template: The unfitted estimator with its fixed parameters.
+        templates: The unfitted estimators with their fixed parameters, by family; under None where there is only one.
         seed: For every ``random_state`` that is None.
-        chosen: Parameters that the config sets itself, which no seed replaces.
+        chosen: Parameters that the config sets itself, by family, which no seed replaces.
         trusted: Packages that nested estimators may come from, beside the usual ones.
     """
 
-    template: Any
+    templates: Mapping[str | None, Any]
     seed: int
-    chosen: frozenset[str]
+    chosen: Mapping[str | None, frozenset[str]]
     trusted: tuple[str, ...] = ()
 
-    def make(self, params: Params) -> Any:
-        """Make an unfitted estimator with these parameters."""
+    def make(self, params: Params, *, repeat: int = 0) -> Any:
+        """Make an unfitted estimator with these parameters.
+
+        Args:
+            params: The searched parameters, and the family where there are several.
+            repeat: Which seed: the first, the one after it, and so on.
+        """
         from sklearn.base import clone
 
-        model = set_params(clone(self.template), params, self.trusted, ("search", "parameters"))
-        return set_seed(model, self.seed, except_for=self.chosen | set(params))
+        family = None if None in self.templates else params[FAMILY]
+        own = {name: value for name, value in params.items() if family is None or name != FAMILY}
+        model = set_params(clone(self.templates[family]), own, self.trusted, ("search", "parameters"))
+        return set_seed(model, self.seed + repeat, except_for=self.chosen[family] | set(own))
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,9 @@ class Measurement:
         target: Their truth, of shape (rows,).
         folds: Row numbers to fit on and to measure on.
         metrics: What is measured.
+        seeds: How often each fit is repeated with another seed.
+        budget: What grows from step to step; without it a step is a fold.
+        stepwise: Whether to measure one step and give the trial back RUNNING, for somebody to look at it.
         clock: Tells the time in seconds since the epoch.
     """
 
@@ -61,45 +73,112 @@ class Measurement:
     target: np.ndarray
     folds: Sequence[Fold]
     metrics: Sequence[Metric]
+    seeds: int = 1
+    budget: BudgetConfig | None = None
+    stepwise: bool = False
     clock: Callable[[], float] = time.time
 
+    @property
+    def steps(self) -> int:
+        """How many steps a trial has."""
+        return len(self.folds) if self.budget is None else len(self.budget.steps())
+
     def __call__(self, trial: Trial) -> Trial:
-        """Measure a trial. Whatever its estimator raises becomes the trial's `failure`; nothing is raised."""
-        started = self.clock()
-        caught: list[warnings.WarningMessage] = []
+        """Measure a trial, or its next step. Whatever its estimator raises becomes the trial's `failure`; nothing is raised."""
+        started = trial.started if trial.steps else self.clock()
+        steps, caught, failure = list(trial.steps), list[warnings.WarningMessage](), None
         try:
             with _recorded_warnings() as caught:
-                scores, fit_seconds = self._measure(trial.params)
-            failure = _not_finite(scores)
+                while failure is None and len(steps) < self.steps and (not self.stepwise or len(steps) == len(trial.steps)):
+                    steps.append(self._measure(trial.params, len(steps)))
+                    failure = self._not_finite(steps)
         except Exception as error:  # noqa: BLE001  # whatever a user's estimator raises is this trial's result, not the sweep's end
-            scores, fit_seconds, failure = {}, float("nan"), describe_error(error)
-        return Trial(
-            number=trial.number,
-            params=trial.params,
-            state=TrialState.FAILED if failure else TrialState.FINISHED,
-            scores={} if failure else {name: Score.of(values) for name, values in scores.items()},
-            fit_seconds=float("nan") if failure else fit_seconds,
+            failure = describe_error(error)
+        after = replace(
+            trial,
+            steps=tuple(steps),
             started=started,
             ended=self.clock(),
-            failure=failure,
-            warnings=_summary(caught),
-            run_id=trial.run_id,
+            warnings=_merged(trial.warnings, _summary(caught)),
+        )
+        if failure is not None:
+            return replace(after, state=TrialState.FAILED, steps=(), failure=failure)
+        return self._finished(after) if len(steps) == self.steps else after
+
+    def _measure(self, params: Params, number: int) -> Step:
+        """Measure step `number`: one fold, or all folds at one budget; each with every seed."""
+        if self.budget is None:
+            return self._fit_and_score(params, [(number, self.folds[number])], None)
+        return self._fit_and_score(params, list(enumerate(self.folds)), self.budget.steps()[number])
+
+    def _fit_and_score(self, params: Params, folds: Sequence[tuple[int, Fold]], budget: float | None) -> Step:
+        values: dict[str, list[float]] = {metric.name: [] for metric in self.metrics}
+        grown = self.budget.parameter if self.budget is not None else None
+        params = params if grown is None or budget is None else {**params, grown: int(budget)}
+        spent = 0.0
+        for number, fold in folds:
+            rows = fold.fit
+            if grown is None and budget is not None:
+                rows = share_of(rows, budget, classes=self._classes(rows), seed=self.factory.seed + number)
+            for repeat in range(self.seeds):
+                # every fit gets rows of its own: an estimator with copy=False works in place
+                features, target = self.features.iloc[rows], self.target[rows]
+                model = self.factory.make(params, repeat=repeat)
+                begin = time.perf_counter()
+                model.fit(features, target)
+                spent += time.perf_counter() - begin
+                measured = evaluate(model, self.metrics, self.features.iloc[fold.measure], self.target[fold.measure])
+                for name, value in measured.items():
+                    values[name].append(value)
+        return Step({name: tuple(each) for name, each in values.items()}, spent / (len(folds) * self.seeds), budget)
+
+    def _classes(self, rows: np.ndarray) -> np.ndarray | None:
+        """Give the classes of rows, or None where the target is a number to predict."""
+        return None if self.target.dtype.kind == "f" else self.target[rows]
+
+    def _finished(self, trial: Trial) -> Trial:
+        """Sum up: over all folds, or over those at the last budget."""
+        counted = trial.steps if self.budget is None else trial.steps[-1:]
+        return replace(
+            trial,
+            state=TrialState.FINISHED,
+            scores={
+                metric.name: Score.of([value for step in counted for value in step.values[metric.name]])
+                for metric in self.metrics
+            },
+            fit_seconds=fmean(step.fit_seconds for step in counted),
+            steps=() if self.budget is None else trial.steps,
         )
 
-    def _measure(self, params: Params) -> tuple[dict[str, list[float]], float]:
-        scores: dict[str, list[float]] = {metric.name: [] for metric in self.metrics}
-        spent = 0.0
-        for fold in self.folds:
-            # every fit gets rows of its own: an estimator with copy=False works in place
-            features, target = self.features.iloc[fold.fit], self.target[fold.fit]
-            model = self.factory.make(params)
-            begin = time.perf_counter()
-            model.fit(features, target)
-            spent += time.perf_counter() - begin
-            measured = evaluate(model, self.metrics, self.features.iloc[fold.measure], self.target[fold.measure])
-            for name, value in measured.items():
-                scores[name].append(value)
-        return scores, spent / len(self.folds)
+    def _not_finite(self, steps: Sequence[Step]) -> Failure | None:
+        """Look at the last step for a value that no mean can be taken of."""
+        for name, values in steps[-1].values.items():
+            for index, value in enumerate(values):
+                if not np.isfinite(value):
+                    fold = len(steps) - 1 if self.budget is None else index // self.seeds
+                    return Failure("NonFiniteMetric", f"{name} is {value} in fold {fold}")
+        return None
+
+
+def share_of(rows: np.ndarray, share: float, *, classes: np.ndarray | None, seed: int) -> np.ndarray:
+    """Take a share of rows at random, larger shares with the same seed including smaller ones; of each class its share.
+
+    Args:
+        rows: Row numbers.
+        share: Above 0, at most 1.
+        classes: The rows' classes, of the same length; at least one row of each is taken. None for none.
+        seed: Decides which rows.
+
+    Returns:
+        Row numbers in the order of `rows`, at least one.
+    """
+    order = np.random.default_rng(seed).permutation(len(rows))
+    labels = np.zeros(len(rows), dtype=int) if classes is None else np.unique(classes, return_inverse=True)[1]
+    place = np.empty(len(rows))
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        place[members] = np.arange(len(members)) / len(members)
+    return rows[place < share]
 
 
 def describe_error(error: BaseException) -> Failure:
@@ -107,14 +186,6 @@ def describe_error(error: BaseException) -> Failure:
     message = str(error).strip()
     first_line = message.splitlines()[0][:500] if message else ""
     return Failure(type(error).__name__, first_line, "".join(traceback.format_exception(error)))
-
-
-def _not_finite(scores: dict[str, list[float]]) -> Failure | None:
-    for name, values in scores.items():
-        for fold, value in enumerate(values):
-            if not np.isfinite(value):
-                return Failure("NonFiniteMetric", f"{name} is {value} in fold {fold}")
-    return None
 
 
 @contextmanager
@@ -134,3 +205,11 @@ def _summary(caught: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
         message = " ".join(str(warning.message).split())
         first.setdefault(warning.category.__name__, message[:200])
     return tuple(f"{category}: {message}" for category, message in first.items())
+
+
+def _merged(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]:
+    """Put the warnings of two steps together, one of each category."""
+    found: dict[str, str] = {}
+    for text in (*before, *after):
+        found.setdefault(text.partition(": ")[0], text)
+    return tuple(found.values())

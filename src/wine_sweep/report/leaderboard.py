@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wine_sweep.selection import Objective, rank
+from wine_sweep.selection import Goal, Objective, pareto_front, rank
 from wine_sweep.tracking import names
-from wine_sweep.trial import Trial, TrialState, canonical_json
+from wine_sweep.trial import FIT_SECONDS, Trial, TrialState, canonical_json
 
 Cell = str | int | float | bool | None
 
@@ -27,10 +27,11 @@ class Row:
         trial: The trial's number.
         state: What has become of it.
         best: Whether it is the best of its sweep.
+        front: Whether it is on its sweep's Pareto front, where there are several objectives.
         params: The searched parameters.
         metrics: Mean and spread of each metric.
         fit_seconds: The mean time of a fit, in seconds.
-        error: Why it has no result.
+        error: Why it has no result, or cannot win.
     """
 
     sweep: str
@@ -38,19 +39,36 @@ class Row:
     trial: int
     state: TrialState
     best: bool
+    front: bool
     params: Mapping[str, Any]
     metrics: Mapping[str, tuple[float, float]]
     fit_seconds: float
     error: str
 
+    @property
+    def is_infeasible(self) -> bool:
+        """Whether it finished and breaks a limit."""
+        return self.state is TrialState.FINISHED and bool(self.error)
+
+    @property
+    def status(self) -> str:
+        """What has become of it, in a word."""
+        return "infeasible" if self.is_infeasible else self.state.value
+
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Rows in order, with the names of their parameter and metric columns in theirs."""
+    """Rows in order, with the names of their parameter and metric columns in theirs; of the metrics, those that decide."""
 
     rows: Sequence[Row]
     params: Sequence[str]
     metrics: Sequence[str]
+    goals: Sequence[str]
+
+    @property
+    def has_front(self) -> bool:
+        """Whether there is a Pareto front to mark."""
+        return any(row.front for row in self.rows)
 
     @property
     def sweeps(self) -> list[str]:
@@ -58,7 +76,7 @@ class Leaderboard:
         return list(dict.fromkeys(row.sweep for row in self.rows))
 
 
-def make_leaderboard(sweeps: Iterable[tuple[str, Objective, Sequence[Trial]]], *, by: Objective | None = None) -> Leaderboard:
+def make_leaderboard(sweeps: Iterable[tuple[str, Objective, Sequence[Trial]]], *, by: Goal | None = None) -> Leaderboard:
     """Put the trials of sweeps into one table: finished ones the best first, then the rest by number.
 
     Args:
@@ -69,12 +87,19 @@ def make_leaderboard(sweeps: Iterable[tuple[str, Objective, Sequence[Trial]]], *
     order = by or chosen[0][1]
     rows: list[Row] = []
     for name, objective, trials in chosen:
-        best = next(iter(rank(trials, objective)), None)
-        rows += [_row(name, trial, best=best is not None and trial.number == best.number) for trial in trials]
-    rows.sort(key=lambda row: (*_sort_key(row, order), row.trial))
+        ranked = rank(trials, objective)
+        front = {trial.number for trial in pareto_front(trials, objective)} if objective.others else set()
+        rows += [
+            _row(name, trial, objective, best=[trial.number] == [each.number for each in ranked[:1]], front=trial.number in front)
+            for trial in trials
+        ]
+    several = by is None and any(objective.others for _, objective, _ in chosen)
+    rows.sort(key=lambda row: (*_sort_key(row, order, several=several), row.trial))
     params = dict.fromkeys(name for row in rows for name in row.params)
-    metrics = dict.fromkeys([order.metric, *(name for row in rows for name in row.metrics)])
-    return Leaderboard(rows, list(params), [name for name in metrics if any(name in row.metrics for row in rows)])
+    goals = [goal.metric for _, objective, _ in chosen for goal in objective.goals]
+    metrics = dict.fromkeys([order.metric, *goals, *(name for row in rows for name in row.metrics)])
+    shown = [name for name in metrics if any(name in row.metrics for row in rows)]
+    return Leaderboard(rows, list(params), shown, list(dict.fromkeys([order.metric, *goals])))
 
 
 def as_records(board: Leaderboard) -> list[dict[str, Cell]]:
@@ -85,9 +110,9 @@ def as_records(board: Leaderboard) -> list[dict[str, Cell]]:
 def as_csv(board: Leaderboard) -> str:
     """Write a leaderboard as CSV with a header."""
     buffer = io.StringIO()
-    columns = ["sweep", "run_id", "trial", "state", "best", *board.params]
-    columns += [column for name in board.metrics for column in (name, names.spread_metric(name))]
-    writer = csv.DictWriter(buffer, [*columns, names.FIT_SECONDS, "error"], lineterminator="\n", extrasaction="ignore")
+    columns = ["sweep", "run_id", "trial", "state", "best", *(["pareto"] if board.has_front else []), *board.params]
+    columns += [column for name in _measured(board) for column in (name, names.spread_metric(name))]
+    writer = csv.DictWriter(buffer, [*columns, FIT_SECONDS, "error"], lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows({key: "" if value is None else value for key, value in record.items()} for record in as_records(board))
     return buffer.getvalue()
@@ -116,14 +141,14 @@ def text_table(board: Leaderboard, *, spreads: Collection[str] | None = None) ->
     """
     with_spread = set(board.metrics if spreads is None else spreads)
     several = len(board.sweeps) > 1
-    failed = any(row.state is not TrialState.FINISHED for row in board.rows)
+    failed = any(row.status != TrialState.FINISHED for row in board.rows)
     header = [*(["sweep"] if several else []), "trial", *board.params, *board.metrics, *(["state"] if failed else [])]
     lines = []
     for row in board.rows:
-        cells = [*([row.sweep] if several else []), f"{row.trial}{' *' if row.best else ''}"]
+        cells = [*([row.sweep] if several else []), f"{row.trial}{' *' if row.best else ' +' if row.front else ''}"]
         cells += [show_param(row.params[name]) if name in row.params else "" for name in board.params]
         cells += [_metric_cell(row, name, spread=name in with_spread) for name in board.metrics]
-        lines.append([*cells, *([row.state.value] if failed else [])])
+        lines.append([*cells, *([row.status] if failed else [])])
     return header, lines
 
 
@@ -139,34 +164,46 @@ def params_in_words(params: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {show_param(value)}" for name, value in params.items())
 
 
+def _measured(board: Leaderboard) -> list[str]:
+    """List the metrics that have a spread: all but the time of a fit, which has a column of its own."""
+    return [name for name in board.metrics if name != FIT_SECONDS]
+
+
 def _metric_cell(row: Row, name: str, *, spread: bool) -> str:
     if name not in row.metrics:
         return ""
     mean, std = row.metrics[name]
     plain = 1e-3 <= abs(mean) < 1e5
     shown = f"{mean:.4f}" if plain else f"{mean:.4g}"
+    spread = spread and name != FIT_SECONDS
     return f"{shown} ± {std:.4f}" if spread and plain else f"{shown} ± {std:.2g}" if spread else shown
 
 
-def _row(sweep: str, trial: Trial, *, best: bool) -> Row:
+def _row(sweep: str, trial: Trial, objective: Objective, *, best: bool, front: bool) -> Row:
+    """Make a row. A pruned trial shows no metrics: a mean over some of the folds would look like a result."""
+    metrics = {name: (score.mean, score.std) for name, score in trial.scores.items()}
+    if FIT_SECONDS in objective.metrics and trial.state is TrialState.FINISHED:
+        metrics[FIT_SECONDS] = (trial.fit_seconds, 0.0)
     return Row(
         sweep=sweep,
         run_id=trial.run_id or "",
         trial=trial.number,
         state=trial.state,
         best=best,
+        front=front,
         params=trial.params,
-        metrics={name: (score.mean, score.std) for name, score in trial.scores.items()},
+        metrics=metrics,
         fit_seconds=trial.fit_seconds,
-        error=str(trial.failure) if trial.failure else "",
+        error=str(trial.failure) if trial.failure else "; ".join(f"breaks {limit}" for limit in trial.violations),
     )
 
 
-def _sort_key(row: Row, order: Objective) -> tuple[bool, float, float]:
+def _sort_key(row: Row, order: Goal, *, several: bool) -> tuple[object, ...]:
+    """Put results first, those that can win before those that break a limit, and a Pareto front before what it dominates."""
     if order.metric not in row.metrics:
-        return True, 0.0, 0.0
+        return True, False, False, False, 0.0, 0.0
     mean, std = row.metrics[order.metric]
-    return False, order.loss(mean), std
+    return False, row.is_infeasible, several and not row.best, several and not row.front, order.loss(mean), std
 
 
 def _record(row: Row, board: Leaderboard) -> dict[str, Cell]:
@@ -176,13 +213,14 @@ def _record(row: Row, board: Leaderboard) -> dict[str, Cell]:
         "trial": row.trial,
         "state": row.state.value,
         "best": row.best,
+        **({"pareto": row.front} if board.has_front else {}),
     }
     for name in board.params:
         value = row.params.get(name)
         record[name] = canonical_json(value) if isinstance(value, list | dict) else value
-    for name in board.metrics:
+    for name in _measured(board):
         mean, std = row.metrics.get(name, (None, None))
         record |= {name: mean, names.spread_metric(name): std}
-    record[names.FIT_SECONDS] = None if math.isnan(row.fit_seconds) else row.fit_seconds
+    record[FIT_SECONDS] = None if math.isnan(row.fit_seconds) else row.fit_seconds
     record["error"] = row.error
     return record

@@ -49,6 +49,24 @@ def group_warnings(trials: Sequence[Trial]) -> list[tuple[str, str, list[int]]]:
     return [(category, messages[category], numbers) for category, numbers in sorted(groups.items())]
 
 
+def pruning_in_words(trials: Sequence[Trial], *, fits: int, in_folds: bool) -> list[str]:
+    """Say what pruning saved, in a list of one sentence, or of none when nothing was pruned.
+
+    Args:
+        trials: All of them.
+        fits: How many fits a finished trial takes.
+        in_folds: Whether a step is a fold; with growing budgets the fits are of different size, and are not counted.
+    """
+    pruned = [trial for trial in trials if trial.state is TrialState.PRUNED]
+    if not pruned:
+        return []
+    text = f"{len(pruned)} of {len(trials)} trials were pruned"
+    if not in_folds:
+        return [f"{text} before their last budget."]
+    saved = sum(fits - sum(step.fits for step in trial.steps) for trial in pruned)
+    return [f"{text}, which saved {saved} of {fits * len(trials)} fits."]
+
+
 def trials_in_words(numbers: Sequence[int]) -> str:
     """Name trials: ``trial 3``, ``trials 3, 4, 5 and 9 more``."""
     shown = ", ".join(map(str, numbers[:5]))

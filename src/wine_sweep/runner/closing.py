@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wine_sweep.config import Expression
 from wine_sweep.report.leaderboard import as_csv, make_leaderboard
 from wine_sweep.report.summary import count_states, group_failures, markdown_summary, trials_in_words
 from wine_sweep.runner.header import estimator_name
-from wine_sweep.runner.loop import StopReason
 from wine_sweep.runner.preflight import Prepared
-from wine_sweep.selection import Selection
+from wine_sweep.runner.stopping import StopReason
+from wine_sweep.selection import Selection, number
+from wine_sweep.selection.objective import known_values
 from wine_sweep.tracking import names
 from wine_sweep.trial import Trial, TrialState
 
@@ -55,6 +57,17 @@ class Closing:
         runs.log_metrics(runs.run_id, counts, at=max((trial.ended for trial in self.trials), default=0.0))
         runs.set_tags(runs.run_id, {names.NOTE: self._note(None, None, ""), names.STOPPED_BY: self.stopped_by.value})
 
+    def write_selection(self, selection: Selection) -> None:
+        """Write the record of the choice to the parent run, and mark the trials on the Pareto front.
+
+        Raises:
+            TrackingError: The store failed.
+        """
+        self.runs.write_json(names.SELECTION_FILE, selection.record())
+        for trial in selection.front:
+            if trial.run_id is not None:
+                self.runs.set_tags(trial.run_id, {names.PARETO: "true"})
+
     def write_winner(self, selection: Selection, winner: Winner, outcome: str) -> None:
         """Write the summary anew, with the winner.
 
@@ -81,9 +94,18 @@ class Closing:
         )
 
     def why_none_finished(self) -> str:
-        """Say why there is no winner: the failures, summed up."""
+        """Say why there is no winner: the failures, summed up, or the limits that every trial breaks."""
         if not self.trials:
             return "no trial was run: the time was up before the first"
+        counts = count_states(self.trials)
+        finished = [trial for trial in self.trials if trial.state is TrialState.FINISHED]
+        if finished:
+            nearest = min(finished, key=lambda trial: (len(trial.violations), sum(trial.violations.values())))
+            values = known_values(nearest)
+            names_ = dict.fromkeys(name for limit in nearest.violations for name in Expression(limit).names)
+            shown = ", ".join(f"{name} {number(values[name])}" for name in names_)
+            limits = " and ".join(self.prepared.objective.limits)
+            return f"none of {len(finished)} finished trials keeps {limits}; the nearest is trial {nearest.number} with {shown}"
         reasons = "; ".join(f"{failure} ({trials_in_words(numbers)})" for failure, numbers in group_failures(self.trials)[:3])
-        failed = count_states(self.trials)[TrialState.FAILED]
-        return f"none of {len(self.trials)} trials finished, {failed} failed: {reasons}"
+        pruned = f", {counts[TrialState.PRUNED]} pruned" if counts[TrialState.PRUNED] else ""
+        return f"none of {len(self.trials)} trials finished, {counts[TrialState.FAILED]} failed{pruned}: {reasons}"

@@ -11,10 +11,9 @@ import platform
 import subprocess
 from collections.abc import Mapping, Sequence
 
-from wine_sweep.config import dump_config
+from wine_sweep.config import ModelConfig, dump_config
 from wine_sweep.runner.preflight import Prepared
 from wine_sweep.search.methods import count_trials
-from wine_sweep.search.space import Space
 from wine_sweep.tracking import names
 
 PACKAGES = (
@@ -41,13 +40,13 @@ def experiment_name(prepared: Prepared, given: str | None) -> str:
 def sweep_params(prepared: Prepared) -> dict[str, str]:
     """Give the parent run's parameters."""
     config, dataset = prepared.config, prepared.material.dataset
-    count = count_trials(config.search)
+    count = count_trials(config.search, prepared.space)
     return {
         "method": config.search.method.value,
         "trials": str(count) if count is not None else "until the timeout",
         "seed": str(config.search.seed),
         "estimator": estimator_name(prepared),
-        "objective": f"{prepared.objective.direction.value} {prepared.objective.metric}",
+        "objective": prepared.objective.in_words(),
         "evaluation": prepared.objective.evaluation,
         "data": dataset.name,
         "data_rows": str(len(dataset.target)),
@@ -56,8 +55,13 @@ def sweep_params(prepared: Prepared) -> dict[str, str]:
 
 
 def estimator_name(prepared: Prepared) -> str:
-    """Name the estimator: its dotted path, or a pipeline's classes joined by ``>``."""
-    model = prepared.config.model
+    """Name the estimator: its dotted path, a pipeline's classes joined by ``>``, or the families."""
+    if prepared.config.models:
+        return ", ".join(prepared.config.models)
+    return next(map(_model_name, prepared.config.families.values()))
+
+
+def _model_name(model: ModelConfig) -> str:
     if model.estimator is not None:
         return model.estimator
     return " > ".join(step.estimator.rpartition(".")[2] for step in (model.pipeline or {}).values())
@@ -70,20 +74,24 @@ def sweep_tags(prepared: Prepared, *, command: str) -> dict[str, str]:
         names.VERSION: importlib.metadata.version("wine-sweep"),
         names.OBJECTIVE: prepared.objective.metric,
         names.DIRECTION: prepared.objective.direction.value,
-        names.SPACE: Space.of(prepared.config.search).fingerprint(),
+        names.SPACE: prepared.space.fingerprint(),
         names.DATA: prepared.material.dataset.digest,
         names.SOURCE_NAME: command,
         names.SOURCE_TYPE: "LOCAL",
         names.USER: user_name(),
     }
-    commit = git_commit(prepared.folder)
+    if prepared.objective.others or prepared.objective.limits:
+        tags[names.OBJECTIVES] = json.dumps(prepared.objective.record())
+    if prepared.method_reason:
+        tags[names.METHOD_REASON] = prepared.method_reason
+    commit = git_commit(prepared.draft.folder)
     return tags | ({names.GIT_COMMIT: commit} if commit else {})
 
 
 def sweep_files(prepared: Prepared) -> dict[str, str]:
     """Give the parent run's first artifacts: the config as written and as resolved, and the environment."""
     return {
-        names.CONFIG_FILE: prepared.text,
+        names.CONFIG_FILE: prepared.draft.text,
         names.RESOLVED_FILE: dump_config(prepared.config),
         names.ENVIRONMENT_FILE: json.dumps(environment(prepared.factory.trusted), indent=2) + "\n",
     }

@@ -5,34 +5,22 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from statistics import fmean
 from typing import Protocol
 
 from wine_sweep.execution import Workers
-from wine_sweep.search.searcher import Searcher, Suggestion
-from wine_sweep.trial import Trial, TrialState
+from wine_sweep.runner.stopping import Budget, Stopper, StopReason
+from wine_sweep.search.searcher import Outcome, Searcher, Suggestion
+from wine_sweep.selection import Objective
+from wine_sweep.trial import FIT_SECONDS, Step, Trial, TrialState
 
 _logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
 """How long the loop waits for a result before it looks whether somebody wants it to stop."""
-
-
-class StopReason(StrEnum):
-    """Why a sweep asked for no more trials."""
-
-    TRIALS = "every trial was run"
-    TIMEOUT = "the time was up"
-    EXHAUSTED = "there was nothing new left to try"
-    INTERRUPTED = "it was interrupted"
-
-    @property
-    def ended_early(self) -> bool:
-        """Whether there may have been more to try."""
-        return self is not StopReason.TRIALS
 
 
 class Recorder(Protocol):
@@ -46,26 +34,6 @@ class Recorder(Protocol):
 
     def check(self) -> None:
         """Raise what went wrong with the keeping, so that the sweep ends instead of running unrecorded."""
-
-
-@dataclass(frozen=True)
-class Budget:
-    """When to stop asking.
-
-    Args:
-        trials: The most trials to run; None for no limit.
-        seconds: The time after which none is started any more; None for no limit.
-        points: The number of different points of the space; None when it has no end.
-    """
-
-    trials: int | None = None
-    seconds: float | None = None
-    points: int | None = None
-
-    @property
-    def repeats(self) -> int:
-        """How many repeated suggestions in a row mean that nothing new will come."""
-        return min(max(100, 10 * (self.points or 0)), 1000)
 
 
 @dataclass(frozen=True)
@@ -89,8 +57,9 @@ class TrialLoop:
         searcher: Decides what to try.
         workers: Measure trials.
         recorder: Keeps them.
-        metric: The objective's metric.
+        objective: What decides, and what the searcher is told.
         budget: When to stop.
+        stoppers: Who may stop the sweep for its results.
         stop: Whether somebody wants the sweep to stop.
         monotonic: Tells the time in seconds, for the budget.
         clock: Tells the time in seconds since the epoch, for trials that end without telling.
@@ -99,13 +68,16 @@ class TrialLoop:
     searcher: Searcher
     workers: Workers
     recorder: Recorder
-    metric: str
+    objective: Objective
     budget: Budget
+    stoppers: Sequence[Stopper] = ()
     stop: Callable[[], bool] = lambda: False
     monotonic: Callable[[], float] = time.monotonic
     clock: Callable[[], float] = time.time
     _trials: list[Trial] = field(default_factory=list)
     _numbers: dict[str, int] = field(default_factory=dict)
+    _suggestions: dict[int, Suggestion] = field(default_factory=dict)
+    _judged: int = 0
     _running: dict[Future[Trial], Trial] = field(default_factory=dict)
     _untold: deque[tuple[Suggestion, int]] = field(default_factory=deque)
     _repeats: int = 0
@@ -170,9 +142,7 @@ class TrialLoop:
 
     def _tell_next(self) -> None:
         suggestion, number = self._untold.popleft()
-        trial = self._trials[number]
-        finished = trial.state is TrialState.FINISHED
-        self.searcher.tell(suggestion, trial.scores[self.metric].mean if finished else None)
+        self.searcher.tell(suggestion, outcome_of(self._trials[number], self.objective))
 
     def _take(self, suggestion: Suggestion) -> None:
         trial = Trial(len(self._trials), suggestion.params)
@@ -184,6 +154,7 @@ class TrialLoop:
             return
         self._repeats_in_a_row = 0
         self._trials.append(trial)
+        self._suggestions[trial.number] = suggestion
         self.recorder.trial_started(trial)
         self._running[self.workers.submit(trial)] = trial
 
@@ -195,7 +166,24 @@ class TrialLoop:
             self._kill()
             return
         for future in sorted(done, key=lambda each: self._running[each].number):
-            self._end(self._outcome(future, self._running.pop(future)))
+            after = self._outcome(future, self._running.pop(future))
+            if after.state is TrialState.RUNNING:
+                self._go_on(after)
+            else:
+                self._end(after)
+
+    def _go_on(self, trial: Trial) -> None:
+        """Have a trial's next step measured, unless the searcher says that it is not worth it."""
+        means = [fmean(self._of_step(step)) for step in trial.steps]
+        if self.searcher.prune(self._suggestions[trial.number], means):
+            self._end(replace(trial, state=TrialState.PRUNED))
+        else:
+            self._running[self.workers.submit(trial)] = trial
+
+    def _of_step(self, step: Step) -> Sequence[float]:
+        """Give the first objective's values in a step."""
+        metric = self.objective.metric
+        return [step.fit_seconds] if metric == FIT_SECONDS else step.values[metric]
 
     def _outcome(self, future: Future[Trial], trial: Trial) -> Trial:
         if future.cancelled():
@@ -206,14 +194,26 @@ class TrialLoop:
         return replace(trial, state=TrialState.FAILED, failure=self.workers.explain(error), ended=self.clock())
 
     def _end(self, trial: Trial) -> None:
+        if trial.state is TrialState.FINISHED:
+            trial = replace(trial, violations=self.objective.violations(trial))
         self._trials[trial.number] = trial
+        self._suggestions.pop(trial.number, None)
         _logger.info("trial %d %s%s", trial.number, trial.state, f": {trial.failure}" if trial.failure else "")
         self.recorder.trial_ended(trial)
+        self._judge()
+
+    def _judge(self) -> None:
+        """Show the stoppers every trial up to the first that has not ended."""
+        while self._judged < len(self._trials) and self._trials[self._judged].state.has_ended:
+            for stopper in self.stoppers:
+                if stopper.add(self._trials[self._judged]) and self._stopped_by is None:
+                    self._stopped_by = stopper.reason
+            self._judged += 1
 
     def _kill(self) -> None:
         """Keep what has finished, end the rest."""
         for future in list(self._running):
-            if future.done() and not future.cancelled() and future.exception() is None:
+            if future.done() and not future.cancelled() and future.exception() is None and future.result().state.has_ended:
                 self._end(future.result())
                 del self._running[future]
         if self._running:
@@ -222,3 +222,10 @@ class TrialLoop:
         for trial in self._trials:
             if not trial.state.has_ended:
                 self._end(replace(trial, state=TrialState.KILLED, ended=self.clock()))
+
+
+def outcome_of(trial: Trial, objective: Objective) -> Outcome:
+    """Say what a searcher learns of a trial that has ended."""
+    if trial.state is not TrialState.FINISHED:
+        return Outcome(trial.state)
+    return Outcome(trial.state, objective.values(trial), objective.amounts(trial))

@@ -1,32 +1,33 @@
-"""Everything that can be known before anything runs: a config held against its estimator, its metrics and its data."""
+"""Everything that can be known before anything runs: a config held against its estimators, its metrics and its data."""
 
 from __future__ import annotations
 
-import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from wine_sweep.config import (
     DataConfig,
-    Direction,
     Draft,
     EvaluationConfig,
-    ModelConfig,
-    ObjectiveConfig,
+    FamilyConfig,
+    Method,
     SearchConfig,
+    SelectionConfig,
     SweepConfig,
 )
 from wine_sweep.data import Dataset, Fold, Split, load_table, make_dataset, make_folds, split_rows
 from wine_sweep.data.table import resolve_source
-from wine_sweep.errors import ConfigError, DataError, Path, Problem
-from wine_sweep.objective.checks import check_fixed, check_searched, first_value
-from wine_sweep.objective.estimators import EstimatorError, build_model, chosen_states, copy_of, describe_needs, set_params
+from wine_sweep.errors import ConfigError, DataError, Problem
 from wine_sweep.objective.measurement import Measurement, ModelFactory
-from wine_sweep.objective.metrics import DEFAULTS, NEED_PROBABILITIES, Metric, check_classes, find_metric
-from wine_sweep.search.initial import check_initial
+from wine_sweep.objective.metrics import Metric, check_classes
+from wine_sweep.runner.goals import Goals, check_stopping
+from wine_sweep.runner.models import ALONE, Models
+from wine_sweep.search.auto import pick_method
+from wine_sweep.search.checks import check_space
+from wine_sweep.search.methods import check_method
+from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective
-from wine_sweep.task import Needs, Task
+from wine_sweep.task import Needs
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,11 @@ class Prepared:
     """A sweep that can run.
 
     Args:
-        config: The config, its data source as an absolute path or a bundled name.
-        text: The config file as written.
-        folder: The folder that the file is in.
+        config: The config, its data source as an absolute path or a bundled name, its method never ``auto``.
+        draft: The config file as read, with the places of its keys.
         material: The rows.
+        space: What is searched.
+        method_reason: Why ``auto`` picked the method; empty when the config names one.
         factory: Makes the estimator of a trial.
         metrics: What is measured, the objective's metric first.
         objective: What decides.
@@ -54,9 +56,10 @@ class Prepared:
     """
 
     config: SweepConfig
-    text: str
-    folder: pathlib.Path
+    draft: Draft
     material: Material
+    space: Space
+    method_reason: str
     factory: ModelFactory
     metrics: Sequence[Metric]
     objective: Objective
@@ -67,11 +70,25 @@ class Prepared:
         """The sweep's name."""
         return self.config.name or "sweep"
 
+    @property
+    def steps(self) -> int:
+        """How many steps a trial has that a pruner looks at."""
+        budget = self.config.search.budget
+        return len(self.material.folds) if budget is None else len(budget.steps())
+
     def measurement(self) -> Measurement:
         """Make what workers measure trials with."""
         dataset, train = self.material.dataset, self.material.split.train
-        features, target = dataset.features.iloc[train].reset_index(drop=True), dataset.target.to_numpy()[train]
-        return Measurement(self.factory, features, target, self.material.folds, self.metrics)
+        return Measurement(
+            self.factory,
+            dataset.features.iloc[train].reset_index(drop=True),
+            dataset.target.to_numpy()[train],
+            self.material.folds,
+            self.metrics,
+            seeds=self.config.evaluation.seeds,
+            budget=self.config.search.budget,
+            stepwise=self.config.search.pruner is not None,
+        )
 
 
 def prepare(draft: Draft, *, trusted: Sequence[str] = ()) -> Prepared:
@@ -99,89 +116,62 @@ class _Check:
         self.draft = draft
         self.trusted = trusted
         self.problems: list[Problem] = []
-        self.model: Any = None
-        self.needs: Needs | None = None
-        self.metrics: list[Metric] = []
-        self.objective: Objective | None = None
+        self.models: Models | None = None
+        self.space: Space | None = None
+        self.goals: Goals | None = None
         self.material: Material | None = None
+        self.method: tuple[Method, str] | None = None
 
     def run(self) -> None:
         sections = self.draft.sections
-        model, search = sections.get("model"), sections.get("search")
-        if model is not None:
-            self._check_model(model)
-        if search is not None:
-            self.problems += check_initial(search)
-            if self.model is not None:
-                self.problems += check_searched(self.model, search, self.trusted)
-        if self.needs is not None and "evaluation" in sections and "objective" in sections:
-            self._check_metrics(sections["evaluation"], sections["objective"], self.needs.task)
-        if self.needs is not None and search is not None and not self.problems:
-            self._check_probabilities(search)
-        if self.needs is not None and "data" in sections:
-            self._check_data(sections["data"], sections.get("evaluation"), self.needs)
+        families = sections.get("models") or ({ALONE: sections["model"]} if sections.get("model") else {})
+        self.models = Models(families, self.trusted)
+        self.problems += self.models.problems
+        needs, search, evaluation = self.models.needs, sections.get("search"), sections.get("evaluation")
+        if search is not None and "models" in sections:
+            self._check_search(search, sections["models"])
+        if needs is not None and evaluation is not None:
+            self.problems += self.models.check_seeds(evaluation)
+            if "objective" in sections:
+                self.goals = Goals(evaluation, sections["objective"], sections.get("selection", SelectionConfig()), needs.task)
+                self.problems += self.goals.problems
+        if self.goals is not None and self.space is not None and not self.problems:
+            refused = self.models.without_probabilities(self.space, self.goals.metrics)
+            self.problems += [Problem(message, self.goals.path_of(name)) for name, message in refused]
+        if needs is not None and "data" in sections:
+            self._check_data(sections["data"], evaluation, needs)
+        if search is not None and not self.problems and not self.draft.problems:
+            self._settle_method(search)
 
     def prepared(self) -> Prepared:
-        config = self.draft.config
-        if config is None or self.needs is None or self.objective is None or self.material is None:
+        config, models, goals, material = self.draft.config, self.models, self.goals, self.material
+        if not (config and models and models.needs and goals and goals.objective and material and self.space and self.method):
             raise RuntimeError("a draft without problems lacks a part")
-        source = self.material.dataset.source
-        data = config.data.model_copy(update={"source": source, "target": str(self.material.dataset.target.name)})
-        factory = ModelFactory(self.model, config.search.seed, frozenset(chosen_states(config.model)), self.trusted)
+        data = {"source": material.dataset.source, "target": str(material.dataset.target.name)}
+        method, reason = self.method
+        changed = {
+            "data": config.data.model_copy(update=data),
+            "search": config.search.model_copy(update={"method": method}),
+        }
         return Prepared(
-            config.model_copy(update={"data": data}),
-            self.draft.text,
-            self.draft.folder,
-            self.material,
-            factory,
-            self.metrics,
-            self.objective,
-            self.needs,
+            config.model_copy(update=changed),
+            self.draft,
+            material,
+            self.space,
+            reason,
+            ModelFactory(models.templates, config.search.seed, models.chosen, self.trusted),
+            goals.metrics,
+            goals.objective,
+            models.needs,
         )
 
-    def _check_model(self, config: ModelConfig) -> None:
-        try:
-            built = build_model(config, self.trusted)
-            self.model = built.model
-            self.problems += built.problems or check_fixed(self.model, config)
-            self.needs = describe_needs(self.model)
-        except EstimatorError as error:
-            self.problems.append(error.problem)
-
-    def _check_metrics(self, evaluation: EvaluationConfig, objective: ObjectiveConfig | None, task: Task) -> None:
-        named: list[tuple[Path, str]] = [
-            (("evaluation", "metrics", index), name) for index, name in enumerate(evaluation.metrics or DEFAULTS[task])
-        ]
-        if objective is not None:
-            named = [(("objective", "metric"), objective.metric), *(pair for pair in named if pair[1] != objective.metric)]
-        for path, name in named:
-            try:
-                metric = find_metric(name, task)
-            except ValueError as error:
-                self.problems.append(Problem(str(error), path))
-                continue
-            if metric in self.metrics:
-                self.problems.append(Problem(f"{name} is given twice", path))
-            self.metrics.append(metric)
-        if self.metrics and not (objective is not None and self.metrics[0].name != objective.metric):
-            self._check_direction(self.metrics[0], objective)
-            self.objective = Objective(self.metrics[0].name, self.metrics[0].direction, evaluation.cv.describe())
-
-    def _check_probabilities(self, search: SearchConfig) -> None:
-        """Refuse metrics that need probabilities of a model that gives none, with any of the first values searched."""
-        first = {name: first_value(spec) for name, spec in search.parameters.items()}
-        model = set_params(copy_of(self.model), first, self.trusted, ("search", "parameters"))
-        for metric in self.metrics:
-            if metric.scorer in NEED_PROBABILITIES and not hasattr(model, "predict_proba"):
-                message = f"{metric.name} needs probabilities, and the model has no `predict_proba` as it is set"
-                self.problems.append(Problem(message, self._metric_path(metric.name)))
-
-    def _check_direction(self, metric: Metric, objective: ObjectiveConfig | None) -> None:
-        given = objective.direction if objective else None
-        if given is not None and given is not metric.direction:
-            better = "lower" if metric.direction is Direction.MINIMIZE else "higher"
-            message = f"{metric.name} is better when {better}: leave `direction` out, or say {metric.direction.value}"
-            self.problems.append(Problem(message, ("objective", "direction")))
+    def _check_search(self, search: SearchConfig, families: Mapping[str, FamilyConfig] | None) -> None:
+        assert self.models is not None  # made before
+        space = Space.of(search, families)
+        problems = [*check_space(search, space), *self.models.check_searched(space, search.budget)]
+        self.problems += problems
+        if not problems:
+            self.space = space
 
     def _check_data(self, config: DataConfig, evaluation: EvaluationConfig | None, needs: Needs) -> None:
         try:
@@ -194,10 +184,19 @@ class _Check:
             self.problems.append(Problem(str(error), error.path))
             return
         self.material = Material(dataset, split, folds)
-        refused = ((metric, check_classes(metric, dataset.target)) for metric in self.metrics)
-        self.problems += [Problem(message, self._metric_path(metric.name)) for metric, message in refused if message]
+        if self.goals is not None:
+            refused = ((metric, check_classes(metric, dataset.target)) for metric in self.goals.metrics)
+            self.problems += [Problem(message, self.goals.path_of(metric.name)) for metric, message in refused if message]
 
-    def _metric_path(self, name: str) -> Path:
-        evaluation = self.draft.sections.get("evaluation")
-        listed = (evaluation.metrics if evaluation else None) or []
-        return ("evaluation", "metrics", listed.index(name)) if name in listed else ("objective", "metric")
+    def _settle_method(self, search: SearchConfig) -> None:
+        """Pick the method that `auto` stands for, and check what it needs and the options that it is given."""
+        if not (self.space and self.goals and self.goals.objective and self.material):
+            raise RuntimeError("a draft without problems lacks a part")
+        objective, folds = self.goals.objective, len(self.material.folds)
+        self.method = (search.method, "")
+        if search.method is Method.AUTO:
+            self.method = pick_method(search, self.space, objectives=len(objective.goals), limits=bool(objective.limits))
+        steps = folds if search.budget is None else len(search.budget.steps())
+        evaluation = self.draft.sections["evaluation"]
+        self.problems += check_stopping(search, objective, values=folds * evaluation.seeds)
+        self.problems += check_method(search.model_copy(update={"method": self.method[0]}), steps=steps)

@@ -15,7 +15,6 @@ from wine_sweep.registry import ModelRegistry, Promotion
 from wine_sweep.runner.closing import winner_tags
 from wine_sweep.runner.preflight import Prepared, prepare
 from wine_sweep.runner.winner import keep, promote, refit
-from wine_sweep.search.space import Space
 from wine_sweep.selection import Selection, choose, select
 from wine_sweep.tracking import names
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
@@ -72,8 +71,7 @@ def find_candidate(
     prepared = prepare(draft, trusted=trusted)
     if prepared.material.dataset.digest != sweep.tags.get(names.DATA):
         raise DataError(f"{prepared.material.dataset.source} has changed since the sweep '{sweep.name}'; run a new one")
-    space = Space.of(prepared.config.search)
-    trials = [replace(trial, params=space.restore(trial.params)) for trial in reader.trials(sweep)]
+    trials = [replace(trial, params=prepared.space.restore(trial.params)) for trial in reader.trials(sweep)]
     selection = _select(trials, prepared, run_id)
     target = _target(prepared.config.registry, name, stage)
     candidate = Candidate(sweep, prepared, selection, target.name, target.stage, reader.model_uri(selection.trial.run_id or ""))

@@ -33,32 +33,38 @@ class Observer(Protocol):
 
 
 class BestSoFar:
-    """The best trial so far by the objective; and, in the order of numbers, each time that it changed."""
+    """The best trial so far by the first goal; and, in the order of numbers, each time that any goal's best changed."""
 
     def __init__(self, objective: Objective) -> None:
         self._objective = objective
         self.trial: Trial | None = None
         self._waiting: dict[int, Trial] = {}
         self._next = 0
-        self._best_in_order: float | None = None
+        self._best_in_order: dict[str, float] = {}
 
-    def add(self, trial: Trial) -> Iterator[tuple[int, float]]:
-        """Take a trial that has ended; yield (number, value) of each improvement among the trials complete up to a number."""
-        if trial.state is TrialState.FINISHED and (self.trial is None or self._better(trial, self.trial)):
+    def add(self, trial: Trial) -> Iterator[tuple[int, str, float]]:
+        """Take a trial that has ended; yield (number, metric, value) of improvements among the trials complete up to a number."""
+        if self._counts(trial) and (self.trial is None or self._better(trial, self.trial)):
             self.trial = trial
         self._waiting[trial.number] = trial
         while (current := self._waiting.pop(self._next, None)) is not None:
             self._next += 1
-            if current.state is not TrialState.FINISHED:
-                continue
-            value = current.scores[self._objective.metric].mean
-            if self._best_in_order is None or self._objective.better(value, self._best_in_order):
-                self._best_in_order = value
-                yield current.number, value
+            if self._counts(current):
+                yield from self._improvements(current)
+
+    def _improvements(self, trial: Trial) -> Iterator[tuple[int, str, float]]:
+        for goal, value in zip(self._objective.goals, self._objective.values(trial), strict=True):
+            before = self._best_in_order.get(goal.metric)
+            if before is None or goal.better(value, before):
+                self._best_in_order[goal.metric] = value
+                yield trial.number, goal.metric, value
+
+    def _counts(self, trial: Trial) -> bool:
+        return trial.state is TrialState.FINISHED and trial.is_feasible
 
     def _better(self, trial: Trial, than: Trial) -> bool:
         metric = self._objective.metric
-        return self._objective.better(trial.scores[metric].mean, than.scores[metric].mean)
+        return self._objective.better(trial.score(metric).mean, than.score(metric).mean)
 
 
 class SweepRecorder:
@@ -73,7 +79,6 @@ class SweepRecorder:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._writer = writer
-        self._objective = objective
         self._observer = observer
         self._clock = clock
         self._best = BestSoFar(objective)
@@ -93,12 +98,12 @@ class SweepRecorder:
         if not math.isnan(trial.started):
             self._started[trial.number] = trial.started
         self._writer.do(lambda runs: runs.finish_trial(trial))
-        for step, value in self._best.add(trial):
-            self._log_best(value, step)
+        for step, metric, value in self._best.add(trial):
+            self._log_best(metric, value, step)
         self._observer.trial_ended(trial, self._best.trial)
 
-    def _log_best(self, value: float, step: int) -> None:
-        values, now = {names.best_metric(self._objective.metric): value}, self._clock()
+    def _log_best(self, metric: str, value: float, step: int) -> None:
+        values, now = {names.best_metric(metric): value}, self._clock()
         self._writer.do(lambda runs: runs.log_metrics(runs.run_id, values, at=now, step=step))
 
     def check(self) -> None:

@@ -8,18 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from wine_sweep.config import Backend, Method
+from wine_sweep.config import Backend, SearchConfig
 from wine_sweep.errors import SweepFailed, SweepInterrupted, TrackingError
 from wine_sweep.execution import make_workers
 from wine_sweep.runner.closing import Closing
 from wine_sweep.runner.header import experiment_name, sweep_files, sweep_params, sweep_tags
-from wine_sweep.runner.loop import Budget, LoopResult, StopReason, TrialLoop
+from wine_sweep.runner.loop import LoopResult, TrialLoop
 from wine_sweep.runner.preflight import Prepared
 from wine_sweep.runner.recorder import Observer, SweepRecorder
-from wine_sweep.search.methods import count_trials, make_searcher
+from wine_sweep.runner.stopping import Budget, StopReason, make_stoppers
+from wine_sweep.search.methods import count_points, count_trials, make_searcher
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Selection, select
-from wine_sweep.tracking import names
 from wine_sweep.tracking.writer import BackgroundWriter
 from wine_sweep.trial import Trial
 
@@ -99,10 +99,11 @@ def run_sweep(
         ModelError: The winner cannot be saved.
     """
     header_time = clock()
-    writer = BackgroundWriter(lambda: _begin(prepared, options, header_time))
+    older: list[Trial] = []
+    writer = BackgroundWriter(lambda: _begin(prepared, options, header_time, older))
     status = "FAILED"
     try:
-        result = _run_trials(prepared, writer, observer, stop, clock)
+        result = _run_trials(prepared, writer, older, observer=observer, stop=stop, clock=clock)
         runs = writer.join()
         closing = Closing(prepared, runs, _with_run_ids(result.trials, runs), result.stopped_by, result.repeats)
         closing.write_trials()
@@ -117,12 +118,20 @@ def run_sweep(
         _end(writer, status, clock)
 
 
-def _begin(prepared: Prepared, options: RunOptions, started: float) -> SweepRuns:
-    """Open the store and make the parent run; called in the writer's thread, since importing MLflow takes seconds."""
+def _begin(prepared: Prepared, options: RunOptions, started: float, older: list[Trial]) -> SweepRuns:
+    """Open the store and make the parent run; called in the writer's thread, since importing MLflow takes seconds.
+
+    The trials that `search.from` names are put into `older`, before anything is written.
+    """
     from wine_sweep.tracking.store import open_store
     from wine_sweep.tracking.sweep_runs import SweepHeader, SweepRuns
 
     client = open_store(options.tracking_uri, create=True)
+    if prepared.config.search.from_ is not None:
+        from wine_sweep.runner.warm_start import older_trials
+        from wine_sweep.tracking.reader import SweepReader
+
+        older += older_trials(prepared, SweepReader(client))
     dataset = prepared.material.dataset
     header = SweepHeader(
         name=prepared.name,
@@ -142,28 +151,45 @@ def _begin(prepared: Prepared, options: RunOptions, started: float) -> SweepRuns
 def _run_trials(
     prepared: Prepared,
     writer: BackgroundWriter[SweepRuns],
+    older: list[Trial],
+    *,
     observer: Observer,
     stop: Callable[[], bool],
     clock: Callable[[], float],
 ) -> LoopResult:
-    search = prepared.config.search
+    search, space, objective = prepared.config.search, prepared.space, prepared.objective
+    searcher = make_searcher(search, space, directions=[goal.direction for goal in objective.goals], steps=prepared.steps)
+    stoppers = make_stoppers(search, space, objective)
     workers = make_workers(prepared.config.execution, prepared.measurement())
-    if prepared.config.execution.backend is Backend.SERIAL:
-        writer.wait_until_made()  # trials record warnings of this very process, where MLflow's import warns too
-    observer.sweep_started(prepared.name, count_trials(search), workers.size)
-    loop = TrialLoop(
-        searcher=make_searcher(search, minimize=prepared.objective.minimize),
-        workers=workers,
-        recorder=SweepRecorder(writer, prepared.objective, observer, clock=clock),
-        metric=prepared.objective.metric,
-        budget=Budget(search.trials, search.timeout, None if search.method is Method.GRID else Space.of(search).size),
-        stop=stop,
-        clock=clock,
-    )
     try:
+        if prepared.config.execution.backend is Backend.SERIAL or search.from_ is not None:
+            writer.wait_until_made()  # serial trials record warnings of this very process, where MLflow's import warns too
+            writer.check()
+        if older:
+            from wine_sweep.runner.warm_start import teach
+
+            teach(searcher, older, objective)
+        observer.sweep_started(prepared.name, count_trials(search, space), workers.size)
+        loop = TrialLoop(
+            searcher=searcher,
+            workers=workers,
+            recorder=SweepRecorder(writer, objective, observer, clock=clock),
+            objective=objective,
+            budget=_budget(search, space),
+            stoppers=stoppers,
+            stop=stop,
+            clock=clock,
+        )
         return loop.run()
     finally:
         workers.stop()
+
+
+def _budget(search: SearchConfig, space: Space) -> Budget:
+    """Say when to stop asking: what tries each point once is done then, what draws may draw all of them before it is."""
+    if search.method.is_exhaustive:
+        return Budget(count_trials(search, space), search.timeout, None)
+    return Budget(search.trials, search.timeout, count_points(search, space))
 
 
 def _with_run_ids(trials: Sequence[Trial], runs: SweepRuns) -> list[Trial]:
@@ -184,7 +210,7 @@ def _conclude(closing: Closing, options: RunOptions, observer: Observer, stop: C
     selection = select(closing.trials, prepared.objective)
     if selection is None or selection.trial.run_id is None:
         raise SweepFailed(closing.why_none_finished())
-    runs.write_json(names.SELECTION_FILE, selection.record())
+    closing.write_selection(selection)
     go_on_with("fitting the winner")
     winner = refit(prepared, selection.trial.params)
     go_on_with("saving the winner")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from wine_sweep.trial import Params
+from wine_sweep.trial import Params, TrialState
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,21 @@ class Suggestion:
 
     params: Params
     handle: Any = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a searcher learns of a trial.
+
+    Args:
+        state: What has become of it.
+        values: The objectives, in the config's order; empty unless finished.
+        violations: By how much each limit on metrics is broken, above 0 when it is; empty unless finished.
+    """
+
+    state: TrialState
+    values: Sequence[float] = ()
+    violations: Mapping[str, float] = field(default_factory=dict)
 
 
 class Searcher(Protocol):
@@ -29,7 +45,22 @@ class Searcher(Protocol):
     adaptive: bool
 
     def ask(self) -> Suggestion | None:
-        """Suggest parameters, or None when there is nothing left to suggest."""
+        """Suggest parameters, or None when there is nothing left to suggest.
 
-    def tell(self, suggestion: Suggestion, value: float | None) -> None:
-        """Take the objective's value for a suggestion, or None when the trial failed."""
+        Raises:
+            SearchError: The sampler failed, or found nothing that keeps the constraints.
+        """
+
+    def tell(self, suggestion: Suggestion, outcome: Outcome) -> None:
+        """Take what came of a suggestion."""
+
+    def prune(self, suggestion: Suggestion, steps: Sequence[float]) -> bool:
+        """Say whether a trial is not worth finishing.
+
+        Args:
+            suggestion: What is being tried.
+            steps: The first objective at each step so far, one or more: a fold's value, or the mean at a budget.
+        """
+
+    def learn(self, params: Params, outcome: Outcome) -> None:
+        """Take a finished trial of an earlier sweep; only an adaptive searcher is given any."""

@@ -1,14 +1,16 @@
-"""The search space: which values every parameter may take, and how many points there are. Imports no Optuna."""
+"""The search space: which values every parameter may take, and under which conditions. Imports no Optuna."""
 
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Iterator, Mapping
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from wine_sweep.config import Choices, Range, SearchConfig
+from wine_sweep.config import FAMILY, Choices, Expression, FamilyConfig, Range, SearchConfig
 from wine_sweep.config.parameters import exact_key
+from wine_sweep.errors import Path
 from wine_sweep.search.axis import Axis
 from wine_sweep.trial import Params, canonical_json
 
@@ -17,109 +19,217 @@ SHORTEST_AXIS = 3
 """Of fewer numbers each is an end, which says nothing."""
 
 
-class Space:
-    """The searched parameters by name, in the order written."""
+@dataclass(frozen=True)
+class Dimension:
+    """One searched parameter. Where there are families, several may bear the same name; a point has one of them at most.
 
-    def __init__(self, parameters: Mapping[str, Spec]) -> None:
-        self.parameters = dict(parameters)
+    Args:
+        name: The parameter's name.
+        spec: Its values.
+        path: Where it stands in the config.
+        family: The family that it belongs to; None when it is searched for all.
+        when: Names of other parameters, and the values of them for which this one is searched.
+    """
 
-    @classmethod
-    def of(cls, config: SearchConfig) -> Space:
-        """Take the space out of a config's section `search`."""
-        return cls(config.parameters)
+    name: str
+    spec: Spec
+    path: Path
+    family: str | None = None
+    when: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     @property
-    def size(self) -> int | None:
-        """The number of different points, or None when a parameter is continuous."""
-        sizes = [
-            None if isinstance(spec, Range) and not spec.is_int and spec.step is None else len(Axis(_without_num(spec)))
-            for spec in self.parameters.values()
-        ]
-        return None if None in sizes else math.prod(size for size in sizes if size is not None)
+    def key(self) -> str:
+        """A name that no other dimension has."""
+        return self.name if self.family is None else f"{self.family}.{self.name}"
 
-    def contains(self, name: str, value: Any) -> bool:
-        """Whether a parameter may take a value."""
-        spec = self.parameters[name]
+    def is_active(self, point: Params) -> bool:
+        """Whether the parameter is searched, given those that its conditions name."""
+        return all(name in point and any(same(point[name], value) for value in values) for name, values in self.when.items())
+
+    def contains(self, value: Any) -> bool:
+        """Whether the parameter may take a value."""
+        spec = self.spec
         if isinstance(spec, Choices):
-            return any(exact_key(value) == exact_key(choice) for choice in spec.choices)
+            return any(same(value, choice) for choice in spec.choices)
         if isinstance(value, bool) or not isinstance(value, int if spec.is_int else int | float):
             return False
         if not spec.low <= value <= spec.high:
             return False
         return spec.step is None or Axis(spec).position(value) is not None
 
+    def typed(self, value: Any) -> Any:
+        """Give a value the type that the space has for it: 1 is 1.0 in a range of floats."""
+        return value if isinstance(self.spec, Choices) or self.spec.is_int else float(value)
+
+    def draw(self, rng: random.Random) -> Any:
+        """Draw a value, each as likely as any other; on a logarithmic scale where the range has one."""
+        spec = self.spec
+        if isinstance(spec, Choices) or spec.step is not None:
+            axis = Axis(spec)
+            return axis[rng.randrange(len(axis))]
+        if spec.log:
+            value = spec.low * (spec.high / spec.low) ** rng.random()
+            value = min(max(value, spec.low), spec.high)
+            return round(value) if spec.is_int else value
+        return rng.randint(int(spec.low), int(spec.high)) if spec.is_int else rng.uniform(spec.low, spec.high)
+
+
+class Space:
+    """The searched parameters.
+
+    Args:
+        dimensions: In the order written.
+        constraints: Conditions between parameters that every point keeps.
+
+    Attributes:
+        dimensions: In the order written, but each after those that its conditions name.
+    """
+
+    def __init__(self, dimensions: Iterable[Dimension], constraints: Iterable[Expression] = ()) -> None:
+        self.dimensions = tuple(_ordered(list(dimensions)))
+        self.constraints = tuple(constraints)
+
+    @classmethod
+    def of(cls, config: SearchConfig, models: Mapping[str, FamilyConfig] | None = None) -> Space:
+        """Take the space out of a config's sections `search` and `models`."""
+        families = [Dimension(FAMILY, Choices(choices=list(models)), ("models",))] if models else []
+        shared = [_dimension(name, spec, ("search", "parameters", name), None) for name, spec in config.parameters.items()]
+        own = [
+            _dimension(name, spec, ("models", family, "parameters", name), family)
+            for family, model in (models or {}).items()
+            for name, spec in model.parameters.items()
+        ]
+        return cls([*families, *shared, *own], map(Expression, config.constraints))
+
+    @property
+    def names(self) -> list[str]:
+        """The parameters' names, each once."""
+        return list(dict.fromkeys(each.name for each in self.dimensions))
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether there are parameters that are searched only sometimes."""
+        return any(each.when for each in self.dimensions)
+
+    def active(self, point: Params) -> Iterator[Dimension]:
+        """List the dimensions that a complete point has."""
+        return (each for each in self.dimensions if each.is_active(point))
+
+    def named(self, name: str, point: Params) -> Dimension | None:
+        """Find the dimension of that name that fits a point's family; any of that name where the point names no family."""
+        found = [each for each in self.dimensions if each.name == name]
+        fitting = [each for each in found if each.family is None or each.family == point.get(FAMILY)]
+        return next(iter(fitting), found[0] if found and FAMILY not in point else None)
+
+    def contains(self, point: Params) -> bool:
+        """Whether a complete point lies in the space: it names what is searched, with values of the space, as constrained."""
+        active = {each.name: each for each in self.active(point)}
+        return (
+            point.keys() == active.keys()
+            and all(active[name].contains(value) for name, value in point.items())
+            and self.keeps_constraints(point)
+        )
+
+    def keeps_constraints(self, point: Params) -> bool:
+        """Whether a point keeps every constraint that applies to it: all parameters named there are searched in it.
+
+        Raises:
+            ExpressionError: A constraint cannot be computed for these values.
+        """
+        return all(each.holds(point) for each in self.constraints if all(name in point for name in each.names))
+
     def point(self, given: Params) -> Params:
-        """Put given values into the order of the space, and into the types that it yields: 1 is 1.0 in a range of floats."""
-        return {name: _typed(spec, given[name]) for name, spec in self.parameters.items() if name in given}
+        """Put given values into the order of the space, and into the types that it yields."""
+        found = {name: self.named(name, given) for name in self.names if name in given}
+        return {name: each.typed(given[name]) if each else given[name] for name, each in found.items()}
 
     def restore(self, stored: Params) -> Params:
         """Give parameters that were stored as JSON, whose keys are text, the exact values that the space has for them."""
-        return {
-            name: _choice_like(self.parameters[name], value) if name in self.parameters else value
-            for name, value in stored.items()
-        }
+        return {name: _choice_like(self.named(name, stored), value) for name, value in stored.items()}
+
+    def draw(self, rng: random.Random) -> Params:
+        """Draw a point at random; it may break constraints."""
+        point: dict[str, Any] = {}
+        for each in self.dimensions:
+            if each.is_active(point):
+                point[each.name] = each.draw(rng)
+        return point
 
     def at_the_edge(self, point: Params) -> list[tuple[str, str]]:
         """List the numbers of a point that are the lowest or the highest tried, as (name, "lowest" or "highest")."""
         edges = []
-        for name, spec in self.parameters.items():
-            bounds = _bounds(spec)
-            if bounds is not None and point[name] in bounds:
-                edges.append((name, "lowest" if point[name] == bounds[0] else "highest"))
+        for each in self.active(point):
+            bounds = _bounds(each.spec)
+            if bounds is not None and each.name in point and point[each.name] in bounds:
+                edges.append((each.name, "lowest" if point[each.name] == bounds[0] else "highest"))
         return edges
 
     def fingerprint(self) -> str:
-        """Digest the space, 16 hex digits: equal for equal parameters, whatever their order."""
-        tree = {name: spec.model_dump(mode="json") for name, spec in self.parameters.items()}
-        return hashlib.sha256(canonical_json(tree).encode()).hexdigest()[:16]
+        """Digest the space, 16 hex digits: equal for equal parameters and constraints, whatever their order."""
+        tree = {each.key: [each.spec.model_dump(mode="json", exclude={"when"}), dict(each.when)] for each in self.dimensions}
+        text = canonical_json([tree, sorted(each.text for each in self.constraints)])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-class Grid:
-    """Every combination of the parameters' values, the last parameter varying fastest; points are computed, not stored."""
-
-    def __init__(self, space: Space) -> None:
-        self._axes = {name: Axis(spec) for name, spec in space.parameters.items()}
-
-    @property
-    def size(self) -> int:
-        """The number of points; `len` would fail for more than 2**63."""
-        return math.prod(len(axis) for axis in self._axes.values())
-
-    def __getitem__(self, index: int) -> Params:
-        if not 0 <= index < self.size:
-            raise IndexError(index)
-        point = {}
-        for name, axis in reversed(self._axes.items()):
-            index, at = divmod(index, len(axis))
-            point[name] = axis[at]
-        return {name: point[name] for name in self._axes}
-
-    def __iter__(self) -> Iterator[Params]:
-        return map(self.__getitem__, range(self.size))
-
-    def __contains__(self, point: Params) -> bool:
-        return point.keys() == self._axes.keys() and all(
-            axis.position(point[name]) is not None for name, axis in self._axes.items()
-        )
+def same(one: Any, other: Any) -> bool:
+    """Whether two values of a parameter are the same: 1, 1.0 and true differ."""
+    if isinstance(one, list | dict) or isinstance(other, list | dict):
+        return exact_key(one) == exact_key(other)
+    return type(one) is type(other) and bool(one == other)
 
 
-def _typed(spec: Spec, value: Any) -> Any:
-    return value if isinstance(spec, Choices) or spec.is_int else float(value)
+def parents(dimension: Dimension, dimensions: Iterable[Dimension]) -> list[Dimension]:
+    """List the dimensions that a dimension's conditions name: of its own family, or such as all families share."""
+    return [each for each in dimensions if each.name in dimension.when and each.family in (None, dimension.family)]
 
 
-def _choice_like(spec: Spec, value: Any) -> Any:
-    if isinstance(spec, Range):
+def describe(spec: Spec) -> str:
+    """Say in a few words what a parameter may be: ``0.001 to 1, log`` or ``rbf, linear``."""
+    if isinstance(spec, Choices):
+        return ", ".join(map(str, spec.choices[:8])) + (f" and {len(spec.choices) - 8} more" if len(spec.choices) > 8 else "")
+    extras = [", log" if spec.log else "", f", step {spec.step}" if spec.step else "", f", {spec.num} points" if spec.num else ""]
+    return f"{spec.low} to {spec.high}" + "".join(extras)
+
+
+def _dimension(name: str, spec: Spec, path: Path, family: str | None) -> Dimension:
+    own = {FAMILY: [family]} if family is not None else {}
+    return Dimension(name, spec, path, family, own | dict(spec.when or {}))
+
+
+def _ordered(dimensions: list[Dimension]) -> Iterator[Dimension]:
+    """Put each dimension after those that its conditions name; a circle, which no point can enter, comes last."""
+    waiting = list(dimensions)
+    done: set[str] = set()
+    while waiting:
+        ready = next((each for each in waiting if all(one.key in done for one in parents(each, dimensions))), waiting[0])
+        waiting.remove(ready)
+        done.add(ready.key)
+        yield _with_typed_conditions(ready, dimensions)
+
+
+def _with_typed_conditions(dimension: Dimension, dimensions: list[Dimension]) -> Dimension:
+    """Give the values in conditions the types that the parameters yield."""
+    by_name = {each.name: each for each in parents(dimension, dimensions)}
+    when = {
+        name: [by_name[name].typed(value) if name in by_name and _is_number(value) else value for value in values]
+        for name, values in dimension.when.items()
+    }
+    return Dimension(dimension.name, dimension.spec, dimension.path, dimension.family, when)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _choice_like(dimension: Dimension | None, value: Any) -> Any:
+    if dimension is None or isinstance(dimension.spec, Range):
         return value
-    return next((choice for choice in spec.choices if exact_key(choice) == exact_key(value)), value)
+    return next((choice for choice in dimension.spec.choices if exact_key(choice) == exact_key(value)), value)
 
 
 def _bounds(spec: Spec) -> tuple[float, float] | None:
     """Give the ends of a range, or of three and more numbers to choose from."""
     if isinstance(spec, Range):
         return spec.low, spec.high
-    numbers = [value for value in spec.choices if isinstance(value, int | float) and not isinstance(value, bool)]
+    numbers = [value for value in spec.choices if _is_number(value)]
     return (min(numbers), max(numbers)) if len(numbers) == len(spec.choices) and len(numbers) >= SHORTEST_AXIS else None
-
-
-def _without_num(spec: Spec) -> Spec:
-    return spec if isinstance(spec, Choices) else spec.model_copy(update={"num": None})

@@ -13,6 +13,12 @@ PARAMS = "wine_sweep.params"
 SPACE = "wine_sweep.space"
 DATA = "wine_sweep.data"
 ERROR = "wine_sweep.error"
+PRUNED = "wine_sweep.pruned"
+INFEASIBLE = "wine_sweep.infeasible"
+PARETO = "wine_sweep.pareto"
+OBJECTIVES = "wine_sweep.objectives"
+METHOD_REASON = "wine_sweep.method_reason"
+FROM = "wine_sweep.from"
 STOPPED_BY = "wine_sweep.stopped_by"
 BEST_TRIAL = "wine_sweep.best_trial"
 MODEL = "wine_sweep.model"
@@ -42,8 +48,6 @@ ENVIRONMENT_FILE = "environment.json"
 ERROR_FILE = "error.txt"
 MODEL_NAME = "model"
 
-FIT_SECONDS = "fit_seconds"
-
 
 class Kind(StrEnum):
     """What a run of ours is."""
@@ -65,6 +69,11 @@ def spread_metric(name: str) -> str:
 def fold_metric(name: str) -> str:
     """Name the metric that holds another's value in each fold, at the fold's number as step: ``fold_rmse``."""
     return f"fold_{name}"
+
+
+def budget_metric(name: str) -> str:
+    """Name the metric that holds another's mean at each budget, the budget as step: ``budget_rmse``."""
+    return f"budget_{name}"
 
 
 def test_metric(name: str) -> str:

@@ -18,7 +18,7 @@ from wine_sweep.config import Direction
 from wine_sweep.errors import NotFoundError
 from wine_sweep.tracking import names
 from wine_sweep.tracking.store import translated_errors
-from wine_sweep.trial import Failure, Score, Trial, TrialState
+from wine_sweep.trial import FIT_SECONDS, Failure, Score, Trial, TrialState
 
 PAGE = 1000
 LATEST = "latest"
@@ -165,7 +165,7 @@ class SweepReader:
 
 def _trial(run: Run) -> Trial:
     tags, metrics = run.data.tags, run.data.metrics
-    state = _STATES.get(run.info.status, TrialState.RUNNING)
+    state = TrialState.PRUNED if names.PRUNED in tags else _STATES.get(run.info.status, TrialState.RUNNING)
     error = tags.get(names.ERROR)
     kind, _, message = (error or "").partition(": ")
     return Trial(
@@ -173,11 +173,12 @@ def _trial(run: Run) -> Trial:
         params=json.loads(tags[names.PARAMS]) if names.PARAMS in tags else dict(run.data.params),
         state=state,
         scores=_scores(metrics) if state is TrialState.FINISHED else {},
-        fit_seconds=metrics.get(names.FIT_SECONDS, math.nan),
+        fit_seconds=metrics.get(FIT_SECONDS, math.nan),
         started=_seconds(run.info.start_time),
         ended=_seconds(run.info.end_time),
         failure=Failure(kind, message) if error else None,
         run_id=run.info.run_id,
+        violations=json.loads(tags.get(names.INFEASIBLE, "{}")),
     )
 
 

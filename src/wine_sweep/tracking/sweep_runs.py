@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from statistics import fmean
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -20,7 +21,7 @@ from wine_sweep.data import bundled
 from wine_sweep.errors import TrackingError
 from wine_sweep.tracking import names
 from wine_sweep.tracking.store import translated_errors
-from wine_sweep.trial import Trial, TrialState, canonical_json
+from wine_sweep.trial import FIT_SECONDS, Step, Trial, TrialState, canonical_json
 
 BATCH_METRICS = 800
 BATCH_PARAMS = 100
@@ -39,6 +40,7 @@ _STATUS = {
     TrialState.FINISHED: "FINISHED",
     TrialState.FAILED: "FAILED",
     TrialState.KILLED: "KILLED",
+    TrialState.PRUNED: "KILLED",
     TrialState.RUNNING: "RUNNING",
 }
 
@@ -149,6 +151,10 @@ class SweepRuns:
         tags = {names.STATE: str(trial.state)}
         if trial.failure is not None:
             tags[names.ERROR] = str(trial.failure)[:MAX_TEXT]
+        if trial.state is TrialState.PRUNED:
+            tags[names.PRUNED] = str(len(trial.steps))
+        if trial.violations:
+            tags[names.INFEASIBLE] = json.dumps(dict(trial.violations))
         with translated_errors(f"write trial {trial.number}"):
             if trial.failure is not None and trial.failure.traceback:
                 self.client.log_text(run_id, trial.failure.traceback, names.ERROR_FILE)
@@ -229,14 +235,32 @@ def _dataset_source(source: str) -> DatasetSource:
     return LocalArtifactDatasetSource(source)
 
 
-def _metrics(trial: Trial, at: int) -> Iterable[Metric]:
+def _metrics(trial: Trial, at: int) -> Iterator[Metric]:
+    """Yield all that a trial measured. What a pruned trial has are its steps: a mean over some folds would look like a result."""
     for name, score in trial.scores.items():
         yield Metric(name, score.mean, at, 0)
         yield Metric(names.spread_metric(name), score.std, at, 0)
         for fold, value in enumerate(score.folds):
             yield Metric(names.fold_metric(name), value, at, fold)
     if trial.state is TrialState.FINISHED:
-        yield Metric(names.FIT_SECONDS, trial.fit_seconds, at, 0)
+        yield Metric(FIT_SECONDS, trial.fit_seconds, at, 0)
+    for number, step in enumerate(trial.steps):
+        yield from _metrics_of_step(step, number, at)
+
+
+def _metrics_of_step(step: Step, number: int, at: int) -> Iterator[Metric]:
+    """Yield a fold's values, one step for each fit, or the means at a budget."""
+    for name, values in step.values.items():
+        if step.budget is None:
+            first = number * len(values)
+            yield from (Metric(names.fold_metric(name), value, at, first + index) for index, value in enumerate(values))
+        else:
+            yield Metric(names.budget_metric(name), fmean(values), at, _budget_step(step.budget))
+
+
+def _budget_step(budget: float) -> int:
+    """Give the step of a budget in MLflow, a whole number: the parameter's value, or per mille of the rows."""
+    return round(budget) if budget > 1 else round(budget * 1000)
 
 
 def _experiment(client: MlflowClient, name: str) -> str:

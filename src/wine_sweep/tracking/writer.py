@@ -7,7 +7,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
-from wine_sweep.errors import TrackingError
+from wine_sweep.errors import TrackingError, WineSweepError
 
 Target = TypeVar("Target")
 WAIT_SECONDS = 0.2
@@ -45,7 +45,7 @@ class BackgroundWriter(Generic[Target]):
     def check(self) -> None:
         """Raise what went wrong in the thread, if anything did."""
         if self._error is not None:
-            if isinstance(self._error, TrackingError):
+            if isinstance(self._error, WineSweepError):
                 raise self._error
             raise TrackingError(f"writing to MLflow failed: {type(self._error).__name__}: {self._error}") from self._error
 

@@ -1,0 +1,154 @@
+"""What is wrong with a search space before anything is tried: conditions, constraints, and the parameters to try first."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from wine_sweep.config import FAMILY, Choices, Expression, ExpressionError, Method, SearchConfig
+from wine_sweep.errors import Path, Problem
+from wine_sweep.search.grid import MOST_COMBINATIONS, Grid, TooManyToCountError
+from wine_sweep.search.space import Dimension, Space, describe, parents
+from wine_sweep.wording import one_of, show
+
+_CONSTRAINTS: Path = ("search", "constraints")
+_COMBINATIONS = 20_000
+"""As many combinations of values a constraint is tried on before anything runs."""
+
+DRAWS = 10_000
+"""So many points are drawn before a space counts as empty."""
+
+
+def check_space(config: SearchConfig, space: Space) -> list[Problem]:
+    """Find what is wrong with conditions, constraints and `initial`. What follows from an error is left out."""
+    problems = [*_check_names(space), *_check_conditions(space), *_check_constraint_names(space)]
+    if not problems:
+        problems = [*_check_constraint_values(space), *_check_initial(config, space)]
+    return problems or list(_check_size(config, space))
+
+
+def _check_names(space: Space) -> Iterator[Problem]:
+    shared = {each.name for each in space.dimensions if each.family is None}
+    for each in space.dimensions:
+        if each.family is not None and each.name in shared:
+            yield Problem("is searched for all families already, in `search.parameters`", each.path, at_key=True)
+
+
+def _check_conditions(space: Space) -> Iterator[Problem]:
+    for each in space.dimensions:
+        reachable = [one for one in space.dimensions if one.family in (None, each.family) and one is not each]
+        known = [one.name for one in reachable]
+        for name, values in each.when.items():
+            if name == FAMILY and each.family is not None and values == [each.family]:
+                continue  # that it belongs to its family
+            path = (*each.path, "when", name)
+            if name not in known:
+                yield Problem(f"is not searched; {one_of(name, known)}", path, at_key=True)
+                continue
+            parent = next(one for one in reachable if one.name == name)
+            for index, value in enumerate(values):
+                if not parent.contains(value):
+                    message = f"{show(value)} is none of its values, so that this would never hold: {describe(parent.spec)}"
+                    yield Problem(message, (*path, index))
+    yield from _check_circles(space)
+
+
+def _check_circles(space: Space) -> Iterator[Problem]:
+    placed: set[str] = set()
+    for each in space.dimensions:
+        late = [one.name for one in parents(each, space.dimensions) if one.key not in placed]
+        if late:
+            yield Problem(f"the conditions go round in a circle: it waits for {', '.join(late)}", (*each.path, "when"))
+            return
+        placed.add(each.key)
+
+
+def _check_constraint_names(space: Space) -> Iterator[Problem]:
+    for index, constraint in enumerate(space.constraints):
+        for name in constraint.names:
+            if name not in space.names:
+                yield Problem(f"'{name}' is not searched; {one_of(name, space.names)}", (*_CONSTRAINTS, index))
+
+
+def _check_constraint_values(space: Space) -> Iterator[Problem]:
+    for index, constraint in enumerate(space.constraints):
+        try:
+            for point in itertools.islice(_combinations(space, constraint), _COMBINATIONS):
+                constraint.holds(point)
+        except ExpressionError as error:
+            hint = "; say so for such values, as in: x == null or x <= y"
+            yield Problem(f"{error}{hint}", (*_CONSTRAINTS, index))
+
+
+def _combinations(space: Space, constraint: Expression) -> Iterator[Mapping[str, Any]]:
+    """Combine the values that could make a constraint fail: every choice, and the ends of ranges."""
+    values = []
+    for name in constraint.names:
+        found: list[Any] = []
+        for each in (one for one in space.dimensions if one.name == name):
+            spec = each.spec
+            found += spec.choices if isinstance(spec, Choices) else [each.typed(spec.low), each.typed(spec.high)]
+        values.append(found)
+    return (dict(zip(constraint.names, point, strict=True)) for point in itertools.product(*values))
+
+
+def _check_initial(config: SearchConfig, space: Space) -> Iterator[Problem]:
+    for index, given in enumerate(config.initial):
+        path: Path = ("search", "initial", index)
+        found = {name: space.named(name, given) for name in given}
+        wrong = [*_check_values(given, found, space, path)]
+        yield from wrong
+        if wrong:
+            continue
+        point = space.point(given)
+        if config.method is Method.GRID:
+            missing = [each.name for each in space.active(point) if each.name not in point]
+            if missing:
+                yield Problem(f"a grid's point names every parameter; missing: {', '.join(missing)}", path)
+        idle = [name for name in point if _is_idle(space.named(name, point), point)]
+        if idle:
+            yield Problem(f"{idle[0]} is not searched with these values of {', '.join(_conditions(space, idle[0]))}", path)
+        elif not space.keeps_constraints(point):
+            broken = next(each.text for each in space.constraints if set(each.names) <= set(point) and not each.holds(point))
+            yield Problem(f"breaks the constraint '{broken}'", path)
+
+
+def _check_values(given: Mapping[str, Any], found: Mapping[str, Dimension | None], space: Space, path: Path) -> Iterator[Problem]:
+    for name, value in given.items():
+        each = found[name]
+        if each is None:
+            yield Problem(f"is not searched; {one_of(name, space.names)}", (*path, name), at_key=True)
+        elif each.family is not None and FAMILY not in given:
+            yield Problem(f"belongs to a family; say which, as `{FAMILY}`", (*path, name), at_key=True)
+        elif not each.contains(value):
+            yield Problem(f"{show(value)} lies outside the space: {describe(each.spec)}", (*path, name))
+
+
+def _is_idle(dimension: Dimension | None, point: Mapping[str, Any]) -> bool:
+    """Whether a point names all that a parameter's conditions name, and they do not hold."""
+    return dimension is not None and all(name in point for name in dimension.when) and not dimension.is_active(point)
+
+
+def _conditions(space: Space, name: str) -> Sequence[str]:
+    return list(dict.fromkeys(other for each in space.dimensions if each.name == name for other in each.when))
+
+
+def _check_size(config: SearchConfig, space: Space) -> Iterator[Problem]:
+    """Refuse a space in which nothing can be tried, and a grid that nobody can count."""
+    if not space.constraints and not config.method.is_exhaustive:
+        return
+    grid = Grid(space)
+    try:
+        empty = (
+            grid.count() == 0
+            if config.method.is_exhaustive
+            else not any(space.keeps_constraints(space.draw(rng)) for rng in [random.Random(config.seed)] for _ in range(DRAWS))  # noqa: S311  # no secret
+        )
+    except TooManyToCountError:
+        message = f"conditions and constraints make more than {MOST_COMBINATIONS:,} combinations; fewer values, or another method"
+        yield Problem(message, _CONSTRAINTS if space.constraints else ("search", "parameters"))
+        return
+    if empty:
+        yield Problem("no values of the parameters keep these constraints", _CONSTRAINTS)

@@ -1,0 +1,203 @@
+"""Optuna's samplers and pruners by their short names, with the options that a config may hand through."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import optuna
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from wine_sweep.config import BudgetConfig, Method, PrunerConfig, PrunerType, SearchConfig
+from wine_sweep.wording import one_of, show
+
+POPULATIONS = (10, 50)
+"""Smallest and largest population of NSGA unless the config says otherwise: an eighth of the trials within these."""
+
+_OBJECTS = frozenset(
+    {
+        "seed", "constraints_func", "independent_sampler", "mutation", "elite_population_selection_strategy",
+        "child_generation_strategy", "after_trial_strategy", "gamma", "weights", "source_trials", "x0", "reference_points",
+        "warn_independent_sampling", "warn_asynchronous_seeding", "consider_prior", "prior_weight", "consider_magic_clip",
+        "consider_endpoints",
+    }
+)  # fmt: skip
+"""What a config cannot give as plain values, or gives elsewhere (the seed), or what Optuna is about to drop."""
+
+_PRUNERS: dict[PrunerType, type[BasePruner]] = {
+    PrunerType.MEDIAN: optuna.pruners.MedianPruner,
+    PrunerType.PERCENTILE: optuna.pruners.PercentilePruner,
+    PrunerType.HYPERBAND: optuna.pruners.HyperbandPruner,
+    PrunerType.SUCCESSIVE_HALVING: optuna.pruners.SuccessiveHalvingPruner,
+    PrunerType.THRESHOLD: optuna.pruners.ThresholdPruner,
+    PrunerType.PATIENT: optuna.pruners.PatientPruner,
+    PrunerType.WILCOXON: optuna.pruners.WilcoxonPruner,
+}
+
+
+_PLAIN: dict[str, tuple[type, ...]] = {
+    "int": (int,), "float": (int, float), "bool": (bool,), "str": (str,), "None": (type(None),),
+}  # fmt: skip
+
+
+class OptionError(ValueError):
+    """An option that Optuna's class does not have or does not take; `option` names it, or is None for all together."""
+
+    def __init__(self, message: str, option: str | None) -> None:
+        super().__init__(message)
+        self.option = option
+
+
+class BruteForceSampler(optuna.samplers.BruteForceSampler):
+    """Optuna's, without stopping the study at the end: the loop counts the points, and there is no `optimize` to stop."""
+
+    def after_trial(self, study: Any, trial: FrozenTrial, state: TrialState, values: Any) -> None:  # Optuna's signature
+        """Leave the study alone."""
+
+
+_SAMPLERS: dict[Method, type[BaseSampler]] = {
+    Method.RANDOM: optuna.samplers.RandomSampler,
+    Method.TPE: optuna.samplers.TPESampler,
+    Method.GP: optuna.samplers.GPSampler,
+    Method.CMAES: optuna.samplers.CmaEsSampler,
+    Method.QMC: optuna.samplers.QMCSampler,
+    Method.NSGA2: optuna.samplers.NSGAIISampler,
+    Method.NSGA3: optuna.samplers.NSGAIIISampler,
+    Method.BRUTE_FORCE: BruteForceSampler,
+}
+_CROSSOVERS: dict[str, Callable[[], Any]] = {
+    "uniform": optuna.samplers.nsgaii.UniformCrossover,
+    "blxalpha": optuna.samplers.nsgaii.BLXAlphaCrossover,
+    "spx": optuna.samplers.nsgaii.SPXCrossover,
+    "sbx": optuna.samplers.nsgaii.SBXCrossover,
+    "vsbx": optuna.samplers.nsgaii.VSBXCrossover,
+    "undx": optuna.samplers.nsgaii.UNDXCrossover,
+}
+
+
+def make_sampler(config: SearchConfig, *, conditional: bool) -> BaseSampler:
+    """Make the sampler that a config names, with its options.
+
+    Args:
+        config: The section `search`, its method neither ``grid`` nor ``auto``.
+        conditional: Whether some parameters are searched only sometimes.
+
+    Raises:
+        OptionError: An option of `sampler` is unknown or wrong.
+    """
+    found = _SAMPLERS[config.method]
+    options = _defaults(config, conditional) | _options(found, config.sampler)
+    if "crossover" in config.sampler:
+        options["crossover"] = _crossover(config.sampler["crossover"])
+    sampler: BaseSampler = _construct(found, {"seed": config.seed, **options})
+    return sampler
+
+
+def make_pruner(config: PrunerConfig, budget: BudgetConfig | None, steps: int) -> BasePruner:
+    """Make the pruner that a config names, with its options.
+
+    Hyperband and successive halving count in resources: folds, or powers of the budget's factor; see `resource`.
+
+    Args:
+        config: The key `pruner`.
+        budget: The key `budget`; None when a step is a fold.
+        steps: How many steps a trial has.
+
+    Raises:
+        OptionError: An option is unknown or wrong.
+    """
+    found = _PRUNERS[config.type]
+    options = _options(found, config.options)
+    if counts_in_resources(config):
+        factor = {"reduction_factor": budget.factor} if budget else {}
+        options = {"min_resource": 1, **factor, **options}
+        if config.type is PrunerType.HYPERBAND:
+            options = {"max_resource": resource(steps, budget), **options}
+    if config.type is PrunerType.PATIENT:
+        options["wrapped_pruner"] = _wrapped(options.get("wrapped_pruner"), budget, steps)
+    pruner: BasePruner = _construct(found, options)
+    return pruner
+
+
+def counts_in_resources(config: PrunerConfig) -> bool:
+    """Whether a pruner asks how much a trial has been given, and not only how many steps it has had."""
+    return config.type in (PrunerType.HYPERBAND, PrunerType.SUCCESSIVE_HALVING)
+
+
+def resource(steps: int, budget: BudgetConfig | None) -> int:
+    """Say how much a trial has been given after so many steps: that many folds, or the budget in units of the first."""
+    return steps if budget is None else int(budget.factor ** (steps - 1))
+
+
+def quieten() -> None:
+    """Keep Optuna from logging each trial; ours is the log that counts."""
+    optuna.logging.get_logger("optuna").setLevel(logging.ERROR)
+
+
+def _wrapped(given: Any, budget: BudgetConfig | None, steps: int) -> BasePruner | None:
+    if given is None:
+        return None
+    try:
+        config = PrunerConfig.model_validate({"type": given} if isinstance(given, str) else given)
+    except ValueError as error:
+        raise OptionError(f"got {show(given)}; {one_of(given, list(PrunerType))}", "wrapped_pruner") from error
+    return make_pruner(config, budget, steps)
+
+
+def _defaults(config: SearchConfig, conditional: bool) -> dict[str, Any]:
+    match config.method:
+        case Method.TPE:
+            return {"multivariate": True, "group": conditional, "constant_liar": True}
+        case Method.QMC:
+            return {"scramble": True, "warn_independent_sampling": False, "warn_asynchronous_seeding": False}
+        case Method.GP | Method.CMAES:
+            return {"warn_independent_sampling": False}
+        case Method.NSGA2 | Method.NSGA3:
+            smallest, largest = POPULATIONS
+            return {"population_size": min(max((config.trials or largest * 8) // 8, smallest), largest)}
+    return {}
+
+
+def _options(found: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Hold options against the parameters of Optuna's class: their names, and their types where these are plain."""
+    parameters = {name: each for name, each in inspect.signature(found).parameters.items() if name not in _OBJECTS}
+    for name, value in given.items():
+        if name not in parameters:
+            offer = one_of(name, parameters, most=20) if parameters else "it has no options"
+            raise OptionError(f"Optuna's {found.__name__} has no such option; {offer}", name)
+        if not _fits(value, str(parameters[name].annotation)):
+            raise OptionError(f"Optuna's {found.__name__} takes {parameters[name].annotation} here, got {show(value)}", name)
+    missing = [name for name, each in parameters.items() if each.default is each.empty and name not in {*given, "wrapped_pruner"}]
+    if missing:
+        raise OptionError(f"Optuna's {found.__name__} needs `{missing[0]}`", None)
+    return dict(given)
+
+
+def _fits(value: Any, annotation: str) -> bool:
+    """Whether a value is of one of the plain types that an annotation names; any other annotation takes anything."""
+    kinds = [each.strip() for each in annotation.split("|")]
+    if not set(kinds) <= _PLAIN.keys():
+        return True
+    if isinstance(value, bool):
+        return "bool" in kinds
+    return any(isinstance(value, _PLAIN[kind]) for kind in kinds)
+
+
+def _crossover(name: Any) -> Any:
+    if name not in _CROSSOVERS:
+        raise OptionError(f"got {show(name)}; {one_of(name, _CROSSOVERS)}", "crossover")
+    return _CROSSOVERS[name]()
+
+
+def _construct(found: type, options: Mapping[str, Any]) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of experimental arguments, which the config asks for
+        try:
+            return found(**options)
+        except (TypeError, ValueError, AttributeError, AssertionError) as error:
+            raise OptionError(f"Optuna's {found.__name__} does not take it: {error}", None) from error

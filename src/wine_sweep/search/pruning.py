@@ -1,0 +1,69 @@
+"""Optuna's pruners: what is reported to them, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+import optuna
+
+from wine_sweep.config import Direction, PrunerType, SearchConfig
+from wine_sweep.search.optuna_classes import counts_in_resources, make_pruner, resource
+from wine_sweep.search.searcher import Outcome
+from wine_sweep.trial import TrialState
+
+
+class StepReporter:
+    """Reports a trial's steps to Optuna as its pruner wants them.
+
+    Where a step is a fold, the mean of the folds so far is reported, and to Wilcoxon's test each fold's own value; where
+    the budget grows, the mean at that budget. Steps count from 0, for Hyperband and successive halving in resources.
+
+    Args:
+        config: The section `search`, with a pruner.
+        steps: How many steps a trial has.
+    """
+
+    def __init__(self, config: SearchConfig, steps: int) -> None:
+        if config.pruner is None:
+            raise ValueError("there is no pruner to report to")
+        self._pruner = config.pruner
+        self._budget = config.budget
+        self.optuna_pruner = make_pruner(config.pruner, config.budget, steps)
+
+    def should_prune(self, trial: optuna.trial.Trial, steps: Sequence[float]) -> bool:
+        """Report the last of a trial's steps, and ask."""
+        whole = self._budget is not None or self._pruner.type is PrunerType.WILCOXON
+        value = steps[-1] if whole else fmean(steps)
+        number = resource(len(steps), self._budget) if counts_in_resources(self._pruner) else len(steps) - 1
+        trial.report(value, number)
+        return trial.should_prune()
+
+
+class PruningStudy:
+    """A study that only prunes, beside a search that is not Optuna's, or that has several objectives.
+
+    Optuna prunes studies of one objective; with several, this one sees the first.
+    """
+
+    def __init__(self, reporter: StepReporter, direction: Direction) -> None:
+        self._reporter = reporter
+        self._study = optuna.create_study(
+            sampler=optuna.samplers.RandomSampler(seed=0), pruner=reporter.optuna_pruner, direction=direction.value
+        )
+
+    def begin(self) -> optuna.trial.Trial:
+        """Begin a trial."""
+        return self._study.ask()
+
+    def should_prune(self, trial: optuna.trial.Trial, steps: Sequence[float]) -> bool:
+        """Report the last of a trial's steps, and ask."""
+        return self._reporter.should_prune(trial, steps)
+
+    def end(self, trial: optuna.trial.Trial, outcome: Outcome) -> None:
+        """End a trial."""
+        if outcome.state is TrialState.FINISHED:
+            self._study.tell(trial, outcome.values[0])
+        else:
+            pruned = outcome.state is TrialState.PRUNED
+            self._study.tell(trial, state=optuna.trial.TrialState.PRUNED if pruned else optuna.trial.TrialState.FAIL)

@@ -1,0 +1,163 @@
+"""Optuna's samplers through ask and tell. The study lives in memory."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import optuna
+from optuna.trial import Trial as OptunaTrial
+
+from wine_sweep.config import Direction, ExpressionError, Method, SearchConfig
+from wine_sweep.errors import SearchError
+from wine_sweep.search.checks import DRAWS
+from wine_sweep.search.codec import Codec
+from wine_sweep.search.optuna_classes import make_sampler, quieten
+from wine_sweep.search.pruning import PruningStudy, StepReporter
+from wine_sweep.search.searcher import Outcome, Suggestion
+from wine_sweep.search.space import Space
+from wine_sweep.trial import Params, TrialState
+
+ATTEMPTS = 20
+"""So often a sampler is asked for a point that keeps the constraints, before one is drawn at random for it."""
+
+_WHOLE_SPACE = (Method.GP, Method.CMAES, Method.QMC)
+"""Methods that search a space of fixed size: parameters that a condition turns off are suggested too, and left out."""
+
+_RELIVED = (Method.CMAES, Method.NSGA2, Method.NSGA3)
+"""Methods that only learn from trials that they suggested themselves: older ones are asked for once more."""
+
+
+class OptunaSearcher:
+    """What Optuna's samplers suggest, kept within conditions and constraints.
+
+    Random search; quasi-Monte Carlo; the tree-structured Parzen estimator (Bergstra et al., "Algorithms for
+    Hyper-Parameter Optimization", NIPS 2011); Gaussian processes; CMA-ES (Hansen, "The CMA evolution strategy", 2016);
+    NSGA-II and NSGA-III (Deb et al., 2002; Deb and Jain, 2014); brute force: each as `optuna.samplers` has it.
+
+    A suggestion that breaks a constraint between parameters counts as failed for the sampler, and another is asked for.
+
+    Args:
+        config: The section `search`.
+        space: What to search.
+        directions: Which way each objective is better.
+        steps: How many steps a trial has, for a pruner.
+
+    Raises:
+        OptionError: An option of the sampler or of the pruner is unknown or wrong.
+    """
+
+    def __init__(self, config: SearchConfig, space: Space, *, directions: Sequence[Direction], steps: int) -> None:
+        quieten()
+        self.adaptive = config.method.learns
+        self._config = config
+        self._space = space
+        self._codecs = {each.key: Codec(each, config.method) for each in space.dimensions}
+        self._rng = random.Random(config.seed)  # noqa: S311  # draws parameters, not secrets
+        reporter = StepReporter(config, steps) if config.pruner is not None else None
+        self._pruning = PruningStudy(reporter, directions[0]) if reporter is not None and len(directions) > 1 else None
+        self._reporter = reporter if self._pruning is None else None
+        self._study = optuna.create_study(
+            sampler=make_sampler(config, conditional=space.is_conditional),
+            pruner=self._reporter.optuna_pruner if self._reporter is not None else optuna.pruners.NopPruner(),
+            directions=[each.value for each in directions],
+        )
+        for point in config.initial:
+            self._study.enqueue_trial(self._encode(space.point(point)))
+
+    def ask(self) -> Suggestion | None:
+        """Suggest parameters; see `Searcher`."""
+        with _translated_errors():
+            for _ in range(ATTEMPTS):
+                trial, point = self._suggest()
+                if self._space.keeps_constraints(point):
+                    return self._suggestion(trial, point)
+                self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            self._study.enqueue_trial(self._encode(self._draw()))
+            return self._suggestion(*self._suggest())
+
+    def tell(self, suggestion: Suggestion, outcome: Outcome) -> None:
+        """Take what came of a suggestion; see `Searcher`."""
+        trial, shadow = suggestion.handle
+        with _translated_errors():
+            self._tell(trial, outcome)
+            if self._pruning is not None:
+                self._pruning.end(shadow, outcome)
+
+    def prune(self, suggestion: Suggestion, steps: Sequence[float]) -> bool:
+        """Say whether a trial is not worth finishing; see `Searcher`."""
+        trial, shadow = suggestion.handle
+        with _translated_errors():
+            if self._pruning is not None:
+                return self._pruning.should_prune(shadow, steps)
+            return self._reporter is not None and self._reporter.should_prune(trial, steps)
+
+    def learn(self, params: Params, outcome: Outcome) -> None:
+        """Take a finished trial of an earlier sweep; see `Searcher`."""
+        encoded = self._encode(params)
+        with _translated_errors():
+            if self._config.method in _RELIVED:
+                self._study.enqueue_trial(encoded)
+                self._tell(self._suggest()[0], outcome)
+                return
+            if self._config.method in _WHOLE_SPACE:
+                idle = [each for each in self._space.dimensions if each.key not in encoded]
+                encoded |= {each.key: self._codecs[each.key].encode(each.draw(self._rng)) for each in idle}
+            known = optuna.trial.create_trial(
+                params=encoded,
+                distributions={key: self._codecs[key].distribution for key in encoded},
+                values=list(outcome.values),
+            )
+            for name, value in outcome.violations.items():
+                known.set_constraint(name, value)
+            self._study.add_trial(known)
+
+    def _suggestion(self, trial: OptunaTrial, point: Params) -> Suggestion:
+        return Suggestion(point, (trial, self._pruning.begin() if self._pruning is not None else None))
+
+    def _suggest(self) -> tuple[OptunaTrial, Params]:
+        whole = self._config.method in _WHOLE_SPACE
+        trial = self._study.ask({key: each.distribution for key, each in self._codecs.items()} if whole else None)
+        point: dict[str, Any] = {}
+        for each in self._space.dimensions:
+            if each.is_active(point):
+                codec = self._codecs[each.key]
+                point[each.name] = codec.decode(trial.params[each.key] if whole else codec.suggest(trial))
+        return trial, point
+
+    def _tell(self, trial: OptunaTrial, outcome: Outcome) -> None:
+        if outcome.state is TrialState.FINISHED:
+            for name, value in outcome.violations.items():
+                trial.set_constraint(name, value)
+            self._study.tell(trial, list(outcome.values))
+        else:
+            pruned = outcome.state is TrialState.PRUNED
+            self._study.tell(trial, state=optuna.trial.TrialState.PRUNED if pruned else optuna.trial.TrialState.FAIL)
+
+    def _draw(self) -> Params:
+        """Draw a point that keeps the constraints, each as likely as any other."""
+        for _ in range(DRAWS):
+            point = self._space.draw(self._rng)
+            if self._space.keeps_constraints(point):
+                return point
+        raise SearchError(f"none of {DRAWS:,} points drawn at random keeps the constraints")
+
+    def _encode(self, point: Params) -> dict[str, Any]:
+        found = {name: self._space.named(name, point) for name in point}
+        return {each.key: self._codecs[each.key].encode(point[name]) for name, each in found.items() if each is not None}
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    """Turn what samplers raise into a `SearchError`; what they warn of is for their developers."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except (ValueError, RuntimeError, ArithmeticError, ExpressionError) as error:
+        if isinstance(error, SearchError):
+            raise
+        raise SearchError(f"the sampler failed: {type(error).__name__}: {error}") from error

@@ -1,0 +1,134 @@
+"""What decides: one metric or several, which way each is better, and the limits that a winner keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wine_sweep.config import Direction, Expression, PickConfig, PickRule
+from wine_sweep.trial import FIT_SECONDS, Trial, TrialState
+
+SPREAD = "_std"
+"""What follows a metric's name in the name of its spread."""
+
+_KNEE = PickConfig()
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One metric, and which way it is better."""
+
+    metric: str
+    direction: Direction
+
+    @property
+    def minimize(self) -> bool:
+        """Whether a lower value is better."""
+        return self.direction is Direction.MINIMIZE
+
+    def loss(self, value: float) -> float:
+        """Give the value such that lower is better."""
+        return value if self.minimize else -value
+
+    def better(self, value: float, than: float) -> bool:
+        """Whether a value is strictly better than another."""
+        return self.loss(value) < self.loss(than)
+
+    def __str__(self) -> str:
+        return f"{self.direction.value} {self.metric}"
+
+
+@dataclass(frozen=True)
+class Objective(Goal):
+    """What decides.
+
+    Args:
+        metric: The first goal's metric.
+        direction: Which way it is better.
+        evaluation: What a mean is a mean over: ``5 folds``.
+        others: The goals after the first.
+        pick: How the winner is chosen among several goals.
+        limits: Limits on metrics, as the config writes them.
+    """
+
+    evaluation: str
+    others: tuple[Goal, ...] = ()
+    pick: PickConfig = _KNEE
+    limits: tuple[str, ...] = ()
+
+    @property
+    def goals(self) -> tuple[Goal, ...]:
+        """All goals, the first one first."""
+        return (Goal(self.metric, self.direction), *self.others)
+
+    @property
+    def metrics(self) -> list[str]:
+        """The goals' metrics."""
+        return [goal.metric for goal in self.goals]
+
+    def values(self, trial: Trial) -> tuple[float, ...]:
+        """Give a finished trial's value for each goal."""
+        return tuple(trial.score(metric).mean for metric in self.metrics)
+
+    def losses(self, trial: Trial) -> tuple[float, ...]:
+        """Give a finished trial's value for each goal such that lower is better."""
+        return tuple(goal.loss(value) for goal, value in zip(self.goals, self.values(trial), strict=True))
+
+    def amounts(self, trial: Trial) -> dict[str, float]:
+        """Say for each limit by how much a finished trial breaks it: above 0 when it does."""
+        values = known_values(trial)
+        return {limit: Expression(limit).violation(values) for limit in self.limits}
+
+    def violations(self, trial: Trial) -> dict[str, float]:
+        """Give the limits that a finished trial breaks, each with by how much."""
+        return {limit: amount for limit, amount in self.amounts(trial).items() if amount > 0}
+
+    def record(self) -> dict[str, Any]:
+        """Give all but the evaluation as plain values, for `Objective.restore`."""
+        return {
+            "goals": [[goal.metric, goal.direction.value] for goal in self.goals],
+            "pick": self.pick.model_dump(mode="json"),
+            "limits": list(self.limits),
+        }
+
+    @classmethod
+    def restore(cls, record: Mapping[str, Any], evaluation: str) -> Objective:
+        """Make an objective from its record."""
+        first, *others = (Goal(metric, Direction(direction)) for metric, direction in record["goals"])
+        pick = PickConfig.model_validate(record["pick"])
+        return cls(first.metric, first.direction, evaluation, tuple(others), pick, tuple(record["limits"]))
+
+    def in_words(self) -> str:
+        """Say what is wanted: ``minimize rmse``, ``minimize rmse, minimize fit_seconds (knee)``."""
+        text = ", ".join(map(str, self.goals))
+        return text if not self.others else f"{text} ({self.pick_in_words()})"
+
+    def pick_in_words(self) -> str:
+        """Name the rule for several goals: ``knee``, ``first``, ``weights rmse 2, fit_seconds 1``."""
+        if self.pick.rule is not PickRule.WEIGHTS:
+            return self.pick.rule.value
+        weights = ", ".join(f"{metric} {weight:g}" for metric, weight in (self.pick.weights or {}).items())
+        return f"weights {weights}"
+
+
+def known_values(trial: Trial) -> dict[str, float]:
+    """Give what a limit can speak of: each metric's mean and spread, and ``fit_seconds``."""
+    means = {name: score.mean for name, score in trial.scores.items()}
+    spreads = {f"{name}{SPREAD}": score.std for name, score in trial.scores.items()}
+    return {FIT_SECONDS: trial.fit_seconds, **means, **spreads}
+
+
+def eligible(trials: Iterable[Trial], metrics: Iterable[str]) -> list[Trial]:
+    """List the trials that may win: finished, within all limits, and with these metrics."""
+    wanted = [metric for metric in metrics if metric != FIT_SECONDS]
+    return [
+        trial
+        for trial in trials
+        if trial.state is TrialState.FINISHED and trial.is_feasible and all(metric in trial.scores for metric in wanted)
+    ]
+
+
+def number(value: float) -> str:
+    """Show a metric with four significant digits."""
+    return f"{value:.4g}"
