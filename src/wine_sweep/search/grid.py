@@ -53,7 +53,7 @@ class Grid:
         sometimes = [(each, len(self._axes[each.key])) for each in leaves if each.when]
         total = 0
         for visited, point in enumerate(self._walk(branching)):
-            if visited > MOST_COMBINATIONS:
+            if visited >= MOST_COMBINATIONS:
                 raise TooManyToCountError
             total += math.prod(size for each, size in sometimes if each.is_active(point))
         return total * always
