@@ -9,6 +9,7 @@ from typing import Any
 
 from wine_sweep.config import FAMILY, Choices, Expression, ExpressionError, Method, SearchConfig
 from wine_sweep.errors import Path, Problem
+from wine_sweep.search.axis import Axis
 from wine_sweep.search.grid import MOST_COMBINATIONS, Grid, TooManyToCountError
 from wine_sweep.search.space import Dimension, Space, describe, parents
 from wine_sweep.wording import one_of, show
@@ -16,6 +17,9 @@ from wine_sweep.wording import one_of, show
 _CONSTRAINTS: Path = ("search", "constraints")
 _COMBINATIONS = 20_000
 """As many combinations of values a constraint is tried on before anything runs."""
+
+MOST_VALUES = 100_000
+"""So many values of one parameter brute force lists for each trial; a million take it a third of a second."""
 
 DRAWS = 10_000
 """So many points are drawn before a space counts as empty."""
@@ -107,12 +111,20 @@ def _check_initial(config: SearchConfig, space: Space) -> Iterator[Problem]:
             missing = [each.name for each in space.active(point) if each.name not in point]
             if missing:
                 yield Problem(f"a grid's point names every parameter; missing: {', '.join(missing)}", path)
-        idle = [name for name in point if _is_idle(space.named(name, point), point)]
+                continue
+        undecided = [(name, other) for name, each in found.items() if each for other in each.when if other not in point]
+        if undecided:
+            name, other = undecided[0]
+            yield Problem(f"is searched only with certain values of {other}; say which", (*path, name), at_key=True)
+            continue
+        idle = [name for name, each in found.items() if each and not each.is_active(point)]
         if idle:
             yield Problem(f"{idle[0]} is not searched with these values of {', '.join(_conditions(space, idle[0]))}", path)
         elif not space.keeps_constraints(point):
             broken = next(each.text for each in space.constraints if set(each.names) <= set(point) and not each.holds(point))
             yield Problem(f"breaks the constraint '{broken}'", path)
+        elif not _can_keep_constraints(space, point, config.seed):
+            yield Problem("no point with these values keeps the constraints", path)
 
 
 def _check_values(given: Mapping[str, Any], found: Mapping[str, Dimension | None], space: Space, path: Path) -> Iterator[Problem]:
@@ -126,9 +138,10 @@ def _check_values(given: Mapping[str, Any], found: Mapping[str, Dimension | None
             yield Problem(f"{show(value)} lies outside the space: {describe(each.spec)}", (*path, name))
 
 
-def _is_idle(dimension: Dimension | None, point: Mapping[str, Any]) -> bool:
-    """Whether a point names all that a parameter's conditions name, and they do not hold."""
-    return dimension is not None and all(name in point for name in dimension.when) and not dimension.is_active(point)
+def _can_keep_constraints(space: Space, given: Mapping[str, Any], seed: int) -> bool:
+    """Whether points drawn at random with some values given keep the constraints now and then."""
+    rng = random.Random(seed)  # noqa: S311  # no secret
+    return not space.constraints or any(space.keeps_constraints(space.draw(rng, given)) for _ in range(DRAWS))
 
 
 def _conditions(space: Space, name: str) -> Sequence[str]:
@@ -137,15 +150,18 @@ def _conditions(space: Space, name: str) -> Sequence[str]:
 
 def _check_size(config: SearchConfig, space: Space) -> Iterator[Problem]:
     """Refuse a space in which nothing can be tried, and a grid that nobody can count."""
+    if config.method is Method.BRUTE_FORCE:
+        long = next((each for each in space.dimensions if len(Axis(each.spec)) > MOST_VALUES), None)
+        if long is not None:
+            yield Problem(
+                f"brute_force goes through all values each time, {MOST_VALUES:,} at most; use grid or random", long.path
+            )
+            return
     if not space.constraints and not config.method.is_exhaustive:
         return
     grid = Grid(space)
     try:
-        empty = (
-            grid.count() == 0
-            if config.method.is_exhaustive
-            else not any(space.keeps_constraints(space.draw(rng)) for rng in [random.Random(config.seed)] for _ in range(DRAWS))  # noqa: S311  # no secret
-        )
+        empty = grid.count() == 0 if config.method.is_exhaustive else not _can_keep_constraints(space, {}, config.seed)
     except TooManyToCountError:
         message = f"conditions and constraints make more than {MOST_COMBINATIONS:,} combinations; fewer values, or another method"
         yield Problem(message, _CONSTRAINTS if space.constraints else ("search", "parameters"))

@@ -16,6 +16,9 @@ from optuna.trial import FrozenTrial, TrialState
 from wine_sweep.config import BudgetConfig, Method, PrunerConfig, PrunerType, SearchConfig
 from wine_sweep.wording import one_of, show
 
+STUDY_NAME = "sweep"
+"""Always the same: Hyperband chooses a trial's bracket by the study's name, which would be another in every run."""
+
 POPULATIONS = (10, 50)
 """Smallest and largest population of NSGA unless the config says otherwise: an eighth of the trials within these."""
 

@@ -8,7 +8,7 @@ from statistics import fmean
 import optuna
 
 from wine_sweep.config import Direction, PrunerType, SearchConfig
-from wine_sweep.search.optuna_classes import counts_in_resources, make_pruner, resource
+from wine_sweep.search.optuna_classes import STUDY_NAME, counts_in_resources, make_pruner, resource
 from wine_sweep.search.searcher import Outcome
 from wine_sweep.trial import TrialState
 
@@ -49,7 +49,10 @@ class PruningStudy:
     def __init__(self, reporter: StepReporter, direction: Direction) -> None:
         self._reporter = reporter
         self._study = optuna.create_study(
-            sampler=optuna.samplers.RandomSampler(seed=0), pruner=reporter.optuna_pruner, direction=direction.value
+            sampler=optuna.samplers.RandomSampler(seed=0),
+            pruner=reporter.optuna_pruner,
+            direction=direction.value,
+            study_name=STUDY_NAME,
         )
 
     def begin(self) -> optuna.trial.Trial:

@@ -6,6 +6,7 @@ import hashlib
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from wine_sweep.config import FAMILY, Choices, Expression, FamilyConfig, Range, SearchConfig
@@ -147,12 +148,12 @@ class Space:
         """Give parameters that were stored as JSON, whose keys are text, the exact values that the space has for them."""
         return {name: _choice_like(self.named(name, stored), value) for name, value in stored.items()}
 
-    def draw(self, rng: random.Random) -> Params:
-        """Draw a point at random; it may break constraints."""
+    def draw(self, rng: random.Random, given: Params = MappingProxyType({})) -> Params:
+        """Draw what is not given of a point at random; it may break constraints."""
         point: dict[str, Any] = {}
         for each in self.dimensions:
             if each.is_active(point):
-                point[each.name] = each.draw(rng)
+                point[each.name] = given[each.name] if each.name in given else each.draw(rng)
         return point
 
     def at_the_edge(self, point: Params) -> list[tuple[str, str]]:

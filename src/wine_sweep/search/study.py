@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,20 +16,21 @@ from wine_sweep.config import Direction, ExpressionError, Method, SearchConfig
 from wine_sweep.errors import SearchError
 from wine_sweep.search.checks import DRAWS
 from wine_sweep.search.codec import Codec
-from wine_sweep.search.optuna_classes import make_sampler, quieten
+from wine_sweep.search.grid import Grid
+from wine_sweep.search.optuna_classes import STUDY_NAME, make_sampler, quieten
 from wine_sweep.search.pruning import PruningStudy, StepReporter
 from wine_sweep.search.searcher import Outcome, Suggestion
-from wine_sweep.search.space import Space
-from wine_sweep.trial import Params, TrialState
+from wine_sweep.search.space import Space, same
+from wine_sweep.trial import Params, TrialState, params_key
 
 ATTEMPTS = 20
 """So often a sampler is asked for a point that keeps the constraints, before one is drawn at random for it."""
 
-_WHOLE_SPACE = (Method.GP, Method.CMAES, Method.QMC)
+_WHOLE_SPACE = (Method.GP, Method.CMAES, Method.QMC, Method.NSGA2, Method.NSGA3)
 """Methods that search a space of fixed size: parameters that a condition turns off are suggested too, and left out."""
 
 _RELIVED = (Method.CMAES, Method.NSGA2, Method.NSGA3)
-"""Methods that only learn from trials that they suggested themselves: older ones are asked for once more."""
+"""Methods with generations, that only learn from trials that they suggested themselves: older ones are asked for once more."""
 
 
 class OptunaSearcher:
@@ -64,20 +66,22 @@ class OptunaSearcher:
             sampler=make_sampler(config, conditional=space.is_conditional),
             pruner=self._reporter.optuna_pruner if self._reporter is not None else optuna.pruners.NopPruner(),
             directions=[each.value for each in directions],
+            study_name=STUDY_NAME,
         )
-        for point in config.initial:
-            self._study.enqueue_trial(self._encode(space.point(point)))
+        self._initial = deque(space.point(point) for point in config.initial)
+        self._grid: Iterator[Params] = iter(Grid(space)) if config.method is Method.BRUTE_FORCE else iter(())
+        self._asked: set[str] = set()
 
     def ask(self) -> Suggestion | None:
         """Suggest parameters; see `Searcher`."""
+        given = self._initial.popleft() if self._initial else {}
         with _translated_errors():
             for _ in range(ATTEMPTS):
-                trial, point = self._suggest()
+                trial, point = self._suggest(given)
                 if self._space.keeps_constraints(point):
                     return self._suggestion(trial, point)
                 self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
-            self._study.enqueue_trial(self._encode(self._draw()))
-            return self._suggestion(*self._suggest())
+            return self._suggestion(*self._suggest(self._draw(given)))
 
     def tell(self, suggestion: Suggestion, outcome: Outcome) -> None:
         """Take what came of a suggestion; see `Searcher`."""
@@ -100,8 +104,7 @@ class OptunaSearcher:
         encoded = self._encode(params)
         with _translated_errors():
             if self._config.method in _RELIVED:
-                self._study.enqueue_trial(encoded)
-                self._tell(self._suggest()[0], outcome)
+                self._tell(self._suggest(params)[0], outcome)
                 return
             if self._config.method in _WHOLE_SPACE:
                 idle = [each for each in self._space.dimensions if each.key not in encoded]
@@ -116,9 +119,13 @@ class OptunaSearcher:
             self._study.add_trial(known)
 
     def _suggestion(self, trial: OptunaTrial, point: Params) -> Suggestion:
+        self._asked.add(params_key(point))
         return Suggestion(point, (trial, self._pruning.begin() if self._pruning is not None else None))
 
-    def _suggest(self) -> tuple[OptunaTrial, Params]:
+    def _suggest(self, given: Params) -> tuple[OptunaTrial, Params]:
+        """Have the sampler suggest what is not given."""
+        if given:
+            self._study.enqueue_trial(self._encode(given))
         whole = self._config.method in _WHOLE_SPACE
         trial = self._study.ask({key: each.distribution for key, each in self._codecs.items()} if whole else None)
         point: dict[str, Any] = {}
@@ -126,6 +133,8 @@ class OptunaSearcher:
             if each.is_active(point):
                 codec = self._codecs[each.key]
                 point[each.name] = codec.decode(trial.params[each.key] if whole else codec.suggest(trial))
+        if self._config.method in _RELIVED:
+            _ = trial.relative_params  # Optuna puts a trial into a generation here, and would not where all is given
         return trial, point
 
     def _tell(self, trial: OptunaTrial, outcome: Outcome) -> None:
@@ -137,10 +146,14 @@ class OptunaSearcher:
             pruned = outcome.state is TrialState.PRUNED
             self._study.tell(trial, state=optuna.trial.TrialState.PRUNED if pruned else optuna.trial.TrialState.FAIL)
 
-    def _draw(self) -> Params:
-        """Draw a point that keeps the constraints, each as likely as any other."""
+    def _draw(self, given: Params) -> Params:
+        """Find a point with what is given that keeps the constraints: at random, or the next of a grid that has not been asked."""
+        if self._config.method is Method.BRUTE_FORCE:
+            points = self._grid if not given else (each for each in Grid(self._space) if _has(each, given))
+            untried = next((each for each in points if params_key(each) not in self._asked), None)
+            return untried if untried is not None else next(iter(Grid(self._space)))
         for _ in range(DRAWS):
-            point = self._space.draw(self._rng)
+            point = self._space.draw(self._rng, given)
             if self._space.keeps_constraints(point):
                 return point
         raise SearchError(f"none of {DRAWS:,} points drawn at random keeps the constraints")
@@ -148,6 +161,10 @@ class OptunaSearcher:
     def _encode(self, point: Params) -> dict[str, Any]:
         found = {name: self._space.named(name, point) for name in point}
         return {each.key: self._codecs[each.key].encode(point[name]) for name, each in found.items() if each is not None}
+
+
+def _has(point: Params, given: Params) -> bool:
+    return all(name in point and same(point[name], value) for name, value in given.items())
 
 
 @contextmanager
