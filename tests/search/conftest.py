@@ -56,7 +56,7 @@ class Tree:
 
 
 @st.composite
-def values(draw: Any, *, finite: bool) -> dict[str, Any]:
+def values(draw: Any, *, finite: bool) -> dict[str, Any]:  # noqa: PLR0911  # a case for each kind
     """Draw a parameter in its long form; its values can be listed without knowing how a grid computes them."""
     kind = draw(
         st.sampled_from(["choices", "numbers", "int", "int step", "float step", "num", "log num", "float", "log", "int log"])

@@ -260,7 +260,7 @@ def test_initial_points_are_tried_after_older_trials_were_learned(method, kit):
         assert known[round(point["x"], 9), point["y"]] == bowl(point)
 
 
-# Trials without a result ---------------------------------------------------------------------------------------------------------
+# Trials without a result -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", OPTUNAS)

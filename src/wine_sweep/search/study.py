@@ -17,7 +17,7 @@ from wine_sweep.errors import SearchError
 from wine_sweep.search.checks import DRAWS
 from wine_sweep.search.codec import Codec
 from wine_sweep.search.grid import Grid
-from wine_sweep.search.optuna_classes import STUDY_NAME, make_sampler, quieten
+from wine_sweep.search.optuna_classes import STUDY_NAME, make_sampler, one_thread, quieten
 from wine_sweep.search.pruning import PruningStudy, StepReporter
 from wine_sweep.search.searcher import Outcome, Suggestion
 from wine_sweep.search.space import Space, same
@@ -54,6 +54,8 @@ class OptunaSearcher:
 
     def __init__(self, config: SearchConfig, space: Space, *, directions: Sequence[Direction], steps: int) -> None:
         quieten()
+        if config.method is Method.GP:
+            one_thread()
         self.adaptive = config.method.learns
         self._config = config
         self._space = space
@@ -147,7 +149,7 @@ class OptunaSearcher:
             self._study.tell(trial, state=optuna.trial.TrialState.PRUNED if pruned else optuna.trial.TrialState.FAIL)
 
     def _draw(self, given: Params) -> Params:
-        """Find a point with what is given that keeps the constraints: at random, or the next of a grid that has not been asked."""
+        """Find a point with what is given that keeps the constraints: at random, or the next of a grid that was not asked."""
         if self._config.method is Method.BRUTE_FORCE:
             points = self._grid if not given else (each for each in Grid(self._space) if _has(each, given))
             untried = next((each for each in points if params_key(each) not in self._asked), None)
