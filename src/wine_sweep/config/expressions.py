@@ -187,8 +187,13 @@ def _comparison(compare: list[Callable[[Any, Any], bool]], inner: list[Compute])
         return lambda values: only(left(values), right(values))
 
     def chain(values: Mapping[str, Any]) -> bool:
-        found = [part(values) for part in inner]
-        return all(each(before, after) for each, before, after in zip(compare, found, found[1:], strict=False))
+        before = inner[0](values)
+        for each, part in zip(compare, inner[1:], strict=True):
+            after = part(values)
+            if not each(before, after):
+                return False  # as in Python, the rest is not computed
+            before = after
+        return True
 
     return chain
 

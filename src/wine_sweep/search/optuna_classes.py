@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
@@ -48,6 +48,10 @@ _PLAIN: dict[str, tuple[type, ...]] = {
 }  # fmt: skip
 
 
+_LEAST = {"n_startup_trials": 0, "n_ei_candidates": 1, "popsize": 2, "sigma0": 1e-9, "dividing_parameter": 1, "max_resource": 1}
+"""Lowest values of options that Optuna's classes look at only when they are used, in the middle of a sweep."""
+
+
 class OptionError(ValueError):
     """An option that Optuna's class does not have or does not take; `option` names it, or is None for all together."""
 
@@ -73,7 +77,7 @@ _SAMPLERS: dict[Method, type[BaseSampler]] = {
     Method.NSGA3: optuna.samplers.NSGAIIISampler,
     Method.BRUTE_FORCE: BruteForceSampler,
 }
-_CROSSOVERS: dict[str, Callable[[], Any]] = {
+_CROSSOVERS: dict[str, type] = {
     "uniform": optuna.samplers.nsgaii.UniformCrossover,
     "blxalpha": optuna.samplers.nsgaii.BLXAlphaCrossover,
     "spx": optuna.samplers.nsgaii.SPXCrossover,
@@ -121,6 +125,8 @@ def make_pruner(config: PrunerConfig, budget: BudgetConfig | None, steps: int) -
         options = {"min_resource": 1, **factor, **options}
         if config.type is PrunerType.HYPERBAND:
             options = {"max_resource": resource(steps, budget), **options}
+            halving = {name: value for name, value in options.items() if name in ("min_resource", "reduction_factor")}
+            _construct(optuna.pruners.SuccessiveHalvingPruner, halving)  # Hyperband itself only looks when it first prunes
     if config.type is PrunerType.PATIENT:
         options["wrapped_pruner"] = _wrapped(options.get("wrapped_pruner"), budget, steps)
     pruner: BasePruner = _construct(found, options)
@@ -182,6 +188,8 @@ def _options(found: type, given: Mapping[str, Any]) -> dict[str, Any]:
             raise OptionError(f"Optuna's {found.__name__} has no such option; {offer}", name)
         if not _fits(value, str(parameters[name].annotation)):
             raise OptionError(f"Optuna's {found.__name__} takes {parameters[name].annotation} here, got {show(value)}", name)
+        if name in _LEAST and isinstance(value, int | float) and value < _LEAST[name]:
+            raise OptionError(f"must be at least {_LEAST[name]}, got {show(value)}", name)
     missing = [name for name, each in parameters.items() if each.default is each.empty and name not in {*given, "wrapped_pruner"}]
     if missing:
         raise OptionError(f"Optuna's {found.__name__} needs `{missing[0]}`", None)
@@ -199,9 +207,9 @@ def _fits(value: Any, annotation: str) -> bool:
 
 
 def _crossover(name: Any) -> Any:
-    if name not in _CROSSOVERS:
+    if not isinstance(name, str) or name not in _CROSSOVERS:
         raise OptionError(f"got {show(name)}; {one_of(name, _CROSSOVERS)}", "crossover")
-    return _CROSSOVERS[name]()
+    return _construct(_CROSSOVERS[name], {})
 
 
 def _construct(found: type, options: Mapping[str, Any]) -> Any:
