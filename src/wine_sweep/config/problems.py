@@ -90,6 +90,8 @@ def _describe(kind: str, value: object, context: dict[str, Any]) -> str | None:
     if kind == "enum":
         allowed = str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
         return f"got {show(value)}; {one_of(value, allowed)}"
+    if kind == "too_long":
+        return f"holds {context['max_length']} entries at most, got {context['actual_length']}"
     if kind in _LIMITS:
         word, key = _LIMITS[kind]
         return f"must be {word} {context[key]}, got {show(value)}"

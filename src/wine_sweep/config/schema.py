@@ -152,8 +152,9 @@ class SweepConfig(Model):
             endless = next((name for name, each in model.parameters.items() if each.is_endless), None)
             if method.is_exhaustive and endless is not None:
                 raise wrong(f"{method.value} {NEEDS_POINTS}", "models", family, "parameters", endless)
-            if FAMILY in {*model.parameters, *self.search.parameters}:
-                raise wrong(f"with `models`, `{FAMILY}` is the parameter that names the family", "models", family)
+            for where, names in ((("models", family), model.parameters), (("search",), self.search.parameters)):
+                if FAMILY in names:
+                    raise wrong(f"with `models`, `{FAMILY}` is the parameter that names the family", *where, "parameters", FAMILY)
         return self
 
     @model_validator(mode="after")

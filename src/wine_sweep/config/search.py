@@ -199,11 +199,16 @@ class SearchConfig(Model):
     def _nothing_to_hand_on(self) -> Self:
         if self.sampler and self.method in (Method.GRID, Method.AUTO):
             reason = (
-                "has no sampler of Optuna's" if self.method is Method.GRID else "picks the method; name one to set its options"
+                "has no sampler of Optuna's; leave `sampler` out"
+                if self.method is Method.GRID
+                else "picks the method; name one to set its options"
             )
             raise wrong(f"{self.method.value} {reason}", "sampler")
         if self.from_ is not None and not self.method.learns:
-            raise wrong(f"{self.method.value} learns nothing from older trials; leave `from` out, or use tpe or gp", "from")
+            raise wrong(
+                f"{self.method.value} learns nothing from older trials; leave `from` out, or use tpe, gp, cmaes, nsga2 or nsga3",
+                "from",
+            )
         return self
 
     @model_validator(mode="after")

@@ -48,8 +48,11 @@ def _check_conditions(space: Space) -> Iterator[Problem]:
             if name == FAMILY and each.family is not None and values == [each.family]:
                 continue  # that it belongs to its family
             path = (*each.path, "when", name)
+            if name == each.name:
+                continue  # a circle, as small as can be
             if name not in known:
-                yield Problem(f"is not searched; {one_of(name, known)}", path, at_key=True)
+                others = "of another family" if name in space.names else "not searched"
+                yield Problem(f"is {others}; {one_of(name, known)}", path, at_key=True)
                 continue
             parent = next(one for one in reachable if one.name == name)
             for index, value in enumerate(values):
@@ -130,7 +133,9 @@ def _check_initial(config: SearchConfig, space: Space) -> Iterator[Problem]:
 def _check_values(given: Mapping[str, Any], found: Mapping[str, Dimension | None], space: Space, path: Path) -> Iterator[Problem]:
     for name, value in given.items():
         each = found[name]
-        if each is None:
+        if each is None and name in space.names:
+            yield Problem(f"is not searched for the family {show(given[FAMILY])}", (*path, name), at_key=True)
+        elif each is None:
             yield Problem(f"is not searched; {one_of(name, space.names)}", (*path, name), at_key=True)
         elif each.family is not None and FAMILY not in given:
             yield Problem(f"belongs to a family; say which, as `{FAMILY}`", (*path, name), at_key=True)
@@ -151,7 +156,7 @@ def _conditions(space: Space, name: str) -> Sequence[str]:
 def _check_size(config: SearchConfig, space: Space) -> Iterator[Problem]:
     """Refuse a space in which nothing can be tried, and a grid that nobody can count."""
     if config.method is Method.BRUTE_FORCE:
-        long = next((each for each in space.dimensions if len(Axis(each.spec)) > MOST_VALUES), None)
+        long = next((each for each in space.dimensions if not each.spec.is_endless and len(Axis(each.spec)) > MOST_VALUES), None)
         if long is not None:
             yield Problem(
                 f"brute_force goes through all values each time, {MOST_VALUES:,} at most; use grid or random", long.path
@@ -160,6 +165,8 @@ def _check_size(config: SearchConfig, space: Space) -> Iterator[Problem]:
     if not space.constraints and not config.method.is_exhaustive:
         return
     grid = Grid(space)
+    if config.method.is_exhaustive and not grid.is_finite:
+        return  # which is a problem of its own
     try:
         empty = grid.count() == 0 if config.method.is_exhaustive else not _can_keep_constraints(space, {}, config.seed)
     except TooManyToCountError:

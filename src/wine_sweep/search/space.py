@@ -94,11 +94,16 @@ class Space:
     def of(cls, config: SearchConfig, models: Mapping[str, FamilyConfig] | None = None) -> Space:
         """Take the space out of a config's sections `search` and `models`."""
         families = [Dimension(FAMILY, Choices(choices=list(models)), ("models",))] if models else []
-        shared = [_dimension(name, spec, ("search", "parameters", name), None) for name, spec in config.parameters.items()]
+        shared = [
+            _dimension(name, spec, ("search", "parameters", name), None)
+            for name, spec in config.parameters.items()
+            if not (models and name == FAMILY)  # which the config refuses
+        ]
         own = [
             _dimension(name, spec, ("models", family, "parameters", name), family)
             for family, model in (models or {}).items()
             for name, spec in model.parameters.items()
+            if name != FAMILY
         ]
         return cls([*families, *shared, *own], map(Expression, config.constraints))
 
