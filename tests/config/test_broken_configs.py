@@ -67,12 +67,12 @@ BROKEN = {
     # The file as a whole
     "a list for a config": ("- 1\n", "1:1: a config is a mapping of keys such as `data`, `model` and `search`"),
     "no data": (f"{MODEL}\n{SEARCH}\n", "1:1: data: is missing"),
-    "no model": (f"{DATA}\n{SEARCH}\n", "1:1: model: is missing"),
+    "no model": (f"{DATA}\n{SEARCH}\n", "1:1: model: is missing; give `model`, or `models` for several to choose between"),
     "no search": (f"{DATA}\n{MODEL}\n", "1:1: search: is missing"),
     "an unknown section": (
         config("serach: {}"),
         "4:1: serach: unknown key; did you mean 'search'?"
-        " Allowed: name, experiment, data, model, search, evaluation, objective, execution, registry",
+        " Allowed: name, experiment, data, model, models, search, evaluation, objective, selection, execution, registry",
     ),
     "a number for a name": (config("name: 5"), "4:7: name: expected text, got 5"),
     "an empty name": (config("name: ''"), "4:7: name: must not be empty"),
@@ -255,7 +255,8 @@ BROKEN = {
     "nothing to search": (config("search: {parameters: {}}"), "3:22: search.parameters: must not be empty"),
     "an unknown method": (
         config("search: {method: gird, parameters: {alpha: [1]}}"),
-        "3:18: search.method: got 'gird' (text); did you mean 'grid'? Allowed: grid, random, tpe",
+        "3:18: search.method: got 'gird' (text); did you mean 'grid'? "
+        "Allowed: grid, random, tpe, gp, cmaes, qmc, nsga2, nsga3, brute_force, auto",
     ),
     "a search without an end": (
         config("search: {method: tpe, parameters: {alpha: [1]}}"),
@@ -278,8 +279,9 @@ BROKEN = {
         "3:45: search.timeout: must be above 0, got '0s' (text)",
     ),
     "an unknown key in search": (
-        config("search: {parameters: {alpha: [1]}, patience: 3}"),
-        "3:36: search.patience: unknown key; allowed: method, parameters, trials, timeout, seed, initial",
+        config("search: {parameters: {alpha: [1]}, patient: 3}"),
+        "3:36: search.patient: unknown key; did you mean 'patience'? Allowed: method, sampler, parameters, constraints, trials,"
+        " timeout, target, patience, regret, pruner, budget, seed, initial, from",
     ),
     "an unknown searched parameter": (
         config("search: {parameters: {aplha: [1]}}"),
@@ -331,7 +333,7 @@ BROKEN = {
     ),
     "a grid of a range of floats": (
         config("search: {parameters: {alpha: {low: 0.0, high: 1}}}"),
-        "3:30: search.parameters.alpha: a grid needs `num` (how many points) or `step` in a range of floats",
+        "3:30: search.parameters.alpha: method grid needs `num` (how many points) or `step` in a range of floats",
     ),
     "a step and a number of points": (
         config("search: {parameters: {alpha: {low: 0.0, high: 1, num: 3, step: 0.1}}}"),
@@ -436,9 +438,9 @@ BROKEN = {
         "4:38: objective.direction: rmse is better when lower: leave `direction` out, or say minimize",
     ),
     "an objective without a metric": (config("objective: {direction: minimize}"), "4:1: objective.metric: is missing"),
-    "an objective as text": (
-        config("objective: rmse"),
-        "4:12: objective: expected a mapping of keys, got 'rmse' (text)",
+    "an objective as a number": (
+        config("objective: 7"),
+        "4:12: objective: expected a mapping of keys, got 7",
     ),
     # execution and registry
     "an unknown backend": (
@@ -516,7 +518,7 @@ def test_every_problem_of_a_file_is_reported_in_its_order(folder):
         " Got 0 instead.",
         "16:11: data.source: no such file: FOLDER/missing.csv",
         "18:1: objetive: unknown key; did you mean 'objective'?"
-        " Allowed: name, experiment, data, model, search, evaluation, objective, execution, registry",
+        " Allowed: name, experiment, data, model, models, search, evaluation, objective, selection, execution, registry",
     ]
 
 

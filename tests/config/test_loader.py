@@ -157,14 +157,14 @@ def test_the_forms_of_cross_validation(text, expected):
 
 
 def test_the_sections_that_are_right_are_kept_when_others_are_wrong():
-    text = "data: {source: a.csv, seed: -1}\nmodel: {estimator: a.B}\nsearch: {parameters: {}}\n"
+    text = "data: {source: a.csv, seed: -1}\nmodel: {estimator: a.B}\nsearch: {parameters: {c: []}}\n"
     draft = parse_config(text.encode(), source="c.yaml", folder=pathlib.Path(), default_name="c")
     assert draft.config is None
     assert "data" not in draft.sections
     assert "search" not in draft.sections
     assert draft.sections["model"].estimator == "a.B"
     assert draft.sections["evaluation"].cv.folds == 5
-    assert [problem.path for problem in draft.problems] == [("data", "seed"), ("search", "parameters")]
+    assert [problem.path for problem in draft.problems] == [("data", "seed"), ("search", "parameters", "c")]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -177,7 +177,7 @@ def test_a_shipped_config_reads_and_dumps(path):
 def test_a_dump_says_the_defaults_too():
     dumped = read_yaml(dump_config(parse(SMALLEST).config).encode(), "dump").value
     assert dumped["data"] == {"source": "a.csv", "target": None, "test_size": 0.25, "seed": 0, "duplicates": "group"}
-    assert dumped["search"]["parameters"] == {"c": {"choices": [1]}}
+    assert dumped["search"]["parameters"] == {"c": {"choices": [1], "when": None}}
     assert dumped["evaluation"]["cv"]["folds"] == 5
     assert dumped["execution"]["backend"] == "processes"
 

@@ -175,7 +175,8 @@ def test_no_other_value_in_a_good_config_raises_anything_but_a_config_error(path
 def test_no_fixed_parameter_raises_anything_but_a_config_error(path, data, folder):
     tree = read_yaml(small(path).encode(), "good").value
     names = ["steps", "memory", "verbose", "scale", "svr", "impute", "logistic", "svr__C", "svr__kernel__a", "alpha", "max_iter"]
-    tree["model"]["params"] = data.draw(st.dictionaries(st.sampled_from(names), JSON, min_size=1, max_size=2))
+    model = tree["model"] if "model" in tree else next(iter(tree["models"].values()))
+    model["params"] = data.draw(st.dictionaries(st.sampled_from(names), JSON, min_size=1, max_size=2))
     raises_nothing_but_config_errors(json.dumps(tree).encode(), folder)
 
 

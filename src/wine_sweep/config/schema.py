@@ -92,6 +92,8 @@ FAMILY = "model"
 
 NO_MODEL = "is missing; give `model`, or `models` for several to choose between"
 
+NO_PARAMETERS = "is missing: what is to be searched"
+
 
 class SweepConfig(Model):
     """One sweep, as one YAML file says it.
@@ -133,7 +135,7 @@ class SweepConfig(Model):
         if self.model is not None and self.models is not None:
             raise wrong("give `model` or `models`, not both", "models")
         if self.model is not None and not self.search.parameters:
-            raise wrong("is missing: what is to be searched", "search", "parameters")
+            raise wrong(NO_PARAMETERS, "search", "parameters")
         return self
 
     @model_validator(mode="after")
@@ -151,7 +153,7 @@ class SweepConfig(Model):
         for family, model in (self.models or {}).items():
             endless = next((name for name, each in model.parameters.items() if each.is_endless), None)
             if method.is_exhaustive and endless is not None:
-                raise wrong(f"{method.value} {NEEDS_POINTS}", "models", family, "parameters", endless)
+                raise wrong(f"method {method.value} {NEEDS_POINTS}", "models", family, "parameters", endless)
             if FAMILY in {*model.parameters, *self.search.parameters}:
                 raise wrong(f"with `models`, `{FAMILY}` is the parameter that names the family", "models", family)
         return self

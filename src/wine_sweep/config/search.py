@@ -184,7 +184,7 @@ class SearchConfig(Model):
     def _finite(self) -> Self:
         endless = next((name for name, each in self.parameters.items() if each.is_endless), None)
         if self.method.is_exhaustive and endless is not None:
-            raise wrong(f"{self.method.value} {NEEDS_POINTS}", "parameters", endless)
+            raise wrong(f"method {self.method.value} {NEEDS_POINTS}", "parameters", endless)
         return self
 
     @model_validator(mode="after")
