@@ -6,7 +6,7 @@ import pytest
 
 from wine_sweep.config import DataConfig
 from wine_sweep.data import make_dataset
-from wine_sweep.data.dataset import rows
+from wine_sweep.data.roles import rows
 from wine_sweep.errors import DataError
 from wine_sweep.task import Needs, Task
 

@@ -1,6 +1,6 @@
 """What to sweep: a frozen, typed config, read from YAML with the place of every mistake."""
 
-from wine_sweep.config.evaluation import CrossValidation, Direction, EvaluationConfig, ObjectiveConfig
+from wine_sweep.config.evaluation import BootstrapConfig, CrossValidation, Direction, EvaluationConfig, ObjectiveConfig
 from wine_sweep.config.loader import Draft, dump_config, parse_config, read_config
 from wine_sweep.config.model import ModelConfig, StepConfig
 from wine_sweep.config.parameters import Choices, Range
@@ -9,6 +9,7 @@ from wine_sweep.config.search import Method, SearchConfig
 
 __all__ = [
     "Backend",
+    "BootstrapConfig",
     "Choices",
     "CrossValidation",
     "DataConfig",
