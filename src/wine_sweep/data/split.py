@@ -200,9 +200,9 @@ def _check_classes(data: Dataset) -> None:
     pairs = np.unique(np.column_stack([code, np.unique(data.groups, return_inverse=True)[1]]), axis=0)
     lonely = names[np.bincount(pairs[:, 0]) < 2]
     if len(lonely):
-        where = rows((data.target == lonely[0]).to_numpy())
+        where, takes = rows((data.target == lonely[0]).to_numpy()), _different(data, 2, "rows")
         raise DataError(
-            f"class {lonely[0]} of column '{data.target.name}' stands only in {where}; to learn it and to test it takes {_different(data, 2, 'rows')}",
+            f"class {lonely[0]} of column '{data.target.name}' stands only in {where}; to learn it and to test it takes {takes}",
             path=TARGET,
         )
 

@@ -16,6 +16,7 @@ import pandas as pd
 from wine_sweep.data import Fold
 from wine_sweep.objective.estimators import set_params, set_seed
 from wine_sweep.objective.metrics import Metric, evaluate
+from wine_sweep.objective.weights import fit, part_of
 from wine_sweep.trial import Failure, Params, Score, Trial, TrialState
 
 
@@ -54,6 +55,7 @@ class Measurement:
         folds: Row numbers to fit on and to measure on.
         metrics: What is measured.
         clock: Tells the time in seconds since the epoch.
+        weights: How much each training row counts, of shape (rows,); None when all count the same.
     """
 
     factory: ModelFactory
@@ -62,6 +64,7 @@ class Measurement:
     folds: Sequence[Fold]
     metrics: Sequence[Metric]
     clock: Callable[[], float] = time.time
+    weights: np.ndarray | None = None
 
     def __call__(self, trial: Trial) -> Trial:
         """Measure a trial. Whatever its estimator raises becomes the trial's `failure`; nothing is raised."""
@@ -94,9 +97,10 @@ class Measurement:
             features, target = self.features.iloc[fold.fit], self.target[fold.fit]
             model = self.factory.make(params)
             begin = time.perf_counter()
-            model.fit(features, target)
+            fit(model, features, target, part_of(self.weights, fold.fit))
             spent += time.perf_counter() - begin
-            measured = evaluate(model, self.metrics, self.features.iloc[fold.measure], self.target[fold.measure])
+            truth, weights = self.target[fold.measure], part_of(self.weights, fold.measure)
+            measured = evaluate(model, self.metrics, self.features.iloc[fold.measure], truth, weights)
             for name, value in measured.items():
                 scores[name].append(value)
         return scores, spent / len(self.folds)

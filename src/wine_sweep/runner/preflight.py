@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wine_sweep.config import (
+    CrossValidation,
     DataConfig,
     Direction,
     Draft,
@@ -23,7 +24,9 @@ from wine_sweep.errors import ConfigError, DataError, Path, Problem
 from wine_sweep.objective.checks import check_fixed, check_searched, first_value
 from wine_sweep.objective.estimators import EstimatorError, build_model, chosen_states, copy_of, describe_needs, set_params
 from wine_sweep.objective.measurement import Measurement, ModelFactory
-from wine_sweep.objective.metrics import DEFAULTS, NEED_PROBABILITIES, Metric, check_classes, find_metric
+from wine_sweep.objective.metrics import DEFAULTS, NEED_PROBABILITIES, Metric, check_classes, find_metric, takes_weights
+from wine_sweep.objective.weights import part_of
+from wine_sweep.objective.weights import refusal as weights_refused_by
 from wine_sweep.search.initial import check_initial
 from wine_sweep.selection import Objective
 from wine_sweep.task import Needs, Task
@@ -71,7 +74,8 @@ class Prepared:
         """Make what workers measure trials with."""
         dataset, train = self.material.dataset, self.material.split.train
         features, target = dataset.features.iloc[train].reset_index(drop=True), dataset.target.to_numpy()[train]
-        return Measurement(self.factory, features, target, self.material.folds, self.metrics)
+        weights = part_of(dataset.weights, train)
+        return Measurement(self.factory, features, target, self.material.folds, self.metrics, weights=weights)
 
 
 def prepare(draft: Draft, *, trusted: Sequence[str] = ()) -> Prepared:
@@ -120,6 +124,10 @@ class _Check:
             self._check_probabilities(search)
         if self.needs is not None and "data" in sections:
             self._check_data(sections["data"], sections.get("evaluation"), self.needs)
+            if sections["data"].weights is not None:
+                self._check_weights()
+        if self.needs is not None and "evaluation" in sections:
+            self._check_stratified(sections["evaluation"].cv, self.needs)
 
     def prepared(self) -> Prepared:
         config = self.draft.config
@@ -196,6 +204,21 @@ class _Check:
         self.material = Material(dataset, split, folds)
         refused = ((metric, check_classes(metric, dataset.target)) for metric in self.metrics)
         self.problems += [Problem(message, self._metric_path(metric.name)) for metric, message in refused if message]
+
+    def _check_weights(self) -> None:
+        """Refuse weights that the model or a metric would not take."""
+        message = weights_refused_by(self.model)
+        if message:
+            self.problems.append(Problem(message, ("data", "weights")))
+        for metric in self.metrics:
+            if not takes_weights(metric):
+                message = f"{metric.name} takes no weights, and data.weights gives some; leave one of the two out"
+                self.problems.append(Problem(message, self._metric_path(metric.name)))
+
+    def _check_stratified(self, cv: CrossValidation, needs: Needs) -> None:
+        if cv.stratified and needs.task is Task.REGRESSION:
+            message = f"{needs.model} predicts numbers, and only classes can be stratified; leave `stratified` out"
+            self.problems.append(Problem(message, ("evaluation", "cv", "stratified")))
 
     def _metric_path(self, name: str) -> Path:
         evaluation = self.draft.sections.get("evaluation")
