@@ -83,7 +83,8 @@ BROKEN = {
     "data without a source": (config("data: {target: y}"), "1:1: data.source: is missing"),
     "an unknown key in data": (
         config("data: {source: table.csv, traget: y}"),
-        "1:27: data.traget: unknown key; did you mean 'target'? Allowed: source, target, test_size, seed, duplicates",
+        "1:27: data.traget: unknown key; did you mean 'target'?"
+        " Allowed: source, target, test_size, seed, duplicates, groups, weights",
     ),
     "a test_size of all rows": (
         config("data: {source: table.csv, target: y, test_size: 1.0}"),
@@ -401,7 +402,8 @@ BROKEN = {
     ),
     "an unknown key in cv": (
         config("evaluation: {cv: {fold: 5, holdout: 0.2}}"),
-        "4:19: evaluation.cv.fold: unknown key; did you mean 'folds'? Allowed: folds, repeats, seed, holdout, time_series",
+        "4:19: evaluation.cv.fold: unknown key; did you mean 'folds'?"
+        " Allowed: folds, repeats, seed, holdout, time_series, stratified",
     ),
     "no metrics": (config("evaluation: {metrics: []}"), "4:23: evaluation.metrics: must not be empty"),
     "metrics as text": (config("evaluation: {metrics: rmse}"), "4:23: evaluation.metrics: expected a list, got 'rmse' (text)"),
@@ -547,7 +549,10 @@ def test_an_estimator_of_an_untrusted_package_is_not_imported(folder, tmp_path, 
         ("search.parameters.alpha=[1,-1]", "search.parameters.alpha.1: The 'alpha' parameter of ElasticNet must be a float"),
         ("data=5", "data: expected a mapping of keys, got 5"),
         ("data.target=z", "data.target: there is no column 'z' in the table; allowed: a, b, y"),
-        ("data.seeed=1", "data.seeed: unknown key; did you mean 'seed'? Allowed: source, target, test_size, seed, duplicates"),
+        (
+            "data.seeed=1",
+            "data.seeed: unknown key; did you mean 'seed'? Allowed: source, target, test_size, seed, duplicates, groups, weights",
+        ),
         ("model.params.l1_ratio=2", "model.params.l1_ratio: The 'l1_ratio' parameter of ElasticNet must be"),
         ("objective.metric=accuracy", "objective.metric: accuracy does not fit a regression model."),
         ("evaluation.cv.folds=1", "evaluation.cv.folds: must be at least 2, got 1"),

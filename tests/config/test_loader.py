@@ -176,7 +176,16 @@ def test_a_shipped_config_reads_and_dumps(path):
 
 def test_a_dump_says_the_defaults_too():
     dumped = read_yaml(dump_config(parse(SMALLEST).config).encode(), "dump").value
-    assert dumped["data"] == {"source": "a.csv", "target": None, "test_size": 0.25, "seed": 0, "duplicates": "group"}
+    assert dumped["data"] == {
+        "source": "a.csv",
+        "target": None,
+        "test_size": 0.25,
+        "seed": 0,
+        "duplicates": "group",
+        "groups": None,
+        "weights": None,
+    }
+    assert dumped["evaluation"]["bootstrap"] == {"resamples": 1000, "confidence": 0.95}
     assert dumped["search"]["parameters"] == {"c": {"choices": [1]}}
     assert dumped["evaluation"]["cv"]["folds"] == 5
     assert dumped["execution"]["backend"] == "processes"
