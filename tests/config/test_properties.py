@@ -88,7 +88,7 @@ def folder(tmp_path_factory):
     rows = [(row % 17, row * 7 % 23, 4 + row * 5 % 3) for row in range(60)]
     (folder / "wine.csv").write_text("a,b,quality\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows))
     (folder / "own-data.csv").write_text("months,visits,left\n" + "".join(f"{a},{b},{c % 2}\n" for a, b, c in rows))
-    batches = "".join(f"B{a},{b % 4},{b},{c}.5\n" for a, b, c in rows)
+    batches = "".join(f"B{a},{b % 4},{at},{c}.5\n" for at, (a, b, c) in enumerate(rows))
     (folder / "groups-and-weights.csv").write_text("batch,readings,moisture,hardness\n" + batches)
     return folder
 

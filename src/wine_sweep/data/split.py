@@ -211,7 +211,7 @@ def _with_weight(data: Dataset, split: Split) -> Split:
     if data.weights is not None:
         for what, part in (("test rows", split.test), ("training rows", split.train)):
             if not data.weights[part].any():
-                raise DataError(f"all {len(part)} {what} have weight 0; nothing could be measured on them", path=WEIGHTS)
+                raise DataError(f"none of the {len(part)} {what} has a weight above 0", path=WEIGHTS)
     return split
 
 
@@ -222,4 +222,4 @@ def _check_fold_weights(data: Dataset, split: Split, folds: list[Fold]) -> None:
     for index, fold in enumerate(folds):
         for what, part in (("fits", fold.fit), ("measures", fold.measure)):
             if not weights[part].any():
-                raise DataError(f"all {len(part)} rows that fold {index} {what} on have weight 0", path=WEIGHTS)
+                raise DataError(f"no row that fold {index} {what} on has a weight above 0", path=WEIGHTS)

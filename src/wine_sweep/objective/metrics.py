@@ -154,7 +154,7 @@ def evaluate(
         ValueError: All weights are 0, or a metric cannot be computed for these rows.
     """
     if weights is not None and not weights.any():
-        raise ValueError(f"all {len(weights)} rows to measure on have weight 0")
+        raise ValueError(f"none of the {len(weights)} rows to measure on has a weight above 0")
     weighting = {} if weights is None else {"sample_weight": weights}
     scores = _multimetric_scorer(tuple(metric.scorer for metric in metrics))(estimator, features, target, **weighting)
     return {metric.name: metric.sign * float(scores[metric.scorer]) for metric in metrics}
