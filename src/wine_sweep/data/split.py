@@ -50,8 +50,9 @@ def split_rows(data: Dataset, config: DataConfig, *, task: Task, in_time: bool) 
     Regression: scikit-learn's `GroupShuffleSplit` over the groups, or `ShuffleSplit` where each row is a group of its own.
     Classification: `StratifiedShuffleSplit` over the groups, so that every class has its share of test rows; where some
     group holds rows of several classes, of `DRAWS` draws of one `GroupShuffleSplit` the one that divides the classes best:
-    every class keeps rows to learn from, and of the class that is divided worst the part set aside is nearest to
-    `test_size`. In time: the last rows. The share set aside is one of groups, and of rows as far as groups are of one size.
+    every class keeps rows to learn from, as many as can be have rows to test, and of the class that is divided worst the
+    part set aside is nearest to `test_size`. In time: the last rows. The share set aside is one of groups, and of rows
+    as far as groups are of one size.
 
     Args:
         data: The whole table.
@@ -132,6 +133,8 @@ def _set_aside(
 def _nearest_draw(target: np.ndarray, groups: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Divide groups of mixed classes: the first of the draws that come nearest to setting `share` of every class aside.
 
+    A class of which nothing is set aside counts for more than any part that is too large or too small.
+
     Raises:
         ValueError: Each draw sets all rows of some class aside.
     """
@@ -140,7 +143,7 @@ def _nearest_draw(target: np.ndarray, groups: np.ndarray, share: float, seed: in
     best, least = None, np.inf
     for kept, aside in GroupShuffleSplit(n_splits=DRAWS, test_size=share, random_state=seed).split(target, groups=groups):
         parts = np.bincount(code[aside], minlength=len(names)) / counts
-        off = np.abs(parts - share).max() if (parts < 1).all() else np.inf
+        off = (parts == 0).sum() + np.abs(parts - share).max() if (parts < 1).all() else np.inf
         if off < least:
             best, least = (kept, aside), off
     if best is None:
