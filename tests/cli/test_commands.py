@@ -409,3 +409,14 @@ def test_ui_refuses_a_taken_port_and_a_missing_store(in_process, store):
     missing = in_process("ui", "--tracking-uri", "sqlite:///nowhere.db")
     assert missing.returncode == 2
     assert not (store.folder / "nowhere.db").exists()
+
+
+def test_plan_says_what_stays_together_and_what_weighs(in_process, root):
+    result = in_process("plan", root / "configs/groups-and-weights.yaml")
+    assert result.returncode == 0, result.stderr
+    assert "rows with the same batch stay on one side of every split" in result.stdout
+    assert "rows count by readings, in fitting and in measuring" in result.stdout
+    (plan,) = json.loads(in_process("plan", root / "configs/groups-and-weights.yaml", "--json").stdout)
+    assert (plan["data"]["groups"], plan["data"]["weights"]) == ("batch", "readings")
+    (plain,) = json.loads(in_process("plan", root / "configs/grid.yaml", "--json").stdout)
+    assert (plain["data"]["groups"], plain["data"]["weights"]) == (None, None)

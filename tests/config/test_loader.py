@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from wine_sweep.config import (
     Backend,
+    BootstrapConfig,
     Choices,
     CrossValidation,
     Duplicates,
@@ -154,6 +155,23 @@ def test_a_whole_number_a_fraction_and_a_truth_are_different_choices():
 )
 def test_the_forms_of_cross_validation(text, expected):
     assert parse(f"{SMALLEST}evaluation: {{cv: {text}}}\n").config.evaluation.cv == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("500", BootstrapConfig(resamples=500)),
+        ("0", BootstrapConfig(resamples=0)),
+        ("40", BootstrapConfig(resamples=40, confidence=0.95)),
+        ("{confidence: 0.9}", BootstrapConfig(resamples=1000, confidence=0.9)),
+        ("{resamples: 200, confidence: 0.99}", BootstrapConfig(resamples=200, confidence=0.99)),
+    ],
+)
+def test_the_forms_of_the_bootstrap(text, expected):
+    assert parse(f"{SMALLEST}evaluation: {{bootstrap: {text}}}\n").config.evaluation.bootstrap == expected
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed: the schema itself is not tried")
+    tree = read_yaml(f"{SMALLEST}evaluation: {{bootstrap: {text}}}\n".encode(), "c.yaml").value
+    jsonschema.validate(tree, SweepConfig.model_json_schema())
 
 
 def test_the_sections_that_are_right_are_kept_when_others_are_wrong():
