@@ -15,7 +15,7 @@ HIGHER = Objective("r2", Direction.MAXIMIZE, "5 folds")
 
 
 def trial(number, state=TrialState.FINISHED, violations=None, **scores):
-    finished = {name: Score.of([value - 0.1, value + 0.1]) for name, value in scores.items()}
+    finished = {name: Score(value, 0.1) for name, value in scores.items()}
     return Trial(number, {"x": number / 100}, state, finished, violations=violations or {})
 
 

@@ -20,7 +20,14 @@ from wine_sweep.config import Backend, read_config
 from wine_sweep.errors import SweepInterrupted
 from wine_sweep.execution.processes import warm_up
 from wine_sweep.report.leaderboard import make_leaderboard, show_param
-from wine_sweep.report.summary import count_states, group_failures, group_warnings, pruning_in_words, trials_in_words
+from wine_sweep.report.summary import (
+    count_states,
+    group_failures,
+    group_warnings,
+    pruning_in_words,
+    test_in_words,
+    trials_in_words,
+)
 from wine_sweep.runner.preflight import Prepared, prepare
 from wine_sweep.runner.sweep import RunOptions, SweepResult, run_sweep
 from wine_sweep.wording import mask
@@ -74,7 +81,7 @@ def _prepare(request: RunRequest) -> Prepared:
 
 
 def _print_result(console: Console, prepared: Prepared, result: SweepResult, request: RunRequest) -> None:
-    from wine_sweep.runner.winner import promotion_in_words, scores_in_words  # by now MLflow is imported
+    from wine_sweep.runner.winner import promotion_in_words  # by now MLflow is imported
 
     board = make_leaderboard([(prepared.name, prepared.objective, result.trials)])
     counts = ", ".join(f"{count} {state.value}" for state, count in count_states(result.trials).items() if count)
@@ -85,7 +92,7 @@ def _print_result(console: Console, prepared: Prepared, result: SweepResult, req
     console.print(f"\n[bold]Why trial {result.selection.trial.number}[/bold]")
     lines = list(result.selection.reasons)
     if result.winner.test_scores:
-        lines.append(f"On the test rows, which no trial saw: {scores_in_words(result.winner.test_scores)}.")
+        lines.append(test_in_words(result.winner.test_scores, result.winner.interval))
     for line in [*lines, promotion_in_words(result.promotion)]:
         console.print(f"- {line}", markup=False)
     _print_notes(console, prepared, result)
@@ -127,6 +134,7 @@ def _document(prepared: Prepared, result: SweepResult) -> dict[str, Any]:
         "method": prepared.config.search.method.value,
         "selection": result.selection.record(),
         "test_scores": dict(result.winner.test_scores),
+        "test_interval": result.winner.interval.record() if result.winner.interval else None,
         "promotion": result.promotion.record() if result.promotion else None,
         "stopped_by": result.closing.stopped_by.value,
         "repeated_suggestions": result.closing.repeats,

@@ -52,6 +52,9 @@ class DataConfig(Model):
         seed: Decides which rows those are.
         duplicates: ``group`` keeps rows with equal features on one side of every split; ``drop`` first drops rows that
             repeat another in every column; ``keep`` lets equal rows fall where they may.
+        groups: A column that is no feature: rows with the same value in it stay on one side of every split. Beside
+            `duplicates`, rows that are joined by either, or by a chain of both, stay together.
+        weights: A column that is no feature: how much each row counts, in fitting and in measuring.
     """
 
     source: Location
@@ -59,6 +62,8 @@ class DataConfig(Model):
     test_size: Share = 0.25
     seed: Seed = 0
     duplicates: Duplicates = Duplicates.GROUP
+    groups: Text | None = None
+    weights: Text | None = None
 
 
 class ExecutionConfig(Model):

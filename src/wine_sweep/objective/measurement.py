@@ -18,6 +18,7 @@ from wine_sweep.config import FAMILY, BudgetConfig
 from wine_sweep.data import Fold
 from wine_sweep.objective.estimators import set_params, set_seed
 from wine_sweep.objective.metrics import Metric, evaluate
+from wine_sweep.objective.weights import fit, part_of
 from wine_sweep.trial import Failure, Params, Score, Step, Trial, TrialState
 
 
@@ -62,6 +63,7 @@ class Measurement:
         target: Their truth, of shape (rows,).
         folds: Row numbers to fit on and to measure on.
         metrics: What is measured.
+        weights: How much each training row counts, of shape (rows,); None when all count the same.
         seeds: How often each fit is repeated with another seed.
         budget: What grows from step to step; without it a step is a fold.
         stepwise: Whether to measure one step and give the trial back RUNNING, for somebody to look at it.
@@ -73,6 +75,7 @@ class Measurement:
     target: np.ndarray
     folds: Sequence[Fold]
     metrics: Sequence[Metric]
+    weights: np.ndarray | None = None
     seeds: int = 1
     budget: BudgetConfig | None = None
     stepwise: bool = False
@@ -111,7 +114,7 @@ class Measurement:
             return self._fit_and_score(params, [(number, self.folds[number])], None)
         return self._fit_and_score(params, list(enumerate(self.folds)), self.budget.steps()[number])
 
-    def _fit_and_score(self, params: Params, folds: Sequence[tuple[int, Fold]], budget: float | None) -> Step:
+    def _fit_and_score(self, params: Params, folds: Sequence[tuple[int, Fold]], budget: int | float | None) -> Step:
         values: dict[str, list[float]] = {metric.name: [] for metric in self.metrics}
         grown = self.budget.parameter if self.budget is not None else None
         params = params if grown is None or budget is None else {**params, grown: int(budget)}
@@ -125,9 +128,10 @@ class Measurement:
                 features, target = self.features.iloc[rows], self.target[rows]
                 model = self.factory.make(params, repeat=repeat)
                 begin = time.perf_counter()
-                model.fit(features, target)
+                fit(model, features, target, part_of(self.weights, rows))
                 spent += time.perf_counter() - begin
-                measured = evaluate(model, self.metrics, self.features.iloc[fold.measure], self.target[fold.measure])
+                truth, weights = self.target[fold.measure], part_of(self.weights, fold.measure)
+                measured = evaluate(model, self.metrics, self.features.iloc[fold.measure], truth, weights)
                 for name, value in measured.items():
                     values[name].append(value)
         return Step({name: tuple(each) for name, each in values.items()}, spent / (len(folds) * self.seeds), budget)

@@ -11,6 +11,7 @@ from wine_sweep.objective.checks import Searched, check_fixed, check_searched, f
 from wine_sweep.objective.constraints import refusal
 from wine_sweep.objective.estimators import EstimatorError, build_model, chosen_states, copy_of, describe_needs, set_params
 from wine_sweep.objective.metrics import NEED_PROBABILITIES, Metric
+from wine_sweep.objective.weights import refusal as weights_refused_by
 from wine_sweep.search.space import Space
 from wine_sweep.task import Needs
 
@@ -102,6 +103,10 @@ class Models:
                 message = f"{of} has no random_state that is left open: {evaluation.seeds} seeds would measure the same thing"
                 problems.append(Problem(message, ("evaluation", "seeds")))
         return problems
+
+    def without_weights(self) -> list[str]:
+        """Say which of the models cannot be fitted with weights, and why."""
+        return [message for template in self.templates.values() if (message := weights_refused_by(template))]
 
     def without_probabilities(self, space: Space, metrics: Sequence[Metric]) -> list[tuple[str, str]]:
         """List metrics that need probabilities of a model that gives none, with any of the first values searched, and why."""

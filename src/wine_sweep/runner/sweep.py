@@ -140,7 +140,7 @@ def _begin(prepared: Prepared, options: RunOptions, started: float, older: list[
         params=sweep_params(prepared),
         tags=sweep_tags(prepared, command=options.command),
         files=sweep_files(prepared),
-        table=dataset.features.assign(**{str(dataset.target.name): dataset.target}),
+        table=dataset.table,
         data_source=dataset.source,
         data_name=dataset.name,
         data_digest=dataset.digest,
