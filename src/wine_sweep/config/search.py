@@ -104,11 +104,12 @@ class BudgetConfig(Model):
 
 
 def _growing(first: Amount, last: Amount, factor: int) -> list[Amount]:
-    budgets = []
+    budgets: list[Amount] = []
     while first < last:
         budgets.append(first)
         first *= factor
-    return [*budgets, last]
+    budgets.append(last)
+    return budgets
 
 
 class RegretConfig(Model):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from wine_sweep.report.leaderboard import as_markdown, make_leaderboard
@@ -53,22 +53,41 @@ def group_warnings(trials: Sequence[Trial]) -> list[tuple[str, str, list[int]]]:
     return [(category, messages[category], numbers) for category, numbers in sorted(groups.items())]
 
 
-def pruning_in_words(trials: Sequence[Trial], *, fits: int, in_folds: bool) -> list[str]:
-    """Say what pruning saved, in a list of one sentence, or of none when nothing was pruned.
+@dataclass(frozen=True)
+class Work:
+    """What a sweep computed, in units of one fit at the full budget.
 
     Args:
-        trials: All of them.
-        fits: How many fits a finished trial takes.
-        in_folds: Whether a step is a fold; with growing budgets the fits are of different size, and are not counted.
+        done: What was fitted; a fit with a tenth of the trees, or of the rows, counts as a tenth.
+        whole: What the same trials would have taken without pruning and at the full budget alone.
     """
-    pruned = [trial for trial in trials if trial.state is TrialState.PRUNED]
+
+    done: float
+    whole: int
+
+
+def count_work(trials: Sequence[Trial], *, fits: int, last: float | None) -> Work:
+    """Count the fits of a sweep.
+
+    Args:
+        trials: All of them; those that failed or were killed have left no count, and are left out.
+        fits: How many fits a trial takes: folds times seeds.
+        last: The last budget; None where nothing grows.
+    """
+    counted = [trial for trial in trials if trial.state in (TrialState.FINISHED, TrialState.PRUNED)]
+    done = 0.0
+    for trial in counted:
+        steps = [step.fits * (step.budget / last if step.budget is not None and last else 1.0) for step in trial.steps]
+        done += sum(steps) if steps else fits
+    return Work(done, fits * len(counted))
+
+
+def pruning_in_words(trials: Sequence[Trial], work: Work) -> list[str]:
+    """Say what pruning saved, in a list of one sentence, or of none when nothing was pruned."""
+    pruned = sum(trial.state is TrialState.PRUNED for trial in trials)
     if not pruned:
         return []
-    text = f"{len(pruned)} of {len(trials)} trials were pruned"
-    if not in_folds:
-        return [f"{text} before their last budget."]
-    saved = sum(fits - sum(step.fits for step in trial.steps) for trial in pruned)
-    return [f"{text}, which saved {saved} of {fits * len(trials)} fits."]
+    return [f"{pruned} of {len(trials)} trials were pruned: the work of {work.done:.0f} fits in place of {work.whole}."]
 
 
 def trials_in_words(numbers: Sequence[int]) -> str:

@@ -88,21 +88,18 @@ class Models:
         return [Problem(message, ("search", "budget", "min"))] if message else []
 
     def check_seeds(self, evaluation: EvaluationConfig) -> list[Problem]:
-        """Refuse to repeat fits with other seeds where no seed makes a difference."""
-        if evaluation.seeds == 1:
+        """Refuse to repeat fits with other seeds where no seed makes a difference, in none of the families."""
+        if evaluation.seeds == 1 or not self.templates or any(map(self._has_open_state, self.templates)):
             return []
-        problems: list[Problem] = []
-        for family, template in self.templates.items():
-            states = [
-                name
-                for name, value in template.get_params(deep=True).items()
-                if name.rpartition("__")[2] == "random_state" and value is None and name not in self.chosen[family]
-            ]
-            if not states:
-                of = "the model" if family is ALONE else family
-                message = f"{of} has no random_state that is left open: {evaluation.seeds} seeds would measure the same thing"
-                problems.append(Problem(message, ("evaluation", "seeds")))
-        return problems
+        message = f"no random_state of the model is left open: {evaluation.seeds} seeds would measure the same thing"
+        return [Problem(message, ("evaluation", "seeds"))]
+
+    def _has_open_state(self, family: str | None) -> bool:
+        parameters = self.templates[family].get_params(deep=True)
+        return any(
+            name.rpartition("__")[2] == "random_state" and value is None and name not in self.chosen[family]
+            for name, value in parameters.items()
+        )
 
     def without_weights(self) -> list[str]:
         """Say which of the models cannot be fitted with weights, and why."""
