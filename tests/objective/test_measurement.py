@@ -15,7 +15,8 @@ from sklearn.tree import ExtraTreeRegressor
 
 from wine_sweep.config import BudgetConfig
 from wine_sweep.data import Fold
-from wine_sweep.objective.measurement import Measurement, ModelFactory, share_of
+from wine_sweep.objective.factory import ModelFactory
+from wine_sweep.objective.measurement import Measurement, share_of
 from wine_sweep.objective.metrics import find_metric
 from wine_sweep.task import Task
 from wine_sweep.trial import Trial, TrialState

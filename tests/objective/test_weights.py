@@ -15,7 +15,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from wine_sweep.data import Fold
-from wine_sweep.objective.measurement import Measurement, ModelFactory
+from wine_sweep.objective.factory import ModelFactory
+from wine_sweep.objective.measurement import Measurement
 from wine_sweep.objective.metrics import evaluate, find_metric, takes_weights, task_of
 from wine_sweep.objective.weights import fit, part_of, refusal
 from wine_sweep.task import Task

@@ -5,10 +5,10 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wine_sweep.search.initial import check_initial
 
 from wine_sweep.config import Choices, Range, SearchConfig
 from wine_sweep.search.grid import GridSearcher, grid_points
-from wine_sweep.search.initial import check_initial
 from wine_sweep.search.methods import count_trials
 from wine_sweep.search.space import Grid, Space
 from wine_sweep.trial import params_key

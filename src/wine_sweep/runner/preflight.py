@@ -19,7 +19,8 @@ from wine_sweep.config import (
 from wine_sweep.data import Dataset, Fold, Split, load_table, make_dataset, make_folds, split_rows
 from wine_sweep.data.table import resolve_source
 from wine_sweep.errors import ConfigError, DataError, Problem
-from wine_sweep.objective.measurement import Measurement, ModelFactory
+from wine_sweep.objective.factory import ModelFactory
+from wine_sweep.objective.measurement import Measurement
 from wine_sweep.objective.metrics import Metric, check_classes, takes_weights
 from wine_sweep.objective.weights import part_of
 from wine_sweep.runner.goals import Goals, check_stopping

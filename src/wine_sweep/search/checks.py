@@ -9,7 +9,7 @@ from typing import Any
 
 from wine_sweep.config import FAMILY, Choices, Expression, ExpressionError, Method, SearchConfig
 from wine_sweep.errors import Path, Problem
-from wine_sweep.search.grid import MOST_COMBINATIONS, Grid, TooManyToCountError
+from wine_sweep.search.grid import MOST_COMBINATIONS, TooManyToCountError, grid_of
 from wine_sweep.search.space import Dimension, Space, describe, parents
 from wine_sweep.wording import one_of, show
 
@@ -139,10 +139,10 @@ def _check_size(config: SearchConfig, space: Space) -> Iterator[Problem]:
     """Refuse a space in which nothing can be tried, and a grid that nobody can count."""
     if not space.constraints and not config.method.is_exhaustive:
         return
-    grid = Grid(space)
+    grid = grid_of(space)
     try:
         empty = (
-            grid.count() == 0
+            grid.size == 0
             if config.method.is_exhaustive
             else not any(space.keeps_constraints(space.draw(rng)) for rng in [random.Random(config.seed)] for _ in range(DRAWS))  # noqa: S311  # no secret
         )
