@@ -9,9 +9,23 @@ import subprocess
 import sys
 
 import pytest
+from pydantic import BaseModel
 
 from wine_sweep.cli.app import app
-from wine_sweep.config import SweepConfig, parse_config
+from wine_sweep.config import (
+    BudgetConfig,
+    DataConfig,
+    EvaluationConfig,
+    ExecutionConfig,
+    Method,
+    PickRule,
+    PrunerType,
+    RegistryConfig,
+    SearchConfig,
+    SelectionConfig,
+    SweepConfig,
+    parse_config,
+)
 from wine_sweep.runner.preflight import prepare
 
 README = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
@@ -26,12 +40,42 @@ def test_every_example_of_the_readme_is_a_config_that_could_run(text):
     prepare(draft)
 
 
-def test_the_first_example_names_every_key_of_every_section():
-    draft = parse_config(EXAMPLES[0].encode(), source="README.md", folder=pathlib.Path.cwd(), default_name="x")
-    given = draft.document.value
-    assert set(given) == set(SweepConfig.model_fields)
-    for name in ("data", "search", "evaluation", "execution", "registry"):
-        assert set(given[name]) == set(type(getattr(draft.config, name)).model_fields), name
+def keys_of(model: type[BaseModel]) -> set[str]:
+    return {field.alias or name for name, field in model.model_fields.items()}
+
+
+SECTIONS = {
+    (): SweepConfig,
+    ("data",): DataConfig,
+    ("search",): SearchConfig,
+    ("search", "budget"): BudgetConfig,
+    ("evaluation",): EvaluationConfig,
+    ("selection",): SelectionConfig,
+    ("execution",): ExecutionConfig,
+    ("registry",): RegistryConfig,
+}
+
+
+@pytest.mark.parametrize("path", SECTIONS, ids=".".join)
+def test_the_readme_shows_every_key_of_every_section(path):
+    shown = set()
+    for text in EXAMPLES:
+        value = parse_config(text.encode(), source="README.md", folder=pathlib.Path.cwd(), default_name="x").document.value
+        for name in path:
+            value = value.get(name, {}) if isinstance(value, dict) else {}
+        shown |= set(value if isinstance(value, dict) else ())
+    missing = keys_of(SECTIONS[path]) - shown
+    table = README.split("## Search")[1].split("`plan` shows")[0]
+    assert not {name for name in missing if f"{name}:" not in table}
+
+
+def test_the_table_of_search_features_names_every_method_pruner_and_key():
+    table = README.split("## Search")[1].split("`plan` shows")[0]
+    named = set(re.findall(r"[a-z_0-9]+", " ".join(re.findall(r"`([^`]*)`", table))))
+    assert {method.value for method in Method} <= named
+    assert {pruner.value for pruner in PrunerType} <= named
+    assert {rule.value for rule in PickRule} <= named
+    assert keys_of(SearchConfig) - {"seed"} <= named
 
 
 def test_the_readme_names_every_command_and_only_those():
@@ -61,6 +105,8 @@ def test_a_sweep_of_ones_own_estimator_needs_trust_and_its_model_loads_without_t
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_shipped_config_runs_and_promotes(path, in_process, store):
     short = ["--trials", "4"] if path.stem != "grid" else []
+    if path.stem == "warm-start":  # it learns from the sweep that it names
+        assert in_process("run", path.with_name("optuna.yaml"), "--quiet", "--no-promote", *short).returncode == 0
     result = in_process("run", path, "--quiet", "--json", *short)
     assert result.returncode == 0, result.stderr
     document = json.loads(result.stdout)

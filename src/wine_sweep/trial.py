@@ -56,12 +56,12 @@ class Step:
     Args:
         values: Each metric's values, a value for each fit.
         fit_seconds: The mean time of a fit, in seconds.
-        budget: The budget's value: of its parameter, or the share of the rows; None where a step is a fold.
+        budget: The budget's value: a whole number for its parameter, or the share of the rows; None where a step is a fold.
     """
 
     values: Mapping[str, Sequence[float]]
     fit_seconds: float
-    budget: float | None = None
+    budget: int | float | None = None
 
     @property
     def fits(self) -> int:

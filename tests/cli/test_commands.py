@@ -366,7 +366,7 @@ def test_plan_reports_the_problems_of_all_configs(tmp_path, in_process_at):
 
 def test_schema_is_a_json_schema_that_names_the_keys(in_process):
     schema = json.loads(in_process("schema").stdout)
-    assert set(schema["required"]) == {"data", "model", "search"}
+    assert set(schema["required"]) == {"data", "search"}
     assert "description" in schema["properties"]["data"] or "$ref" in schema["properties"]["data"]
 
 
@@ -409,3 +409,14 @@ def test_ui_refuses_a_taken_port_and_a_missing_store(in_process, store):
     missing = in_process("ui", "--tracking-uri", "sqlite:///nowhere.db")
     assert missing.returncode == 2
     assert not (store.folder / "nowhere.db").exists()
+
+
+def test_plan_says_what_stays_together_and_what_weighs(in_process, root):
+    result = in_process("plan", root / "configs/groups-and-weights.yaml")
+    assert result.returncode == 0, result.stderr
+    assert "rows with the same batch stay on one side of every split" in result.stdout
+    assert "rows count by readings, in fitting and in measuring" in result.stdout
+    (plan,) = json.loads(in_process("plan", root / "configs/groups-and-weights.yaml", "--json").stdout)
+    assert (plan["data"]["groups"], plan["data"]["weights"]) == ("batch", "readings")
+    (plain,) = json.loads(in_process("plan", root / "configs/grid.yaml", "--json").stdout)
+    assert (plain["data"]["groups"], plain["data"]["weights"]) == (None, None)

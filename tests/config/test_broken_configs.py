@@ -40,6 +40,22 @@ def folder(tmp_path_factory):
     write(folder / "words.csv", "a,colour,y", [(a, "red" if a in (2, 5) else b, y) for a, b, y in numbers])
     write(folder / "constant.csv", "a,y", [(a, 3) for a, _, _ in numbers])
     write(folder / "lonely.csv", "a,y", [(a, int(a == 7)) for a, _, _ in numbers])
+    batches = [(a, f"B{a // 4}", a % 3, y) for a, _, y in numbers]
+    write(folder / "batches.csv", "a,batch,n,y", batches)
+    write(
+        folder / "nobatch.csv",
+        "a,batch,n,y",
+        [(a, "" if a in (2, 5) else b, "" if a in (3, 9) else n, y) for a, b, n, y in batches],
+    )
+    write(
+        folder / "odd.csv",
+        "a,one,neg,zero,inf,word,y",
+        [(a, "x", -1 if a in (2, 5) else 1, 0, "inf" if a == 3 else 1, "much" if a == 4 else 1, y) for a, _, _, y in batches],
+    )
+    write(folder / "same.csv", "a,one,y", [(a, "x", y) for a, _, _, y in batches])
+    write(folder / "chain.csv", "a,batch,y", [(a // 2, f"B{(a + 1) // 2}", y) for a, _, _, y in batches])
+    write(folder / "solo.csv", "a,batch,kind", [(a, f"B{a // 4}", "z" if 4 <= a < 7 else "xy"[a % 2]) for a in range(40)])
+    write(folder / "late.csv", "a,n,y", [(a, int(a < 20), y) for a, _, _, y in batches])
     (folder / "header.csv").write_text("a,b,y\n")
     return folder
 
@@ -67,12 +83,12 @@ BROKEN = {
     # The file as a whole
     "a list for a config": ("- 1\n", "1:1: a config is a mapping of keys such as `data`, `model` and `search`"),
     "no data": (f"{MODEL}\n{SEARCH}\n", "1:1: data: is missing"),
-    "no model": (f"{DATA}\n{SEARCH}\n", "1:1: model: is missing"),
+    "no model": (f"{DATA}\n{SEARCH}\n", "1:1: model: is missing; give `model`, or `models` for several to choose between"),
     "no search": (f"{DATA}\n{MODEL}\n", "1:1: search: is missing"),
     "an unknown section": (
         config("serach: {}"),
         "4:1: serach: unknown key; did you mean 'search'?"
-        " Allowed: name, experiment, data, model, search, evaluation, objective, execution, registry",
+        " Allowed: name, experiment, data, model, models, search, evaluation, objective, selection, execution, registry",
     ),
     "a number for a name": (config("name: 5"), "4:7: name: expected text, got 5"),
     "an empty name": (config("name: ''"), "4:7: name: must not be empty"),
@@ -83,7 +99,8 @@ BROKEN = {
     "data without a source": (config("data: {target: y}"), "1:1: data.source: is missing"),
     "an unknown key in data": (
         config("data: {source: table.csv, traget: y}"),
-        "1:27: data.traget: unknown key; did you mean 'target'? Allowed: source, target, test_size, seed, duplicates",
+        "1:27: data.traget: unknown key; did you mean 'target'?"
+        " Allowed: source, target, test_size, seed, duplicates, groups, weights",
     ),
     "a test_size of all rows": (
         config("data: {source: table.csv, target: y, test_size: 1.0}"),
@@ -163,6 +180,121 @@ BROKEN = {
     "a class of one row": (
         config("data: {source: lonely.csv, target: y}", CLASSIFIER, SEARCH_C),
         "1:36: data.target: class 1 of column 'y' stands only in row 8; to learn it and to test it takes 2 different rows",
+    ),
+    # data.groups and data.weights
+    "groups that are no column": (
+        config("data: {source: batches.csv, target: y, groups: bacth, weights: n}"),
+        "1:48: data.groups: there is no column 'bacth' in the table; did you mean 'batch'? Allowed: a, batch, n, y",
+    ),
+    "weights that are no column": (
+        config("data: {source: batches.csv, target: y, groups: batch, weights: m}"),
+        "1:64: data.weights: there is no column 'm' in the table; allowed: a, batch, n, y",
+    ),
+    "a number for groups": (
+        config("data: {source: batches.csv, target: y, groups: 1}"),
+        "1:48: data.groups: expected text, got 1",
+    ),
+    "the target for groups": (
+        config("data: {source: batches.csv, target: y, groups: y}"),
+        "1:48: data.groups: column 'y' is `target` already; a column has one use",
+    ),
+    "the target for weights": (
+        config("data: {source: batches.csv, target: y, weights: y}"),
+        "1:49: data.weights: column 'y' is `target` already; a column has one use",
+    ),
+    "the target of a bundled table for weights": (
+        config("data: {source: wine-quality-red, weights: quality}"),
+        "1:43: data.weights: column 'quality' is `target` already; a column has one use",
+    ),
+    "groups for weights": (
+        config("data: {source: batches.csv, target: y, weights: n, groups: n}"),
+        "1:49: data.weights: column 'n' is `groups` already; a column has one use",
+    ),
+    "groups with gaps": (
+        config("data: {source: nobatch.csv, target: y, groups: batch, weights: a}"),
+        "1:48: data.groups: column 'batch' has no value in rows 3, 6; every row needs a group",
+    ),
+    "weights with gaps": (
+        config("data: {source: nobatch.csv, target: y, weights: n}"),
+        "1:49: data.weights: column 'n' has no value in rows 4, 10; every row needs a weight",
+    ),
+    "weights below 0": (
+        config("data: {source: odd.csv, target: y, weights: neg}"),
+        "1:45: data.weights: column 'neg' is negative in rows 3, 6; a weight is at least 0",
+    ),
+    "weights of nothing": (
+        config("data: {source: odd.csv, target: y, weights: zero}"),
+        "1:45: data.weights: column 'zero' is 0 in every row; nothing would count",
+    ),
+    "an infinite weight": (
+        config("data: {source: odd.csv, target: y, weights: inf}"),
+        "1:45: data.weights: column 'inf' is infinite in row 4",
+    ),
+    "a weight in words": (
+        config("data: {source: odd.csv, target: y, weights: word}"),
+        "1:45: data.weights: column 'word' holds 'much' in row 5; a weight is a number of at least 0",
+    ),
+    "no feature beside groups": (
+        config("data: {source: constant.csv, target: a, groups: y}"),
+        "1:16: data.source: there is no feature: 'a' is all there is beside y",
+    ),
+    "one group": (
+        config("data: {source: same.csv, target: y, groups: one}"),
+        "1:45: data.groups: column 'one' is x in every row, and one group cannot be split",
+    ),
+    "groups that equal rows join into one": (
+        config("data: {source: chain.csv, target: y, groups: batch}"),
+        "1:46: data.groups: the 21 groups of column 'batch' are all joined by rows with equal features, and one group cannot be"
+        " split; `duplicates: keep` goes by the column alone",
+    ),
+    "fewer groups than folds": (
+        config("data: {source: batches.csv, target: y, groups: batch, weights: n}", "evaluation: {cv: 8}"),
+        "4:18: evaluation.cv: 8 folds need training rows of 8 groups of 'batch' at least; there are 7",
+    ),
+    "a class in one group": (
+        config("data: {source: solo.csv, target: kind, groups: batch}", CLASSIFIER, SEARCH_C),
+        "1:34: data.target: class z of column 'kind' stands only in rows 5, 6, 7;"
+        " to learn it and to test it takes rows of 2 groups of 'batch'",
+    ),
+    "groups in time": (
+        config("data: {source: batches.csv, target: y, groups: batch, weights: n}", "evaluation: {cv: {time_series: 3}}"),
+        "1:48: data.groups: splits in time cannot keep groups together; leave one of the two out",
+    ),
+    "a model that takes no weights": (
+        config(
+            "data: {source: late.csv, target: y, weights: n}",
+            "model: {estimator: sklearn.neighbors.KNeighborsRegressor}",
+            "search: {parameters: {n_neighbors: [1, 2]}}",
+        ),
+        "1:46: data.weights: KNeighborsRegressor takes no weights: its `fit` has no `sample_weight`;"
+        " leave `weights` out, or use another model",
+    ),
+    "a pipeline whose model takes no weights": (
+        config(
+            "data: {source: late.csv, target: y, weights: n}",
+            PIPELINE.replace("svr: sklearn.svm.SVR", "lars: sklearn.linear_model.Lars"),
+            "search: {parameters: {lars__eps: [0.1, 0.2]}}",
+        ),
+        "1:46: data.weights: Lars takes no weights: its `fit` has no `sample_weight`; leave `weights` out, or use another model",
+    ),
+    "a metric that takes no weights": (
+        config("data: {source: late.csv, target: y, weights: n}", "evaluation: {metrics: [rmse, max_error]}"),
+        "4:30: evaluation.metrics.1: max_error takes no weights, and data.weights gives some; leave one of the two out",
+    ),
+    "an objective that takes no weights": (
+        config("data: {source: late.csv, target: y, weights: n}", "objective: {metric: max_error}"),
+        "4:21: objective.metric: max_error takes no weights, and data.weights gives some; leave one of the two out",
+    ),
+    "test rows without weight": (
+        config("data: {source: late.csv, target: y, weights: n, duplicates: keep}", "evaluation: {cv: {time_series: 3}}"),
+        "1:46: data.weights: none of the 10 test rows has a weight above 0",
+    ),
+    "a fold without weight": (
+        config(
+            "data: {source: late.csv, target: y, weights: n, duplicates: keep, test_size: 0.6, seed: 1}",
+            "evaluation: {cv: 12}",
+        ),
+        "1:46: data.weights: no row that fold 6 measures on has a weight above 0",
     ),
     # model
     "neither estimator nor pipeline": (config("model: {params: {}}"), "2:8: model: give either `estimator` or `pipeline`"),
@@ -255,7 +387,8 @@ BROKEN = {
     "nothing to search": (config("search: {parameters: {}}"), "3:22: search.parameters: must not be empty"),
     "an unknown method": (
         config("search: {method: gird, parameters: {alpha: [1]}}"),
-        "3:18: search.method: got 'gird' (text); did you mean 'grid'? Allowed: grid, random, tpe",
+        "3:18: search.method: got 'gird' (text); did you mean 'grid'? "
+        "Allowed: grid, random, tpe, gp, cmaes, qmc, nsga2, nsga3, brute_force, auto",
     ),
     "a search without an end": (
         config("search: {method: tpe, parameters: {alpha: [1]}}"),
@@ -278,8 +411,9 @@ BROKEN = {
         "3:45: search.timeout: must be above 0, got '0s' (text)",
     ),
     "an unknown key in search": (
-        config("search: {parameters: {alpha: [1]}, patience: 3}"),
-        "3:36: search.patience: unknown key; allowed: method, parameters, trials, timeout, seed, initial",
+        config("search: {parameters: {alpha: [1]}, patient: 3}"),
+        "3:36: search.patient: unknown key; did you mean 'patience'? Allowed: method, sampler, parameters, constraints, trials,"
+        " timeout, target, patience, regret, pruner, budget, seed, initial, from",
     ),
     "an unknown searched parameter": (
         config("search: {parameters: {aplha: [1]}}"),
@@ -331,7 +465,7 @@ BROKEN = {
     ),
     "a grid of a range of floats": (
         config("search: {parameters: {alpha: {low: 0.0, high: 1}}}"),
-        "3:30: search.parameters.alpha: a grid needs `num` (how many points) or `step` in a range of floats",
+        "3:30: search.parameters.alpha: method grid needs `num` (how many points) or `step` in a range of floats",
     ),
     "a step and a number of points": (
         config("search: {parameters: {alpha: {low: 0.0, high: 1, num: 3, step: 0.1}}}"),
@@ -401,7 +535,50 @@ BROKEN = {
     ),
     "an unknown key in cv": (
         config("evaluation: {cv: {fold: 5, holdout: 0.2}}"),
-        "4:19: evaluation.cv.fold: unknown key; did you mean 'folds'? Allowed: folds, repeats, seed, holdout, time_series",
+        "4:19: evaluation.cv.fold: unknown key; did you mean 'folds'?"
+        " Allowed: folds, repeats, seed, holdout, time_series, stratified",
+    ),
+    "classes where there are none": (
+        config("evaluation: {cv: {folds: 3, stratified: true}}"),
+        "4:41: evaluation.cv.stratified: ElasticNet predicts numbers, and only classes can be stratified; leave `stratified` out",
+    ),
+    "a hold-out of classes where there are none": (
+        config("evaluation: {cv: {holdout: 0.3, stratified: true}}"),
+        "4:45: evaluation.cv.stratified: ElasticNet predicts numbers, and only classes can be stratified; leave `stratified` out",
+    ),
+    "classes in time": (
+        config("evaluation: {cv: {time_series: 3, stratified: false}}"),
+        "4:47: evaluation.cv.stratified: `stratified` goes with `folds` and `holdout`",
+    ),
+    "`stratified: yes`": (
+        config("evaluation: {cv: {folds: 3, stratified: yes}}"),
+        "4:41: evaluation.cv.stratified: expected true or false, got 'yes' (text)",
+    ),
+    "fewer than no resamples": (
+        config("evaluation: {bootstrap: -1}"),
+        "4:25: evaluation.bootstrap: must be at least 0, got -1",
+    ),
+    "too few resamples": (
+        config("evaluation: {bootstrap: 39}"),
+        "4:25: evaluation.bootstrap: an interval of confidence 0.95 needs 40 resamples at least, or its ends are the lowest and"
+        " the highest of them; got 39 (0 turns it off)",
+    ),
+    "too few resamples for a high confidence": (
+        config("evaluation: {bootstrap: {resamples: 199, confidence: 0.99}}"),
+        "4:37: evaluation.bootstrap.resamples: an interval of confidence 0.99 needs 200 resamples at least, or its ends are the"
+        " lowest and the highest of them; got 199 (0 turns it off)",
+    ),
+    "confidence of 95": (
+        config("evaluation: {bootstrap: {confidence: 95}}"),
+        "4:38: evaluation.bootstrap.confidence: must be below 1.0, got 95",
+    ),
+    "resamples as text": (
+        config("evaluation: {bootstrap: many}"),
+        "4:25: evaluation.bootstrap: expected a mapping of keys, got 'many' (text)",
+    ),
+    "an unknown key in bootstrap": (
+        config("evaluation: {bootstrap: {samples: 100}}"),
+        "4:26: evaluation.bootstrap.samples: unknown key; did you mean 'resamples'? Allowed: resamples, confidence",
     ),
     "no metrics": (config("evaluation: {metrics: []}"), "4:23: evaluation.metrics: must not be empty"),
     "metrics as text": (config("evaluation: {metrics: rmse}"), "4:23: evaluation.metrics: expected a list, got 'rmse' (text)"),
@@ -436,9 +613,9 @@ BROKEN = {
         "4:38: objective.direction: rmse is better when lower: leave `direction` out, or say minimize",
     ),
     "an objective without a metric": (config("objective: {direction: minimize}"), "4:1: objective.metric: is missing"),
-    "an objective as text": (
-        config("objective: rmse"),
-        "4:12: objective: expected a mapping of keys, got 'rmse' (text)",
+    "an objective as a number": (
+        config("objective: 7"),
+        "4:12: objective: expected a mapping of keys, got 7",
     ),
     # execution and registry
     "an unknown backend": (
@@ -516,7 +693,7 @@ def test_every_problem_of_a_file_is_reported_in_its_order(folder):
         " Got 0 instead.",
         "16:11: data.source: no such file: FOLDER/missing.csv",
         "18:1: objetive: unknown key; did you mean 'objective'?"
-        " Allowed: name, experiment, data, model, search, evaluation, objective, execution, registry",
+        " Allowed: name, experiment, data, model, models, search, evaluation, objective, selection, execution, registry",
     ]
 
 
@@ -547,7 +724,10 @@ def test_an_estimator_of_an_untrusted_package_is_not_imported(folder, tmp_path, 
         ("search.parameters.alpha=[1,-1]", "search.parameters.alpha.1: The 'alpha' parameter of ElasticNet must be a float"),
         ("data=5", "data: expected a mapping of keys, got 5"),
         ("data.target=z", "data.target: there is no column 'z' in the table; allowed: a, b, y"),
-        ("data.seeed=1", "data.seeed: unknown key; did you mean 'seed'? Allowed: source, target, test_size, seed, duplicates"),
+        (
+            "data.seeed=1",
+            "data.seeed: unknown key; did you mean 'seed'? Allowed: source, target, test_size, seed, duplicates, groups, weights",
+        ),
         ("model.params.l1_ratio=2", "model.params.l1_ratio: The 'l1_ratio' parameter of ElasticNet must be"),
         ("objective.metric=accuracy", "objective.metric: accuracy does not fit a regression model."),
         ("evaluation.cv.folds=1", "evaluation.cv.folds: must be at least 2, got 1"),

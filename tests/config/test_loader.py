@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from wine_sweep.config import (
     Backend,
+    BootstrapConfig,
     Choices,
     CrossValidation,
     Duplicates,
@@ -156,15 +157,32 @@ def test_the_forms_of_cross_validation(text, expected):
     assert parse(f"{SMALLEST}evaluation: {{cv: {text}}}\n").config.evaluation.cv == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("500", BootstrapConfig(resamples=500)),
+        ("0", BootstrapConfig(resamples=0)),
+        ("40", BootstrapConfig(resamples=40, confidence=0.95)),
+        ("{confidence: 0.9}", BootstrapConfig(resamples=1000, confidence=0.9)),
+        ("{resamples: 200, confidence: 0.99}", BootstrapConfig(resamples=200, confidence=0.99)),
+    ],
+)
+def test_the_forms_of_the_bootstrap(text, expected):
+    assert parse(f"{SMALLEST}evaluation: {{bootstrap: {text}}}\n").config.evaluation.bootstrap == expected
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed: the schema itself is not tried")
+    tree = read_yaml(f"{SMALLEST}evaluation: {{bootstrap: {text}}}\n".encode(), "c.yaml").value
+    jsonschema.validate(tree, SweepConfig.model_json_schema())
+
+
 def test_the_sections_that_are_right_are_kept_when_others_are_wrong():
-    text = "data: {source: a.csv, seed: -1}\nmodel: {estimator: a.B}\nsearch: {parameters: {}}\n"
+    text = "data: {source: a.csv, seed: -1}\nmodel: {estimator: a.B}\nsearch: {parameters: {c: []}}\n"
     draft = parse_config(text.encode(), source="c.yaml", folder=pathlib.Path(), default_name="c")
     assert draft.config is None
     assert "data" not in draft.sections
     assert "search" not in draft.sections
     assert draft.sections["model"].estimator == "a.B"
     assert draft.sections["evaluation"].cv.folds == 5
-    assert [problem.path for problem in draft.problems] == [("data", "seed"), ("search", "parameters")]
+    assert [problem.path for problem in draft.problems] == [("data", "seed"), ("search", "parameters", "c")]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -176,8 +194,17 @@ def test_a_shipped_config_reads_and_dumps(path):
 
 def test_a_dump_says_the_defaults_too():
     dumped = read_yaml(dump_config(parse(SMALLEST).config).encode(), "dump").value
-    assert dumped["data"] == {"source": "a.csv", "target": None, "test_size": 0.25, "seed": 0, "duplicates": "group"}
-    assert dumped["search"]["parameters"] == {"c": {"choices": [1]}}
+    assert dumped["data"] == {
+        "source": "a.csv",
+        "target": None,
+        "test_size": 0.25,
+        "seed": 0,
+        "duplicates": "group",
+        "groups": None,
+        "weights": None,
+    }
+    assert dumped["evaluation"]["bootstrap"] == {"resamples": 1000, "confidence": 0.95}
+    assert dumped["search"]["parameters"] == {"c": {"choices": [1], "when": None}}
     assert dumped["evaluation"]["cv"]["folds"] == 5
     assert dumped["execution"]["backend"] == "processes"
 

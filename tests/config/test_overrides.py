@@ -118,7 +118,7 @@ def test_problems_of_overrides_are_placed_at_them():
 
 def test_what_a_replaced_section_lacks_is_placed_at_the_override():
     (only,) = draft_of("search={method: grid}").problems
-    assert str(only) == "--set search={method: grid}: search.parameters: is missing"
+    assert str(only) == "--set search={method: grid}: search.parameters: is missing: what is to be searched"
 
 
 def test_what_an_override_leaves_alone_keeps_its_place_in_the_file():

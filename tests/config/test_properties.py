@@ -88,6 +88,8 @@ def folder(tmp_path_factory):
     rows = [(row % 17, row * 7 % 23, 4 + row * 5 % 3) for row in range(60)]
     (folder / "wine.csv").write_text("a,b,quality\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows))
     (folder / "own-data.csv").write_text("months,visits,left\n" + "".join(f"{a},{b},{c % 2}\n" for a, b, c in rows))
+    batches = "".join(f"B{a},{b % 4},{at},{c}.5\n" for at, (a, b, c) in enumerate(rows))
+    (folder / "groups-and-weights.csv").write_text("batch,readings,moisture,hardness\n" + batches)
     return folder
 
 
@@ -132,7 +134,8 @@ def test_no_edit_of_a_good_config_raises_anything_but_a_config_error(path, data,
 WORDS = [
     "", "a", "rbf", "on", "1e-3", "passthrough", "steps", "sklearn.svm.SVR", "sklearn.linear_model.LogisticRegression",
     "sklearn.preprocessing.StandardScaler", "sklearn.ensemble.BaggingRegressor", "sklearn", "os.path", "..", "rmse", "f1", "grid",
-    "random", "10m", "own-data.csv", "wine.csv", "nowhere.csv", "quality", "left",
+    "random", "10m", "own-data.csv", "wine.csv", "nowhere.csv", "quality", "left", "batch",
+    "readings",
 ]  # fmt: skip
 KEYS = st.sampled_from(
     ["estimator", "params", "low", "high", "num", "step", "log", "choices", "folds", "holdout", "metric", "a", "C"]
@@ -175,7 +178,8 @@ def test_no_other_value_in_a_good_config_raises_anything_but_a_config_error(path
 def test_no_fixed_parameter_raises_anything_but_a_config_error(path, data, folder):
     tree = read_yaml(small(path).encode(), "good").value
     names = ["steps", "memory", "verbose", "scale", "svr", "impute", "logistic", "svr__C", "svr__kernel__a", "alpha", "max_iter"]
-    tree["model"]["params"] = data.draw(st.dictionaries(st.sampled_from(names), JSON, min_size=1, max_size=2))
+    model = tree["model"] if "model" in tree else next(iter(tree["models"].values()))
+    model["params"] = data.draw(st.dictionaries(st.sampled_from(names), JSON, min_size=1, max_size=2))
     raises_nothing_but_config_errors(json.dumps(tree).encode(), folder)
 
 
@@ -256,8 +260,9 @@ def sweep_configs(draw):
                 | st.fixed_dictionaries(
                     {"folds": st.integers(2, 9), "repeats": st.integers(1, 3), "seed": st.integers(0, 2**32 - 1)}
                 )
-                | st.fixed_dictionaries({"holdout": st.floats(0.01, 0.99)}),
+                | st.fixed_dictionaries({"holdout": st.floats(0.01, 0.99)}, optional={"stratified": st.booleans()}),
                 "metrics": st.lists(NAMES, min_size=1, max_size=3),
+                "bootstrap": st.integers(40, 9999) | st.just(0) | st.fixed_dictionaries({"confidence": st.floats(0.01, 0.99)}),
             },
         ),
         "objective": st.fixed_dictionaries({"metric": NAMES}, optional={"direction": st.sampled_from(["minimize", "maximize"])}),
@@ -292,6 +297,8 @@ def sweep_configs(draw):
                         "target": NAMES,
                         "test_size": st.floats(0.001, 0.999),
                         "duplicates": st.sampled_from(["drop", "keep"]),
+                        "groups": NAMES,
+                        "weights": NAMES,
                     },
                 ),
                 "model": st.fixed_dictionaries({"estimator": NAMES}, optional={"params": params})

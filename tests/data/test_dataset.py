@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wine_sweep.config import DataConfig
 from wine_sweep.data import make_dataset
-from wine_sweep.data.dataset import rows
+from wine_sweep.data.roles import join_groups, rows
 from wine_sweep.errors import DataError
 from wine_sweep.task import Needs, Task
 
@@ -16,9 +18,9 @@ IMPUTER = Needs(Task.REGRESSION, numbers=True, takes_missing=True, model="Ridge"
 READS_TEXT = Needs(Task.REGRESSION, numbers=False, takes_missing=True, model="Ridge")
 
 
-def make(columns, needs=REGRESSOR, *, target="y", duplicates="group", source="/data/t.csv"):
+def make(columns, needs=REGRESSOR, *, target="y", source="/data/t.csv", **options):
     table = columns if isinstance(columns, pd.DataFrame) else pd.DataFrame(columns)
-    return make_dataset(table, DataConfig(source="t.csv", target=target, duplicates=duplicates), source=source, needs=needs)
+    return make_dataset(table, DataConfig(source="t.csv", target=target, **options), source=source, needs=needs)
 
 
 def refusal(columns, needs=REGRESSOR, path=("data", "source"), **options):
@@ -284,3 +286,96 @@ def test_large_classes_are_told_apart():
 )
 def test_rows_are_named(mask, words):
     assert rows(np.array(mask)) == words
+
+
+# Columns beside the features ---------------------------------------------------------------------------------------------
+
+BESIDE = {"a": [1, 2, 3, 4], "batch": ["v", "u", "v", "u"], "n": [1, 0, 2.5, 1], "y": [1.5, 2, 3, 4]}
+
+
+def test_groups_and_weights_are_no_features():
+    data = make(BESIDE, groups="batch", weights="n")
+    assert data.features.columns.tolist() == ["a"]
+    assert data.weights.tolist() == [1, 0, 2.5, 1]
+    assert data.groups.tolist() == [1, 0, 1, 0]
+    assert data.group_column.tolist() == BESIDE["batch"]
+
+
+def test_the_table_lists_every_column_with_its_values():
+    data = make(BESIDE, groups="batch", weights="n")
+    assert {name: column.tolist() for name, column in data.table.items()} == BESIDE
+    assert make(REPEATED).table.columns.tolist() == ["a", "b", "y"]
+
+
+def test_without_the_columns_there_are_no_weights_and_no_group_column():
+    data = make(PLAIN)
+    assert data.weights is None
+    assert data.group_column is None
+
+
+def test_dropping_rows_drops_their_groups_and_weights():
+    repeated = {name: [*values, values[1]] for name, values in BESIDE.items()}
+    data = make({**repeated, "n": [1, 3, 2, 1, 3]}, groups="batch", weights="n", duplicates="drop")
+    assert data.weights.tolist() == [1, 3, 2, 1]
+    assert data.group_column.tolist() == ["v", "u", "v", "u"]
+    assert len(data.groups) == len(data.target) == 4
+
+
+def test_rows_that_differ_in_group_or_weight_alone_are_not_dropped():
+    columns = {"a": [1, 1, 1, 2], "batch": ["u", "v", "u", "u"], "n": [1, 1, 2, 1], "y": [5, 5, 5, 6]}
+    assert len(make(columns, groups="batch", weights="n", duplicates="drop").target) == 4
+
+
+def test_equal_rows_and_equal_groups_join_in_chains():
+    columns = {"a": [1, 1, 2, 3, 4, 4], "batch": ["u", "v", "v", "w", "x", "x"], "y": range(6)}
+    # rows 0 and 1 by their feature, 1 and 2 by their batch; 3 stands alone; 4 and 5 by both
+    assert make(columns, groups="batch").groups.tolist() == [0, 0, 0, 2, 3, 3]
+    assert make(columns, groups="batch", duplicates="keep").groups.tolist() == [0, 1, 1, 2, 3, 3]
+
+
+@settings(deadline=None, max_examples=200, derandomize=True)
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=2, max_size=30))
+def test_groups_are_what_joining_rows_one_by_one_gives(pairs):
+    """Against the definition: merge until nothing that shares a value is apart."""
+    joined = list(range(len(pairs)))
+    for _ in pairs:
+        for one, (a, b) in enumerate(pairs):
+            for other, (c, d) in enumerate(pairs):
+                if a == c or b == d:
+                    joined[one] = joined[other] = min(joined[one], joined[other])
+    groups = join_groups(np.array([a for a, _ in pairs]), pd.Series([b for _, b in pairs]))
+    expected = np.equal.outer(joined, joined)
+    np.testing.assert_array_equal(np.equal.outer(groups, groups), expected)
+
+
+@pytest.mark.parametrize("values", [[30, 4, 30, 100], ["b", "a", "b", "c"], [2.5, 1.5, 2.5, 3.5], [True, False, True, False]])
+def test_groups_are_numbered_in_the_order_of_their_values(values):
+    data = make({**BESIDE, "batch": values}, groups="batch")
+    assert data.groups.tolist() == np.unique(values, return_inverse=True)[1].tolist()
+
+
+def test_dates_name_groups():
+    dates = pd.to_datetime(["2024-01-02", "2024-01-01", "2024-01-02", "2024-01-03"])
+    assert make({**BESIDE, "batch": dates}, groups="batch").groups.tolist() == [1, 0, 1, 2]
+
+
+def test_lists_name_no_groups():
+    message = refusal({**BESIDE, "batch": [[1], [2], [1], [3]]}, path=("data", "groups"), groups="batch")
+    assert message == "column 'batch' holds lists or mappings; a group is a number or text"
+
+
+@pytest.mark.parametrize("column", ["batch", "n"])
+@pytest.mark.parametrize("row", [0, 3])
+def test_any_group_and_any_weight_changes_the_digest(column, row):
+    values = list(BESIDE[column])
+    values[row] = "w" if column == "batch" else values[row] + 1e-9
+    plain = digest(BESIDE, groups="batch", weights="n")
+    assert digest({**BESIDE, column: values}, groups="batch", weights="n") != plain
+    assert digest(BESIDE, groups="batch", weights="n") == plain
+
+
+def test_the_use_of_a_column_changes_the_digest():
+    columns = {"a": [1, 2, 3], "b": [1, 2, 3], "y": [1, 2, 3]}
+    uses = [{}, {"groups": "b"}, {"weights": "b"}, {"groups": "a", "weights": "b"}]
+    digests = [digest({**columns, "c": [4, 5, 6]}, **use) for use in uses]
+    assert len(set(digests)) == len(digests)

@@ -35,9 +35,10 @@ def table(rows=60, kinds=25):
     return pd.DataFrame({"a": kind % 5, "b": kind, "y": (kind + random.integers(0, 2, rows)) % 3})
 
 
-def dataset(frame, task=Task.REGRESSION, duplicates="group"):
+def dataset(frame, task=Task.REGRESSION, duplicates="group", **options):
     needs = Needs(task, numbers=True, takes_missing=False, model="M")
-    return make_dataset(frame, DataConfig(source="t.csv", target="y", duplicates=duplicates), source="t.csv", needs=needs)
+    config = DataConfig(source="t.csv", target="y", duplicates=duplicates, **options)
+    return make_dataset(frame, config, source="t.csv", needs=needs)
 
 
 def unique_rows(rows=60):
@@ -332,3 +333,179 @@ def test_too_few_rows_for_a_hold_out_are_refused():
         lambda: folds_of(data, Split(np.arange(1), np.arange(1, 4)), CrossValidation(holdout=0.5)), ("evaluation", "cv")
     )
     assert message.startswith("1 training rows cannot be split so: ")
+
+
+# Groups by a column ------------------------------------------------------------------------------------------------------
+
+
+def batches(rows=120, size=5, kinds=3):
+    """A table of different rows in batches, in no order; a batch holds several classes."""
+    random = np.random.default_rng(8)
+    names = [f"B{number:02d}" for number in range(rows // size)]
+    batch = random.permutation(np.repeat(names, size))
+    return pd.DataFrame({"a": range(rows), "batch": batch, "y": random.integers(0, kinds, rows)})
+
+
+def shares(target, aside):
+    return [np.mean(np.isin(np.flatnonzero(target == each), aside)) for each in np.unique(target)]
+
+
+@BOTH
+@SEEDS
+@pytest.mark.parametrize(
+    "cv",
+    [CrossValidation(folds=4, seed=3), CrossValidation(holdout=0.3), CrossValidation(folds=3, stratified=False)],
+    ids=["folds", "holdout", "plain folds"],
+)
+def test_no_value_of_the_group_column_stands_on_both_sides_of_anything(task, seed, cv):
+    frame = batches()
+    data = dataset(frame, task, groups="batch")
+    batch = frame["batch"].to_numpy()
+    split = split_of(data, task, seed=seed)
+    assert_sides(batch, split.train, split.test, total=120)
+    for fold in folds_of(data, split, cv, task):
+        assert_sides(batch[split.train], fold.fit, fold.measure, total=len(split.train))
+
+
+@SEEDS
+def test_test_rows_and_folds_of_a_group_column_are_those_that_scikit_learn_draws_with_it(seed):
+    frame = batches()
+    data = dataset(frame, groups="batch", duplicates="keep")
+    split = split_of(data, seed=seed)
+    train, test = next(GroupShuffleSplit(n_splits=1, test_size=0.25, random_state=seed).split(frame, groups=frame["batch"]))
+    np.testing.assert_array_equal(split.train, train)
+    np.testing.assert_array_equal(split.test, test)
+    folds = folds_of(data, split, CrossValidation(folds=4, seed=seed % 99), duplicates=Duplicates.KEEP)
+    same(folds, GroupKFold(4, shuffle=True, random_state=seed % 99).split(train, groups=frame["batch"].iloc[train]))
+
+
+@SEEDS
+def test_folds_of_classes_in_groups_are_those_of_stratified_group_k_fold(seed):
+    frame = batches()
+    data = dataset(frame, Task.CLASSIFICATION, groups="batch")
+    split = split_of(data, Task.CLASSIFICATION)
+    train = frame.iloc[split.train]
+    by_hand = StratifiedGroupKFold(4, shuffle=True, random_state=seed).split(train, train["y"], train["batch"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy's seeds go to 2**32 - 1, and so do ours
+        same(folds_of(data, split, CrossValidation(folds=4, seed=seed), Task.CLASSIFICATION), by_hand)
+
+
+@SEEDS
+def test_test_rows_of_mixed_groups_are_the_draw_that_divides_the_classes_best(seed):
+    frame = batches()
+    target = frame["y"].to_numpy()
+    split = split_of(dataset(frame, Task.CLASSIFICATION, groups="batch"), Task.CLASSIFICATION, seed=seed)
+    draws = [test for _, test in GroupShuffleSplit(100, test_size=0.25, random_state=seed).split(frame, groups=frame["batch"])]
+    off = [max(abs(share - 0.25) for share in shares(target, test)) for test in draws]
+    assert min(min(shares(target, test)) for test in draws) > 0
+    np.testing.assert_array_equal(split.test, draws[int(np.argmin(off))])
+    assert max(abs(share - 0.25) for share in shares(target, split.test)) < np.median(off)
+
+
+def test_groups_of_one_class_each_are_stratified_as_they_were():
+    frame = batches()
+    frame["y"] = frame["batch"].str[1:].astype(int) % 3
+    data = dataset(frame, Task.CLASSIFICATION, groups="batch")
+    split = split_of(data, Task.CLASSIFICATION, seed=7)
+    assert shares(data.target.to_numpy(), split.test) == [0.25, 0.25, 0.25]
+    _, first = np.unique(frame["batch"], return_index=True)
+    _, chosen = next(StratifiedShuffleSplit(1, test_size=0.25, random_state=7).split(first, frame["y"].iloc[first]))
+    assert set(frame["batch"].iloc[split.test]) == set(frame["batch"].iloc[first[chosen]])
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("test_size", [0.25, 0.5, 0.75])
+def test_a_rare_class_in_two_groups_is_always_left_to_learn_from(seed, test_size):
+    frame = batches(kinds=2)
+    two = frame["batch"].isin(["B03", "B11"])
+    frame.loc[two & (frame["y"] == 0), "y"] = 2
+    data = dataset(frame, Task.CLASSIFICATION, groups="batch")
+    split = split_of(data, Task.CLASSIFICATION, seed=seed, test_size=test_size)
+    assert set(data.target.iloc[split.train]) == {0, 1, 2}
+    assert set(data.target.iloc[split.test]) == {0, 1, 2}
+    for fold in folds_of(data, split, CrossValidation(holdout=0.3, seed=seed), Task.CLASSIFICATION):
+        assert set(data.target.to_numpy()[split.train][fold.fit]) == {0, 1, 2}
+
+
+def test_a_class_that_no_draw_leaves_to_learn_from_is_a_refusal():
+    frame = pd.DataFrame({"a": range(8), "batch": list("uuvvwwxx"), "y": [0, 1, 0, 1, 2, 3, 2, 3]})
+    data = dataset(frame, Task.CLASSIFICATION, groups="batch")
+    message = refusal(lambda: split_of(data, Task.CLASSIFICATION, test_size=0.75), ("data", "test_size"))
+    assert message.endswith("each of 100 draws of whole groups sets every row of some class aside")
+
+
+def test_rows_of_equal_features_and_several_classes_stay_together_too():
+    frame = pd.DataFrame({"a": np.arange(60) // 2, "y": np.arange(60) % 2})
+    data = dataset(frame, Task.CLASSIFICATION)
+    split = split_of(data, Task.CLASSIFICATION)
+    assert_sides(data.groups, split.train, split.test, total=60)
+    assert shares(data.target.to_numpy(), split.test) == [8 / 30, 8 / 30]
+
+
+# Stratified or not -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_without_stratification_classes_are_split_as_numbers_are(grouped):
+    frame = table() if grouped else unique_rows()
+    data = dataset(frame, Task.CLASSIFICATION)
+    split = split_of(data, Task.CLASSIFICATION)
+    groups = data.groups[split.train] if grouped else None
+    folds = folds_of(data, split, CrossValidation(folds=4, seed=2, stratified=False), Task.CLASSIFICATION)
+    same(folds, (GroupKFold if grouped else KFold)(4, shuffle=True, random_state=2).split(split.train, groups=groups))
+    (fold,) = folds_of(data, split, CrossValidation(holdout=0.3, seed=2, stratified=False), Task.CLASSIFICATION)
+    splitter = GroupShuffleSplit if grouped else ShuffleSplit
+    _, measure = next(splitter(1, test_size=0.3, random_state=2).split(split.train, groups=groups))
+    np.testing.assert_array_equal(fold.measure, np.sort(measure))
+
+
+@pytest.mark.parametrize("cv", [{"folds": 4, "seed": 2}, {"holdout": 0.3}])
+def test_classes_are_stratified_unless_the_config_says_otherwise(cv):
+    data = dataset(unique_rows(), Task.CLASSIFICATION)
+    split = split_of(data, Task.CLASSIFICATION)
+    drawn = {
+        stratified: folds_of(data, split, CrossValidation(**cv, stratified=stratified), Task.CLASSIFICATION)
+        for stratified in (None, True, False)
+    }
+    same(drawn[None], [(fold.fit, fold.measure) for fold in drawn[True]])
+    assert [fold.measure.tolist() for fold in drawn[False]] != [fold.measure.tolist() for fold in drawn[True]]
+
+
+def test_a_plain_split_needs_no_class_of_so_many_rows():
+    data = dataset(unique_rows(20), Task.CLASSIFICATION)
+    split = split_of(data, Task.CLASSIFICATION)
+    folds = folds_of(data, split, CrossValidation(folds=6, stratified=False), Task.CLASSIFICATION)
+    assert len(folds) == 6
+
+
+# Weights -----------------------------------------------------------------------------------------------------------------
+
+
+def test_weights_draw_no_other_rows():
+    plain, weighted = dataset(unique_rows()), dataset(unique_rows().assign(n=np.arange(60) % 4), weights="n")
+    np.testing.assert_array_equal(split_of(plain, seed=4).test, split_of(weighted, seed=4).test)
+
+
+@pytest.mark.parametrize(
+    ("weighty", "message"),
+    [
+        (range(45, 60), "none of the 45 training rows has a weight above 0"),
+        (range(45), "none of the 15 test rows has a weight above 0"),
+    ],
+)
+def test_a_side_without_weight_is_refused(weighty, message):
+    frame = unique_rows().assign(n=np.isin(np.arange(60), weighty).astype(int))
+    data = dataset(frame, weights="n", duplicates="keep")
+    assert refusal(lambda: split_of(data, in_time=True), ("data", "weights")) == message
+
+
+@pytest.mark.parametrize(("weighty", "words"), [(range(12, 60), "fits"), ([*range(12), *range(48, 60)], "measures")])
+def test_a_fold_without_weight_is_refused(weighty, words):
+    frame = unique_rows().assign(n=np.isin(np.arange(60), weighty).astype(int))
+    data = dataset(frame, weights="n", duplicates="keep")
+    split = split_of(data, in_time=True, test_size=0.2)
+    message = refusal(
+        lambda: folds_of(data, split, CrossValidation(time_series=3), duplicates=Duplicates.KEEP), ("data", "weights")
+    )
+    assert message == f"no row that fold 0 {words} on has a weight above 0"

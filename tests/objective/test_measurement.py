@@ -2,16 +2,21 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold, cross_validate
+from sklearn.tree import ExtraTreeRegressor
 
+from wine_sweep.config import BudgetConfig
 from wine_sweep.data import Fold
-from wine_sweep.objective.measurement import Measurement, ModelFactory
+from wine_sweep.objective.factory import ModelFactory
+from wine_sweep.objective.measurement import Measurement, share_of
 from wine_sweep.objective.metrics import find_metric
 from wine_sweep.task import Task
 from wine_sweep.trial import Trial, TrialState
@@ -48,7 +53,7 @@ def measurement():
     metrics = [find_metric(name, Task.REGRESSION) for name in ("rmse", "mae", "r2")]
 
     def make(template, **keys):
-        return Measurement(ModelFactory(template, 0, frozenset()), features, target, folds, metrics, **keys)
+        return Measurement(ModelFactory({None: template}, 0, {None: frozenset()}), features, target, folds, metrics, **keys)
 
     return make
 
@@ -100,7 +105,7 @@ def test_trials_do_not_touch_each_other(measurement):
     first = made(Trial(0, {"fit_intercept": False}))
     made(Trial(1, {"fit_intercept": True}))
     assert made(Trial(2, {"fit_intercept": False})).scores == first.scores
-    assert made.factory.template.fit_intercept is True
+    assert made.factory.templates[None].fit_intercept is True
 
 
 def test_an_estimator_that_works_in_place_spoils_no_later_trial(measurement):
@@ -112,7 +117,90 @@ def test_an_estimator_that_works_in_place_spoils_no_later_trial(measurement):
 
 
 def test_open_random_states_get_the_seed_and_searched_ones_keep_their_value():
-    factory = ModelFactory(Troubled(), 7, frozenset())
+    factory = ModelFactory({None: Troubled()}, 7, {None: frozenset()})
     assert factory.make({}).random_state == 7
     assert factory.make({"random_state": None}).random_state is None
-    assert ModelFactory(Troubled(), 7, frozenset({"random_state"})).make({}).random_state is None
+    assert ModelFactory({None: Troubled()}, 7, {None: frozenset({"random_state"})}).make({}).random_state is None
+
+
+def in_steps(measurement, trial):
+    """Measure a trial step by step, and give it back after each."""
+    seen = []
+    while trial.state is TrialState.RUNNING:
+        trial = measurement(trial)
+        seen.append(trial)
+    return seen
+
+
+def test_a_trial_measured_fold_by_fold_is_the_same_trial(measurement):
+    whole = measurement(LinearRegression())(Trial(0, {"positive": False}))
+    seen = in_steps(measurement(LinearRegression(), stepwise=True), Trial(0, {"positive": False}))
+    assert [len(trial.steps) for trial in seen] == [1, 2, 3, 0]
+    assert seen[-1].scores == whole.scores
+    assert seen[-1].started == seen[0].started
+    assert seen[1].steps[1].values["rmse"] == (whole.scores["rmse"].folds[1],)
+
+
+def test_a_growing_parameter_ends_with_what_its_last_value_gives_alone(measurement):
+    budget = BudgetConfig(parameter="n_estimators", min=2, max=9, factor=2)
+    forest = RandomForestRegressor(random_state=0)
+    (only, *_, last) = in_steps(measurement(forest, stepwise=True, budget=budget), Trial(0, {"max_depth": 3}))
+    assert [step.budget for step in last.steps] == [2, 4, 8, 9]
+    alone = measurement(RandomForestRegressor(n_estimators=9, random_state=0))(Trial(0, {"max_depth": 3}))
+    assert last.scores == alone.scores
+    first = measurement(RandomForestRegressor(n_estimators=2, random_state=0))(Trial(0, {"max_depth": 3}))
+    assert only.steps[0].values["rmse"] == first.scores["rmse"].folds
+
+
+def test_a_growing_share_of_the_rows_ends_with_all_of_them(measurement):
+    made = measurement(LinearRegression(), stepwise=True, budget=BudgetConfig(rows=0.25, factor=2))
+    *_, last = in_steps(made, Trial(0, {}))
+    assert [step.budget for step in last.steps] == [0.25, 0.5, 1.0]
+    assert last.scores == measurement(LinearRegression())(Trial(0, {})).scores
+    assert len({step.values["rmse"] for step in last.steps}) == 3
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.3, 0.75, 1.0])
+def test_a_share_of_rows_has_its_size_each_class_and_all_of_smaller_shares(share):
+    rows = np.arange(100, 300)
+    classes = np.array(["rare"] * 10 + ["common"] * 190)
+    taken = share_of(rows, share, classes=classes, seed=3)
+    assert set(taken) <= set(share_of(rows, min(1.0, share * 2), classes=classes, seed=3))
+    assert {"rare", "common"} == set(classes[taken - 100])
+    assert len(taken) == pytest.approx(200 * share, abs=2)
+    assert len(share_of(rows, share, classes=None, seed=3)) == pytest.approx(200 * share, abs=1)
+    assert list(taken) == sorted(taken)
+
+
+def test_each_seed_is_a_fit_of_its_own(measurement):
+    tree = ExtraTreeRegressor()
+    trial = measurement(tree, seeds=3)(Trial(0, {"max_depth": 2}))
+    seeded = [measurement(ExtraTreeRegressor(random_state=seed))(Trial(0, {"max_depth": 2})) for seed in range(3)]
+    expected = [each.scores["rmse"].folds[fold] for fold in range(4) for each in seeded]
+    assert trial.scores["rmse"].folds == tuple(expected)
+    assert trial.scores["rmse"].std == pytest.approx(np.std(expected))
+
+
+def test_a_step_that_fails_fails_the_trial(measurement):
+    class Late(Troubled):
+        def fit(self, features, target):
+            if len(target) > 30:
+                raise ValueError("too many rows for me")
+            return super().fit(features, target)
+
+    made = measurement(Late(), stepwise=True, budget=BudgetConfig(rows=0.25, factor=2))
+    first, second, third = in_steps(made, Trial(0, {}))
+    assert (first.state, second.state, third.state) == ("running", "running", "failed")
+    assert str(third.failure) == "ValueError: too many rows for me"
+    assert third.scores == {}
+
+
+def test_the_family_chooses_the_estimator_and_is_no_parameter_of_it(measurement):
+    made = measurement(LinearRegression())
+    families = ModelFactory(
+        {"line": LinearRegression(), "tree": ExtraTreeRegressor()}, 5, {"line": frozenset(), "tree": frozenset()}
+    )
+    assert isinstance(families.make({"model": "line", "positive": True}), LinearRegression)
+    tree = families.make({"model": "tree", "max_depth": 4}, repeat=2)
+    assert (tree.max_depth, tree.random_state) == (4, 7)
+    assert replace(made, factory=families)(Trial(0, {"model": "tree", "max_depth": 1})).state is TrialState.FINISHED

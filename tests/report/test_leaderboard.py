@@ -102,7 +102,9 @@ def test_warnings_are_grouped_by_category():
 
 def test_the_summary_fits_into_a_tag_of_mlflow():
     many = [Trial(n, {f"p{i}": "v" * 200 for i in range(20)}, TrialState.FINISHED, {"rmse": Score(n, 0.1)}) for n in range(60)]
-    text = markdown_summary("t", many, RMSE, selection=select(many, RMSE), test_scores={"rmse": 1.0}, outcome="Promoted.")
+    text = markdown_summary(
+        "t", many, RMSE, selection=select(many, RMSE), test_scores={"rmse": 1.0}, interval=None, outcome="Promoted."
+    )
     assert len(text) <= 8000
     assert "### Winner" in text
     assert "On the test rows" in text

@@ -8,28 +8,45 @@ from dataclasses import replace
 
 import pytest
 
+from wine_sweep.config import Direction
 from wine_sweep.errors import TrackingError
-from wine_sweep.runner.loop import Budget, StopReason, TrialLoop
-from wine_sweep.search.searcher import Suggestion
-from wine_sweep.trial import Failure, Score, Trial, TrialState
+from wine_sweep.runner.loop import TrialLoop
+from wine_sweep.runner.stopping import Budget, StopReason
+from wine_sweep.search.searcher import Outcome, Suggestion
+from wine_sweep.selection import Objective
+from wine_sweep.trial import Failure, Score, Step, Trial, TrialState
+
+RMSE = Objective("rmse", Direction.MINIMIZE, "5 folds")
 
 
 class Scripted:
     """Suggests what it is given, and writes down what it is told and how much it knew at each ask."""
 
-    def __init__(self, values, *, adaptive: bool = False) -> None:
+    def __init__(self, values, *, adaptive: bool = False, prune=None) -> None:
         self.adaptive = adaptive
+        self._prune = prune or (lambda params, steps: False)
+        self.shown: list[tuple[int, list[float]]] = []
         self._values = iter(values)
         self.told: list[tuple[int, float | None]] = []
         self.known_at_ask: list[int] = []
+        self.outcomes: list[Outcome] = []
 
     def ask(self):
         self.known_at_ask.append(len(self.told))
         value = next(self._values, None)
         return None if value is None else Suggestion({"x": value}, value)
 
-    def tell(self, suggestion, value) -> None:
-        self.told.append((suggestion.handle, value))
+    def tell(self, suggestion, outcome) -> None:
+        finished = outcome.state is TrialState.FINISHED
+        self.told.append((suggestion.handle, outcome.values[0] if finished else None))
+        self.outcomes.append(outcome)
+
+    def prune(self, suggestion, steps):
+        self.shown.append((suggestion.handle, list(steps)))
+        return self._prune(suggestion.params, steps)
+
+    def learn(self, params, outcome) -> None:
+        raise AssertionError("the loop has no older trials")
 
 
 class Shuffled:
@@ -91,9 +108,13 @@ def finished(trial: Trial) -> Trial:
     return replace(trial, state=TrialState.FINISHED, scores={"rmse": Score(float(trial.params["x"]), 0.0)})
 
 
-def make(values, *, size=1, adaptive=False, budget=None, seed=0, outcome=None, stop=lambda: False, kept=None):
-    searcher, workers, recorder = Scripted(values, adaptive=adaptive), Shuffled(size, seed, outcome), kept or Kept()
-    loop = TrialLoop(searcher, workers, recorder, "rmse", budget or Budget(), stop)
+def make(
+    values, *, size=1, adaptive=False, budget=None, seed=0, outcome=None, stop=lambda: False, kept=None, prune=None,
+    objective=RMSE, stoppers=(),
+):  # fmt: skip
+    searcher = Scripted(values, adaptive=adaptive, prune=prune)
+    workers, recorder = Shuffled(size, seed, outcome), kept or Kept()
+    loop = TrialLoop(searcher, workers, recorder, objective, budget or Budget(), stoppers, stop)
 
     def wait(running, timeout, return_when):
         if not any(future.done() for future in running):
@@ -231,3 +252,69 @@ def test_ctrl_c_inside_a_trial_ends_it_as_killed(run):
     with pytest.raises(KeyboardInterrupt):
         run([1, 2, 3, 4], outcome=outcome, kept=recorder)
     assert recorder.ended[2].state is TrialState.KILLED
+
+
+def in_steps(count: int):
+    """Measure a step at a time: step n of the trial with x is worth x + n."""
+
+    def outcome(trial: Trial) -> Trial:
+        value = float(trial.params["x"]) + len(trial.steps)
+        trial = replace(trial, steps=(*trial.steps, Step({"rmse": (value, value)}, 0.1)))
+        return finished(trial) if len(trial.steps) == count else trial
+
+    return outcome
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_between_steps_the_searcher_is_asked_and_nobody_waits(run, size):
+    result, searcher, workers, recorder = run([10, 20, 30, 40], size=size, outcome=in_steps(3))
+    assert all(trial.state is TrialState.FINISHED for trial in result.trials)
+    assert sorted(searcher.shown) == sorted((x, [float(x + n) for n in range(seen)]) for x in (10, 20, 30, 40) for seen in (1, 2))
+    assert len(workers.submitted) == 12
+    assert [event for event, _ in recorder.events].count("started") == 4
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_pruned_trial_keeps_its_steps_and_is_told_as_pruned(run, size):
+    def poor(params, steps):
+        return params["x"] >= 30 and len(steps) == 2
+
+    result, searcher, workers, recorder = run([10, 20, 30, 40], size=size, outcome=in_steps(4), prune=poor)
+    assert [trial.state for trial in result.trials] == ["finished", "finished", "pruned", "pruned"]
+    assert [len(trial.steps) for trial in result.trials] == [4, 4, 2, 2]
+    assert [outcome.state for outcome in searcher.outcomes] == [trial.state for trial in result.trials]
+    assert len(workers.submitted) == 12
+    assert set(recorder.ended) == {0, 1, 2, 3}
+
+
+def test_a_trial_that_breaks_a_limit_is_finished_and_told_by_how_much(run):
+    limited = replace(RMSE, limits=("rmse <= 2.5",))
+    result, searcher, _, _ = run([1, 2, 3, 4], objective=limited)
+    assert [trial.is_feasible for trial in result.trials] == [True, True, False, False]
+    assert all(trial.state is TrialState.FINISHED for trial in result.trials)
+    assert [outcome.violations["rmse <= 2.5"] for outcome in searcher.outcomes] == [-1.5, -0.5, 0.5, 1.5]
+
+
+class After:
+    """Stops after a number of trials, and writes down their order."""
+
+    reason = StopReason.PATIENCE
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self.seen: list[int] = []
+
+    def add(self, trial: Trial) -> bool:
+        self.seen.append(trial.number)
+        return len(self.seen) >= self._count
+
+
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("seed", range(3))
+def test_stoppers_see_trials_in_order_and_what_runs_is_finished(run, size, seed):
+    stopper = After(5)
+    result, _, _, _ = run(range(1, 100), size=size, seed=seed, stoppers=[stopper])
+    assert stopper.seen == list(range(len(result.trials)))
+    assert len(result.trials) == 5 if size == 1 else 5 <= len(result.trials) < 99
+    assert result.stopped_by is StopReason.PATIENCE
+    assert all(trial.state is TrialState.FINISHED for trial in result.trials)

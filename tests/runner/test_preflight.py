@@ -56,12 +56,12 @@ def test_a_shipped_config_can_run(path):
     ready = prepare_file(path)
     material = ready.material
     assert ready.name == ready.config.name
-    assert ready.metrics[0].name == ready.objective.metric == ready.config.objective.metric
+    assert ready.metrics[0].name == ready.objective.metric == ready.config.objective[0].metric
     assert [metric.name for metric in ready.metrics if metric.name not in ready.config.evaluation.metrics] == []
     assert len(ready.metrics) == len(ready.config.evaluation.metrics)
-    assert ready.config.data.source in NAMES or ready.config.data.source == str(path.parent / "own-data.csv")
+    assert ready.config.data.source in NAMES or pathlib.Path(ready.config.data.source).parent == path.parent
     assert ready.config.data.target == material.dataset.target.name
-    assert ready.text == path.read_text()
+    assert ready.draft.text == path.read_text()
     share = len(material.split.test) / len(material.dataset.target)
     assert share == pytest.approx(ready.config.data.test_size, abs=0.02)
 
@@ -69,8 +69,8 @@ def test_a_shipped_config_can_run(path):
 def test_what_is_prepared_fits_together(folder):
     ready = prepared(folder)
     assert ready.name == "sweep"
-    assert ready.folder == folder
-    assert ready.text == CONFIG
+    assert ready.draft.folder == folder
+    assert ready.draft.text == CONFIG
     assert ready.needs.task is Task.REGRESSION
     assert [metric.name for metric in ready.metrics] == ["rmse", "r2"]
     assert (ready.objective.metric, ready.objective.direction, ready.objective.evaluation) == (

@@ -73,7 +73,7 @@ def test_a_grid_is_what_is_left_of_all_combinations_in_the_order_written(data, k
     grid = Grid(tree.space(tree.config("grid")))
     found, expected = list(grid), expected_points(tree, kit.listed)
     assert list(map(exact, found)) == list(map(exact, expected))
-    assert grid.count() == len(found)
+    assert grid.size == len(found)
     assert all(point in grid for point in found)
 
 
@@ -105,7 +105,7 @@ def test_a_million_points_are_counted_at_once_and_not_built():
     config = search(parameters={name: {"low": 0.0, "high": 1.0, "num": 100} for name in "abc"})
     began = time.perf_counter()
     grid = Grid(Space.of(config))
-    assert grid.count() == 1_000_000
+    assert grid.size == 1_000_000
     assert list(itertools.islice(grid, 2)) == [{"a": 0.0, "b": 0.0, "c": 0.0}, {"a": 0.0, "b": 0.0, "c": pytest.approx(1 / 99)}]
     assert {"a": 1.0, "b": 1.0, "c": 1.0} in grid
     assert time.perf_counter() - began < 0.2
@@ -115,7 +115,7 @@ def test_parameters_that_no_condition_names_do_not_make_counting_longer():
     parameters = {f"p{index}": {"low": 1, "high": 1000, "when": {"kind": "x"}} for index in range(5)}
     config = search(parameters={"kind": ["x", "y"], **parameters, "free": {"low": 1, "high": 10}})
     began = time.perf_counter()
-    assert Grid(Space.of(config)).count() == (1000**5 + 1) * 10
+    assert Grid(Space.of(config)).size == (1000**5 + 1) * 10
     assert time.perf_counter() - began < 0.2
 
 
@@ -132,7 +132,7 @@ def test_more_combinations_of_constrained_parameters_than_the_limit_are_a_proble
     config = search(parameters=parameters, constraints=["a != b or a == b"])
     space = Space.of(config)
     with pytest.raises(TooManyToCountError):
-        Grid(space).count()
+        _ = Grid(space).size
     assert count_points(config, space) is None
     (problem,) = check_space(config, space)
     assert problem.path == ("search", "constraints")
@@ -142,10 +142,10 @@ def test_more_combinations_of_constrained_parameters_than_the_limit_are_a_proble
 def test_as_many_combinations_as_the_limit_are_counted(monkeypatch):
     monkeypatch.setattr("wine_sweep.search.grid.MOST_COMBINATIONS", 12)
     config = search(parameters={"a": [1, 2, 3], "b": [1, 2, 3, 4]}, constraints=["a + b > 0"])
-    assert Grid(Space.of(config)).count() == 12
+    assert Grid(Space.of(config)).size == 12
     config = search(parameters={"a": {"low": 1, "high": 13}}, constraints=["a > 0"])
     with pytest.raises(TooManyToCountError):
-        Grid(Space.of(config)).count()
+        _ = Grid(Space.of(config)).size
 
 
 def test_initial_points_come_first_and_not_again():
@@ -194,8 +194,8 @@ def test_a_grid_searcher_ends():
 
 def test_a_whole_grid_has_every_value_of_a_range_whatever_its_num_says():
     space = space_of(a=Range(low=1, high=9, num=3), b=Choices(choices=["x", "y"]))
-    assert Grid(space).count() == 6
-    assert Grid(space, whole=True).count() == 18
+    assert Grid(space).size == 6
+    assert Grid(space, whole=True).size == 18
     assert not Grid(space_of(a=Range(low=0.0, high=1.0, num=3)), whole=True).is_finite
 
 

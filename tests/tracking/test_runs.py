@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -12,7 +13,7 @@ from wine_sweep.errors import NotFoundError, TrackingError
 from wine_sweep.tracking import names
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.sweep_runs import SweepHeader, SweepRuns
-from wine_sweep.trial import Failure, Score, Trial, TrialState
+from wine_sweep.trial import Failure, Score, Step, Trial, TrialState
 
 
 def header(**keys) -> SweepHeader:
@@ -38,7 +39,8 @@ def runs(store) -> SweepRuns:
 
 def measured(number: int, folds: int = 5, metrics: int = 1, **params) -> Trial:
     scores = {f"m{index}": Score.of([float(fold + index) for fold in range(folds)]) for index in range(metrics)}
-    return Trial(number, params, TrialState.FINISHED, scores, 0.25, 1_700_000_001.5, 1_700_000_002.25)
+    times = {"fit_seconds": 0.25, "started": 1_700_000_001.5, "ended": 1_700_000_002.25}
+    return Trial(number, params, TrialState.FINISHED, scores, **times)
 
 
 def write(runs: SweepRuns, trial: Trial) -> str:
@@ -161,3 +163,35 @@ def test_two_processes_that_make_the_same_store_do_not_spoil_it(tmp_path):
     makers = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True) for _ in range(2)]
     errors = [maker.communicate(timeout=120)[1] for maker in makers]
     assert [maker.returncode for maker in makers] == [0, 0], errors
+
+
+def test_a_pruned_trial_is_killed_keeps_its_folds_and_has_no_result(store, runs):
+    steps = (Step({"rmse": (0.9,)}, 0.1), Step({"rmse": (0.8,)}, 0.1))
+    run_id = write(runs, Trial(0, {"x": 1}, TrialState.PRUNED, steps=steps, started=1e9, ended=1e9 + 1))
+    run = store.client.get_run(run_id)
+    assert run.info.status == "KILLED"
+    assert set(run.data.metrics) == {"fold_rmse"}
+    history = store.client.get_metric_history(run_id, "fold_rmse")
+    assert [(each.step, each.value) for each in sorted(history, key=lambda each: each.step)] == [(0, 0.9), (1, 0.8)]
+    assert (run.data.tags["wine_sweep.state"], run.data.tags["wine_sweep.pruned"]) == ("pruned", "2")
+    reader = SweepReader(store.client)
+    (read,) = reader.trials(reader.find(runs.run_id))
+    assert (read.state, dict(read.scores)) == (TrialState.PRUNED, {})
+
+
+@pytest.mark.parametrize(("budgets", "expected"), [((1, 20), [1, 20]), ((0.25, 1.0), [250, 1000])])
+def test_each_budget_of_a_trial_is_a_step_of_its_metric(store, runs, budgets, expected):
+    steps = tuple(Step({"m0": (0.9, 0.7)}, 0.1, budget) for budget in budgets)
+    run_id = write(runs, replace(measured(0, folds=2, x=1), steps=steps))
+    history = store.client.get_metric_history(run_id, "budget_m0")
+    assert sorted(each.step for each in history) == expected
+    assert [each.value for each in history] == [pytest.approx(0.8)] * 2
+    assert store.client.get_run(run_id).data.metrics["m0"] == 0.5
+
+
+def test_an_infeasible_trial_is_finished_and_read_back_with_what_it_breaks(store, runs):
+    run_id = write(runs, replace(measured(0, x=1), violations={"m0 <= 1": 1.0}))
+    assert store.client.get_run(run_id).info.status == "FINISHED"
+    reader = SweepReader(store.client)
+    (read,) = reader.trials(reader.find(runs.run_id))
+    assert (read.violations, read.is_feasible) == ({"m0 <= 1": 1.0}, False)

@@ -95,6 +95,8 @@ def _describe(path: Path, prepared: Prepared, experiment: str | None) -> dict[st
             "rows": len(material.dataset.target),
             "train_rows": len(material.split.train),
             "test_rows": len(material.split.test),
+            "groups": config.data.groups,
+            "weights": config.data.weights,
         },
         "evaluation": prepared.objective.evaluation,
         "metrics": [metric.name for metric in prepared.metrics],
@@ -159,6 +161,10 @@ def _lines(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
         "data",
         f"{data['source']}, target {data['target']}: {data['train_rows']:,} rows to learn from, {data['test_rows']:,} test rows",
     )
+    if data["groups"]:
+        yield "  groups", f"rows with the same {data['groups']} stay on one side of every split"
+    if data["weights"]:
+        yield "  weights", f"rows count by {data['weights']}, in fitting and in measuring"
     yield "measured", f"{', '.join(plan['metrics'])} over {plan['evaluation']}"
     yield "objective", plan["objective"]
     for text in plan["limits"]:

@@ -20,7 +20,16 @@ from wine_sweep.config import Backend, read_config
 from wine_sweep.errors import SweepInterrupted
 from wine_sweep.execution.processes import warm_up
 from wine_sweep.report.leaderboard import make_leaderboard, show_param
-from wine_sweep.report.summary import count_states, group_failures, group_warnings, pruning_in_words, trials_in_words
+from wine_sweep.report.summary import (
+    Work,
+    count_states,
+    count_work,
+    group_failures,
+    group_warnings,
+    pruning_in_words,
+    test_in_words,
+    trials_in_words,
+)
 from wine_sweep.runner.preflight import Prepared, prepare
 from wine_sweep.runner.sweep import RunOptions, SweepResult, run_sweep
 from wine_sweep.wording import mask
@@ -74,7 +83,7 @@ def _prepare(request: RunRequest) -> Prepared:
 
 
 def _print_result(console: Console, prepared: Prepared, result: SweepResult, request: RunRequest) -> None:
-    from wine_sweep.runner.winner import promotion_in_words, scores_in_words  # by now MLflow is imported
+    from wine_sweep.runner.winner import promotion_in_words  # by now MLflow is imported
 
     board = make_leaderboard([(prepared.name, prepared.objective, result.trials)])
     counts = ", ".join(f"{count} {state.value}" for state, count in count_states(result.trials).items() if count)
@@ -85,7 +94,7 @@ def _print_result(console: Console, prepared: Prepared, result: SweepResult, req
     console.print(f"\n[bold]Why trial {result.selection.trial.number}[/bold]")
     lines = list(result.selection.reasons)
     if result.winner.test_scores:
-        lines.append(f"On the test rows, which no trial saw: {scores_in_words(result.winner.test_scores)}.")
+        lines.append(test_in_words(result.winner.test_scores, result.winner.interval))
     for line in [*lines, promotion_in_words(result.promotion)]:
         console.print(f"- {line}", markup=False)
     _print_notes(console, prepared, result)
@@ -100,13 +109,12 @@ def _print_notes(console: Console, prepared: Prepared, result: SweepResult) -> N
     notes += [
         f"{category} in {trials_in_words(numbers)}: {message}" for category, message, numbers in group_warnings(result.trials)
     ]
-    by_folds = prepared.config.search.budget is None
     edges = prepared.space.at_the_edge(result.selection.trial.params)
     notes += [
         f"{name} {show_param(result.selection.trial.params[name])} is the {end} tried: better may lie beyond."
         for name, end in edges
     ]
-    notes += pruning_in_words(result.trials, fits=prepared.steps * prepared.config.evaluation.seeds, in_folds=by_folds)
+    notes += pruning_in_words(result.trials, _work(prepared, result))
     if result.closing.repeats:
         notes.append(f"{result.closing.repeats} suggestions repeated earlier parameters; their results were reused.")
     if result.closing.stopped_by.ended_early:
@@ -117,16 +125,26 @@ def _print_notes(console: Console, prepared: Prepared, result: SweepResult) -> N
         console.print(f"- {note}", markup=False)
 
 
+def _work(prepared: Prepared, result: SweepResult) -> Work:
+    budget, seeds = prepared.config.search.budget, prepared.config.evaluation.seeds
+    return count_work(
+        result.trials, fits=len(prepared.material.folds) * seeds, last=budget.steps()[-1] if budget is not None else None
+    )
+
+
 def _document(prepared: Prepared, result: SweepResult) -> dict[str, Any]:
     """Give what ``--json`` prints."""
+    work = _work(prepared, result)
     return {
         "run_id": result.run_id,
         "name": prepared.name,
         "objective": {"metric": prepared.objective.metric, "direction": prepared.objective.direction.value},
         "trials": {state.value: count for state, count in count_states(result.trials).items()},
         "method": prepared.config.search.method.value,
+        "fits": {"done": round(work.done, 3), "without_pruning": work.whole},
         "selection": result.selection.record(),
         "test_scores": dict(result.winner.test_scores),
+        "test_interval": result.winner.interval.record() if result.winner.interval else None,
         "promotion": result.promotion.record() if result.promotion else None,
         "stopped_by": result.closing.stopped_by.value,
         "repeated_suggestions": result.closing.repeats,

@@ -1,6 +1,7 @@
 """What to sweep: a frozen, typed config, read from YAML with the place of every mistake."""
 
 from wine_sweep.config.evaluation import (
+    BootstrapConfig,
     CrossValidation,
     Direction,
     EvaluationConfig,
@@ -19,6 +20,7 @@ from wine_sweep.config.search import BudgetConfig, Method, PrunerConfig, PrunerT
 __all__ = [
     "FAMILY",
     "Backend",
+    "BootstrapConfig",
     "BudgetConfig",
     "Choices",
     "CrossValidation",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
@@ -23,11 +24,13 @@ class CrossValidation(Model):
     """How the rows that are not test rows are split for measuring a trial: exactly one of `folds`, `holdout`, `time_series`.
 
     Args:
-        folds: k folds, shuffled; stratified for classifiers.
+        folds: k folds, shuffled.
         repeats: How often the k folds are drawn anew.
         seed: Seeds the shuffling; repeat number i uses seed + i.
         holdout: One split, with this share of the rows to measure on.
         time_series: Ever longer beginnings of the table, each measured on the rows that follow; the table is in order of time.
+        stratified: Whether every class has its share in each part of `folds` or `holdout`; by default true for
+            classifiers, and a regressor has no classes.
     """
 
     folds: Annotated[int, Field(strict=True, ge=2)] | None = None
@@ -35,6 +38,7 @@ class CrossValidation(Model):
     seed: Seed = 0
     holdout: Share | None = None
     time_series: Annotated[int, Field(strict=True, ge=2)] | None = None
+    stratified: Annotated[bool, Field(strict=True)] | None = None
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
@@ -43,6 +47,8 @@ class CrossValidation(Model):
             raise wrong(f"give exactly one of `folds`, `holdout`, `time_series`; got {', '.join(given) or 'none'}")
         if self.repeats > 1 and self.folds is None:
             raise wrong("`repeats` goes with `folds`", "repeats")
+        if self.stratified is not None and self.time_series is not None:
+            raise wrong("`stratified` goes with `folds` and `holdout`", "stratified")
         return self
 
     def describe(self) -> str:
@@ -56,12 +62,40 @@ def _folds(value: Any) -> Any:
     return {"folds": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+class BootstrapConfig(Model):
+    """The bootstrap percentile interval of the winner's test score.
+
+    Args:
+        resamples: How often the test rows are drawn anew; 0 for no interval.
+        confidence: How often such intervals hold the true value, between 0 and 1.
+    """
+
+    resamples: Annotated[int, Field(strict=True, ge=0, le=1_000_000)] = 1000
+    confidence: Share = 0.95
+
+    @model_validator(mode="after")
+    def _reaches_into_the_tails(self) -> Self:
+        least = math.ceil(round(2 / (1 - self.confidence), 6))
+        if 0 < self.resamples < least:
+            raise wrong(
+                f"an interval of confidence {self.confidence:g} needs {least} resamples at least, or its ends are the"
+                f" lowest and the highest of them; got {self.resamples} (0 turns it off)",
+                "resamples",
+            )
+        return self
+
+
+def _resamples(value: Any) -> Any:
+    return {"resamples": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 class EvaluationConfig(Model):
     """How a trial is measured.
 
     Args:
         cv: The splits.
         metrics: What is measured; by default the usual metrics of the task.
+        bootstrap: How the interval of the winner's test score is drawn.
         seeds: How often each fit is repeated, with the seeds ``search.seed``, ``search.seed + 1`` ….
     """
 
@@ -69,6 +103,10 @@ class EvaluationConfig(Model):
         CrossValidation, BeforeValidator(_folds, json_schema_input_type=Annotated[int, Field(ge=2)] | CrossValidation)
     ] = CrossValidation(folds=5)
     metrics: Annotated[list[Text], Field(min_length=1)] | None = None
+    bootstrap: Annotated[
+        BootstrapConfig,
+        BeforeValidator(_resamples, json_schema_input_type=Annotated[int, Field(ge=0)] | BootstrapConfig),
+    ] = BootstrapConfig()
     seeds: Annotated[int, Field(strict=True, ge=1, le=1000)] = 1
 
     def describe(self) -> str:

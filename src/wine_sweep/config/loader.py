@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -15,7 +15,7 @@ from wine_sweep.config.document import Document
 from wine_sweep.config.overrides import apply_overrides
 from wine_sweep.config.parameters import FORMS
 from wine_sweep.config.problems import explain
-from wine_sweep.config.schema import NO_MODEL, SweepConfig
+from wine_sweep.config.schema import NO_MODEL, NO_PARAMETERS, SweepConfig
 from wine_sweep.config.yaml_reader import MAX_BYTES, read_yaml
 from wine_sweep.errors import ConfigError, Place, Problem
 
@@ -66,9 +66,10 @@ def parse_config(content: bytes, *, source: str, folder: pathlib.Path, default_n
     try:
         config = SweepConfig.model_validate(raw)
     except ValidationError as error:
-        problems = explain(error, SweepConfig, union_tags=FORMS)
-        missing = [] if raw.keys() & {"model", "models"} else [Problem(NO_MODEL, ("model",))]
-        return Draft(document, text, folder, None, _valid_sections(raw), document.locate(dict.fromkeys([*problems, *missing])))
+        lacking = list(_lacking(raw))
+        paths = {problem.path for problem in lacking}
+        problems = lacking + [each for each in explain(error, SweepConfig, union_tags=FORMS) if each.path not in paths]
+        return Draft(document, text, folder, None, _valid_sections(raw), document.locate(problems))
     sections = {name: getattr(config, name) for name in SweepConfig.model_fields}
     return Draft(document, text, folder, config, sections, [])
 
@@ -78,6 +79,16 @@ def dump_config(config: SweepConfig) -> str:
     tree = config.model_dump(by_alias=True)
     text: str = yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
     return text
+
+
+def _lacking(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    """Name what no section can miss by itself, since another may stand in for it: a model, and what is searched."""
+    if not raw.keys() & {"model", "models"}:
+        yield Problem(NO_MODEL, ("model",))
+    search = raw.get("search")
+    if "models" not in raw and isinstance(search, dict) and not search.get("parameters", {}):
+        message = "must not be empty" if "parameters" in search else NO_PARAMETERS
+        yield Problem(message, ("search", "parameters"))
 
 
 class _Dumper(yaml.SafeDumper):

@@ -52,6 +52,9 @@ class DataConfig(Model):
         seed: Decides which rows those are.
         duplicates: ``group`` keeps rows with equal features on one side of every split; ``drop`` first drops rows that
             repeat another in every column; ``keep`` lets equal rows fall where they may.
+        groups: A column that is no feature: rows with the same value in it stay on one side of every split. Beside
+            `duplicates`, rows that are joined by either, or by a chain of both, stay together.
+        weights: A column that is no feature: how much each row counts, in fitting and in measuring.
     """
 
     source: Location
@@ -59,6 +62,8 @@ class DataConfig(Model):
     test_size: Share = 0.25
     seed: Seed = 0
     duplicates: Duplicates = Duplicates.GROUP
+    groups: Text | None = None
+    weights: Text | None = None
 
 
 class ExecutionConfig(Model):
@@ -91,6 +96,8 @@ FAMILY = "model"
 """The parameter that names a trial's family, where a config has `models`."""
 
 NO_MODEL = "is missing; give `model`, or `models` for several to choose between"
+
+NO_PARAMETERS = "is missing: what is to be searched"
 
 
 class SweepConfig(Model):
@@ -133,7 +140,7 @@ class SweepConfig(Model):
         if self.model is not None and self.models is not None:
             raise wrong("give `model` or `models`, not both", "models")
         if self.model is not None and not self.search.parameters:
-            raise wrong("is missing: what is to be searched", "search", "parameters")
+            raise wrong(NO_PARAMETERS, "search", "parameters")
         return self
 
     @model_validator(mode="after")
@@ -151,7 +158,7 @@ class SweepConfig(Model):
         for family, model in (self.models or {}).items():
             endless = next((name for name, each in model.parameters.items() if each.is_endless), None)
             if method.is_exhaustive and endless is not None:
-                raise wrong(f"{method.value} {NEEDS_POINTS}", "models", family, "parameters", endless)
+                raise wrong(f"method {method.value} {NEEDS_POINTS}", "models", family, "parameters", endless)
             for where, names in ((("models", family), model.parameters), (("search",), self.search.parameters)):
                 if FAMILY in names:
                     raise wrong(f"with `models`, `{FAMILY}` is the parameter that names the family", *where, "parameters", FAMILY)

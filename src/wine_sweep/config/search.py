@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
@@ -11,6 +11,8 @@ from wine_sweep.config.expressions import Expression, ExpressionError
 from wine_sweep.config.fields import Count, Duration, Model, Seed, Share, Text, Values
 from wine_sweep.config.parameters import Number, ParameterConfig, exact_key
 from wine_sweep.config.problems import wrong
+
+Amount = TypeVar("Amount", int, float)
 
 
 class Method(StrEnum):
@@ -94,14 +96,20 @@ class BudgetConfig(Model):
             raise wrong("`parameter` needs `min` and `max`, min below max")
         return self
 
-    def steps(self) -> list[float]:
-        """List the budgets, the smallest first: values of the parameter, or shares of the rows."""
-        first, last = (self.rows, 1.0) if self.rows is not None else (float(self.min or 1), float(self.max or 1))
-        budgets = []
-        while first < last:
-            budgets.append(first)
-            first *= self.factor
-        return [*budgets, last]
+    def steps(self) -> list[int] | list[float]:
+        """List the budgets, the smallest first: whole numbers for a parameter, or shares of the rows."""
+        if self.rows is not None:
+            return _growing(self.rows, 1.0, self.factor)
+        return _growing(self.min or 1, self.max or 1, self.factor)
+
+
+def _growing(first: Amount, last: Amount, factor: int) -> list[Amount]:
+    budgets: list[Amount] = []
+    while first < last:
+        budgets.append(first)
+        first *= factor
+    budgets.append(last)
+    return budgets
 
 
 class RegretConfig(Model):
@@ -184,7 +192,7 @@ class SearchConfig(Model):
     def _finite(self) -> Self:
         endless = next((name for name, each in self.parameters.items() if each.is_endless), None)
         if self.method.is_exhaustive and endless is not None:
-            raise wrong(f"{self.method.value} {NEEDS_POINTS}", "parameters", endless)
+            raise wrong(f"method {self.method.value} {NEEDS_POINTS}", "parameters", endless)
         return self
 
     @model_validator(mode="after")

@@ -18,11 +18,14 @@ from sklearn.model_selection import (
 )
 
 from wine_sweep.config import CrossValidation, DataConfig, Duplicates
-from wine_sweep.data.dataset import Dataset, rows
+from wine_sweep.data.dataset import Dataset
+from wine_sweep.data.roles import GROUPS, TARGET, WEIGHTS, rows
 from wine_sweep.errors import DataError, Path
 from wine_sweep.task import Task
 
 _CV: Path = ("evaluation", "cv")
+DRAWS = 100
+"""How many divisions of mixed groups are drawn, to take the one that divides the classes best."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,12 @@ class Fold:
 def split_rows(data: Dataset, config: DataConfig, *, task: Task, in_time: bool) -> Split:
     """Set the test rows aside.
 
-    Regression: scikit-learn's `GroupShuffleSplit` over the groups of equal rows, or `ShuffleSplit` where no two rows are
-    equal. Classification: `StratifiedShuffleSplit` over the groups, so that every class has its share of test rows.
-    In time: the last rows.
+    Regression: scikit-learn's `GroupShuffleSplit` over the groups, or `ShuffleSplit` where each row is a group of its own.
+    Classification: `StratifiedShuffleSplit` over the groups, so that every class has its share of test rows; where some
+    group holds rows of several classes, of `DRAWS` draws of one `GroupShuffleSplit` the one that divides the classes best:
+    every class keeps rows to learn from, as many as can be have rows to test, and of the class that is divided worst the
+    part set aside is nearest to `test_size`. In time: the last rows. The share set aside is one of groups, and of rows
+    as far as groups are of one size.
 
     Args:
         data: The whole table.
@@ -55,84 +61,134 @@ def split_rows(data: Dataset, config: DataConfig, *, task: Task, in_time: bool) 
         in_time: Whether the rows are in order of time.
 
     Raises:
-        DataError: Too few rows or groups, or a class that has only one.
+        DataError: Too few rows or groups, a class that has only one, or no test row has a weight.
     """
     count = len(data.target)
+    _check_groups(data)
     if in_time:
         aside = max(1, round(count * config.test_size))
-        return Split(np.arange(count - aside), np.arange(count - aside, count))
-    if task is Task.CLASSIFICATION:
+        return _with_weight(data, Split(np.arange(count - aside), np.arange(count - aside, count)))
+    stratified = task is Task.CLASSIFICATION
+    if stratified:
         _check_classes(data)
     try:
-        train, test = _set_aside(data.target.to_numpy(), data.groups, config.test_size, config.seed, task)
+        train, test = _set_aside(data.target.to_numpy(), data.groups, config.test_size, config.seed, stratified=stratified)
     except ValueError as error:
         raise DataError(f"{config.test_size} of {count} rows cannot be set aside: {error}", path=("data", "test_size")) from error
-    return Split(train, test)
+    return _with_weight(data, Split(train, test))
 
 
 def make_folds(data: Dataset, split: Split, cv: CrossValidation, *, task: Task, duplicates: Duplicates) -> list[Fold]:
     """Draw the splits on which every trial of the sweep is measured.
 
-    k folds come from `GroupKFold` (`StratifiedGroupKFold` for classes) over the groups of equal rows, or `KFold`
-    (`StratifiedKFold`) where no two rows are equal; shuffled by the seed, and by seed + i for repeat i. A hold-out is
-    drawn as the test rows are, splits in time are `TimeSeriesSplit`'s.
+    k folds come from `GroupKFold` (`StratifiedGroupKFold` for classes) over the groups, or `KFold` (`StratifiedKFold`)
+    where each row is a group of its own; shuffled by the seed, and by seed + i for repeat i. A hold-out is drawn as the
+    test rows are, splits in time are `TimeSeriesSplit`'s. With ``stratified: false`` classes are split as numbers are.
 
     Raises:
-        DataError: Fewer rows, groups or members of every class than folds, or splits in time of rows that are to be grouped.
+        DataError: Fewer rows, groups or members of every class than folds; splits in time of rows that are to be grouped;
+            or a fold in which no row to fit or to measure on has a weight.
     """
     target, groups = data.target.to_numpy()[split.train], data.groups[split.train]
+    stratified = task is Task.CLASSIFICATION and cv.stratified is not False
+    if cv.time_series is not None and data.group_column is not None:
+        raise DataError("splits in time cannot keep groups together; leave one of the two out", path=GROUPS)
     if cv.time_series is not None and duplicates is not Duplicates.KEEP:
         raise DataError("splits in time cannot keep equal rows together; say `duplicates: keep`", path=("data", "duplicates"))
     try:
         if cv.holdout is not None:
-            return [Fold(*_set_aside(target, groups, cv.holdout, cv.seed, task))]
-        if cv.folds is not None:
-            _check_folds(target, groups, cv.folds, task)
-        grouping = groups if _has_equal_rows(groups) else None
-        pairs = [pair for splitter in _splitters(cv, task, groups) for pair in splitter.split(target, target, grouping)]
+            folds = [Fold(*_set_aside(target, groups, cv.holdout, cv.seed, stratified=stratified))]
+        else:
+            if cv.folds is not None:
+                _check_folds(data, split, cv.folds, stratified=stratified)
+            splitters = _splitters(cv, stratified=stratified, grouped=_are_grouped(groups))
+            grouping = groups if _are_grouped(groups) else None
+            folds = [Fold(fit, measure) for each in splitters for fit, measure in each.split(target, target, grouping)]
     except DataError:
         raise
     except ValueError as error:
         raise DataError(f"{len(target)} training rows cannot be split so: {error}", path=_CV) from error
-    return [Fold(fit, measure) for fit, measure in pairs]
+    _check_fold_weights(data, split, folds)
+    return folds
 
 
-def _set_aside(target: np.ndarray, groups: np.ndarray, share: float, seed: int, task: Task) -> tuple[np.ndarray, np.ndarray]:
+def _set_aside(
+    target: np.ndarray, groups: np.ndarray, share: float, seed: int, *, stratified: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Divide row numbers into (kept, set aside) so that no group stands on both sides; both ascend."""
-    if task is Task.CLASSIFICATION:
+    if stratified:
         _, first, member = np.unique(groups, return_index=True, return_inverse=True)
-        stratified = StratifiedShuffleSplit(n_splits=1, test_size=share, random_state=seed)
-        _, chosen = next(stratified.split(first, target[first]))
+        if (target != target[first][member]).any():
+            return _nearest_draw(target, groups, share, seed)
+        _, chosen = next(StratifiedShuffleSplit(n_splits=1, test_size=share, random_state=seed).split(first, target[first]))
         aside = np.isin(member, chosen)
     else:
-        grouping = groups if _has_equal_rows(groups) else None
+        grouping = groups if _are_grouped(groups) else None
         splitter = ShuffleSplit if grouping is None else GroupShuffleSplit
         _, chosen = next(splitter(n_splits=1, test_size=share, random_state=seed).split(target, target, grouping))
         aside = np.isin(np.arange(len(target)), chosen)
     return np.flatnonzero(~aside), np.flatnonzero(aside)
 
 
-def _splitters(cv: CrossValidation, task: Task, groups: np.ndarray) -> list[BaseCrossValidator]:
+def _nearest_draw(target: np.ndarray, groups: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Divide groups of mixed classes: the first of the draws that come nearest to setting `share` of every class aside.
+
+    A class of which nothing is set aside counts for more than any part that is too large or too small.
+
+    Raises:
+        ValueError: Each draw sets all rows of some class aside.
+    """
+    names, code = np.unique(target, return_inverse=True)
+    counts = np.bincount(code)
+    best, least = None, np.inf
+    for kept, aside in GroupShuffleSplit(n_splits=DRAWS, test_size=share, random_state=seed).split(target, groups=groups):
+        parts = np.bincount(code[aside], minlength=len(names)) / counts
+        off = (parts == 0).sum() + np.abs(parts - share).max() if (parts < 1).all() else np.inf
+        if off < least:
+            best, least = (kept, aside), off
+    if best is None:
+        raise ValueError(f"each of {DRAWS} draws of whole groups sets every row of some class aside")
+    return best
+
+
+def _splitters(cv: CrossValidation, *, stratified: bool, grouped: bool) -> list[BaseCrossValidator]:
     if cv.time_series is not None:
         return [TimeSeriesSplit(n_splits=cv.time_series)]
-    grouped = _has_equal_rows(groups)
-    if task is Task.CLASSIFICATION:
-        k_fold = StratifiedGroupKFold if grouped else StratifiedKFold
-    else:
-        k_fold = GroupKFold if grouped else KFold
+    plain, by_class = (GroupKFold, StratifiedGroupKFold) if grouped else (KFold, StratifiedKFold)
+    k_fold = by_class if stratified else plain
     return [k_fold(n_splits=cv.folds, shuffle=True, random_state=cv.seed + repeat) for repeat in range(cv.repeats)]
 
 
-def _has_equal_rows(groups: np.ndarray) -> bool:
+def _are_grouped(groups: np.ndarray) -> bool:
     return len(np.unique(groups)) < len(groups)
 
 
-def _check_folds(target: np.ndarray, groups: np.ndarray, folds: int, task: Task) -> None:
-    different = len(np.unique(groups))
+def _check_groups(data: Dataset) -> None:
+    column = data.group_column
+    if column is None or len(np.unique(data.groups)) > 1:
+        return
+    if column.nunique() == 1:
+        raise DataError(f"column '{column.name}' is {column.iloc[0]!s} in every row, and one group cannot be split", path=GROUPS)
+    raise DataError(
+        f"the {column.nunique()} groups of column '{column.name}' are all joined by rows with equal features, and one group"
+        " cannot be split; `duplicates: keep` goes by the column alone",
+        path=GROUPS,
+    )
+
+
+def _different(data: Dataset, count: int, rows_of: str) -> str:
+    """Say what it takes so many of: ``5 different training rows``, or ``training rows of 5 groups of 'batch'``."""
+    column = data.group_column
+    return f"{count} different {rows_of}" if column is None else f"{rows_of} of {count} groups of '{column.name}'"
+
+
+def _check_folds(data: Dataset, split: Split, folds: int, *, stratified: bool) -> None:
+    different = len(np.unique(data.groups[split.train]))
     if different < folds:
-        raise DataError(f"{folds} folds need {folds} different training rows at least; there are {different}", path=_CV)
-    if task is Task.CLASSIFICATION:
-        names, counts = np.unique(target, return_counts=True)
+        needed = _different(data, folds, "training rows")
+        raise DataError(f"{folds} folds need {needed} at least; there are {different}", path=_CV)
+    if stratified:
+        names, counts = np.unique(data.target.to_numpy()[split.train], return_counts=True)
         if counts.max() < folds:
             raise DataError(
                 f"{folds} folds need a class with {folds} training rows at least;"
@@ -142,12 +198,31 @@ def _check_folds(target: np.ndarray, groups: np.ndarray, folds: int, task: Task)
 
 
 def _check_classes(data: Dataset) -> None:
-    _, first = np.unique(data.groups, return_index=True)
-    names, counts = np.unique(data.target.to_numpy()[first], return_counts=True)
-    if (counts < 2).any():
-        lonely = names[counts < 2][0]
+    """Refuse a class that stands in one group alone: it could be learned or tested, not both."""
+    names, code = np.unique(data.target.to_numpy(), return_inverse=True)
+    pairs = np.unique(np.column_stack([code, np.unique(data.groups, return_inverse=True)[1]]), axis=0)
+    lonely = names[np.bincount(pairs[:, 0]) < 2]
+    if len(lonely):
+        where, takes = rows((data.target == lonely[0]).to_numpy()), _different(data, 2, "rows")
         raise DataError(
-            f"class {lonely} of column '{data.target.name}' stands only in {rows((data.target == lonely).to_numpy())};"
-            " to learn it and to test it takes 2 different rows",
-            path=("data", "target"),
+            f"class {lonely[0]} of column '{data.target.name}' stands only in {where}; to learn it and to test it takes {takes}",
+            path=TARGET,
         )
+
+
+def _with_weight(data: Dataset, split: Split) -> Split:
+    if data.weights is not None:
+        for what, part in (("test rows", split.test), ("training rows", split.train)):
+            if not data.weights[part].any():
+                raise DataError(f"none of the {len(part)} {what} has a weight above 0", path=WEIGHTS)
+    return split
+
+
+def _check_fold_weights(data: Dataset, split: Split, folds: list[Fold]) -> None:
+    if data.weights is None:
+        return
+    weights = data.weights[split.train]
+    for index, fold in enumerate(folds):
+        for what, part in (("fits", fold.fit), ("measures", fold.measure)):
+            if not weights[part].any():
+                raise DataError(f"no row that fold {index} {what} on has a weight above 0", path=WEIGHTS)

@@ -5,51 +5,20 @@ from __future__ import annotations
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from wine_sweep.config import FAMILY, BudgetConfig
+from wine_sweep.config import BudgetConfig
 from wine_sweep.data import Fold
-from wine_sweep.objective.estimators import set_params, set_seed
+from wine_sweep.objective.factory import ModelFactory
 from wine_sweep.objective.metrics import Metric, evaluate
+from wine_sweep.objective.weights import fit, part_of
 from wine_sweep.trial import Failure, Params, Score, Step, Trial, TrialState
-
-
-@dataclass(frozen=True)
-class ModelFactory:
-    """Makes the estimator of a trial.
-
-    Args:
-        templates: The unfitted estimators with their fixed parameters, by family; under None where there is only one.
-        seed: For every ``random_state`` that is None.
-        chosen: Parameters that the config sets itself, by family, which no seed replaces.
-        trusted: Packages that nested estimators may come from, beside the usual ones.
-    """
-
-    templates: Mapping[str | None, Any]
-    seed: int
-    chosen: Mapping[str | None, frozenset[str]]
-    trusted: tuple[str, ...] = ()
-
-    def make(self, params: Params, *, repeat: int = 0) -> Any:
-        """Make an unfitted estimator with these parameters.
-
-        Args:
-            params: The searched parameters, and the family where there are several.
-            repeat: Which seed: the first, the one after it, and so on.
-        """
-        from sklearn.base import clone
-
-        family = None if None in self.templates else params[FAMILY]
-        own = {name: value for name, value in params.items() if family is None or name != FAMILY}
-        model = set_params(clone(self.templates[family]), own, self.trusted, ("search", "parameters"))
-        return set_seed(model, self.seed + repeat, except_for=self.chosen[family] | set(own))
 
 
 @dataclass(frozen=True)
@@ -62,6 +31,7 @@ class Measurement:
         target: Their truth, of shape (rows,).
         folds: Row numbers to fit on and to measure on.
         metrics: What is measured.
+        weights: How much each training row counts, of shape (rows,); None when all count the same.
         seeds: How often each fit is repeated with another seed.
         budget: What grows from step to step; without it a step is a fold.
         stepwise: Whether to measure one step and give the trial back RUNNING, for somebody to look at it.
@@ -73,6 +43,7 @@ class Measurement:
     target: np.ndarray
     folds: Sequence[Fold]
     metrics: Sequence[Metric]
+    weights: np.ndarray | None = None
     seeds: int = 1
     budget: BudgetConfig | None = None
     stepwise: bool = False
@@ -111,7 +82,7 @@ class Measurement:
             return self._fit_and_score(params, [(number, self.folds[number])], None)
         return self._fit_and_score(params, list(enumerate(self.folds)), self.budget.steps()[number])
 
-    def _fit_and_score(self, params: Params, folds: Sequence[tuple[int, Fold]], budget: float | None) -> Step:
+    def _fit_and_score(self, params: Params, folds: Sequence[tuple[int, Fold]], budget: int | float | None) -> Step:
         values: dict[str, list[float]] = {metric.name: [] for metric in self.metrics}
         grown = self.budget.parameter if self.budget is not None else None
         params = params if grown is None or budget is None else {**params, grown: int(budget)}
@@ -125,9 +96,10 @@ class Measurement:
                 features, target = self.features.iloc[rows], self.target[rows]
                 model = self.factory.make(params, repeat=repeat)
                 begin = time.perf_counter()
-                model.fit(features, target)
+                fit(model, features, target, part_of(self.weights, rows))
                 spent += time.perf_counter() - begin
-                measured = evaluate(model, self.metrics, self.features.iloc[fold.measure], self.target[fold.measure])
+                truth, weights = self.target[fold.measure], part_of(self.weights, fold.measure)
+                measured = evaluate(model, self.metrics, self.features.iloc[fold.measure], truth, weights)
                 for name, value in measured.items():
                     values[name].append(value)
         return Step({name: tuple(each) for name, each in values.items()}, spent / (len(folds) * self.seeds), budget)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,6 +69,8 @@ NEED_PROBABILITIES = frozenset(
         "roc_auc_ovr", "roc_auc_ovo", "roc_auc_ovr_weighted", "roc_auc_ovo_weighted",
     }
 )  # fmt: skip
+_ONE_VERSUS_ONE = frozenset({"roc_auc_ovo", "roc_auc_ovo_weighted"})
+"""Their function takes weights, but not together with comparing the classes in pairs."""
 _NEEDS_POSITIVE = frozenset(_TWO_CLASSES) - {"roc_auc"}
 
 
@@ -116,6 +119,14 @@ def check_classes(metric: Metric, target: pd.Series) -> str | None:
     return None
 
 
+def takes_weights(metric: Metric) -> bool:
+    """Whether a metric can count some rows more than others, as far as its function's signature tells."""
+    from sklearn.metrics import get_scorer
+
+    score = get_scorer(metric.scorer)._score_func
+    return metric.scorer not in _ONE_VERSUS_ONE and "sample_weight" in inspect.signature(score).parameters
+
+
 @functools.cache
 def _multimetric_scorer(scorers: tuple[str, ...]) -> Any:
     from sklearn.metrics import check_scoring
@@ -123,7 +134,13 @@ def _multimetric_scorer(scorers: tuple[str, ...]) -> Any:
     return check_scoring(estimator=None, scoring=list(scorers))
 
 
-def evaluate(estimator: Any, metrics: Sequence[Metric], features: pd.DataFrame, target: np.ndarray) -> Mapping[str, float]:
+def evaluate(
+    estimator: Any,
+    metrics: Sequence[Metric],
+    features: pd.DataFrame | np.ndarray,
+    target: np.ndarray,
+    weights: np.ndarray | None = None,
+) -> Mapping[str, float]:
     """Measure a fitted estimator by every metric; predictions are computed once and shared.
 
     Args:
@@ -131,8 +148,15 @@ def evaluate(estimator: Any, metrics: Sequence[Metric], features: pd.DataFrame, 
         metrics: What to measure.
         features: The rows to predict, of shape (rows, features).
         target: The truth, of shape (rows,).
+        weights: How much each row counts, of shape (rows,); None when all count the same.
+
+    Raises:
+        ValueError: All weights are 0, or a metric cannot be computed for these rows.
     """
-    scores = _multimetric_scorer(tuple(metric.scorer for metric in metrics))(estimator, features, target)
+    if weights is not None and not weights.any():
+        raise ValueError(f"none of the {len(weights)} rows to measure on has a weight above 0")
+    weighting = {} if weights is None else {"sample_weight": weights}
+    scores = _multimetric_scorer(tuple(metric.scorer for metric in metrics))(estimator, features, target, **weighting)
     return {metric.name: metric.sign * float(scores[metric.scorer]) for metric in metrics}
 
 

@@ -90,6 +90,7 @@ class Closing:
             prepared.objective,
             selection=selection,
             test_scores=winner.test_scores if winner else {},
+            interval=winner.interval if winner else None,
             outcome=outcome,
         )
 

@@ -27,6 +27,7 @@ class Goals:
         self, evaluation: EvaluationConfig, objectives: Sequence[ObjectiveConfig] | None, selection: SelectionConfig, task: Task
     ) -> None:
         self._evaluation = evaluation
+        self._objectives = [each.metric for each in objectives or ()]
         self.metrics: list[Metric] = []
         self.problems: list[Problem] = []
         goals = self._find_metrics(list(objectives or ()), task)
@@ -37,8 +38,11 @@ class Goals:
 
     def path_of(self, metric: str) -> Path:
         """Give the config key that names a metric."""
-        listed = self._evaluation.metrics or []
-        return ("evaluation", "metrics", listed.index(metric)) if metric in listed else ("objective",)
+        if metric in (self._evaluation.metrics or ()):
+            return ("evaluation", "metrics", (self._evaluation.metrics or []).index(metric))
+        return (
+            ("objective", self._objectives.index(metric), "metric") if metric in self._objectives else ("evaluation", "metrics")
+        )
 
     def _find_metrics(self, objectives: list[ObjectiveConfig], task: Task) -> list[Goal | None]:
         """Look up every metric that is named; give the objectives' goals, None for one that is wrong."""

@@ -11,6 +11,7 @@ from wine_sweep.objective.checks import Searched, check_fixed, check_searched, f
 from wine_sweep.objective.constraints import refusal
 from wine_sweep.objective.estimators import EstimatorError, build_model, chosen_states, copy_of, describe_needs, set_params
 from wine_sweep.objective.metrics import NEED_PROBABILITIES, Metric
+from wine_sweep.objective.weights import refusal as weights_refused_by
 from wine_sweep.search.space import Space
 from wine_sweep.task import Needs
 
@@ -87,21 +88,22 @@ class Models:
         return [Problem(message, ("search", "budget", "min"))] if message else []
 
     def check_seeds(self, evaluation: EvaluationConfig) -> list[Problem]:
-        """Refuse to repeat fits with other seeds where no seed makes a difference."""
-        if evaluation.seeds == 1:
+        """Refuse to repeat fits with other seeds where no seed makes a difference, in none of the families."""
+        if evaluation.seeds == 1 or not self.templates or any(map(self._has_open_state, self.templates)):
             return []
-        problems: list[Problem] = []
-        for family, template in self.templates.items():
-            states = [
-                name
-                for name, value in template.get_params(deep=True).items()
-                if name.rpartition("__")[2] == "random_state" and value is None and name not in self.chosen[family]
-            ]
-            if not states:
-                of = "the model" if family is ALONE else family
-                message = f"{of} has no random_state that is left open: {evaluation.seeds} seeds would measure the same thing"
-                problems.append(Problem(message, ("evaluation", "seeds")))
-        return problems
+        message = f"no random_state of the model is left open: {evaluation.seeds} seeds would measure the same thing"
+        return [Problem(message, ("evaluation", "seeds"))]
+
+    def _has_open_state(self, family: str | None) -> bool:
+        parameters = self.templates[family].get_params(deep=True)
+        return any(
+            name.rpartition("__")[2] == "random_state" and value is None and name not in self.chosen[family]
+            for name, value in parameters.items()
+        )
+
+    def without_weights(self) -> list[str]:
+        """Say which of the models cannot be fitted with weights, and why."""
+        return [message for template in self.templates.values() if (message := weights_refused_by(template))]
 
     def without_probabilities(self, space: Space, metrics: Sequence[Metric]) -> list[tuple[str, str]]:
         """List metrics that need probabilities of a model that gives none, with any of the first values searched, and why."""

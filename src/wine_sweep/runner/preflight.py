@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wine_sweep.config import (
+    CrossValidation,
     DataConfig,
     Draft,
     EvaluationConfig,
@@ -18,8 +19,10 @@ from wine_sweep.config import (
 from wine_sweep.data import Dataset, Fold, Split, load_table, make_dataset, make_folds, split_rows
 from wine_sweep.data.table import resolve_source
 from wine_sweep.errors import ConfigError, DataError, Problem
-from wine_sweep.objective.measurement import Measurement, ModelFactory
-from wine_sweep.objective.metrics import Metric, check_classes
+from wine_sweep.objective.factory import ModelFactory
+from wine_sweep.objective.measurement import Measurement
+from wine_sweep.objective.metrics import Metric, check_classes, takes_weights
+from wine_sweep.objective.weights import part_of
 from wine_sweep.runner.goals import Goals, check_stopping
 from wine_sweep.runner.models import ALONE, Models
 from wine_sweep.search.auto import pick_method
@@ -27,7 +30,7 @@ from wine_sweep.search.checks import check_space
 from wine_sweep.search.methods import check_method
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective
-from wine_sweep.task import Needs
+from wine_sweep.task import Needs, Task
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class Prepared:
             dataset.target.to_numpy()[train],
             self.material.folds,
             self.metrics,
+            weights=part_of(dataset.weights, train),
             seeds=self.config.evaluation.seeds,
             budget=self.config.search.budget,
             stepwise=self.config.search.pruner is not None,
@@ -140,6 +144,10 @@ class _Check:
             self.problems += [Problem(message, self.goals.path_of(name)) for name, message in refused]
         if needs is not None and "data" in sections:
             self._check_data(sections["data"], evaluation, needs)
+            if sections["data"].weights is not None:
+                self._check_weights(self.models)
+        if needs is not None and evaluation is not None:
+            self._check_stratified(evaluation.cv, needs)
         if search is not None and not self.problems and not self.draft.problems:
             self._settle_method(search)
 
@@ -187,6 +195,20 @@ class _Check:
         if self.goals is not None:
             refused = ((metric, check_classes(metric, dataset.target)) for metric in self.goals.metrics)
             self.problems += [Problem(message, self.goals.path_of(metric.name)) for metric, message in refused if message]
+
+    def _check_weights(self, models: Models) -> None:
+        """Refuse weights that a model or a metric would not take."""
+        goals = self.goals
+        self.problems += [Problem(message, ("data", "weights")) for message in models.without_weights()]
+        for metric in goals.metrics if goals else ():
+            if goals is not None and not takes_weights(metric):
+                message = f"{metric.name} takes no weights, and data.weights gives some; leave one of the two out"
+                self.problems.append(Problem(message, goals.path_of(metric.name)))
+
+    def _check_stratified(self, cv: CrossValidation, needs: Needs) -> None:
+        if cv.stratified and needs.task is Task.REGRESSION:
+            message = f"{needs.model} predicts numbers, and only classes can be stratified; leave `stratified` out"
+            self.problems.append(Problem(message, ("evaluation", "cv", "stratified")))
 
     def _settle_method(self, search: SearchConfig) -> None:
         """Pick the method that `auto` stands for, and check what it needs and the options that it is given."""

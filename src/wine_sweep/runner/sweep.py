@@ -20,6 +20,7 @@ from wine_sweep.runner.stopping import Budget, StopReason, make_stoppers
 from wine_sweep.search.methods import count_points, count_trials, make_searcher
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Selection, select
+from wine_sweep.tracking import names
 from wine_sweep.tracking.writer import BackgroundWriter
 from wine_sweep.trial import Trial
 
@@ -127,20 +128,23 @@ def _begin(prepared: Prepared, options: RunOptions, started: float, older: list[
     from wine_sweep.tracking.sweep_runs import SweepHeader, SweepRuns
 
     client = open_store(options.tracking_uri, create=True)
+    tags = sweep_tags(prepared, command=options.command)
     if prepared.config.search.from_ is not None:
-        from wine_sweep.runner.warm_start import older_trials
+        from wine_sweep.runner.warm_start import find_older
         from wine_sweep.tracking.reader import SweepReader
 
-        older += older_trials(prepared, SweepReader(client))
+        found = find_older(prepared, SweepReader(client))
+        older += found.trials
+        tags[names.FROM] = found.run_id
     dataset = prepared.material.dataset
     header = SweepHeader(
         name=prepared.name,
         experiment=experiment_name(prepared, options.experiment),
         started=started,
         params=sweep_params(prepared),
-        tags=sweep_tags(prepared, command=options.command),
+        tags=tags,
         files=sweep_files(prepared),
-        table=dataset.features.assign(**{str(dataset.target.name): dataset.target}),
+        table=dataset.table,
         data_source=dataset.source,
         data_name=dataset.name,
         data_digest=dataset.digest,

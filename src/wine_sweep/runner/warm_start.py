@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from wine_sweep.config import parse_config
 from wine_sweep.errors import ConfigError, NotFoundError, Path, Problem
@@ -20,7 +20,15 @@ from wine_sweep.trial import FIT_SECONDS, Trial, TrialState
 _FROM: Path = ("search", "from")
 
 
-def older_trials(prepared: Prepared, reader: SweepReader) -> list[Trial]:
+@dataclass(frozen=True)
+class Older:
+    """What is taken over: from which sweep, and its finished trials by number."""
+
+    run_id: str
+    trials: Sequence[Trial]
+
+
+def find_older(prepared: Prepared, reader: SweepReader) -> Older:
     """Read the trials of the sweep that `search.from` names.
 
     Raises:
@@ -39,7 +47,7 @@ def older_trials(prepared: Prepared, reader: SweepReader) -> list[Trial]:
     if not usable:
         needed = ", ".join(prepared.objective.metrics)
         raise _wrong(prepared, f"no finished trial of the sweep '{sweep.name}' has {needed}; there is nothing to learn from")
-    return usable
+    return Older(sweep.run_id, usable)
 
 
 def teach(searcher: Searcher, trials: Iterable[Trial], objective: Objective) -> None:

@@ -16,11 +16,13 @@ import pandas as pd
 
 from wine_sweep.config import Stage
 from wine_sweep.errors import ModelError
+from wine_sweep.objective.bootstrap import MOST_LEFT_OUT, Interval, Sample, percentile_interval, resample_scores
 from wine_sweep.objective.metrics import evaluate
+from wine_sweep.objective.weights import fit, part_of
 from wine_sweep.registry import ModelRegistry, Promotion
 from wine_sweep.runner.header import user_name
 from wine_sweep.runner.preflight import Prepared
-from wine_sweep.selection import Selection, number
+from wine_sweep.selection import Selection
 from wine_sweep.tracking import names
 from wine_sweep.tracking.models import ModelToLog, check_loads_back, log_model
 from wine_sweep.tracking.sweep_runs import SweepRuns
@@ -39,6 +41,7 @@ class Winner:
         test: The test rows' features.
         predictions: What the model predicts for the test rows.
         test_scores: Its metrics on them.
+        interval: The bootstrap percentile interval of the objective's metric on them; None when there is none.
     """
 
     model: Any
@@ -46,6 +49,7 @@ class Winner:
     test: pd.DataFrame
     predictions: np.ndarray
     test_scores: Mapping[str, float]
+    interval: Interval | None = None
 
 
 def refit(prepared: Prepared, params: Params) -> Winner:
@@ -64,28 +68,48 @@ def refit(prepared: Prepared, params: Params) -> Winner:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the trial has recorded what its estimator warns of
         try:
-            model.fit(train.copy(), target[split.train])
+            fit(model, train.copy(), target[split.train], part_of(dataset.weights, split.train))
             predictions = np.asarray(model.predict(test.copy()))
         except Exception as error:  # an estimator of the user's may raise anything
             raise ModelError(f"the winner cannot be fitted on all training rows: {type(error).__name__}: {error}") from error
-        scores = _test_scores(prepared, model, test, target[split.test])
-    return Winner(model, train, test, predictions, scores)
+        sample = Sample(test, target[split.test], dataset.groups[split.test], part_of(dataset.weights, split.test))
+        scores = _test_scores(prepared, model, sample)
+        interval = _test_interval(prepared, model, sample) if prepared.objective.metric in scores else None
+    return Winner(model, train, test, predictions, scores, interval)
 
 
-def _test_scores(prepared: Prepared, model: Any, test: pd.DataFrame, truth: np.ndarray) -> dict[str, float]:
+def _test_scores(prepared: Prepared, model: Any, sample: Sample) -> dict[str, float]:
     """Measure on the test rows; a metric that cannot be computed there is left out, and the user told."""
     scores = {}
     for metric in prepared.metrics:
         try:
-            value = evaluate(model, [metric], test.copy(), truth)[metric.name]
+            value = evaluate(model, [metric], sample.features.copy(), sample.target, sample.weights)[metric.name]
         except Exception as error:  # noqa: BLE001  # a scorer may raise anything, and the winner stands without it
             _logger.warning("%s cannot be computed on the test rows: %s: %s", metric.name, type(error).__name__, error)
             continue
         if np.isfinite(value):
             scores[metric.name] = value
         else:
-            _logger.warning("%s is %s on the %d test rows", metric.name, value, len(truth))
+            _logger.warning("%s is %s on the %d test rows", metric.name, value, len(sample.target))
     return scores
+
+
+def _test_interval(prepared: Prepared, model: Any, sample: Sample) -> Interval | None:
+    """Say how sure the objective's value on the test rows is; None when the config wants no interval or there is none."""
+    asked, metric = prepared.config.evaluation.bootstrap, prepared.metrics[0]
+    if asked.resamples == 0:
+        return None
+    scores = resample_scores(model, metric, sample, resamples=asked.resamples, seed=prepared.config.search.seed)
+    interval = percentile_interval(scores, asked.confidence, metric=metric.name)
+    if interval is None:
+        _logger.warning(
+            "no interval for %s on the test rows: it cannot be computed on %d of %d resamples, more than %g%%",
+            metric.name,
+            np.isnan(scores).sum(),
+            len(scores),
+            100 * MOST_LEFT_OUT,
+        )
+    return interval
 
 
 def keep(
@@ -103,7 +127,11 @@ def keep(
     to_log = ModelToLog(winner.model, winner.train, trusted)
     uri = log_model(runs.client, to_log, experiment_id=runs.experiment_id, run_id=run_id)
     check_loads_back(uri, winner.test, winner.predictions)
-    runs.log_metrics(run_id, {names.test_metric(name): value for name, value in winner.test_scores.items()}, at=clock())
+    metrics = {names.test_metric(name): value for name, value in winner.test_scores.items()}
+    if winner.interval is not None:
+        metrics[names.test_low_metric(winner.interval.metric)] = winner.interval.low
+        metrics[names.test_high_metric(winner.interval.metric)] = winner.interval.high
+    runs.log_metrics(run_id, metrics, at=clock())
     runs.set_tags(run_id, {names.MODEL: uri})
     return uri
 
@@ -155,8 +183,3 @@ def promotion_in_words(promotion: Promotion | None) -> str:
     instead = f", in place of version {', '.join(promotion.archived)}" if promotion.archived else ""
     where = f"{promotion.stage.value} (alias `{promotion.stage.alias}`)"
     return f"Now version {promotion.version} of {promotion.name} in {where}{instead}."
-
-
-def scores_in_words(scores: Mapping[str, float]) -> str:
-    """Show metrics in a line: ``rmse 0.65, mae 0.50``."""
-    return ", ".join(f"{name} {number(value)}" for name, value in scores.items())

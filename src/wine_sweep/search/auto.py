@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 
 from wine_sweep.config import Choices, Method, SearchConfig
-from wine_sweep.search.grid import Grid, TooManyToCountError
+from wine_sweep.search.grid import TooManyToCountError, grid_of
 from wine_sweep.search.space import Space
 
 GP_TRIALS = 250
@@ -45,9 +45,9 @@ def pick_method(config: SearchConfig, space: Space, *, objectives: int, limits: 
 
 
 def _points(space: Space) -> int | None:
-    grid = Grid(space, whole=True)
+    grid = grid_of(space, whole=True)
     try:
-        return grid.count() if grid.is_finite else None
+        return grid.size if grid.is_finite else None
     except TooManyToCountError:
         return None
 

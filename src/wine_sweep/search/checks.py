@@ -10,7 +10,7 @@ from typing import Any
 from wine_sweep.config import FAMILY, Choices, Expression, ExpressionError, Method, SearchConfig
 from wine_sweep.errors import Path, Problem
 from wine_sweep.search.axis import Axis
-from wine_sweep.search.grid import MOST_COMBINATIONS, Grid, TooManyToCountError
+from wine_sweep.search.grid import MOST_COMBINATIONS, TooManyToCountError, grid_of
 from wine_sweep.search.space import Dimension, Space, describe, parents
 from wine_sweep.wording import one_of, show
 
@@ -164,11 +164,11 @@ def _check_size(config: SearchConfig, space: Space) -> Iterator[Problem]:
             return
     if not space.constraints and not config.method.is_exhaustive:
         return
-    grid = Grid(space)
+    grid = grid_of(space)
     if config.method.is_exhaustive and not grid.is_finite:
         return  # which is a problem of its own
     try:
-        empty = grid.count() == 0 if config.method.is_exhaustive else not _can_keep_constraints(space, {}, config.seed)
+        empty = grid.size == 0 if config.method.is_exhaustive else not _can_keep_constraints(space, {}, config.seed)
     except TooManyToCountError:
         message = f"conditions and constraints make more than {MOST_COMBINATIONS:,} combinations; fewer values, or another method"
         yield Problem(message, _CONSTRAINTS if space.constraints else ("search", "parameters"))

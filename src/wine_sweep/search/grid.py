@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,9 @@ from wine_sweep.trial import Params, params_key
 
 MOST_COMBINATIONS = 2_000_000
 """More combinations of the parameters that conditions and constraints name are not gone through to count a grid."""
+
+LONGEST_LIST = 100_000
+"""An axis with more points than this is not made into a list."""
 
 
 class TooManyToCountError(ValueError):
@@ -35,10 +39,12 @@ class Grid:
             for each in space.dimensions
         }
         self.is_finite = not any(spec.is_endless for spec in specs.values())
-        self._axes = {key: Axis(spec) for key, spec in specs.items()} if self.is_finite else {}
+        self._specs = specs
+        self._axes: dict[str, Sequence[Any]] = {key: Axis(spec) for key, spec in specs.items()} if self.is_finite else {}
 
-    def count(self) -> int:
-        """Count the points exactly. Parameters that no condition and no constraint names only multiply the rest.
+    @functools.cached_property
+    def size(self) -> int:
+        """The number of points, exactly. Parameters that no condition and no constraint names only multiply the rest.
 
         Raises:
             TooManyToCountError: It would take too long.
@@ -55,7 +61,7 @@ class Grid:
         for visited, point in enumerate(self._walk(branching)):
             if visited >= MOST_COMBINATIONS:
                 raise TooManyToCountError
-            total += math.prod(size for each, size in sometimes if each.is_active(point))
+            total += math.prod(size for each, size in sometimes if each.is_active(point)) if sometimes else 1
         return total * always
 
     def __iter__(self) -> Iterator[Params]:
@@ -65,7 +71,7 @@ class Grid:
         active = {each.name: each for each in self._space.active(point)}
         return (
             point.keys() == active.keys()
-            and all(self._axes[active[name].key].position(value) is not None for name, value in point.items())
+            and all(Axis(self._specs[active[name].key]).position(value) is not None for name, value in point.items())
             and self._space.keeps_constraints(point)
         )
 
@@ -78,18 +84,29 @@ class Grid:
             if depth == len(dimensions):
                 yield point
                 return
-            each = dimensions[depth]
+            each, constraints, last = dimensions[depth], due[depth], depth + 1 == len(dimensions)
             if not each.is_active(point):
-                if _hold(due[depth], point):
+                if _hold(constraints, point):
                     yield from descend(depth + 1)
                 return
-            for value in self._axes[each.key]:
+            for value in self._values(each):
                 point[each.name] = value
-                if _hold(due[depth], point):
+                if constraints and not _hold(constraints, point):
+                    continue
+                if last:
+                    yield point
+                else:
                     yield from descend(depth + 1)
             del point[each.name]
 
         return descend(0)
+
+    def _values(self, dimension: Dimension) -> Sequence[Any]:
+        """Give an axis, as a list where that is not too long: its points are computed from logarithms and texts."""
+        axis = self._axes[dimension.key]
+        if isinstance(axis, Axis) and len(axis) <= LONGEST_LIST:
+            axis = self._axes[dimension.key] = list(axis)
+        return axis
 
 
 def _due(constraints: Sequence[Expression], dimensions: Sequence[Dimension]) -> list[list[Expression]]:
@@ -104,6 +121,12 @@ def _due(constraints: Sequence[Expression], dimensions: Sequence[Dimension]) -> 
 
 def _hold(constraints: Sequence[Expression], point: Mapping[str, Any]) -> bool:
     return all(each.holds(point) for each in constraints if all(name in point for name in each.names))
+
+
+@functools.lru_cache(maxsize=4)
+def grid_of(space: Space, *, whole: bool = False) -> Grid:
+    """Give a space's grid, always the same one: to count it takes seconds where there are constraints, and several ask."""
+    return Grid(space, whole=whole)
 
 
 class GridSearcher:

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 
 from wine_sweep.config import Direction, Method, SearchConfig
 from wine_sweep.errors import Problem
-from wine_sweep.search.grid import Grid, GridSearcher, TooManyToCountError
+from wine_sweep.search.grid import GridSearcher, TooManyToCountError, grid_of
 from wine_sweep.search.searcher import Searcher
 from wine_sweep.search.space import Space
 
 
 def count_points(config: SearchConfig, space: Space) -> int | None:
     """Count the points that a search can suggest; None when there is no end of them, or too many to count."""
-    grid = Grid(space, whole=not config.method.is_exhaustive)
+    grid = grid_of(space, whole=not config.method.is_exhaustive)
     try:
-        return grid.count() if grid.is_finite else None
+        return grid.size if grid.is_finite else None
     except TooManyToCountError:
         return None
 
@@ -25,7 +25,7 @@ def count_trials(config: SearchConfig, space: Space) -> int | None:
     """Count the trials of a sweep exactly; None when only a timeout ends it. Other methods may end earlier on small spaces."""
     total = count_points(config, space)
     if config.method is Method.GRID and total is not None:
-        grid = Grid(space)
+        grid = grid_of(space, whole=False)
         total += sum(space.point(point) not in grid for point in config.initial)
     limits = [limit for limit in (total, config.trials) if limit is not None]
     return min(limits) if limits else None

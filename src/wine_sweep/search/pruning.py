@@ -8,7 +8,7 @@ from statistics import fmean
 import optuna
 
 from wine_sweep.config import Direction, PrunerType, SearchConfig
-from wine_sweep.search.optuna_classes import STUDY_NAME, counts_in_resources, make_pruner, resource
+from wine_sweep.search.optuna_classes import STUDY_NAME, counts_in_resources, make_pruner, quieten, resource
 from wine_sweep.search.searcher import Outcome
 from wine_sweep.trial import TrialState
 
@@ -27,6 +27,7 @@ class StepReporter:
     def __init__(self, config: SearchConfig, steps: int) -> None:
         if config.pruner is None:
             raise ValueError("there is no pruner to report to")
+        quieten()
         self._pruner = config.pruner
         self._budget = config.budget
         self.optuna_pruner = make_pruner(config.pruner, config.budget, steps)

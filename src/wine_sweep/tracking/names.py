@@ -81,6 +81,16 @@ def test_metric(name: str) -> str:
     return f"test_{name}"
 
 
+def test_low_metric(name: str) -> str:
+    """Name the metric that holds the lower end of the interval around the value on the test rows: ``test_rmse_low``."""
+    return f"{test_metric(name)}_low"
+
+
+def test_high_metric(name: str) -> str:
+    """Name the metric that holds the upper end: ``test_rmse_high``."""
+    return f"{test_metric(name)}_high"
+
+
 def best_metric(name: str) -> str:
     """Name the parent run's metric that holds the best value so far: ``best_rmse``."""
     return f"best_{name}"

@@ -258,9 +258,9 @@ def _metrics_of_step(step: Step, number: int, at: int) -> Iterator[Metric]:
             yield Metric(names.budget_metric(name), fmean(values), at, _budget_step(step.budget))
 
 
-def _budget_step(budget: float) -> int:
+def _budget_step(budget: int | float) -> int:
     """Give the step of a budget in MLflow, a whole number: the parameter's value, or per mille of the rows."""
-    return round(budget) if budget > 1 else round(budget * 1000)
+    return budget if isinstance(budget, int) else round(budget * 1000)
 
 
 def _experiment(client: MlflowClient, name: str) -> str:

@@ -1,0 +1,1 @@
+"""What wine_sweep claims about itself, measured: each module is a command, ``python -m benchmarks.pruning``."""

@@ -1,0 +1,217 @@
+"""The winner of whole sweeps with groups, weights and an interval, on a real SQLite store."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from sklearn.linear_model import Ridge
+from sklearn.metrics import mean_absolute_error, root_mean_squared_error
+from sklearn.model_selection import GroupKFold, GroupShuffleSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from wine_sweep.config import parse_config
+from wine_sweep.runner.preflight import prepare
+from wine_sweep.runner.winner import refit
+
+CONFIG = """
+name: biscuits
+data: {source: b.csv, target: hardness, groups: batch, weights: readings, seed: 3}
+model: {pipeline: {scale: sklearn.preprocessing.StandardScaler, ridge: sklearn.linear_model.Ridge}}
+search: {parameters: {ridge__alpha: [1, 10, 1000]}, seed: 5}
+evaluation: {cv: 4, metrics: [rmse, mae]}
+execution: {backend: serial}
+registry: {name: biscuits}
+"""
+PLAIN = """
+data: {source: wine-quality-red, seed: 40}
+model: {estimator: sklearn.linear_model.Ridge}
+search: {parameters: {alpha: [0.1, 100]}}
+execution: {backend: serial}
+registry: {name: plain}
+"""
+
+
+@pytest.fixture
+def table(store, root):
+    path = store.folder / "b.csv"
+    path.write_bytes((root / "configs/groups-and-weights.csv").read_bytes())
+    return pd.read_csv(path)
+
+
+@pytest.fixture
+def swept(table, store, in_process):
+    """A sweep's JSON, and its winner's run."""
+    (store.folder / "b.yaml").write_text(CONFIG)
+    result = in_process("run", "b.yaml", "--json")
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
+    return document, store.client.get_run(document["selection"]["winner"]["run_id"])
+
+
+def split_by_hand(table):
+    features, target = table[["moisture", "sugar", "acid", "heat"]].astype(float), table["hardness"].to_numpy()
+    weights, groups = table["readings"].to_numpy(dtype=float), table["batch"].to_numpy()
+    train, test = next(GroupShuffleSplit(1, test_size=0.25, random_state=3).split(features, groups=groups))
+    return features, target, weights, groups, train, test
+
+
+def prepared(text, folder, *overrides):
+    return prepare(parse_config(text.encode(), source="c.yaml", folder=folder, default_name="c", overrides=overrides))
+
+
+def test_a_grouped_and_weighted_sweep_is_what_scikit_learn_gives_by_hand(swept, table):
+    document, run = swept
+    features, target, weights, groups, train, test = split_by_hand(table)
+    alpha = document["selection"]["winner"]["params"]["ridge__alpha"]
+
+    def fitted(rows):
+        model = make_pipeline(StandardScaler(), Ridge(alpha=alpha))
+        return model.fit(features.iloc[rows], target[rows], ridge__sample_weight=weights[rows])
+
+    model = fitted(train)
+    expected = model.predict(features.iloc[test])
+    scores = {"rmse": root_mean_squared_error, "mae": mean_absolute_error}
+    for name, score in scores.items():
+        assert run.data.metrics[f"test_{name}"] == pytest.approx(score(target[test], expected, sample_weight=weights[test]))
+    folds = []
+    for fit, measure in GroupKFold(4, shuffle=True, random_state=0).split(train, groups=groups[train]):
+        predicted = fitted(train[fit]).predict(features.iloc[train[measure]])
+        folds.append(root_mean_squared_error(target[train[measure]], predicted, sample_weight=weights[train[measure]]))
+    assert run.data.metrics["rmse"] == pytest.approx(np.mean(folds))
+
+
+def test_the_interval_stands_in_the_run_the_note_and_the_output(swept, table, store):
+    document, run = swept
+    features, target, weights, groups, train, test = split_by_hand(table)
+    low, high = run.data.metrics["test_rmse_low"], run.data.metrics["test_rmse_high"]
+    assert low < run.data.metrics["test_rmse"] < high
+    assert document["test_interval"] == {"metric": "rmse", "low": low, "high": high, "confidence": 0.95, "resamples": 1000}
+    assert "test_mae_low" not in run.data.metrics
+    words = f"rmse {document['test_scores']['rmse']:.4g} (95% interval {low:.4g} to {high:.4g}), mae "
+    assert words in store.client.get_run(document["run_id"]).data.tags["mlflow.note.content"]
+    model = make_pipeline(StandardScaler(), Ridge(alpha=document["selection"]["winner"]["params"]["ridge__alpha"]))
+    model.fit(features.iloc[train], target[train], ridge__sample_weight=weights[train])
+    error = (target[test] - model.predict(features.iloc[test])) ** 2
+    members = [np.flatnonzero(groups[test] == each) for each in np.unique(groups[test])]
+    rng, found = np.random.default_rng(5), []
+    for _ in range(1000):
+        rows = np.concatenate([members[drawn] for drawn in rng.integers(len(members), size=len(members))])
+        found.append(np.sqrt(np.average(error[rows], weights=weights[test][rows])))
+    assert (low, high) == (pytest.approx(np.quantile(found, 0.025)), pytest.approx(np.quantile(found, 0.975)))
+
+
+def test_the_model_sees_neither_column_and_the_dataset_lists_both(swept, store):
+    document, _ = swept
+    info = mlflow.models.get_model_info("models:/biscuits@staging")
+    assert info.signature.inputs.input_names() == ["moisture", "sugar", "acid", "heat"]
+    path = mlflow.artifacts.download_artifacts("models:/biscuits@staging", dst_path=str(store.folder / "model"))
+    example = json.loads((Path(path) / "input_example.json").read_text())
+    assert example["columns"] == ["moisture", "sugar", "acid", "heat"]
+    (entry,) = store.client.get_run(document["run_id"]).inputs.dataset_inputs
+    columns = {each["name"]: each["type"] for each in json.loads(entry.dataset.schema)["mlflow_colspec"]}
+    assert set(columns) == {"moisture", "sugar", "acid", "heat", "batch", "readings", "hardness"}
+    assert (columns["batch"], columns["readings"]) == ("string", "double")
+
+
+def test_the_interval_is_printed_after_its_metric(table, store, in_process):
+    (store.folder / "b.yaml").write_text(CONFIG)
+    result = in_process("run", "b.yaml", "--quiet", "--set", "evaluation.bootstrap={resamples: 100, confidence: 0.8}")
+    text = " ".join(result.stdout.split())
+    assert "On the test rows, which no trial saw: rmse 2." in text
+    assert " (80% interval 2." in text
+
+
+def test_promoting_another_trial_refits_it_with_weights_and_an_interval(swept, in_process, store, table):
+    document, _ = swept
+    other = document["selection"]["runners_up"][-1]
+    result = in_process("promote", "latest", "--run", other["run_id"], "--json")
+    assert result.returncode == 0, result.stderr
+    metrics = store.client.get_run(other["run_id"]).data.metrics
+    assert metrics["test_rmse_low"] < metrics["test_rmse"] < metrics["test_rmse_high"]
+    features, target, weights, _, train, test = split_by_hand(table)
+    model = make_pipeline(StandardScaler(), Ridge(alpha=other["params"]["ridge__alpha"]))
+    model.fit(features.iloc[train], target[train], ridge__sample_weight=weights[train])
+    rmse = root_mean_squared_error(target[test], model.predict(features.iloc[test]), sample_weight=weights[test])
+    assert metrics["test_rmse"] == pytest.approx(rmse)
+
+
+@pytest.mark.parametrize("column", ["batch", "readings"])
+def test_a_sweep_whose_groups_or_weights_have_changed_is_not_promoted(column, swept, in_process, store, table):
+    table.loc[0, column] = table.loc[100, column] if column == "batch" else 99
+    table.to_csv(store.folder / "b.csv", index=False)
+    other = swept[0]["selection"]["runners_up"][-1]
+    result = in_process("promote", "latest", "--run", other["run_id"])
+    assert result.returncode == 2
+    assert "has changed since the sweep 'biscuits'" in " ".join(result.stderr.split())
+
+
+def test_a_sweep_from_before_these_keys_is_refitted_and_promoted(store, in_process):
+    (store.folder / "plain.yaml").write_text(PLAIN)
+    document = json.loads(in_process("run", "plain.yaml", "--json", "--no-promote").stdout)
+    path = store.client.download_artifacts(document["run_id"], "config.resolved.yaml", str(store.folder))
+    resolved = yaml.safe_load(Path(path).read_text())
+    for keys, section in ((("groups", "weights"), resolved["data"]), (("bootstrap",), resolved["evaluation"])):
+        for key in keys:
+            del section[key]
+    del resolved["evaluation"]["cv"]["stratified"]
+    store.client.log_text(document["run_id"], yaml.safe_dump(resolved), "config.resolved.yaml")
+    other = document["selection"]["runners_up"][0]
+    result = in_process("promote", "latest", "--run", other["run_id"])
+    assert result.returncode == 0, result.stderr
+    metrics = store.client.get_run(other["run_id"]).data.metrics
+    assert metrics["test_rmse_low"] < metrics["test_rmse"] < metrics["test_rmse_high"]
+
+
+# Without a store ---------------------------------------------------------------------------------------------------------
+
+
+def test_no_resamples_are_no_interval(tmp_path):
+    winner = refit(prepared(PLAIN, tmp_path, "evaluation.bootstrap=0"), {"alpha": 1})
+    assert winner.interval is None
+    assert set(winner.test_scores) == {"rmse", "mae", "r2"}
+
+
+def test_the_interval_is_of_the_objective_and_the_searchs_seed_draws_it(tmp_path):
+    def found(*overrides):
+        return refit(prepared(PLAIN, tmp_path, "evaluation.bootstrap=200", *overrides), {"alpha": 1}).interval
+
+    assert found().metric == "rmse"
+    assert found() == found()
+    assert found() != found("search.seed=9")
+    assert found("objective.metric=r2").metric == "r2"
+
+
+def test_an_interval_that_too_many_resamples_lack_is_warned_of(tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=80), "b": rng.normal(size=80), "y": np.arange(80) % 40 == 0})
+    frame.astype(float).to_csv(tmp_path / "rare.csv", index=False)
+    text = """
+data: {source: rare.csv, target: y, test_size: 0.5}
+model: {estimator: sklearn.linear_model.LogisticRegression}
+search: {parameters: {C: [1]}}
+evaluation: {cv: {holdout: 0.5, stratified: false}, metrics: [roc_auc]}
+"""
+    with caplog.at_level(logging.WARNING):
+        winner = refit(prepared(text, tmp_path), {"C": 1})
+    assert "roc_auc" in winner.test_scores
+    assert winner.interval is None
+    (record,) = caplog.records
+    message = record.getMessage()
+    assert message.startswith("no interval for roc_auc on the test rows: it cannot be computed on 3")
+    assert message.endswith(" of 1000 resamples, more than 10%")
+
+
+def test_weights_reach_the_workers_training_rows_alone(table, store):
+    ready = prepared(CONFIG, store.folder)
+    measurement = ready.measurement()
+    *_, train, _ = split_by_hand(table)
+    np.testing.assert_array_equal(measurement.weights, table["readings"].to_numpy(dtype=float)[train])
+    assert measurement.features.columns.tolist() == ["moisture", "sugar", "acid", "heat"]

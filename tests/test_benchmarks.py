@@ -1,0 +1,15 @@
+"""The benchmarks run; what they measure is for `benchmarks/README.md` to say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def test_the_benchmark_of_pruning_prints_a_row_of_its_table(root):
+    command = [sys.executable, "-m", "benchmarks.pruning", "--seeds", "1", "--trials", "8", "--case", "folds: percentile 25"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    header, _, row = done.stdout.splitlines()
+    assert header.count("|") == row.count("|")
+    assert row.startswith("| folds: percentile 25 | ")
