@@ -1,0 +1,112 @@
+"""What is wrong with a space before anything is tried: nothing that is refused could have been tried, and the other way round."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from wine_sweep.config import Method, SearchConfig
+from wine_sweep.search.auto import GENETIC_TRIALS, GP_TRIALS, pick_method
+from wine_sweep.search.checks import MOST_VALUES, check_space
+from wine_sweep.search.space import Space
+
+MANY = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+
+
+def search(**keys) -> SearchConfig:
+    return SearchConfig.model_validate({"parameters": {"a": [1, 2, 3], "b": ["x", "y"]}, **keys})
+
+
+def paths(config: SearchConfig) -> list[tuple]:
+    return [problem.path for problem in check_space(config, Space.of(config))]
+
+
+@MANY
+@given(data=st.data(), seed=st.integers(0, 999))
+def test_every_point_of_a_space_may_be_tried_first(data, seed, kit):
+    tree = data.draw(kit.trees(finite=True))
+    space = tree.space(tree.config("random"))
+    rng = random.Random(seed)
+    points = [point for point in (space.draw(rng) for _ in range(50)) if space.keeps_constraints(point)][:1]
+    for method in ("random", "grid"):
+        config = tree.config(method, initial=points)
+        if points:
+            assert check_space(config, tree.space(config)) == []
+
+
+@MANY
+@given(data=st.data(), seed=st.integers(0, 999))
+def test_a_point_with_a_parameter_too_many_is_refused(data, seed, kit):
+    tree = data.draw(kit.trees(finite=True))
+    space = tree.space(tree.config("random"))
+    point = {**space.draw(random.Random(seed)), "zz": 1}
+    config = tree.config("random", initial=[point])
+    problems = check_space(config, tree.space(config))
+    assert [problem.path for problem in problems if problem.path[:2] == ("search", "initial")] == [("search", "initial", 0, "zz")]
+
+
+def test_what_is_wrong_with_initial_points_is_named():
+    initial = [{"a": 9, "b": "x"}, {"a": 1}, {"a": 1, "b": "x", "c": 0}]
+    assert paths(search(initial=initial)) == [
+        ("search", "initial", 0, "a"),
+        ("search", "initial", 1),
+        ("search", "initial", 2, "c"),
+    ]
+
+
+def test_a_space_that_constraints_leave_empty_is_refused_whatever_the_method():
+    parameters = {"a": {"low": 1, "high": 5}, "b": {"low": 6, "high": 9}}
+    for method in Method:
+        keys = {} if method.is_exhaustive else {"trials": 5}
+        assert paths(search(method=method, parameters=parameters, constraints=["a > b"], **keys)) == [("search", "constraints")]
+        assert paths(search(method=method, parameters=parameters, constraints=["a + 1 >= b"], **keys)) == []
+
+
+@pytest.mark.parametrize(("high", "expected"), [(MOST_VALUES, []), (MOST_VALUES + 1, [("search", "parameters", "a")])])
+def test_brute_force_on_a_long_range_is_refused(high, expected):
+    assert paths(search(method="brute_force", parameters={"a": {"low": 1, "high": high}})) == expected
+
+
+RANGES = {"a": {"low": 0.0, "high": 1.0}, "b": {"low": 1.0, "high": 2.0}}
+
+
+@pytest.mark.parametrize(
+    ("keys", "options", "method"),
+    [
+        ({"trials": 6}, {}, "grid"),
+        ({"trials": 5}, {}, "tpe"),
+        ({"trials": 6, "from": "older"}, {}, "tpe"),
+        ({"trials": 3, "parameters": {"a": {"low": 0.0, "high": 1.0, "num": 3}}}, {}, "gp"),
+        ({"trials": GP_TRIALS, "parameters": RANGES}, {}, "gp"),
+        ({"trials": GP_TRIALS + 1, "parameters": RANGES}, {}, "cmaes"),
+        ({"trials": GP_TRIALS + 1, "parameters": RANGES}, {"limits": True}, "tpe"),
+        ({"trials": GP_TRIALS + 1, "parameters": RANGES}, {"objectives": 2}, "tpe"),
+        ({"timeout": 60, "parameters": RANGES}, {}, "tpe"),
+        ({"trials": GENETIC_TRIALS, "parameters": RANGES}, {"objectives": 2}, "nsga2"),
+        ({"trials": GENETIC_TRIALS, "parameters": RANGES}, {"objectives": 4}, "nsga3"),
+        ({"trials": 40, "parameters": {**RANGES, "c": ["x", "y"]}}, {}, "tpe"),
+        ({"trials": 40, "parameters": {**RANGES, "c": {"low": 0.0, "high": 1.0, "when": {"a": 0.5}}}}, {}, "tpe"),
+    ],
+)
+def test_auto_picks_by_space_budget_and_objectives(keys, options, method, monkeypatch):
+    import importlib.util
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())  # as if torch were there
+    config = search(method="auto", **keys)
+    picked, reason = pick_method(config, Space.of(config), **{"objectives": 1, "limits": False, **options})
+    assert picked == method
+    assert reason
+
+
+def test_auto_does_without_torch_and_says_so(monkeypatch):
+    import importlib.util
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    config = search(method="auto", trials=40, parameters=RANGES)
+    assert pick_method(config, Space.of(config), objectives=1, limits=False) == (
+        Method.TPE,
+        "numbers only and few trials would be for gp, but torch is not installed",
+    )
