@@ -511,6 +511,10 @@ BROKEN = {
         config("search: {method: random, trials: 2, parameters: {alpha: {low: 0.1, high: 5, log: true}}, initial: [{alpha: 6}]}"),
         "3:108: search.initial.0.alpha: 6 lies outside the space: 0.1 to 5, log",
     ),
+    "an initial value between the points of brute force": (
+        config("search: {method: brute_force, parameters: {alpha: {low: 0.0, high: 1.0, num: 3}}, initial: [{alpha: 0.3}]}"),
+        "3:97: search.initial.0.alpha: 0.3 is none of the points of 0.0 to 1.0, 3 points",
+    ),
     "an initial value of what is not searched": (
         config("search: {method: random, trials: 2, parameters: {alpha: [1, 2]}, initial: [{alhpa: 1}]}"),
         "3:77: search.initial.0.alhpa: is not searched; did you mean 'alpha'? Allowed: alpha",

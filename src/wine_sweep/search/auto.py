@@ -25,7 +25,7 @@ def pick_method(config: SearchConfig, space: Space, *, objectives: int, limits: 
         limits: Whether there are limits on metrics.
     """
     points, trials = _points(space), config.trials
-    if points is not None and trials is not None and points <= trials and config.from_ is None and _is_plain(space):
+    if points is not None and trials is not None and points <= trials and config.from_ is None and _is_plain(config, space):
         return Method.GRID, f"all {points:,} points fit into {trials:,} trials"
     if objectives > 1 and trials is not None and trials >= GENETIC_TRIALS:
         if objectives >= MANY_OBJECTIVES:
@@ -52,9 +52,10 @@ def _points(space: Space) -> int | None:
         return None
 
 
-def _is_plain(space: Space) -> bool:
-    """Whether a grid would try every point: no range has fewer points of a grid than values."""
-    return all(isinstance(each.spec, Choices) or each.spec.num is None for each in space.dimensions)
+def _is_plain(config: SearchConfig, space: Space) -> bool:
+    """Whether a grid would try every point: no range has fewer points than values, and what is to be tried first is complete."""
+    whole = all(isinstance(each.spec, Choices) or each.spec.num is None for each in space.dimensions)
+    return whole and all(space.contains(space.point(point)) for point in config.initial)
 
 
 def _are_numbers(spec: Choices) -> bool:

@@ -105,29 +105,43 @@ def _check_initial(config: SearchConfig, space: Space) -> Iterator[Problem]:
     for index, given in enumerate(config.initial):
         path: Path = ("search", "initial", index)
         found = {name: space.named(name, given) for name in given}
-        wrong = [*_check_values(given, found, space, path)]
-        yield from wrong
-        if wrong:
-            continue
-        point = space.point(given)
-        if config.method is Method.GRID:
-            missing = [each.name for each in space.active(point) if each.name not in point]
-            if missing:
-                yield Problem(f"a grid's point names every parameter; missing: {', '.join(missing)}", path)
-                continue
-        undecided = [(name, other) for name, each in found.items() if each for other in each.when if other not in point]
-        if undecided:
-            name, other = undecided[0]
-            yield Problem(f"is searched only with certain values of {other}; say which", (*path, name), at_key=True)
-            continue
-        idle = [name for name, each in found.items() if each and not each.is_active(point)]
-        if idle:
-            yield Problem(f"{idle[0]} is not searched with these values of {', '.join(_conditions(space, idle[0]))}", path)
-        elif not space.keeps_constraints(point):
-            broken = next(each.text for each in space.constraints if set(each.names) <= set(point) and not each.holds(point))
-            yield Problem(f"breaks the constraint '{broken}'", path)
-        elif not _can_keep_constraints(space, point, config.seed):
-            yield Problem("no point with these values keeps the constraints", path)
+        wrong = [*_check_values(given, found, space, path), *_check_points(config, given, found, path)]
+        yield from wrong or _check_point(config, space, given, path)
+
+
+def _check_points(
+    config: SearchConfig, given: Mapping[str, Any], found: Mapping[str, Dimension | None], path: Path
+) -> Iterator[Problem]:
+    """Brute force tries the points of a grid, and nothing beside it."""
+    if config.method is not Method.BRUTE_FORCE:
+        return
+    for name, each in found.items():
+        if each is not None and each.contains(given[name]) and Axis(each.spec).position(each.typed(given[name])) is None:
+            yield Problem(f"{show(given[name])} is none of the points of {describe(each.spec)}", (*path, name))
+
+
+def _check_point(config: SearchConfig, space: Space, given: Mapping[str, Any], path: Path) -> Iterator[Problem]:
+    """Say what is wrong with a point whose values are right one by one."""
+    point = space.point(given)
+    named = [(name, each) for name in point if (each := space.named(name, given)) is not None]
+    if config.method is Method.GRID:
+        missing = [each.name for each in space.active(point) if each.name not in point]
+        if missing:
+            yield Problem(f"a grid's point names every parameter; missing: {', '.join(missing)}", path)
+            return
+    undecided = [(name, other) for name, each in named for other in each.when if other not in point]
+    if undecided:
+        name, other = undecided[0]
+        yield Problem(f"is searched only with certain values of {other}; say which", (*path, name), at_key=True)
+        return
+    idle = [name for name, each in named if not each.is_active(point)]
+    if idle:
+        yield Problem(f"{idle[0]} is not searched with these values of {', '.join(_conditions(space, idle[0]))}", path)
+    elif not space.keeps_constraints(point):
+        broken = next(each.text for each in space.constraints if set(each.names) <= set(point) and not each.holds(point))
+        yield Problem(f"breaks the constraint '{broken}'", path)
+    elif not _can_keep_constraints(space, point, config.seed):
+        yield Problem("no point with these values keeps the constraints", path)
 
 
 def _check_values(given: Mapping[str, Any], found: Mapping[str, Dimension | None], space: Space, path: Path) -> Iterator[Problem]:

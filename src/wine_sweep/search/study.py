@@ -121,7 +121,8 @@ class OptunaSearcher:
             self._study.add_trial(known)
 
     def _suggestion(self, trial: OptunaTrial, point: Params) -> Suggestion:
-        self._asked.add(params_key(point))
+        if self._config.method is Method.BRUTE_FORCE:
+            self._asked.add(params_key(point))
         return Suggestion(point, (trial, self._pruning.begin() if self._pruning is not None else None))
 
     def _suggest(self, given: Params) -> tuple[OptunaTrial, Params]:
