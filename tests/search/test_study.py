@@ -302,3 +302,21 @@ def test_limits_that_are_broken_are_learned(method, kit):
             searcher.tell(suggestion, Outcome(TrialState.FINISHED, (math.log10(x),), {"x <= 0.1": math.log10(x) + 1}))
         shares.append(sum(inside[-10:]) / 10)
     assert median(shares) >= 0.6
+
+
+@pytest.mark.parametrize("method", ["grid", "random", "qmc", "brute_force"])
+@pytest.mark.parametrize("workers", [3, 7])
+def test_what_learns_nothing_suggests_the_same_however_many_trials_are_under_way(method, workers, kit):
+    """The plan says so: the same trials with the same seed, whatever the number of workers."""
+    parameters = {"a": {"low": 0.0, "high": 1.0, "num": 6}, "b": {"low": 1, "high": 9}, "c": ["x", "y"]}
+    search = config(method, parameters=parameters, constraints=["b > 1"])
+    space = Space.of(search)
+    searcher = make_searcher(search, space, directions=[Direction.MINIMIZE])
+    waiting, points = [], []
+    for _ in range(24):
+        waiting.append(searcher.ask())
+        points.append(dict(waiting[-1].params))
+        if len(waiting) >= workers:
+            searcher.tell(waiting.pop(0), kit.finished(1.0))
+    assert not searcher.adaptive
+    assert points == kit.run(search, space, 24, lambda _: 1.0).points
