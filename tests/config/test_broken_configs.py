@@ -513,7 +513,7 @@ BROKEN = {
     ),
     "an initial value between the points of brute force": (
         config("search: {method: brute_force, parameters: {alpha: {low: 0.0, high: 1.0, num: 3}}, initial: [{alpha: 0.3}]}"),
-        "3:97: search.initial.0.alpha: 0.3 is none of the points of 0.0 to 1.0, 3 points",
+        "3:101: search.initial.0.alpha: 0.3 is none of the points of 0.0 to 1.0, 3 points",
     ),
     "an initial value of what is not searched": (
         config("search: {method: random, trials: 2, parameters: {alpha: [1, 2]}, initial: [{alhpa: 1}]}"),
