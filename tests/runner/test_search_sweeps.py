@@ -120,6 +120,23 @@ def test_the_pareto_front_is_marked_on_the_child_runs_and_the_rule_is_kept(store
     assert parent.data.params["objective"] == "minimize rmse, minimize fit_seconds (weights rmse 1)"
 
 
+def test_pruning_several_goals_and_learning_from_older_trials_on_a_tracking_server(server, rows):
+    def run(text):
+        draft = parse_config((HEAD + text).encode(), source="small.yaml", folder=rows, default_name="small")
+        return run_sweep(prepare(draft), RunOptions(tracking_uri=server.uri), observer=Quiet())
+
+    goals = "objective: [rmse, fit_seconds]\nselection: {constraints: [r2 >= 0.1]}\n"
+    keys = f"trials: 12, seed: 1, pruner: median, {DEPTHS}"
+    older = run(TREE + f"search: {{method: random, {keys}}}\n" + goals)
+    newer = run(TREE + f"search: {{method: tpe, from: {older.run_id}, {keys}}}\n" + goals)
+    runs = children(server, newer)
+    assert len(runs) == 12
+    assert {run.info.status for run in runs} == {"FINISHED", "KILLED"}
+    marked = {run.info.run_id for run in runs if run.data.tags.get("wine_sweep.pareto") == "true"}
+    assert marked == {trial.run_id for trial in newer.selection.front}
+    assert newer.selection.trial.run_id in marked
+
+
 def test_limits_that_nobody_keeps_fail_the_sweep_with_the_nearest(sweep):
     text = TREE + "search: {parameters: {max_depth: [1, 4, 8]}}\nselection: {constraints: ['rmse <= 0.001']}\n"
     with pytest.raises(SweepFailed, match=r"none of 3 finished trials keeps rmse <= 0.001; the nearest is trial [12] with rmse "):

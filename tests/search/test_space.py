@@ -172,6 +172,14 @@ def test_the_fingerprint_follows_the_space_and_not_the_order():
     assert space_of(**spec).fingerprint() != space_of(**{**spec, "a": Choices(choices=[1, 2.0])}).fingerprint()
 
 
+def test_the_fingerprint_does_not_follow_the_order_of_a_conditions_values():
+    one, other = (
+        Space.of(search(parameters={"a": [1, 2, 3], "b": {"choices": [3, 4], "when": {"a": values}}}))
+        for values in ([1, 2], [2, 1])
+    )
+    assert one.fingerprint() == other.fingerprint()
+
+
 CONDITIONAL = {"parameters": {"a": [1, 2], "b": {"choices": [3, 4], "when": {"a": [1]}}}, "constraints": ["b > a"]}
 
 

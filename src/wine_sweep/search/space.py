@@ -171,8 +171,14 @@ class Space:
         return edges
 
     def fingerprint(self) -> str:
-        """Digest the space, 16 hex digits: equal for equal parameters and constraints, whatever their order."""
-        tree = {each.key: [each.spec.model_dump(mode="json", exclude={"when"}), dict(each.when)] for each in self.dimensions}
+        """Digest the space, 16 hex digits: equal for equal parameters, conditions and constraints, whatever their order."""
+        tree = {
+            each.key: [
+                each.spec.model_dump(mode="json", exclude={"when"}),
+                {name: sorted(map(exact_key, values)) for name, values in each.when.items()},
+            ]
+            for each in self.dimensions
+        }
         text = canonical_json([tree, sorted(each.text for each in self.constraints)])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

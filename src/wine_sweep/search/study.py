@@ -26,6 +26,9 @@ from wine_sweep.trial import Params, TrialState, params_key
 ATTEMPTS = 20
 """So often a sampler is asked for a point that keeps the constraints, before one is drawn at random for it."""
 
+SLOW_ATTEMPTS = 3
+"""The same of a Gaussian process, which computes long, and learns nothing from a point that broke a constraint."""
+
 _WHOLE_SPACE = (Method.GP, Method.CMAES, Method.QMC, Method.NSGA2, Method.NSGA3)
 """Methods that search a space of fixed size: parameters that a condition turns off are suggested too, and left out."""
 
@@ -78,7 +81,7 @@ class OptunaSearcher:
         """Suggest parameters; see `Searcher`."""
         given = self._initial.popleft() if self._initial else {}
         with _translated_errors():
-            for _ in range(ATTEMPTS):
+            for _ in range(SLOW_ATTEMPTS if self._config.method is Method.GP else ATTEMPTS):
                 trial, point = self._suggest(given)
                 if self._space.keeps_constraints(point):
                     return self._suggestion(trial, point)
