@@ -114,7 +114,10 @@ def _print_notes(console: Console, prepared: Prepared, result: SweepResult) -> N
         f"{name} {show_param(result.selection.trial.params[name])} is the {end} tried: better may lie beyond."
         for name, end in edges
     ]
-    notes += pruning_in_words(result.trials, _work(prepared, result))
+    if prepared.method_reason:
+        notes.insert(0, f"auto picked {prepared.config.search.method.value}: {prepared.method_reason}.")
+    alone = prepared.objective.metric if prepared.objective.others else None
+    notes += pruning_in_words(result.trials, _work(prepared, result), by=alone)
     if result.closing.repeats:
         notes.append(f"{result.closing.repeats} suggestions repeated earlier parameters; their results were reused.")
     if result.closing.stopped_by.ended_early:

@@ -82,12 +82,19 @@ def count_work(trials: Sequence[Trial], *, fits: int, last: float | None) -> Wor
     return Work(done, fits * len(counted))
 
 
-def pruning_in_words(trials: Sequence[Trial], work: Work) -> list[str]:
-    """Say what pruning saved, in a list of one sentence, or of none when nothing was pruned."""
+def pruning_in_words(trials: Sequence[Trial], work: Work, *, by: str | None = None) -> list[str]:
+    """Say what pruning saved, in a list of one sentence, or of none when nothing was pruned.
+
+    Args:
+        trials: All of them.
+        work: What was computed.
+        by: The metric that alone decided, where there are several objectives.
+    """
     pruned = sum(trial.state is TrialState.PRUNED for trial in trials)
     if not pruned:
         return []
-    return [f"{pruned} of {len(trials)} trials were pruned: the work of {work.done:.0f} fits in place of {work.whole}."]
+    alone = f" by {by} alone" if by is not None else ""
+    return [f"{pruned} of {len(trials)} trials were pruned{alone}: the work of {work.done:.0f} fits in place of {work.whole}."]
 
 
 def trials_in_words(numbers: Sequence[int]) -> str:
