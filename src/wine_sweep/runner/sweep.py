@@ -162,10 +162,10 @@ def _run_trials(
     clock: Callable[[], float],
 ) -> LoopResult:
     search, space, objective = prepared.config.search, prepared.space, prepared.objective
-    searcher = make_searcher(search, space, directions=[goal.direction for goal in objective.goals], steps=prepared.steps)
-    stoppers = make_stoppers(search, space, objective)
-    workers = make_workers(prepared.config.execution, prepared.measurement())
+    workers = make_workers(prepared.config.execution, prepared.measurement())  # they start while Optuna is imported
     try:
+        searcher = make_searcher(search, space, directions=[goal.direction for goal in objective.goals], steps=prepared.steps)
+        stoppers = make_stoppers(search, space, objective)
         if prepared.config.execution.backend is Backend.SERIAL or search.from_ is not None:
             writer.wait_until_made()  # serial trials record warnings of this very process, where MLflow's import warns too
             writer.check()

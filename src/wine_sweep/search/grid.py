@@ -16,12 +16,15 @@ from wine_sweep.trial import Params, params_key
 MOST_COMBINATIONS = 2_000_000
 """More combinations of the parameters that conditions and constraints name are not gone through to count a grid."""
 
+WHOLE_COMBINATIONS = 100_000
+"""The same where a grid is counted only to know whether a search may run out of points: it takes a fraction of a second."""
+
 LONGEST_LIST = 100_000
 """An axis with more points than this is not made into a list."""
 
 
 class TooManyToCountError(ValueError):
-    """Counting would have to go through more than `MOST_COMBINATIONS` combinations."""
+    """Counting would have to go through more combinations than anybody would wait for."""
 
 
 class Grid:
@@ -34,6 +37,7 @@ class Grid:
 
     def __init__(self, space: Space, *, whole: bool = False) -> None:
         self._space = space
+        self._whole = whole
         specs = {
             each.key: each.spec.model_copy(update={"num": None}) if whole and not isinstance(each.spec, Choices) else each.spec
             for each in space.dimensions
@@ -57,9 +61,9 @@ class Grid:
         leaves = [each for each in dimensions if each.name not in named]
         always = math.prod(len(self._axes[each.key]) for each in leaves if not each.when)
         sometimes = [(each, len(self._axes[each.key])) for each in leaves if each.when]
-        total = 0
+        total, most = 0, WHOLE_COMBINATIONS if self._whole else MOST_COMBINATIONS
         for visited, point in enumerate(self._walk(branching)):
-            if visited >= MOST_COMBINATIONS:
+            if visited >= most:
                 raise TooManyToCountError
             total += math.prod(size for each, size in sometimes if each.is_active(point)) if sometimes else 1
         return total * always

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +79,7 @@ class Objective(Goal):
     def amounts(self, trial: Trial) -> dict[str, float]:
         """Say for each limit by how much a finished trial breaks it: above 0 when it does."""
         values = known_values(trial)
-        return {limit: Expression(limit).violation(values) for limit in self.limits}
+        return {limit: _parsed(limit).violation(values) for limit in self.limits}
 
     def violations(self, trial: Trial) -> dict[str, float]:
         """Give the limits that a finished trial breaks, each with by how much."""
@@ -110,6 +111,11 @@ class Objective(Goal):
             return self.pick.rule.value
         weights = ", ".join(f"{metric} {weight:g}" for metric, weight in (self.pick.weights or {}).items())
         return f"weights {weights}"
+
+
+@functools.cache
+def _parsed(limit: str) -> Expression:
+    return Expression(limit)
 
 
 def known_values(trial: Trial) -> dict[str, float]:
