@@ -143,6 +143,12 @@ def test_limits_that_nobody_keeps_fail_the_sweep_with_the_nearest(sweep):
         sweep(text)
 
 
+def test_a_pruner_that_leaves_nothing_fails_the_sweep_and_is_named(sweep):
+    text = TREE + "search: {parameters: {max_depth: [1, 4]}, pruner: {type: threshold, upper: 0.001}}\n"
+    with pytest.raises(SweepFailed, match=r"none of 2 trials finished, 0 failed, 2 pruned$"):
+        sweep(text)
+
+
 @pytest.mark.parametrize(
     ("keys", "reason", "most"),
     [

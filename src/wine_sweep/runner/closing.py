@@ -103,10 +103,11 @@ class Closing:
         if finished:
             nearest = min(finished, key=lambda trial: (len(trial.violations), sum(trial.violations.values())))
             values = known_values(nearest)
-            names_ = dict.fromkeys(name for limit in nearest.violations for name in Expression(limit).names)
-            shown = ", ".join(f"{name} {number(values[name])}" for name in names_)
+            limited = dict.fromkeys(name for limit in nearest.violations for name in Expression(limit).names)
+            shown = ", ".join(f"{name} {number(values[name])}" for name in limited)
             limits = " and ".join(self.prepared.objective.limits)
             return f"none of {len(finished)} finished trials keeps {limits}; the nearest is trial {nearest.number} with {shown}"
         reasons = "; ".join(f"{failure} ({trials_in_words(numbers)})" for failure, numbers in group_failures(self.trials)[:3])
         pruned = f", {counts[TrialState.PRUNED]} pruned" if counts[TrialState.PRUNED] else ""
-        return f"none of {len(self.trials)} trials finished, {counts[TrialState.FAILED]} failed{pruned}: {reasons}"
+        failed = f"{counts[TrialState.FAILED]} failed"
+        return f"none of {len(self.trials)} trials finished, {failed}{pruned}{f': {reasons}' if reasons else ''}"
