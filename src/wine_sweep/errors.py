@@ -8,6 +8,7 @@ They differ by what the caller does next::
     ├── NotFoundError (LookupError)     name another sweep, run or model
     ├── SearchError (RuntimeError)      the sampler gave up; the sweep stops
     ├── TrackingError (RuntimeError)    the MLflow store failed or cannot be reached; try again later
+    ├── OwnershipError (RuntimeError)   another process runs the sweep; wait for it, or stop it
     ├── ModelError (RuntimeError)       the winner cannot be fitted, saved or loaded back; promote another
     ├── SweepFailed (RuntimeError)      no trial finished; the reasons are in the message
     └── SweepInterrupted (RuntimeError) somebody stopped the sweep; it can be resumed
@@ -88,6 +89,10 @@ class SearchError(WineSweepError, RuntimeError):
 
 class TrackingError(WineSweepError, RuntimeError):
     """MLflow's store failed, refused or could not be reached."""
+
+
+class OwnershipError(WineSweepError, RuntimeError):
+    """The sweep is in the hands of another process."""
 
 
 class ModelError(WineSweepError, RuntimeError):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
-from wine_sweep.config import RegistryConfig, Stage, parse_config
+from wine_sweep.config import RegistryConfig, Stage
 from wine_sweep.config.problems import explain
-from wine_sweep.errors import ConfigError, DataError, NotFoundError, Place, Problem
+from wine_sweep.errors import ConfigError, NotFoundError, Place, Problem
 from wine_sweep.registry import ModelRegistry, Promotion
 from wine_sweep.runner.closing import winner_tags
-from wine_sweep.runner.preflight import Prepared, prepare
+from wine_sweep.runner.preflight import Prepared
+from wine_sweep.runner.recorded import prepare_recorded, recorded_draft
 from wine_sweep.runner.winner import keep, promote, refit
 from wine_sweep.selection import Selection, choose, select
 from wine_sweep.tracking import names
@@ -64,13 +64,7 @@ def find_candidate(
         raise ConfigError(
             [Problem(f"the sweep '{sweep.name}' is {sweep.status}, not FINISHED; --force promotes from it all the same")]
         )
-    resolved = reader.file(sweep, names.RESOLVED_FILE)
-    draft = parse_config(
-        resolved.encode(), source=f"{names.RESOLVED_FILE} of {sweep.run_id}", folder=pathlib.Path.cwd(), default_name=sweep.name
-    )
-    prepared = prepare(draft, trusted=trusted)
-    if prepared.material.dataset.digest != sweep.tags.get(names.DATA):
-        raise DataError(f"{prepared.material.dataset.source} has changed since the sweep '{sweep.name}'; run a new one")
+    prepared = prepare_recorded(reader, sweep, recorded_draft(reader, sweep), trusted=trusted)
     trials = [replace(trial, params=prepared.space.restore(trial.params)) for trial in reader.trials(sweep)]
     selection = _select(trials, prepared, run_id)
     target = _target(prepared.config.registry, name, stage)

@@ -26,6 +26,10 @@ WINNER = "wine_sweep.winner"
 OBJECTIVE = "wine_sweep.objective"
 DIRECTION = "wine_sweep.direction"
 SWEEP = "wine_sweep.sweep"
+TRIALS = "wine_sweep.trials"
+WORKERS = "wine_sweep.workers"
+OWNER = "wine_sweep.owner"
+JOURNAL = "wine_sweep.journal"
 
 PARENT_RUN_ID = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
@@ -47,6 +51,9 @@ PROMOTION_FILE = "promotion.json"
 ENVIRONMENT_FILE = "environment.json"
 ERROR_FILE = "error.txt"
 MODEL_NAME = "model"
+
+BEAT_SECONDS = 10.0
+"""How often the process that runs a sweep says that it is alive."""
 
 
 class Kind(StrEnum):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from statistics import fmean
@@ -20,6 +20,8 @@ from mlflow.types import ColSpec, DataType, Schema
 from wine_sweep.data import bundled
 from wine_sweep.errors import TrackingError
 from wine_sweep.tracking import names
+from wine_sweep.tracking.claim import Claim, Owner
+from wine_sweep.tracking.reader import SweepRecord
 from wine_sweep.tracking.store import translated_errors
 from wine_sweep.trial import FIT_SECONDS, Step, Trial, TrialState, canonical_json
 
@@ -77,19 +79,34 @@ class SweepHeader:
 class SweepRuns:
     """One parent run and its child runs. A trial costs three calls: create, one batch, end.
 
+    Args:
+        client: The open store.
+        experiment_id: Where the parent run is.
+        run_id: The parent run.
+        origin: The tags that child runs share with it.
+        claim: This process's hold on the sweep, let go when it ends; None for somebody who adds to a sweep that has ended.
+
     Attributes:
         run_id: The parent run.
         experiment_id: Where it is.
         trial_run_ids: The child runs that were made here, by trial number.
     """
 
-    def __init__(self, client: MlflowClient, experiment_id: str, run_id: str, origin: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        client: MlflowClient,
+        experiment_id: str,
+        run_id: str,
+        origin: Mapping[str, str] | None = None,
+        claim: Claim | None = None,
+    ) -> None:
         self.client = client
         self.experiment_id = experiment_id
         self.run_id = run_id
         self.trial_run_ids: dict[int, str] = {}
         self._open: set[int] = set()
         self._origin = dict(origin or {})
+        self._claim = claim
 
     @classmethod
     def begin(cls, client: MlflowClient, header: SweepHeader) -> SweepRuns:
@@ -98,19 +115,56 @@ class SweepRuns:
         Raises:
             TrackingError: The store refused, or failed.
         """
+        claim = Claim(client, Owner.here())
+        tags = {**header.tags, names.OWNER: claim.owner.text()}
         with translated_errors(f"begin the sweep in experiment '{header.experiment}'"):
             experiment_id = _experiment(client, header.experiment)
-            run = client.create_run(
-                experiment_id, start_time=_milliseconds(header.started), tags={**header.tags}, run_name=header.name
-            )
-        origin = {name: header.tags[name] for name in names.ORIGIN if name in header.tags}
-        runs = cls(client, experiment_id, run.info.run_id, origin)
+            run = client.create_run(experiment_id, start_time=_milliseconds(header.started), tags=tags, run_name=header.name)
+        claim.hold(run.info.run_id)
+        runs = cls(client, experiment_id, run.info.run_id, _origin(header.tags), claim)
         try:
             runs._describe(header)
         except BaseException:
             runs.end("FAILED", at=header.started)
             raise
         return runs
+
+    @classmethod
+    def take_over(cls, client: MlflowClient, sweep: SweepRecord) -> SweepRuns:
+        """Take a sweep that stopped into this process's hands, RUNNING again.
+
+        Raises:
+            OwnershipError: Another process has it.
+            TrackingError: The store failed.
+        """
+        claim = Claim(client, Owner.here())
+        claim.take(sweep.run_id)
+        runs = cls(client, sweep.experiment_id, sweep.run_id, _origin(sweep.tags), claim)
+        with translated_errors(f"reopen the sweep '{sweep.name}'"):
+            client.update_run(sweep.run_id, status="RUNNING")
+        return runs
+
+    def adopt(self, trials: Iterable[Trial]) -> None:
+        """Take note of the child runs that trials have already, be they open or ended."""
+        for trial in trials:
+            if trial.run_id is not None:
+                self.trial_run_ids[trial.number] = trial.run_id
+
+    def close_dead(self, run_id: str, *, at: float) -> None:
+        """End the run of a trial that a dead process has left RUNNING: KILLED, at a time in seconds since the epoch."""
+        with translated_errors(f"end the run {run_id}"):
+            self.client.set_tag(run_id, names.STATE, TrialState.KILLED)
+            self.client.set_terminated(run_id, "KILLED", end_time=_milliseconds(at))
+
+    def beat(self) -> None:
+        """Say that this process is alive.
+
+        Raises:
+            OwnershipError: Another has taken the sweep over.
+            TrackingError: The store failed.
+        """
+        if self._claim is not None:
+            self._claim.beat()
 
     def _describe(self, header: SweepHeader) -> None:
         """Write what stands on the parent run from the beginning."""
@@ -181,14 +235,23 @@ class SweepRuns:
         """Write an artifact of the parent run as indented JSON."""
         self.write_file(name, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
-    def end(self, status: str, *, at: float) -> None:
-        """End the parent run, and every child run that is still open, as killed."""
-        with translated_errors("end the sweep"):
+    def end(self, status: str | None, *, at: float) -> None:
+        """End every child run that is still open as killed, and the parent run; and let go of the sweep.
+
+        Args:
+            status: MLflow's status of the parent run; None to leave it as it is, in the hands of another process.
+            at: When, in seconds since the epoch.
+        """
+        try:
             for number in sorted(self._open):
-                self.client.set_tag(self.trial_run_ids[number], names.STATE, TrialState.KILLED)
-                self.client.set_terminated(self.trial_run_ids[number], "KILLED", end_time=_milliseconds(at))
+                self.close_dead(self.trial_run_ids[number], at=at)
             self._open.clear()
-            self.client.set_terminated(self.run_id, status, end_time=_milliseconds(at))
+            if status is not None:
+                with translated_errors("end the sweep"):
+                    self.client.set_terminated(self.run_id, status, end_time=_milliseconds(at))
+        finally:
+            if self._claim is not None:
+                self._claim.release()
 
     def _log(
         self,
@@ -207,6 +270,10 @@ class SweepRuns:
         )
         for some_metrics, some_params, some_tags in batches:
             self.client.log_batch(run_id, list(some_metrics), list(some_params), list(some_tags), synchronous=True)
+
+
+def _origin(tags: Mapping[str, str]) -> dict[str, str]:
+    return {name: tags[name] for name in names.ORIGIN if name in tags}
 
 
 def _dataset(header: SweepHeader) -> Dataset:
