@@ -67,11 +67,15 @@ class DataConfig(Model):
 
 
 class ExecutionConfig(Model):
-    """Where trials run: in `workers` processes (all cores by default), or one after the other in this one."""
+    """Where trials run: in `workers` processes (all cores by default), or one after the other in this one.
+
+    `tracking_timeout` is how long the tracking store may be gone before the sweep gives up, in seconds.
+    """
 
     backend: Backend = Backend.PROCESSES
     workers: Annotated[int, Field(strict=True, ge=1, le=1024)] | None = None
     grace: Duration = 20.0
+    tracking_timeout: Duration = 600.0
 
     @model_validator(mode="after")
     def _serial_is_one(self) -> Self:
