@@ -14,6 +14,7 @@ from wine_sweep.runner.trials import Past
 from wine_sweep.runner.warm_start import find_older
 from wine_sweep.search.methods import count_trials
 from wine_sweep.tracking import names
+from wine_sweep.tracking.journal import Journal
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
 from wine_sweep.tracking.sweep_runs import SweepRuns
 from wine_sweep.trial import Trial, TrialState
@@ -88,7 +89,8 @@ def resume(reader: SweepReader, plan: Plan) -> Resumption:
     runs = SweepRuns.take_over(reader.client, sweep)
     attempts = reader.attempts(sweep)
     trials = {each.number: each for each in attempts if _has_result(each)}
-    unwritten = [each for each in runs.journal.trials() if _has_result(each) and each.number not in trials]
+    journal = Journal.of(sweep.tags.get(names.JOURNAL, sweep.run_id))
+    unwritten = [each for each in journal.trials() if _has_result(each) and each.number not in trials]
     seen = max((time for each in attempts for time in (each.started, each.ended) if not math.isnan(time)), default=sweep.started)
     open_runs = {each.number: each for each in attempts if each.state is TrialState.RUNNING}
     for trial in unwritten:
