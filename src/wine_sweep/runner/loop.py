@@ -174,8 +174,8 @@ class TrialLoop:
 
     def _go_on(self, trial: Trial) -> None:
         """Have a trial's next step measured, unless the searcher says that it is not worth it."""
-        means = [fmean(self._of_step(step)) for step in trial.steps]
-        if self.searcher.prune(self._suggestions[trial.number], means):
+        trial = replace(trial, reported=tuple(fmean(self._of_step(step)) for step in trial.steps))
+        if self.searcher.prune(self._suggestions[trial.number], trial.reported):
             self._end(replace(trial, state=TrialState.PRUNED))
         else:
             self._running[self.workers.submit(trial)] = trial
