@@ -24,7 +24,8 @@ SPACES = {
     "patience": "{method: tpe, trials: 40, patience: 8, parameters: {alpha: {low: 0.1, high: 100, log: true}}}",
     "pruner": "{method: tpe, trials: 16, seed: 1, pruner: {type: percentile, percentile: 50, n_startup_trials: 3},"
     " parameters: {alpha: {low: 0.1, high: 100000, log: true}}}",
-    "conditions": "{method: tpe, trials: 14, parameters: {solver: [svd, lsqr], tol: {low: 0.001, high: 0.1, when: {solver: [lsqr]}}}}",
+    "conditions": "{method: tpe, trials: 14, parameters: {solver: [svd, lsqr],"
+    " tol: {low: 0.001, high: 0.1, when: {solver: [lsqr]}}}}",
 }  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def results(store, run_id: str) -> dict[int, tuple]:
         number = int(run.data.tags["wine_sweep.trial"])
         if run.info.status == "FINISHED" or run.data.tags["wine_sweep.state"] == "pruned":
             assert number not in found, f"trial {number} has two results"
-            metrics = {key: value for key, value in run.data.metrics.items() if key not in ("fit_seconds",)}
+            metrics = {key: value for key, value in run.data.metrics.items() if not key.startswith(("fit_seconds", "test_"))}
             found[number] = (run.info.status, run.data.params, metrics)
     return found
 
@@ -109,8 +110,7 @@ def winner(store, run_id: str) -> tuple:
     return tags["wine_sweep.best_trial"], results(store, run_id)[int(tags["wine_sweep.best_trial"])]
 
 
-@pytest.mark.parametrize("after", [0, 1, 5, 11])
-@pytest.mark.parametrize("method", SPACES)
+@pytest.mark.parametrize(("method", "after"), [*((method, 5) for method in SPACES), ("grid", 0), ("tpe", 11), ("pruner", 13)])
 def test_it_ends_as_one_that_was_never_stopped(store, in_process, method, after):
     whole = begin(store, config(SPACES[method], name="whole"))
     stopped = begin(store, config(SPACES[method], name="stopped"), after=after)
@@ -131,7 +131,7 @@ def test_it_ends_as_one_that_was_never_stopped(store, in_process, method, after)
     assert len(store.client.search_model_versions("name = 'stopped-model'")) == 1
 
 
-@pytest.mark.parametrize("phase", ["choosing the winner", "fitting the winner", "saving the winner", "promoting it to Staging"])
+@pytest.mark.parametrize("phase", ["choosing the winner", "fitting the winner", "saving the winner"])
 def test_what_was_done_after_the_trials_is_not_done_twice(store, in_process, phase):
     stopped = begin(store, config(SPACES["grid"]), phase=phase)
     assert in_process("resume", "latest").returncode == 0
@@ -155,7 +155,7 @@ def test_what_a_killed_process_left_running_is_closed_and_done_again(store, in_p
     assert [store.client.get_run(run.info.run_id).info.status for run in left] == ["KILLED", "KILLED"]
     assert len(children(store, stopped)) == 14
     compared = json.loads(in_process("compare", stopped, "--format", "json").stdout)
-    assert sorted(row["trial"] for row in compared["trials"]) == list(range(12)), "each trial is shown once"
+    assert sorted(row["trial"] for row in compared) == list(range(12)), "each trial is shown once"
 
 
 def test_a_finished_sweep_has_nothing_to_do_and_says_so(store, in_process):
@@ -201,7 +201,7 @@ def test_a_space_that_changed_is_refused_with_what_differs(store, in_process):
     assert done.returncode == 2
     assert "changed.yaml:6:" in done.stderr
     assert "search.parameters.alpha" in done.stderr
-    assert "evaluation.cv.folds: was 3 when the sweep began, is 4 now" in done.stderr
+    assert "evaluation.cv: was 3 when the sweep began, is 4 now" in done.stderr
     assert "Traceback" not in done.stderr
     assert store.client.get_run(stopped).to_dictionary() == before
 

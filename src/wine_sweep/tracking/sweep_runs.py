@@ -150,11 +150,11 @@ class SweepRuns:
             if trial.run_id is not None:
                 self.trial_run_ids[trial.number] = trial.run_id
 
-    def close_dead(self, run_id: str, *, at: float) -> None:
-        """End the run of a trial that a dead process has left RUNNING: KILLED, at a time in seconds since the epoch."""
+    def close_left_open(self, run_id: str, state: TrialState, *, at: float) -> None:
+        """End a child run that nobody writes to any more, as what became of its trial, at a time in seconds since the epoch."""
         with translated_errors(f"end the run {run_id}"):
-            self.client.set_tag(run_id, names.STATE, TrialState.KILLED)
-            self.client.set_terminated(run_id, "KILLED", end_time=_milliseconds(at))
+            self.client.set_tag(run_id, names.STATE, state)
+            self.client.set_terminated(run_id, _STATUS[state], end_time=_milliseconds(at))
 
     def beat(self) -> None:
         """Say that this process is alive.
@@ -202,17 +202,10 @@ class SweepRuns:
         """Write what a trial measured and end its run with the status that is true."""
         run_id = self.trial_run_ids[trial.number]
         ended = _milliseconds(trial.ended)
-        tags = {names.STATE: str(trial.state)}
-        if trial.failure is not None:
-            tags[names.ERROR] = str(trial.failure)[:MAX_TEXT]
-        if trial.state is TrialState.PRUNED:
-            tags[names.PRUNED] = str(len(trial.steps))
-        if trial.violations:
-            tags[names.INFEASIBLE] = json.dumps(dict(trial.violations))
         with translated_errors(f"write trial {trial.number}"):
             if trial.failure is not None and trial.failure.traceback:
                 self.client.log_text(run_id, trial.failure.traceback, names.ERROR_FILE)
-            self._log(run_id, params=trial.params, metrics=list(_metrics(trial, ended)), tags=tags)
+            self._log(run_id, params=trial.params, metrics=list(_metrics(trial, ended)), tags=_tags(trial))
             self.client.set_terminated(run_id, _STATUS[trial.state], end_time=ended)
         self._open.discard(trial.number)
 
@@ -244,7 +237,7 @@ class SweepRuns:
         """
         try:
             for number in sorted(self._open):
-                self.close_dead(self.trial_run_ids[number], at=at)
+                self.close_left_open(self.trial_run_ids[number], TrialState.KILLED, at=at)
             self._open.clear()
             if status is not None:
                 with translated_errors("end the sweep"):
@@ -261,14 +254,19 @@ class SweepRuns:
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Log in one call, or in as many as MLflow's limits for a batch ask for."""
+        """Log in one call, or in as many as MLflow's limits for a batch ask for; tags last, so that they vouch for the rest."""
         batches = zip_longest(
-            batched(metrics or [], BATCH_METRICS),
-            batched([Param(key, _shown(value)) for key, value in (params or {}).items()], BATCH_PARAMS),
-            batched([RunTag(key, str(value)) for key, value in (tags or {}).items()], BATCH_TAGS),
+            *(
+                reversed(list(pieces))
+                for pieces in (
+                    batched(metrics or [], BATCH_METRICS),
+                    batched([Param(key, _shown(value)) for key, value in (params or {}).items()], BATCH_PARAMS),
+                    batched([RunTag(key, str(value)) for key, value in (tags or {}).items()], BATCH_TAGS),
+                )
+            ),
             fillvalue=(),
         )
-        for some_metrics, some_params, some_tags in batches:
+        for some_metrics, some_params, some_tags in reversed(list(batches)):
             self.client.log_batch(run_id, list(some_metrics), list(some_params), list(some_tags), synchronous=True)
 
 
@@ -300,6 +298,31 @@ def _dataset_source(source: str) -> DatasetSource:
     if source in bundled.NAMES:
         return HTTPDatasetSource(bundled.DOI)
     return LocalArtifactDatasetSource(source)
+
+
+def _tags(trial: Trial) -> dict[str, str]:
+    """Give the tags of a trial that has ended."""
+    tags = {names.STATE: str(trial.state)}
+    if trial.failure is not None:
+        tags[names.ERROR] = str(trial.failure)[:MAX_TEXT]
+    if trial.state is TrialState.PRUNED:
+        tags[names.PRUNED] = str(len(trial.steps))
+    if trial.violations:
+        tags[names.INFEASIBLE] = json.dumps(dict(trial.violations))
+    if trial.reported:
+        tags[names.STEPS] = _listed(trial.reported)
+    if trial.warnings:
+        tags[names.WARNINGS] = _listed(trial.warnings)
+    return tags
+
+
+def _listed(items: Sequence[str | float]) -> str:
+    """Write a list as JSON, as many of its first entries as fit into a tag: hundreds of numbers, dozens of warnings."""
+    text, kept = json.dumps(list(items)), list(items)
+    while len(text) > MAX_TAG:
+        kept.pop()
+        text = json.dumps(kept)
+    return text
 
 
 def _metrics(trial: Trial, at: int) -> Iterator[Metric]:
