@@ -24,6 +24,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from wine_sweep.errors import NotFoundError, TrackingError
+from wine_sweep.tracking.causes import is_outage
 from wine_sweep.wording import mask
 
 _logger = logging.getLogger(__name__)
@@ -37,19 +38,25 @@ REACH_SECONDS = 10
 RETRIES = 4
 """How often MLflow's HTTP client tries again, half a minute in all; its own default takes minutes."""
 
+NO_RETRIES = 0
+"""For what runs under an `OutagePolicy`: MLflow's client would repeat a request whose answer got lost without looking whether
+it was done, and make two runs of one."""
 
-def open_store(tracking_uri: str | None, *, create: bool = False) -> MlflowClient:
+
+def open_store(tracking_uri: str | None, *, create: bool = False, retries: int | None = None) -> MlflowClient:
     """Open the store and make it MLflow's current one.
 
     Args:
         tracking_uri: Where it is; None for what MLFLOW_TRACKING_URI or MLflow's own default says.
         create: Whether a SQLite file that is missing is made.
+        retries: How often MLflow's HTTP client tries again, whatever its environment variable says; by default what that says,
+            else `RETRIES`.
 
     Raises:
         NotFoundError: There is no such SQLite file, and it is not to be made.
         TrackingError: It cannot be reached or opened.
     """
-    _quieten()
+    _quieten(retries)
     with translated_errors("open the store"):
         if tracking_uri is not None:
             mlflow.set_tracking_uri(tracking_uri)
@@ -65,14 +72,15 @@ def open_store(tracking_uri: str | None, *, create: bool = False) -> MlflowClien
     return client
 
 
-def _quieten() -> None:
+def _quieten(retries: int | None) -> None:
     """Have MLflow print nothing, and not wait for minutes for a server that is gone; the user's own settings stand."""
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # prints the traceback of an error that it raises as well
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set("false")
     MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set("true")
-    if not MLFLOW_HTTP_REQUEST_MAX_RETRIES.is_set():
-        MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(str(RETRIES))
+    if retries is not None or not MLFLOW_HTTP_REQUEST_MAX_RETRIES.is_set():
+        MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(str(RETRIES if retries is None else retries))
 
 
 def _one_at_a_time(uri: str) -> AbstractContextManager[object]:
@@ -100,7 +108,7 @@ def translated_errors(action: str) -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, CommandError, requests.RequestException, OSError, ImportError) as error:
         lines = mask(str(error)).strip().splitlines() or [type(error).__name__]
-        raise TrackingError(f"MLflow could not {action}: {lines[0][:500]}") from error
+        raise TrackingError(f"MLflow could not {action}: {lines[0][:500]}", is_outage=is_outage(error)) from error
 
 
 def _reach(uri: str) -> None:
