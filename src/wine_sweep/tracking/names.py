@@ -26,6 +26,7 @@ WINNER = "wine_sweep.winner"
 OBJECTIVE = "wine_sweep.objective"
 DIRECTION = "wine_sweep.direction"
 SWEEP = "wine_sweep.sweep"
+JOURNAL = "wine_sweep.journal"
 
 PARENT_RUN_ID = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"

@@ -15,6 +15,7 @@ import requests
 from alembic.util import CommandError
 from filelock import FileLock
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from mlflow.environment_variables import (
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR,
     MLFLOW_HTTP_REQUEST_MAX_RETRIES,
@@ -31,6 +32,9 @@ _logger = logging.getLogger(__name__)
 
 LOCK_SECONDS = 120
 """How long another process may take to make a store's tables."""
+
+PAGE = 1000
+"""The most runs that MLflow gives at once."""
 
 REACH_SECONDS = 10
 """How long a tracking server may take to answer before it counts as not there."""
@@ -119,3 +123,19 @@ def _reach(uri: str) -> None:
         return  # somebody answers; whose certificates count is for MLflow's own settings to say
     except (requests.ConnectionError, requests.Timeout) as error:
         raise TrackingError(f"no tracking server answers at {mask(uri)}; is it running, and is the address right?") from error
+
+
+def search_all(client: MlflowClient, experiments: list[str], query: str, *, order_by: list[str] | None = None) -> Iterator[Run]:
+    """Yield all runs that fit, page by page: MLflow gives 1,000 at most.
+
+    Raises:
+        TrackingError: The store failed.
+    """
+    token = None
+    while True:
+        with translated_errors("search runs"):
+            page = client.search_runs(experiments, query, max_results=PAGE, order_by=order_by, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from statistics import fmean
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -14,14 +13,16 @@ from mlflow import MlflowClient
 from mlflow.data.dataset_source import DatasetSource
 from mlflow.data.http_dataset_source import HTTPDatasetSource
 from mlflow.data.sources import LocalArtifactDatasetSource
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.types import ColSpec, DataType, Schema
 
 from wine_sweep.data import bundled
 from wine_sweep.errors import TrackingError
 from wine_sweep.tracking import names
-from wine_sweep.tracking.store import translated_errors
-from wine_sweep.trial import FIT_SECONDS, Step, Trial, TrialState, canonical_json
+from wine_sweep.tracking.metrics import metrics_of
+from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.store import search_all, translated_errors
+from wine_sweep.trial import Trial, TrialState, canonical_json
 
 BATCH_METRICS = 800
 BATCH_PARAMS = 100
@@ -77,6 +78,8 @@ class SweepHeader:
 class SweepRuns:
     """One parent run and its child runs. A trial costs three calls: create, one batch, end.
 
+    Everything here may be done again after an outage, when nobody knows whether it was done: no run is made twice.
+
     Attributes:
         run_id: The parent run.
         experiment_id: Where it is.
@@ -89,31 +92,41 @@ class SweepRuns:
         self.run_id = run_id
         self.trial_run_ids: dict[int, str] = {}
         self._open: set[int] = set()
+        self._unsure: set[int] = set()
         self._origin = dict(origin or {})
 
     @classmethod
-    def begin(cls, client: MlflowClient, header: SweepHeader) -> SweepRuns:
-        """Make the parent run.
+    def begin(cls, client: MlflowClient, header: SweepHeader, *, policy: OutagePolicy | None = None) -> SweepRuns:
+        """Make the parent run with its name and tags; `describe` writes the rest.
+
+        Where an outage leaves open whether it was made, it is looked for by its tag ``wine_sweep.journal``.
+
+        Args:
+            client: The open store.
+            header: What stands on the parent run.
+            policy: How long an outage is waited for; by default not at all.
 
         Raises:
             TrackingError: The store refused, or failed.
         """
-        with translated_errors(f"begin the sweep in experiment '{header.experiment}'"):
-            experiment_id = _experiment(client, header.experiment)
-            run = client.create_run(
-                experiment_id, start_time=_milliseconds(header.started), tags={**header.tags}, run_name=header.name
-            )
-        origin = {name: header.tags[name] for name in names.ORIGIN if name in header.tags}
-        runs = cls(client, experiment_id, run.info.run_id, origin)
-        try:
-            runs._describe(header)
-        except BaseException:
-            runs.end("FAILED", at=header.started)
-            raise
-        return runs
+        unsure = False
 
-    def _describe(self, header: SweepHeader) -> None:
-        """Write what stands on the parent run from the beginning."""
+        def make() -> Run:
+            nonlocal unsure
+            with translated_errors(f"begin the sweep in experiment '{header.experiment}'"):
+                experiment_id = _experiment(client, header.experiment)
+                found = _by_journal(client, experiment_id, header) if unsure else None
+                unsure = True
+                return found or client.create_run(
+                    experiment_id, start_time=_milliseconds(header.started), tags={**header.tags}, run_name=header.name
+                )
+
+        info = (policy or OutagePolicy(0)).run(make).info
+        origin = {name: header.tags[name] for name in names.ORIGIN if name in header.tags}
+        return cls(client, info.experiment_id, info.run_id, origin)
+
+    def describe(self, header: SweepHeader) -> None:
+        """Write what stands on the parent run from the beginning, beside its name and tags."""
         context = [InputTag("mlflow.data.context", "training")]
         with translated_errors("describe the sweep"):
             self._log(self.run_id, params=header.params)
@@ -122,7 +135,10 @@ class SweepRuns:
             self.write_file(name, text)
 
     def start_trial(self, trial: Trial, started: float) -> None:
-        """Make a trial's child run, RUNNING since `started`, in seconds since the epoch."""
+        """Make a trial's child run, RUNNING since `started`, in seconds since the epoch.
+
+        Where an outage leaves open whether it was made, it is looked for first.
+        """
         tags = {
             **self._origin,
             names.PARENT_RUN_ID: self.run_id,
@@ -135,14 +151,29 @@ class SweepRuns:
         if len(exact) <= MAX_TAG:
             tags[names.PARAMS] = exact
         with translated_errors(f"begin trial {trial.number}"):
-            run = self.client.create_run(
-                self.experiment_id,
-                start_time=_milliseconds(started),
-                tags=tags,
-                run_name=names.trial_run_name(trial.number),
-            )
-        self.trial_run_ids[trial.number] = run.info.run_id
+            run_id = self._made_before(trial.number) if trial.number in self._unsure else None
+            self._unsure.add(trial.number)
+            if run_id is None:
+                run_id = self.client.create_run(
+                    self.experiment_id,
+                    start_time=_milliseconds(started),
+                    tags=tags,
+                    run_name=names.trial_run_name(trial.number),
+                ).info.run_id
+        self._unsure.discard(trial.number)
+        self.trial_run_ids[trial.number] = run_id
         self._open.add(trial.number)
+
+    def _made_before(self, number: int) -> str | None:
+        """Find the child run of a trial that was made although the answer got lost."""
+        return next(iter(self._running_strangers(f" AND tags.`{names.TRIAL}` = '{number}'")), None)
+
+    def _running_strangers(self, condition: str = "") -> Iterator[str]:
+        """Yield the RUNNING child runs that are not known here."""
+        known = set(self.trial_run_ids.values())
+        query = f"tags.`{names.PARENT_RUN_ID}` = '{self.run_id}' AND attributes.status = 'RUNNING'{condition}"
+        found = search_all(self.client, [self.experiment_id], query)
+        yield from (run.info.run_id for run in found if run.info.run_id not in known)
 
     def finish_trial(self, trial: Trial) -> None:
         """Write what a trial measured and end its run with the status that is true."""
@@ -158,7 +189,7 @@ class SweepRuns:
         with translated_errors(f"write trial {trial.number}"):
             if trial.failure is not None and trial.failure.traceback:
                 self.client.log_text(run_id, trial.failure.traceback, names.ERROR_FILE)
-            self._log(run_id, params=trial.params, metrics=list(_metrics(trial, ended)), tags=tags)
+            self._log(run_id, params=trial.params, metrics=list(metrics_of(trial, ended)), tags=tags)
             self.client.set_terminated(run_id, _STATUS[trial.state], end_time=ended)
         self._open.discard(trial.number)
 
@@ -182,13 +213,18 @@ class SweepRuns:
         self.write_file(name, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
     def end(self, status: str, *, at: float) -> None:
-        """End the parent run, and every child run that is still open, as killed."""
+        """End the parent run, and every child run that is still RUNNING, known here or not, as killed."""
         with translated_errors("end the sweep"):
             for number in sorted(self._open):
-                self.client.set_tag(self.trial_run_ids[number], names.STATE, TrialState.KILLED)
-                self.client.set_terminated(self.trial_run_ids[number], "KILLED", end_time=_milliseconds(at))
-            self._open.clear()
+                self._kill(self.trial_run_ids[number], at)
+                self._open.discard(number)
+            for run_id in list(self._running_strangers()):
+                self._kill(run_id, at)
             self.client.set_terminated(self.run_id, status, end_time=_milliseconds(at))
+
+    def _kill(self, run_id: str, at: float) -> None:
+        self.client.set_tag(run_id, names.STATE, TrialState.KILLED)
+        self.client.set_terminated(run_id, "KILLED", end_time=_milliseconds(at))
 
     def _log(
         self,
@@ -207,6 +243,14 @@ class SweepRuns:
         )
         for some_metrics, some_params, some_tags in batches:
             self.client.log_batch(run_id, list(some_metrics), list(some_params), list(some_tags), synchronous=True)
+
+
+def _by_journal(client: MlflowClient, experiment_id: str, header: SweepHeader) -> Run | None:
+    """Find the parent run that was made although the answer got lost."""
+    token = header.tags.get(names.JOURNAL)
+    if token is None:
+        return None
+    return next(search_all(client, [experiment_id], f"tags.`{names.JOURNAL}` = '{token}'"), None)
 
 
 def _dataset(header: SweepHeader) -> Dataset:
@@ -233,34 +277,6 @@ def _dataset_source(source: str) -> DatasetSource:
     if source in bundled.NAMES:
         return HTTPDatasetSource(bundled.DOI)
     return LocalArtifactDatasetSource(source)
-
-
-def _metrics(trial: Trial, at: int) -> Iterator[Metric]:
-    """Yield all that a trial measured. What a pruned trial has are its steps: a mean over some folds would look like a result."""
-    for name, score in trial.scores.items():
-        yield Metric(name, score.mean, at, 0)
-        yield Metric(names.spread_metric(name), score.std, at, 0)
-        for fold, value in enumerate(score.folds):
-            yield Metric(names.fold_metric(name), value, at, fold)
-    if trial.state is TrialState.FINISHED:
-        yield Metric(FIT_SECONDS, trial.fit_seconds, at, 0)
-    for number, step in enumerate(trial.steps):
-        yield from _metrics_of_step(step, number, at)
-
-
-def _metrics_of_step(step: Step, number: int, at: int) -> Iterator[Metric]:
-    """Yield a fold's values, one step for each fit, or the means at a budget."""
-    for name, values in step.values.items():
-        if step.budget is None:
-            first = number * len(values)
-            yield from (Metric(names.fold_metric(name), value, at, first + index) for index, value in enumerate(values))
-        else:
-            yield Metric(names.budget_metric(name), fmean(values), at, _budget_step(step.budget))
-
-
-def _budget_step(budget: int | float) -> int:
-    """Give the step of a budget in MLflow, a whole number: the parameter's value, or per mille of the rows."""
-    return budget if isinstance(budget, int) else round(budget * 1000)
 
 
 def _experiment(client: MlflowClient, name: str) -> str:

@@ -78,6 +78,11 @@ class BackgroundWriter(Generic[Target]):
         """How many results are not written yet."""
         return self._results
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the store is away, so that results wait."""
+        return self._policy.is_away
+
     def do(self, action: Callable[[Target], object], *, is_result: bool = False) -> None:
         """Queue an action, which may be done twice when an answer gets lost; returns at once.
 
@@ -102,15 +107,18 @@ class BackgroundWriter(Generic[Target]):
                 raise self._error
             raise TrackingError(f"writing to MLflow failed: {type(self._error).__name__}: {self._error}") from self._error
 
-    def join(self) -> Target:
+    def join(self, watch: Callable[[], object] = lambda: None) -> Target:
         """Wait until everything queued is done and give the target back; what is done periodically goes on until `close`.
+
+        Args:
+            watch: Is called a few times a second while it waits.
 
         Raises:
             TrackingError: Something could not be written.
         """
         reached = threading.Event()
         self._queue.put(_Task(lambda _target: reached.set()))
-        self._wait(lambda seconds: reached.wait(seconds) or self._done.is_set())
+        self._wait(lambda seconds: reached.wait(seconds) or self._done.is_set(), watch)
         self.check()
         if self._target is None:
             raise TrackingError("writing to MLflow ended before it began")
@@ -128,7 +136,7 @@ class BackgroundWriter(Generic[Target]):
             self._queue.put(None)
         self._wait(self._done.wait)
 
-    def _wait(self, over: Callable[[float], bool]) -> None:
+    def _wait(self, over: Callable[[float], bool], watch: Callable[[], object] = lambda: None) -> None:
         """Wait in short steps, so that a signal gets through, and an interrupted wait can be taken up again.
 
         Once somebody wants to stop, an attempt that does not end is left to itself.
@@ -136,6 +144,7 @@ class BackgroundWriter(Generic[Target]):
         self._ending, heard = True, None
         try:
             while not over(WAIT_SECONDS):
+                watch()
                 if heard is None and self._stop():
                     heard = time.monotonic()
                 if heard is not None and (stalled := time.monotonic() - max(heard, self._progress)) > STALL_SECONDS:
@@ -158,11 +167,15 @@ class BackgroundWriter(Generic[Target]):
             self._done.set()
 
     def _do(self, task: _Task[Target], target: Target) -> None:
-        self._policy.run(lambda: task.action(target), stop=lambda: self._ending and self._stop())
+        self._policy.run(lambda: task.action(target), stop=self._may_give_up)
         self._progress = time.monotonic()
         if task.is_result:
             with self._lock:
                 self._results -= 1
+
+    def _may_give_up(self) -> bool:
+        """Whether an outage is not to be waited out: nothing more will be queued and somebody wants to stop, or has left."""
+        return self._done.is_set() or (self._ending and self._stop())
 
     def _next(self, target: Target) -> _Task[Target] | None:
         """Wait for the next task, and do meanwhile what is due; None when there is nothing more to do."""
