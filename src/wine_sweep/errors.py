@@ -9,6 +9,7 @@ They differ by what the caller does next::
     ├── SearchError (RuntimeError)      the sampler gave up; the sweep stops
     ├── TrackingError (RuntimeError)    the MLflow store failed or cannot be reached; try again later
     │   └── OutageError                 it stayed away for too long in mid-sweep; resume once it is back
+    ├── OwnershipError (RuntimeError)   another process runs the sweep; wait for it, or stop it
     ├── ModelError (RuntimeError)       the winner cannot be fitted, saved or loaded back; promote another
     ├── SweepFailed (RuntimeError)      no trial finished; the reasons are in the message
     └── SweepInterrupted (RuntimeError) somebody stopped the sweep; it can be resumed
@@ -115,6 +116,10 @@ class OutageError(TrackingError):
         self.run_id = run_id
         self.waiting = waiting
         self.journal = journal
+
+
+class OwnershipError(WineSweepError, RuntimeError):
+    """The sweep is in the hands of another process."""
 
 
 class ModelError(WineSweepError, RuntimeError):

@@ -98,6 +98,7 @@ class Trial:
         warnings: What the estimator warned of, each once.
         run_id: Its child run in MLflow, once there is one.
         violations: The limits on metrics that it breaks, each with by how much; such a trial is infeasible and cannot win.
+        step_means: The first objective at each step, of a trial that was read back and that a pruner looked at.
     """
 
     number: int
@@ -112,6 +113,7 @@ class Trial:
     warnings: tuple[str, ...] = ()
     run_id: str | None = None
     violations: Mapping[str, float] = field(default_factory=dict)
+    step_means: tuple[float, ...] = ()
 
     @property
     def is_feasible(self) -> bool:

@@ -74,14 +74,18 @@ class SweepProgress:
     def trial_ended(self, trial: Trial, best: Trial | None) -> None:
         """Count a trial as done, and remember the best."""
         self._running -= 1
+        self.trial_recalled(trial, best)
+        if self._monotonic() - self._last_line >= LINE_SECONDS:
+            self._line(f"{self._done} of {self._total or '?'} trials done, {self._state()}")
+
+    def trial_recalled(self, trial: Trial, best: Trial | None) -> None:
+        """Count a trial as done that ended before the sweep was resumed."""
         self._done += 1
         self._failed += trial.state is TrialState.FAILED
         self._pruned += trial.state is TrialState.PRUNED
         self._best = best
         self._bar.update(self._task, completed=self._done)
         self._show()
-        if self._monotonic() - self._last_line >= LINE_SECONDS:
-            self._line(f"{self._done} of {self._total or '?'} trials done, {self._state()}")
 
     def phase(self, what: str) -> None:
         """Show what is being done now."""

@@ -74,6 +74,7 @@ class ExecutionConfig(Model):
 
     backend: Backend = Backend.PROCESSES
     workers: Annotated[int, Field(strict=True, ge=1, le=1024)] | None = None
+    grace: Duration = 20.0
     tracking_timeout: Duration = 600.0
 
     @model_validator(mode="after")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wine_sweep.errors import OutageError, TrackingError
+from wine_sweep.errors import OutageError, SweepInterrupted, TrackingError
 from wine_sweep.tracking.journal import Journal
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.writer import BackgroundWriter
@@ -33,6 +34,13 @@ class Keeping:
     journal: Journal
     policy: OutagePolicy
 
+    @classmethod
+    def begin(cls, make: Callable[[], SweepRuns], policy: OutagePolicy, journal: Journal, *, stop: Callable[[], bool]) -> Keeping:
+        """Start a writer, which makes the runs in its own thread."""
+        writer = BackgroundWriter(make, policy=policy, stop=stop)
+        policy.waiting = lambda: writer.pending
+        return cls(writer, journal, policy)
+
     @property
     def run_id(self) -> str:
         """The parent run's id; empty while it is not made."""
@@ -45,6 +53,11 @@ class Keeping:
         waiting = self.writer.pending
         journal = str(self.journal.path) if waiting else None
         return OutageError(f"{self.outage_in_words()}\n{error}", run_id=self.run_id, waiting=waiting, journal=journal)
+
+    def interrupted(self) -> SweepInterrupted:
+        """Give the error for a sweep that somebody stopped, with what waits where if the store is away."""
+        outage = self.outage_in_words()
+        return SweepInterrupted(f"the sweep was interrupted{f'; {outage}' if outage else ''}", run_id=self.run_id)
 
     def outage_in_words(self) -> str:
         """Say for how long the store has been away, and what waits for it; nothing when it is not away."""
@@ -62,11 +75,11 @@ class Keeping:
         waits = f"{count} result{'s wait' if count > 1 else ' waits'} in {self.journal.path}"
         return f"{waits}, but for {lost} that no disk had room for" if lost else waits
 
-    def end(self, status: str, *, at: float) -> None:
+    def end(self, status: str | None, *, at: float) -> None:
         """End the parent run and what is still open under it, and drop the journal once MLflow has all of it.
 
         Args:
-            status: The parent run's status.
+            status: The parent run's status; None where it is no longer this process's to end.
             at: When the sweep ended, in seconds since the epoch.
 
         Raises:
@@ -77,9 +90,11 @@ class Keeping:
         try:
             self._end_runs(status, at)
         finally:
+            if self.writer.target is not None:
+                self.writer.target.release()
             self._drop_journal()
 
-    def _end_runs(self, status: str, at: float) -> None:
+    def _end_runs(self, status: str | None, at: float) -> None:
         runs = self.writer.target
         if runs is None:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -30,6 +30,9 @@ class Observer(Protocol):
     def trial_ended(self, trial: Trial, best: Trial | None) -> None:
         """A trial has ended; `best` is the best so far."""
 
+    def trial_recalled(self, trial: Trial, best: Trial | None) -> None:
+        """A trial that ended before the sweep was resumed is taken as it is; `best` is the best so far."""
+
     def phase(self, what: str) -> None:
         """The sweep goes on to something else, in a few words: ``fitting the winner``."""
 
@@ -43,7 +46,7 @@ class WaitingResults:
     def __init__(self, writer: BackgroundWriter[SweepRuns], observer: Observer) -> None:
         self._writer = writer
         self._observer = observer
-        self._told = 0
+        self._told: int | None = None
 
     def tell(self) -> None:
         """Tell it if the number has changed."""
@@ -89,7 +92,16 @@ class BestSoFar:
 
 
 class SweepRecorder:
-    """The loop's recorder: what has ended to the journal, everything to MLflow, in order, and to the observer."""
+    """The loop's recorder: results to the journal, everything to MLflow, in order, and to the observer.
+
+    Args:
+        writer: Writes to MLflow.
+        journal: Holds results until they are written.
+        objective: What decides.
+        observer: Is told what happens.
+        best_steps: For each metric the numbers of the trials at which its best stands in MLflow already.
+        clock: Tells the time in seconds since the epoch.
+    """
 
     def __init__(
         self,
@@ -98,6 +110,7 @@ class SweepRecorder:
         objective: Objective,
         observer: Observer,
         *,
+        best_steps: Mapping[str, Container[int]] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._writer = writer
@@ -106,6 +119,7 @@ class SweepRecorder:
         self._waiting = WaitingResults(writer, observer)
         self._clock = clock
         self._best = BestSoFar(objective)
+        self._best_steps = best_steps or {}
         self._started: dict[int, float] = {}
 
     def trial_started(self, trial: Trial) -> None:
@@ -125,9 +139,19 @@ class SweepRecorder:
         if is_result:
             self._journal.add(replace(trial, started=self._started[trial.number]))
         self._writer.do(lambda runs: runs.finish_trial(trial), is_result=is_result)
-        for step, metric, value in self._best.add(trial):
-            self._log_best(metric, value, step)
+        self._add(trial)
         self._observer.trial_ended(trial, self._best.trial)
+
+    def trial_recalled(self, trial: Trial) -> None:
+        """Take note of a trial whose child run stands in MLflow already."""
+        self._add(trial)
+        self._observer.trial_recalled(trial, self._best.trial)
+
+    def _add(self, trial: Trial) -> None:
+        """Have the parent's ``best_…`` continued, where that was not done before the sweep was resumed."""
+        for step, metric, value in self._best.add(trial):
+            if step not in self._best_steps.get(metric, ()):
+                self._log_best(metric, value, step)
 
     def _log_best(self, metric: str, value: float, step: int) -> None:
         values, now = {names.best_metric(metric): value}, self._clock()

@@ -17,7 +17,9 @@ _STATUS = re.compile(r"failed with error code (\d{3}) != ")
 _UNSAID = frozenset({"INTERNAL_ERROR", "BAD_REQUEST"})
 """What MLflow's client puts on errors of any kind, the network's and the database's among them."""
 
-_PASSING_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EHOSTUNREACH, errno.ENETUNREACH})
+_PASSING_ERRNOS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EHOSTUNREACH, errno.ENETUNREACH}
+)
 _PASSING_SQLITE = frozenset({
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -78,7 +80,12 @@ def _verdict_of_mlflow(error: MlflowException) -> bool | None:
 def _verdict_of_requests(error: requests.RequestException) -> bool:
     if isinstance(error, requests.HTTPError):
         return error.response is not None and error.response.status_code in _PASSING_STATUSES
-    passing = (requests.ConnectionError, requests.Timeout, requests.exceptions.RetryError, requests.exceptions.ChunkedEncodingError)
+    passing = (
+        requests.ConnectionError,
+        requests.Timeout,
+        requests.exceptions.RetryError,
+        requests.exceptions.ChunkedEncodingError,
+    )
     return isinstance(error, passing) and not isinstance(error, requests.exceptions.SSLError)
 
 

@@ -138,4 +138,3 @@ class _Outage:
         if not self._heard and self._stop():
             self._heard = True
             self._deadline = min(self._deadline, time.monotonic() + STOP_SECONDS)
-

@@ -59,6 +59,11 @@ class SweepRecord:
     metrics: dict[str, float]
     tags: dict[str, str]
 
+    @property
+    def trials(self) -> str:
+        """How many trials it is to have: as it was begun with, or as it was extended to."""
+        return self.tags.get(names.TRIALS) or self.params.get("trials", "?")
+
 
 class SweepReader:
     """Finds and reads sweeps.
@@ -117,6 +122,23 @@ class SweepReader:
         query = f"tags.`{names.PARENT_RUN_ID}` = '{sweep.run_id}' AND tags.`{names.KIND}` = '{names.Kind.TRIAL}'"
         found = [_trial(run) for run in self._search(query, experiments=[sweep.experiment_id])]
         return sorted(found, key=lambda trial: trial.number)
+
+    def attempts(self, sweep: SweepRecord) -> list[Trial]:
+        return self.trials(sweep)
+
+    def table(self, sweep: SweepRecord) -> tuple[int, list[str]]:
+        """Describe the table of a sweep: its rows, and the names of its columns, both as its data set input has them."""
+        with translated_errors(f"read the data set of the sweep '{sweep.name}'"):
+            inputs = self.client.get_run(sweep.run_id).inputs.dataset_inputs
+        if not inputs:
+            return 0, []
+        columns = json.loads(inputs[0].dataset.schema)["mlflow_colspec"]
+        return json.loads(inputs[0].dataset.profile)["num_rows"], [column["name"] for column in columns]
+
+    def steps(self, sweep: SweepRecord, metric: str) -> frozenset[int]:
+        """Give the steps at which a metric of a sweep's parent run was logged."""
+        with translated_errors(f"read {metric} of the sweep '{sweep.name}'"):
+            return frozenset(each.step for each in self.client.get_metric_history(sweep.run_id, metric))
 
     def file(self, sweep: SweepRecord, name: str) -> str:
         """Read an artifact of a sweep's parent run.

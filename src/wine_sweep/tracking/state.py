@@ -1,4 +1,4 @@
-"""The folder on this machine for what must outlive a process: journals of trials that MLflow may not know yet."""
+"""The folder on this machine for what must outlive a process: journals of trials that MLflow may not know yet, and locks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import getpass
 import logging
 import os
 import tempfile
+import uuid
 from pathlib import Path
 
 import platformdirs
@@ -29,6 +30,21 @@ def state_folders() -> tuple[Path, Path]:
     """Give where state may lie: the preferred folder, and the one to fall back to."""
     owner = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
     return platformdirs.user_state_path("wine-sweep"), Path(tempfile.gettempdir()) / f"wine-sweep-{owner}"
+
+
+def machine_id() -> str:
+    """Give the id of this machine, drawn at its first use: names of machines repeat, those of containers above all."""
+    path = state_folder() / "machine"
+    if not path.exists():
+        drawn = path.with_name(f"machine-{uuid.uuid4().hex}")
+        drawn.write_text(uuid.uuid4().hex, encoding="utf-8")
+        try:
+            os.link(drawn, path)  # whole or not at all, and the first of several processes wins
+        except FileExistsError:
+            pass
+        finally:
+            drawn.unlink()
+    return path.read_text(encoding="utf-8")
 
 
 def _made(folder: Path) -> Path:

@@ -42,25 +42,19 @@ REACH_SECONDS = 10
 RETRIES = 4
 """How often MLflow's HTTP client tries again, half a minute in all; its own default takes minutes."""
 
-NO_RETRIES = 0
-"""For what runs under an `OutagePolicy`: MLflow's client would repeat a request whose answer got lost without looking whether
-it was done, and make two runs of one."""
 
-
-def open_store(tracking_uri: str | None, *, create: bool = False, retries: int | None = None) -> MlflowClient:
+def open_store(tracking_uri: str | None, *, create: bool = False) -> MlflowClient:
     """Open the store and make it MLflow's current one.
 
     Args:
         tracking_uri: Where it is; None for what MLFLOW_TRACKING_URI or MLflow's own default says.
         create: Whether a SQLite file that is missing is made.
-        retries: How often MLflow's HTTP client tries again, whatever its environment variable says; by default what that says,
-            else `RETRIES`.
 
     Raises:
         NotFoundError: There is no such SQLite file, and it is not to be made.
         TrackingError: It cannot be reached or opened.
     """
-    _quieten(retries)
+    _quieten()
     with translated_errors("open the store"):
         if tracking_uri is not None:
             mlflow.set_tracking_uri(tracking_uri)
@@ -76,15 +70,25 @@ def open_store(tracking_uri: str | None, *, create: bool = False, retries: int |
     return client
 
 
-def _quieten(retries: int | None) -> None:
+def _quieten() -> None:
     """Have MLflow print nothing, and not wait for minutes for a server that is gone; the user's own settings stand."""
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # prints the traceback of an error that it raises as well
+    logging.getLogger("mlflow.store.db.utils").setLevel(
+        logging.CRITICAL
+    )  # prints the traceback of an error that it raises as well
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set("false")
     MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set("true")
-    if retries is not None or not MLFLOW_HTTP_REQUEST_MAX_RETRIES.is_set():
-        MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(str(RETRIES if retries is None else retries))
+    if not MLFLOW_HTTP_REQUEST_MAX_RETRIES.is_set():
+        MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(str(RETRIES))
+
+
+def leave_retries_to_policy() -> None:
+    """Have MLflow's HTTP client try once, since an `OutagePolicy` does the rest.
+
+    The client would repeat a request whose answer got lost without looking whether it was done, and make two runs of one.
+    """
+    MLFLOW_HTTP_REQUEST_MAX_RETRIES.set("0")
 
 
 def _one_at_a_time(uri: str) -> AbstractContextManager[object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, TypeVar
@@ -19,8 +19,10 @@ from mlflow.types import ColSpec, DataType, Schema
 from wine_sweep.data import bundled
 from wine_sweep.errors import TrackingError
 from wine_sweep.tracking import names
+from wine_sweep.tracking.claim import Claim, Owner
 from wine_sweep.tracking.metrics import metrics_of
 from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.reader import SweepRecord
 from wine_sweep.tracking.store import search_all, translated_errors
 from wine_sweep.trial import Trial, TrialState, canonical_json
 
@@ -80,20 +82,36 @@ class SweepRuns:
 
     Everything here may be done again after an outage, when nobody knows whether it was done: no run is made twice.
 
+    Args:
+        client: The open store.
+        experiment_id: Where the parent run is.
+        run_id: The parent run.
+        origin: The tags that child runs share with it.
+        claim: This process's hold on the sweep, let go when it ends; None for somebody who adds to a sweep that has ended.
+
     Attributes:
         run_id: The parent run.
         experiment_id: Where it is.
         trial_run_ids: The child runs that were made here, by trial number.
     """
 
-    def __init__(self, client: MlflowClient, experiment_id: str, run_id: str, origin: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        client: MlflowClient,
+        experiment_id: str,
+        run_id: str,
+        origin: Mapping[str, str] | None = None,
+        claim: Claim | None = None,
+    ) -> None:
         self.client = client
         self.experiment_id = experiment_id
         self.run_id = run_id
         self.trial_run_ids: dict[int, str] = {}
         self._open: set[int] = set()
         self._unsure: set[int] = set()
+        self._undescribed: SweepHeader | None = None
         self._origin = dict(origin or {})
+        self._claim = claim
 
     @classmethod
     def begin(cls, client: MlflowClient, header: SweepHeader, *, policy: OutagePolicy | None = None) -> SweepRuns:
@@ -109,6 +127,8 @@ class SweepRuns:
         Raises:
             TrackingError: The store refused, or failed.
         """
+        claim = Claim(client, Owner.here())
+        tags = {**header.tags, names.OWNER: claim.owner.text()}
         unsure = False
 
         def make() -> Run:
@@ -117,22 +137,64 @@ class SweepRuns:
                 experiment_id = _experiment(client, header.experiment)
                 found = _by_journal(client, experiment_id, header) if unsure else None
                 unsure = True
-                return found or client.create_run(
-                    experiment_id, start_time=_milliseconds(header.started), tags={**header.tags}, run_name=header.name
-                )
+                start = _milliseconds(header.started)
+                return found or client.create_run(experiment_id, start_time=start, tags=tags, run_name=header.name)
 
         info = (policy or OutagePolicy(0)).run(make).info
-        origin = {name: header.tags[name] for name in names.ORIGIN if name in header.tags}
-        return cls(client, info.experiment_id, info.run_id, origin)
+        claim.hold(info.run_id)
+        runs = cls(client, info.experiment_id, info.run_id, _origin(header.tags), claim)
+        runs._undescribed = header
+        return runs
 
-    def describe(self, header: SweepHeader) -> None:
-        """Write what stands on the parent run from the beginning, beside its name and tags."""
+    @classmethod
+    def take_over(cls, client: MlflowClient, sweep: SweepRecord) -> SweepRuns:
+        """Take a sweep that stopped into this process's hands, RUNNING again.
+
+        Raises:
+            OwnershipError: Another process has it.
+            TrackingError: The store failed.
+        """
+        claim = Claim(client, Owner.here())
+        claim.take(sweep.run_id)
+        runs = cls(client, sweep.experiment_id, sweep.run_id, _origin(sweep.tags), claim)
+        with translated_errors(f"reopen the sweep '{sweep.name}'"):
+            client.update_run(sweep.run_id, status="RUNNING")
+        return runs
+
+    def adopt(self, trials: Iterable[Trial]) -> None:
+        """Take note of the child runs that trials have already, be they open or ended."""
+        for trial in trials:
+            if trial.run_id is not None:
+                self.trial_run_ids[trial.number] = trial.run_id
+
+    def close_dead(self, run_id: str, *, at: float) -> None:
+        """End the run of a trial that a dead process has left RUNNING: KILLED, at a time in seconds since the epoch."""
+        with translated_errors(f"end the run {run_id}"):
+            self.client.set_tag(run_id, names.STATE, TrialState.KILLED)
+            self.client.set_terminated(run_id, "KILLED", end_time=_milliseconds(at))
+
+    def beat(self) -> None:
+        """Say that this process is alive.
+
+        Raises:
+            OwnershipError: Another has taken the sweep over.
+            TrackingError: The store failed.
+        """
+        if self._claim is not None:
+            self._claim.beat()
+
+    def describe(self) -> None:
+        """Write what stands on a new parent run beside its name and tags; nothing where that is done."""
+        header = self._undescribed
+        if header is None:
+            return
         context = [InputTag("mlflow.data.context", "training")]
         with translated_errors("describe the sweep"):
             self._log(self.run_id, params=header.params)
             self.client.log_inputs(self.run_id, datasets=[DatasetInput(_dataset(header), context)])
         for name, text in header.files.items():
             self.write_file(name, text)
+        self._undescribed = None
 
     def start_trial(self, trial: Trial, started: float) -> None:
         """Make a trial's child run, RUNNING since `started`, in seconds since the epoch.
@@ -212,19 +274,27 @@ class SweepRuns:
         """Write an artifact of the parent run as indented JSON."""
         self.write_file(name, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
-    def end(self, status: str, *, at: float) -> None:
-        """End the parent run, and every child run that is still RUNNING, known here or not, as killed."""
+    def end(self, status: str | None, *, at: float) -> None:
+        """End every child run that is still RUNNING as killed, known here or not, and the parent run.
+
+        Args:
+            status: MLflow's status of the parent run; None to leave it, and what another process makes below it, as it is.
+            at: When, in seconds since the epoch.
+        """
+        for number in sorted(self._open):
+            self.close_dead(self.trial_run_ids[number], at=at)
+            self._open.discard(number)
+        if status is None:
+            return
+        for run_id in list(self._running_strangers()):
+            self.close_dead(run_id, at=at)
         with translated_errors("end the sweep"):
-            for number in sorted(self._open):
-                self._kill(self.trial_run_ids[number], at)
-                self._open.discard(number)
-            for run_id in list(self._running_strangers()):
-                self._kill(run_id, at)
             self.client.set_terminated(self.run_id, status, end_time=_milliseconds(at))
 
-    def _kill(self, run_id: str, at: float) -> None:
-        self.client.set_tag(run_id, names.STATE, TrialState.KILLED)
-        self.client.set_terminated(run_id, "KILLED", end_time=_milliseconds(at))
+    def release(self) -> None:
+        """Let go of the sweep; again does no harm."""
+        if self._claim is not None:
+            self._claim.release()
 
     def _log(
         self,
@@ -251,6 +321,10 @@ def _by_journal(client: MlflowClient, experiment_id: str, header: SweepHeader) -
     if token is None:
         return None
     return next(search_all(client, [experiment_id], f"tags.`{names.JOURNAL}` = '{token}'"), None)
+
+
+def _origin(tags: Mapping[str, str]) -> dict[str, str]:
+    return {name: tags[name] for name in names.ORIGIN if name in tags}
 
 
 def _dataset(header: SweepHeader) -> Dataset:
