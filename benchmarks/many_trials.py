@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import yaml
@@ -90,6 +91,9 @@ class Marks:
         if self._ended == 1 or self._ended % self._every == 0:
             self._mark()
 
+    def trial_recalled(self, trial: object, best: object) -> None:
+        """Do nothing: a new sweep has no past."""
+
     def phase(self, what: str) -> None:
         """Take the last mark: the first phase begins when all trials are written."""
         if self.marks[-1].unwritten:
@@ -152,7 +156,7 @@ def measure(method: str, trials: int, workers: int, every: int, folder: pathlib.
     print(f"\n### {method}, {trials:,} trials, {workers} workers\n")
     print("| trials | ms a trial | CPU ms a trial | of it the loop | MB resident | trials to be written |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: |")
-    for before, after in zip(marks, marks[1:], strict=False):
+    for before, after in pairwise(marks):
         count = max(1, after.trials - before.trials)
         took = [1000 * (after.seconds - before.seconds), 1000 * (after.cpu - before.cpu), 1000 * (after.loop - before.loop)]
         shown = " | ".join(f"{each / count:.2f}" for each in took)

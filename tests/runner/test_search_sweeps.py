@@ -36,6 +36,9 @@ class Quiet:
     def phase(self, what):
         pass
 
+    def results_wait(self, count):
+        pass
+
 
 @pytest.fixture
 def rows(store) -> pathlib.Path:

@@ -174,7 +174,7 @@ def test_the_newest_of_a_name_and_of_all_is_found(store):
 
 
 def test_more_children_than_a_page_are_all_read(store, runs, monkeypatch):
-    monkeypatch.setattr("wine_sweep.tracking.reader.PAGE", 7)
+    monkeypatch.setattr("wine_sweep.tracking.store.PAGE", 7)
     for number in range(23):
         write(runs, measured(number, folds=1, a=number))
     reader = SweepReader(store.client)

@@ -36,6 +36,7 @@ class SweepProgress:
         self._total: int | None = None
         self._done = self._failed = self._pruned = self._running = 0
         self._best: Trial | None = None
+        self._waiting = 0
         self._last_line = monotonic()
         self._bar = Progress(
             TextColumn("[bold]{task.description}"),
@@ -91,6 +92,11 @@ class SweepProgress:
         self._bar.update(self._task, state=escape(what))
         self._line(what)
 
+    def results_wait(self, count: int) -> None:
+        """Show how many results wait for the store."""
+        self._waiting = count
+        self._show()
+
     def _show(self) -> None:
         self._bar.update(self._task, state=self._state())
 
@@ -99,6 +105,8 @@ class SweepProgress:
         parts += [f"{self._pruned} pruned"] if self._pruned else []
         if self._best is not None:
             parts.append(f"best {self._metric} {show_param(self._best.score(self._metric).mean)}")
+        if self._waiting:
+            parts.append(f"the tracking store is away: {self._waiting} result{'s wait' if self._waiting > 1 else ' waits'}")
         return ", ".join(parts)
 
     def _line(self, text: str) -> None:

@@ -17,9 +17,14 @@ from wine_sweep.runner.recorded import prepare_recorded, recorded_draft
 from wine_sweep.runner.winner import keep, promote, refit
 from wine_sweep.selection import Selection, choose, select
 from wine_sweep.tracking import names
+from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
+from wine_sweep.tracking.store import leave_retries_to_policy
 from wine_sweep.tracking.sweep_runs import SweepRuns
 from wine_sweep.trial import Trial, TrialState
+
+PATIENCE_SECONDS = 30.0
+"""How long a store that is away is waited for; somebody sits and waits for the outcome."""
 
 
 @dataclass(frozen=True)
@@ -107,13 +112,22 @@ def promote_candidate(reader: SweepReader, candidate: Candidate) -> Promotion:
     """
     sweep, trial = candidate.sweep, candidate.selection.trial
     runs = SweepRuns(reader.client, sweep.experiment_id, sweep.run_id)
-    uri = candidate.model_uri
+    policy, uri = OutagePolicy(PATIENCE_SECONDS), candidate.model_uri
+    leave_retries_to_policy()
     if uri is None:
         winner = refit(candidate.prepared, trial.params)
-        uri = keep(winner, runs, trial.run_id or "", trusted=candidate.prepared.factory.trusted)
-    runs.write_json(names.SELECTION_FILE, candidate.selection.record())
-    promotion = promote(candidate.prepared, runs, candidate.selection, name=candidate.name, stage=candidate.stage, model_uri=uri)
-    runs.set_tags(runs.run_id, winner_tags(candidate.selection))
+        uri = keep(winner, runs, trial.run_id or "", trusted=candidate.prepared.factory.trusted, policy=policy)
+    policy.run(lambda: runs.write_json(names.SELECTION_FILE, candidate.selection.record()))
+    promotion = promote(
+        candidate.prepared,
+        runs,
+        candidate.selection,
+        name=candidate.name,
+        stage=candidate.stage,
+        model_uri=uri,
+        policy=policy,
+    )
+    policy.run(lambda: runs.set_tags(runs.run_id, winner_tags(candidate.selection)))
     return promotion
 
 

@@ -52,12 +52,14 @@ class Resumption:
         runs: Its runs, in this process's hands.
         past: What it has behind it.
         older: What it learned of an older sweep.
+        journal: Keeps its results until they are written.
     """
 
     prepared: Prepared
     runs: SweepRuns
     past: Past
     older: Sequence[Trial]
+    journal: Journal
 
 
 def plan_resume(reader: SweepReader, sweep: SweepRecord, draft: Draft, *, trusted: Sequence[str]) -> Plan:
@@ -94,8 +96,9 @@ def resume(reader: SweepReader, plan: Plan) -> Resumption:
     sweep, prepared = plan.sweep, plan.prepared
     runs = SweepRuns.take_over(reader.client, sweep)
     attempts = reader.attempts(sweep)
+    journal = Journal.of(sweep.tags.get(names.JOURNAL, sweep.run_id))
     results = {each.number: each for each in latest_results(attempts) if each.state in RESULTS}
-    results |= _from_journal(runs, sweep, attempts, results)
+    results |= _from_journal(runs, journal, attempts, results)
     _close(runs, attempts, results, at=_last_seen(sweep, attempts))
     runs.adopt(results.values())
     if plan.extends:
@@ -103,16 +106,16 @@ def resume(reader: SweepReader, plan: Plan) -> Resumption:
         runs.set_tags(sweep.run_id, {names.TRIALS: trials_param(count)})
         runs.write_file(names.RESOLVED_FILE, dump_config(prepared.config))
     restored = {number: replace(each, params=prepared.space.restore(each.params)) for number, each in results.items()}
-    return Resumption(prepared, runs, _past(reader, plan, restored, attempts), plan.older)
+    return Resumption(prepared, runs, _past(reader, plan, restored, attempts), plan.older, journal)
 
 
 def _from_journal(
-    runs: SweepRuns, sweep: SweepRecord, attempts: Sequence[Attempt], results: Mapping[int, Trial]
+    runs: SweepRuns, journal: Journal, attempts: Sequence[Attempt], results: Mapping[int, Trial]
 ) -> dict[int, Trial]:
     """Write what ended without MLflow hearing of it, each trial under the run that was made for it, if there is one."""
     open_runs = {each.trial.number: each.trial for each in attempts if each.is_open}
     written: dict[int, Trial] = {}
-    for trial in Journal.of(sweep.tags.get(names.JOURNAL, sweep.run_id)).trials():
+    for trial in journal.trials():
         if trial.state not in RESULTS or (trial.number in results and trial.number not in open_runs):
             continue
         if trial.number in open_runs:

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 import time
+import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from wine_sweep.errors import OwnershipError, SweepInterrupted, TrackingError
 from wine_sweep.runner.closing import Closing
 from wine_sweep.runner.header import experiment_name, sweep_files, sweep_params, sweep_tags
+from wine_sweep.runner.keeping import FINISHED, Keeping
 from wine_sweep.runner.preflight import Prepared
-from wine_sweep.runner.recorder import Observer
+from wine_sweep.runner.recorder import Observer, WaitingResults
 from wine_sweep.runner.trials import Past, run_trials
 from wine_sweep.tracking import names
+from wine_sweep.tracking.journal import Journal
 from wine_sweep.tracking.names import BEAT_SECONDS
-from wine_sweep.tracking.writer import BackgroundWriter
+from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.trial import Trial
 
 if TYPE_CHECKING:  # these import MLflow, which takes seconds that the first trials should not wait for
     from wine_sweep.runner.conclusion import SweepResult
     from wine_sweep.runner.resume import Resumption
     from wine_sweep.tracking.sweep_runs import SweepRuns
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,14 @@ class RunOptions:
         experiment: The experiment, in place of the config's.
         promote: Whether the winner is promoted, if the config names a registered model.
         command: What the user typed, for MLflow's column "source".
+        token: Names the journal on this machine; the parent run's tag ``wine_sweep.journal``.
     """
 
     tracking_uri: str | None = None
     experiment: str | None = None
     promote: bool = True
     command: str = "wine_sweep"
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 def run_sweep(
@@ -64,13 +66,18 @@ def run_sweep(
     Raises:
         SweepFailed: No trial finished.
         SweepInterrupted: `stop` said so; parent and running trials are KILLED.
+        OutageError: The store was away for longer than `execution.tracking_timeout`; what it did not get is in the journal.
         TrackingError: The store failed.
         ModelError: The winner cannot be saved.
     """
     started = clock()
     older: list[Trial] = []
-    writer = BackgroundWriter(lambda: _begin(prepared, options, started, older))
-    sweep = _Sweep(prepared, writer, observer=observer, stop=stop, clock=clock)
+    policy = OutagePolicy(prepared.config.execution.tracking_timeout, stop=stop)
+    keeping = Keeping.begin(
+        lambda: _begin(prepared, options, started, older, policy), policy, Journal.of(options.token), stop=stop
+    )
+    keeping.writer.do(lambda runs: runs.describe())
+    sweep = _Sweep(prepared, keeping, observer=observer, stop=stop, clock=clock)
     return sweep.carry_out(older, Past(), may_promote=options.promote)
 
 
@@ -83,21 +90,22 @@ def resume_sweep(
     clock: Callable[[], float] = time.time,
 ) -> SweepResult:
     """Go on where a sweep stopped; see `run_sweep` for what else is given and raised."""
-    writer = BackgroundWriter(lambda: resumption.runs)
-    sweep = _Sweep(resumption.prepared, writer, observer=observer, stop=stop, clock=clock)
+    policy = OutagePolicy(resumption.prepared.config.execution.tracking_timeout, stop=stop)
+    keeping = Keeping.begin(lambda: _go_on(resumption), policy, resumption.journal, stop=stop)
+    sweep = _Sweep(resumption.prepared, keeping, observer=observer, stop=stop, clock=clock)
     return sweep.carry_out(resumption.older, resumption.past, may_promote=may_promote)
 
 
-def _begin(prepared: Prepared, options: RunOptions, started: float, older: list[Trial]) -> SweepRuns:
+def _begin(prepared: Prepared, options: RunOptions, started: float, older: list[Trial], policy: OutagePolicy) -> SweepRuns:
     """Open the store and make the parent run; called in the writer's thread, since importing MLflow takes seconds.
 
     The trials that `search.from` names are put into `older`, before anything is written.
     """
-    from wine_sweep.tracking.store import open_store
+    from wine_sweep.tracking.store import leave_retries_to_policy, open_store
     from wine_sweep.tracking.sweep_runs import SweepHeader, SweepRuns
 
     client = open_store(options.tracking_uri, create=True)
-    tags = sweep_tags(prepared, command=options.command)
+    tags = {**sweep_tags(prepared, command=options.command), names.JOURNAL: options.token}
     if prepared.config.search.from_ is not None:
         from wine_sweep.runner.warm_start import find_older
         from wine_sweep.tracking.reader import SweepReader
@@ -118,7 +126,15 @@ def _begin(prepared: Prepared, options: RunOptions, started: float, older: list[
         data_name=dataset.name,
         data_digest=dataset.digest,
     )
-    return SweepRuns.begin(client, header)
+    leave_retries_to_policy()
+    return SweepRuns.begin(client, header, policy=policy)
+
+
+def _go_on(resumption: Resumption) -> SweepRuns:
+    from wine_sweep.tracking.store import leave_retries_to_policy
+
+    leave_retries_to_policy()
+    return resumption.runs
 
 
 class _Sweep:
@@ -127,31 +143,31 @@ class _Sweep:
     def __init__(
         self,
         prepared: Prepared,
-        writer: BackgroundWriter[SweepRuns],
+        keeping: Keeping,
         *,
         observer: Observer,
         stop: Callable[[], bool],
         clock: Callable[[], float],
     ) -> None:
         self._prepared = prepared
-        self._writer = writer
+        self._keeping = keeping
         self._observer = observer
         self._stop = stop
         self._clock = clock
 
     def carry_out(self, older: Sequence[Trial], past: Past, *, may_promote: bool) -> SweepResult:
         """Run the trials that are missing, and conclude."""
-        writer = self._writer
+        keeping, writer = self._keeping, self._keeping.writer
         status: str | None = "FAILED"
         writer.every(BEAT_SECONDS, lambda runs: runs.beat())
         try:
-            result = run_trials(self._prepared, writer, older, past, observer=self._observer, stop=self._stop, clock=self._clock)
-            runs = writer.join()
+            result = run_trials(self._prepared, keeping, older, past, observer=self._observer, stop=self._stop, clock=self._clock)
+            runs = writer.join(WaitingResults(writer, self._observer).tell)
             trials = [replace(trial, run_id=runs.trial_run_ids[trial.number]) for trial in result.trials]
             closing = Closing(self._prepared, runs, trials, result.stopped_by, result.repeats)
-            closing.write_trials()
+            keeping.policy.run(closing.write_trials)
             finished = self._conclude(closing, may_promote=may_promote)
-            status = "FINISHED"
+            status = FINISHED
             return finished
         except OwnershipError:
             status = None
@@ -159,28 +175,16 @@ class _Sweep:
         except (KeyboardInterrupt, SweepInterrupted) as error:
             status = "KILLED"
             writer.close()
-            raise SweepInterrupted("the sweep was interrupted", run_id=writer.target.run_id if writer.target else "") from error
+            raise keeping.interrupted() from error
+        except TrackingError as error:
+            if error.is_outage and self._stop():
+                status = "KILLED"
+                raise keeping.interrupted() from error
+            raise keeping.explain(error) from error
         finally:
-            self._end(status)
+            keeping.end(status, at=self._clock())
 
     def _conclude(self, closing: Closing, *, may_promote: bool) -> SweepResult:
         from wine_sweep.runner.conclusion import conclude
 
-        return conclude(closing, self._observer, self._stop, may_promote=may_promote)
-
-    def _end(self, status: str | None) -> None:
-        """End what is open; an error here is logged, since it must not hide the first one.
-
-        Args:
-            status: How the parent run ended; None where it is no longer this process's to end.
-        """
-        self._writer.close()
-        runs = self._writer.target
-        if runs is None:
-            return
-        try:
-            runs.end(status, at=self._clock())
-        except TrackingError as error:
-            if status == "FINISHED":
-                raise
-            _logger.error("the run %s and runs below it stay RUNNING in MLflow: %s", runs.run_id, error)
+        return conclude(closing, self._keeping, self._observer, self._stop, may_promote=may_promote)

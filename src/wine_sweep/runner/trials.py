@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from wine_sweep.config import Backend, SearchConfig
 from wine_sweep.execution import make_workers
+from wine_sweep.runner.keeping import Keeping
 from wine_sweep.runner.loop import LoopResult, TrialLoop, outcome_of
 from wine_sweep.runner.preflight import Prepared
 from wine_sweep.runner.recorder import Observer, SweepRecorder
@@ -17,12 +18,7 @@ from wine_sweep.search.searcher import Searcher
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective
 from wine_sweep.tracking import names
-from wine_sweep.tracking.writer import BackgroundWriter
 from wine_sweep.trial import Trial, TrialState
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:  # it imports MLflow, which takes seconds that the first trials should not wait for
-    from wine_sweep.tracking.sweep_runs import SweepRuns
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ class Past:
 
 def run_trials(
     prepared: Prepared,
-    writer: BackgroundWriter[SweepRuns],
+    keeping: Keeping,
     older: Sequence[Trial],
     past: Past,
     *,
@@ -56,7 +52,7 @@ def run_trials(
 
     Args:
         prepared: The checked config and its data.
-        writer: Writes to MLflow.
+        keeping: Writes to MLflow, and keeps what is not written yet.
         older: What an older sweep found; filled by the writer, and read once that has made its target.
         past: What is not missing.
         observer: Is told what happens.
@@ -68,6 +64,7 @@ def run_trials(
         TrackingError: The store failed.
     """
     search, space, objective = prepared.config.search, prepared.space, prepared.objective
+    writer = keeping.writer
     workers = make_workers(prepared.config.execution, prepared.measurement())  # they start while Optuna is imported
     try:
         searcher = _searcher(prepared, search)
@@ -82,7 +79,7 @@ def run_trials(
         loop = TrialLoop(
             searcher=searcher,
             workers=workers,
-            recorder=SweepRecorder(writer, objective, observer, best_steps=past.best_steps, clock=clock),
+            recorder=SweepRecorder(writer, keeping.journal, objective, observer, best_steps=past.best_steps, clock=clock),
             objective=objective,
             budget=_budget(search, space, spent=past.seconds),
             stoppers=stoppers,

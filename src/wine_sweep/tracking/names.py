@@ -59,10 +59,11 @@ BEAT_SECONDS = 10.0
 
 
 class Kind(StrEnum):
-    """What a run of ours is."""
+    """What a run or a logged model of ours is."""
 
     SWEEP = "sweep"
     TRIAL = "trial"
+    MODEL = "model"
 
 
 def trial_run_name(number: int) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import math
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,10 +18,9 @@ from mlflow.entities import Run, ViewType
 from wine_sweep.config import Direction
 from wine_sweep.errors import NotFoundError
 from wine_sweep.tracking import names
-from wine_sweep.tracking.store import translated_errors
+from wine_sweep.tracking.store import search_all, translated_errors
 from wine_sweep.trial import FIT_SECONDS, Failure, Score, Trial, TrialState
 
-PAGE = 1000
 SHOWN = 5
 """So many sweeps are named where one cannot be found."""
 
@@ -31,6 +28,7 @@ LATEST = "latest"
 SHORTEST_PREFIX = 6
 _RUN_ID_PREFIX = re.compile(rf"[0-9a-f]{{{SHORTEST_PREFIX},32}}")
 _STATES = {"FINISHED": TrialState.FINISHED, "FAILED": TrialState.FAILED, "KILLED": TrialState.KILLED}
+_NEWEST_FIRST = ["attributes.start_time DESC"]
 RESULTS = (TrialState.FINISHED, TrialState.FAILED, TrialState.PRUNED)
 
 
@@ -115,7 +113,7 @@ class SweepReader:
     def sweeps(self) -> list[SweepRecord]:
         """List all sweeps, the newest first."""
         query = f"tags.`{names.KIND}` = '{names.Kind.SWEEP}'"
-        return [self._record(run) for run in self._search(query, order_by=["attributes.start_time DESC"])]
+        return [self._record(run) for run in search_all(self.client, list(self._experiments), query, order_by=_NEWEST_FIRST)]
 
     def find(self, reference: str) -> SweepRecord:
         """Find a sweep by its run id, a unique prefix of it (6 characters or more), its name (the newest), or ``latest``.
@@ -148,9 +146,8 @@ class SweepReader:
     def attempts(self, sweep: SweepRecord) -> list[Attempt]:
         """Read all child runs of a sweep, in no order. Scores hold mean and spread; `folds` reads the folds' own values."""
         query = f"tags.`{names.PARENT_RUN_ID}` = '{sweep.run_id}' AND tags.`{names.KIND}` = '{names.Kind.TRIAL}'"
-        return [
-            Attempt(_trial(run), run.info.status not in _STATES) for run in self._search(query, experiments=[sweep.experiment_id])
-        ]
+        found = search_all(self.client, [sweep.experiment_id], query)
+        return [Attempt(_trial(run), run.info.status not in _STATES) for run in found]
 
     def folds(self, run_id: str, metric: str) -> tuple[float, ...]:
         """Read a metric's value in each fold of a trial that has finished, in the order of the folds; one call a trial."""
@@ -190,22 +187,8 @@ class SweepReader:
     def _newest(self, condition: str) -> list[SweepRecord]:
         """List the newest sweeps, a few, that fulfil a condition beside being sweeps."""
         query = f"tags.`{names.KIND}` = '{names.Kind.SWEEP}'{condition}"
-        found = self._search(query, order_by=["attributes.start_time DESC"], page=SHOWN)
+        found = search_all(self.client, list(self._experiments), query, order_by=_NEWEST_FIRST, page=SHOWN)
         return [self._record(run) for run in islice(found, SHOWN)]
-
-    def _search(
-        self, query: str, *, experiments: list[str] | None = None, order_by: list[str] | None = None, page: int | None = None
-    ) -> Iterator[Run]:
-        """Yield all runs that fit, page by page: MLflow gives 1,000 at most."""
-        token = None
-        where = experiments or list(self._experiments)
-        while where:
-            with translated_errors("search runs"), _no_garbage_collection():
-                found = self.client.search_runs(where, query, max_results=page or PAGE, order_by=order_by, page_token=token)
-            yield from found
-            token = found.token
-            if not token:
-                return
 
     def _record(self, run: Run) -> SweepRecord:
         tags = dict(run.data.tags)
@@ -234,22 +217,6 @@ def latest_results(attempts: Iterable[Attempt]) -> list[Trial]:
     for trial in sorted((each.trial for each in attempts), key=lambda trial: (trial.state in RESULTS, trial.started)):
         found[trial.number] = trial
     return [found[number] for number in sorted(found)]
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Keep Python from looking for garbage while a page is read: it makes tens of thousands of objects that stay.
-
-    Measured with 10,000 trials on SQLite: 3.9 s of processor time instead of 8.6.
-    """
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _state(status: str, tags: Mapping[str, str]) -> TrialState:
