@@ -94,6 +94,9 @@ class Marks:
     def trial_recalled(self, trial: object, best: object) -> None:
         """Do nothing: a new sweep has no past."""
 
+    def results_wait(self, count: int) -> None:
+        """Do nothing: the store stays."""
+
     def phase(self, what: str) -> None:
         """Take the last mark: the first phase begins when all trials are written."""
         if self.marks[-1].unwritten:

@@ -66,6 +66,9 @@ class Stopper:
     def trial_recalled(self, trial, best) -> None:
         self.recalled += 1
 
+    def results_wait(self, results) -> None:
+        pass
+
     def phase(self, what) -> None:
         self.on = self.on or what == self.phase_to_stop_at
 
