@@ -9,7 +9,7 @@ from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
-from wine_sweep.config import Method
+from wine_sweep.config import Direction, Method
 from wine_sweep.search.optuna_classes import STUDY_NAME
 
 FORGETFUL = (Method.RANDOM, Method.QMC)
@@ -28,7 +28,7 @@ class ShortStudy:
         kept: How many trials it holds.
     """
 
-    def __init__(self, sampler: BaseSampler, directions: Sequence[str], *, kept: int = KEPT) -> None:
+    def __init__(self, sampler: BaseSampler, directions: Sequence[Direction], *, kept: int = KEPT) -> None:
         self._sampler = sampler
         self._directions = directions
         self._kept = kept
@@ -57,7 +57,7 @@ class ShortStudy:
     def _make(self) -> tuple[InMemoryStorage, optuna.Study]:
         storage = InMemoryStorage()
         study = optuna.create_study(
-            storage=storage, sampler=self._sampler, directions=list(self._directions), study_name=STUDY_NAME
+            storage=storage, sampler=self._sampler, directions=[each.value for each in self._directions], study_name=STUDY_NAME
         )
         return storage, study
 

@@ -76,7 +76,7 @@ class OptunaSearcher:
             study_name=STUDY_NAME,
         )
         forgets = config.method in FORGETFUL and config.pruner is None
-        self._short = ShortStudy(sampler, [each.value for each in directions]) if forgets else None
+        self._short = ShortStudy(sampler, directions) if forgets else None
         self._initial = deque(space.point(point) for point in config.initial)
         self._grid: Iterator[Params] = iter(Grid(space)) if config.method is Method.BRUTE_FORCE else iter(())
         self._asked: set[str] = set()
