@@ -6,6 +6,8 @@ Each sweep runs in a process of its own, on a fresh SQLite store; `list` and `co
 from __future__ import annotations
 
 import argparse
+import itertools
+import math
 import multiprocessing
 import os
 import pathlib
@@ -20,13 +22,13 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import yaml
 
 RANGE = {"low": 0.0001, "high": 1000, "log": True}
 METHODS = ("grid", "random", "qmc", "tpe")
+POLL_SECONDS = 0.1
 READING = (["list"], ["compare", "latest", "--top", "10"], ["compare", "latest", "--format", "csv"])
 
 
@@ -35,7 +37,7 @@ def config(method: str, trials: int, workers: int) -> dict[str, Any]:
     parameters: dict[str, Any] = {"ridge__alpha": RANGE, "ridge__tol": {**RANGE, "high": 0.1}}
     search: dict[str, Any] = {"method": method, "trials": trials, "seed": 1}
     if method == "grid":
-        side = round(trials**0.5 + 0.5)
+        side = math.ceil(trials**0.5)
         parameters = {name: {**each, "num": side} for name, each in parameters.items()}
     return {
         "name": f"many-{method}",
@@ -71,34 +73,41 @@ class Mark:
 class Marks:
     """Watches a sweep, and takes a mark when it begins, every so many trials, and when the last one is written."""
 
-    def __init__(self, database: pathlib.Path, every: int) -> None:
+    def __init__(self, database: pathlib.Path, trials: int, every: int) -> None:
+        self._trials = trials
         self._database = database
         self._every = every
         self._ended = 0
         self._began = 0.0
         self.marks: list[Mark] = []
 
-    def sweep_started(self, name: str, trials: int | None, workers: int) -> None:
+    def sweep_started(self, _name: str, _trials: int | None, _workers: int) -> None:
         """Begin to count."""
         self._began = time.perf_counter()
 
-    def trial_started(self, trial: object) -> None:
+    def trial_started(self, _trial: object) -> None:
         """Do nothing."""
 
-    def trial_ended(self, trial: object, best: object) -> None:
-        """Count a trial."""
+    def trial_ended(self, _trial: object, _best: object) -> None:
+        """Count a trial; after the last one wait, beside the sweep, until it is written."""
         self._ended += 1
         if self._ended == 1 or self._ended % self._every == 0:
             self._mark()
+        if self._ended == self._trials:
+            threading.Thread(target=self._wait, daemon=True).start()
 
-    def trial_recalled(self, trial: object, best: object) -> None:
+    def trial_recalled(self, _trial: object, _best: object) -> None:
         """Do nothing: a new sweep has no past."""
 
-    def results_wait(self, count: int) -> None:
+    def results_wait(self, _count: int) -> None:
         """Do nothing: the store stays."""
 
-    def phase(self, what: str) -> None:
-        """Take the last mark: the first phase begins when all trials are written."""
+    def phase(self, _what: str) -> None:
+        """Do nothing."""
+
+    def _wait(self) -> None:
+        while written(self._database) < self._ended:
+            time.sleep(POLL_SECONDS)
         if self.marks[-1].unwritten:
             self._mark()
 
@@ -127,16 +136,16 @@ def resident() -> float:
     raise RuntimeError("this system does not tell a process's memory; Linux does")
 
 
-def sweep(path: pathlib.Path, every: int) -> tuple[list[Mark], float]:
+def sweep(path: pathlib.Path, trials: int, every: int) -> tuple[list[Mark], float]:
     """Run a sweep in this process; give its marks, and the most memory that the process ever had, in MB."""
     from wine_sweep.config import read_config
     from wine_sweep.runner.preflight import prepare
     from wine_sweep.runner.sweep import RunOptions, run_sweep
 
     database = path.parent / "mlflow.db"
-    marks = Marks(database, every)
+    marks = Marks(database, trials, every)
     os.chdir(path.parent)
-    run_sweep(prepare(read_config(path, [])), RunOptions(tracking_uri=f"sqlite:///{database}"), observer=marks)
+    run_sweep(prepare(read_config(path)), RunOptions(tracking_uri=f"sqlite:///{database}"), observer=marks)
     return marks.marks, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -155,11 +164,11 @@ def measure(method: str, trials: int, workers: int, every: int, folder: pathlib.
     path = folder / "sweep.yaml"
     path.write_text(yaml.safe_dump(config(method, trials, workers), sort_keys=False))
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as fresh:
-        marks, peak = fresh.submit(sweep, path, every).result()
+        marks, peak = fresh.submit(sweep, path, trials, every).result()
     print(f"\n### {method}, {trials:,} trials, {workers} workers\n")
     print("| trials | ms a trial | CPU ms a trial | of it the loop | MB resident | trials to be written |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: |")
-    for before, after in pairwise(marks):
+    for before, after in itertools.pairwise(marks):
         count = max(1, after.trials - before.trials)
         took = [1000 * (after.seconds - before.seconds), 1000 * (after.cpu - before.cpu), 1000 * (after.loop - before.loop)]
         shown = " | ".join(f"{each / count:.2f}" for each in took)

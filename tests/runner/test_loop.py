@@ -289,6 +289,7 @@ def test_a_pruned_trial_keeps_its_steps_and_is_told_as_pruned(run, size):
     result, searcher, workers, recorder = run([10, 20, 30, 40], size=size, outcome=in_steps(4), prune=poor)
     assert [trial.state for trial in result.trials] == ["finished", "finished", "pruned", "pruned"]
     assert [len(trial.steps) for trial in result.trials] == [4, 4, 2, 2]
+    assert [trial.reported for trial in result.trials] == [(10, 11, 12), (20, 21, 22), (30, 31), (40, 41)]
     assert [outcome.state for outcome in searcher.outcomes] == [trial.state for trial in result.trials]
     assert len(workers.submitted) == 12
     assert set(recorder.ended) == {0, 1, 2, 3}
