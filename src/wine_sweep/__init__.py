@@ -6,6 +6,7 @@ The way in is the command line, ``python -m wine_sweep``. Importing the package 
 from wine_sweep.errors import (
     ConfigError,
     DataError,
+    ExecutionError,
     ModelError,
     NotFoundError,
     SearchError,
@@ -18,6 +19,7 @@ from wine_sweep.errors import (
 __all__ = [
     "ConfigError",
     "DataError",
+    "ExecutionError",
     "ModelError",
     "NotFoundError",
     "SearchError",

@@ -8,8 +8,9 @@ They differ by what the caller does next::
     ├── NotFoundError (LookupError)     name another sweep, run or model
     ├── SearchError (RuntimeError)      the sampler gave up; the sweep stops
     ├── TrackingError (RuntimeError)    the MLflow store failed or cannot be reached; try again later
+    ├── ExecutionError (RuntimeError)   the workers as a whole are gone or cannot be used; mend the cluster, then resume
     ├── ModelError (RuntimeError)       the winner cannot be fitted, saved or loaded back; promote another
-    ├── SweepFailed (RuntimeError)      no trial finished; the reasons are in the message
+    ├── SweepFailed (RuntimeError)      no trial finished, or too many failed; the reasons are in the message
     └── SweepInterrupted (RuntimeError) somebody stopped the sweep; it can be resumed
 
 A trial's own failure is not among them: it is data, kept with the trial.
@@ -90,12 +91,16 @@ class TrackingError(WineSweepError, RuntimeError):
     """MLflow's store failed, refused or could not be reached."""
 
 
+class ExecutionError(WineSweepError, RuntimeError):
+    """The workers as a whole are gone or cannot be used; what has finished is kept, and the sweep can be resumed."""
+
+
 class ModelError(WineSweepError, RuntimeError):
     """The winner could not be fitted, saved, or did not load back as it was."""
 
 
 class SweepFailed(WineSweepError, RuntimeError):  # noqa: N818  # says what happened, as subprocess.TimeoutExpired does
-    """The sweep ended without one finished trial."""
+    """The sweep ended without one finished trial, or with as many failed ones as `max_failures` allows."""
 
 
 class SweepInterrupted(WineSweepError, RuntimeError):  # noqa: N818  # as above

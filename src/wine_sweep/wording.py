@@ -39,3 +39,20 @@ def show(value: object) -> str:
 def mask(text: str) -> str:
     """Hide the user and password of every URL in a text."""
     return _CREDENTIALS.sub("***@", text)
+
+
+def show_seconds(seconds: float) -> str:
+    """Write a duration as a config does: ``10m``, ``1h30m``, ``0.5s``."""
+    if seconds < 60 or seconds % 1:
+        return f"{seconds:g}s"
+    parts = {"d": seconds // 86400, "h": seconds // 3600 % 24, "m": seconds // 60 % 60, "s": seconds % 60}
+    return "".join(f"{value:g}{unit}" for unit, value in parts.items() if value)
+
+
+def show_bytes(size: float) -> str:
+    """Write a size in decimal units, as ``1.2 GB``."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if size < 999.5:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"

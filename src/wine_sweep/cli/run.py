@@ -18,7 +18,7 @@ from wine_sweep.cli.signals import stop_on_signals
 from wine_sweep.cli.trust import let_import_from
 from wine_sweep.config import Backend, read_config
 from wine_sweep.errors import SweepInterrupted
-from wine_sweep.execution.processes import warm_up
+from wine_sweep.execution import warm_up
 from wine_sweep.report.leaderboard import make_leaderboard, show_param
 from wine_sweep.report.summary import (
     Work,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from wine_sweep.config import Backend, ExecutionConfig
-from wine_sweep.execution.base import Task, Workers
+from wine_sweep.execution.base import Limits, Task, Workers
 from wine_sweep.execution.processes import ProcessWorkers
 from wine_sweep.execution.serial import SerialWorkers
 
@@ -23,4 +23,4 @@ def make_workers(config: ExecutionConfig, task: Task) -> Workers:
     """Make the backend that a config names, for one task."""
     if config.backend is Backend.SERIAL:
         return SerialWorkers(task)
-    return ProcessWorkers(task, count_workers(config))
+    return ProcessWorkers(task, count_workers(config), Limits(config.trial_timeout, config.memory_limit))
