@@ -13,6 +13,8 @@ from dataclasses import replace
 import numpy
 from wine_sweep.trial import Score, Step, TrialState
 
+FOLDER = os.path.dirname(__file__)
+
 def done(trial, **values):
     scores = {name: Score(float(value), 0.0) for name, value in values.items()}
     return replace(trial, state=TrialState.FINISHED, scores=scores)
@@ -84,6 +86,23 @@ def die_once(trial):
         os.kill(os.getpid(), signal.SIGKILL)
     return done(trial, rmse=1.0)
 
+class CountingTask:
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __call__(self, trial):
+        return double(trial)
+
+    def __reduce__(self):
+        return (count_load, (self.folder,))
+
+def count_load(folder):
+    import multiprocessing
+    name = multiprocessing.current_process().name
+    kind = "Dask" if name.startswith("Dask") else "process"
+    open(os.path.join(folder, f"{kind}-{os.getpid()}-{time.time()}"), "w").close()
+    return CountingTask(folder)
+
 class Unloadable:
     def __reduce__(self):
         return (refuse, ())
@@ -102,3 +121,13 @@ def tasks(tmp_path_factory):
     sys.path.insert(0, str(folder))
     yield importlib.import_module("worker_tasks")
     sys.path.remove(str(folder))
+
+
+@pytest.fixture(scope="package")
+def dask_cluster(tasks, tmp_path_factory):
+    """A scheduler and two workers of one thread each, shared by the tests that leave them as they were."""
+    from tests.execution.clusters import Cluster
+
+    made = Cluster(tmp_path_factory.mktemp("cluster"), tasks.FOLDER).start(2)
+    yield made
+    made.stop()

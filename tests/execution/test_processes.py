@@ -10,23 +10,20 @@ import time
 from concurrent.futures import wait
 from pathlib import Path
 
-import psutil
 import pytest
+from tests.execution.clusters import is_gone, pids_of, wait_until
 
 from wine_sweep.errors import ExecutionError
 from wine_sweep.execution import Limits
 from wine_sweep.execution.processes import ProcessWorkers
 from wine_sweep.trial import FailureCause, Trial, TrialState
 
-SOON = 20.0
-"""How long, in seconds, something may take on a busy machine that takes no time by itself."""
-
 
 @pytest.fixture
 def make(request):
     """Make workers that are stopped when the test is over."""
 
-    def make_workers(task, size=1, limits=Limits(), **options):  # noqa: B008  # frozen
+    def make_workers(task, size=1, limits=Limits(), **options):
         workers = ProcessWorkers(task, size, limits, **options)
         request.addfinalizer(workers.stop)
         return workers
@@ -40,26 +37,6 @@ def trial(x, number=0, **params) -> Trial:
 
 def failure_in(workers, future):
     return workers.explain(future.exception(timeout=60))
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def wait_until(true, seconds=SOON) -> bool:
-    deadline = time.monotonic() + seconds
-    while not true() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return true()
-
-
-def pids_of(folder: Path, number: int = 0) -> list[int]:
-    path = folder / f"{number}.pids"
-    assert wait_until(path.exists, 60)
-    return list(map(int, path.read_text().split()))
 
 
 @pytest.mark.parametrize(

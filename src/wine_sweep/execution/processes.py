@@ -30,15 +30,15 @@ class ProcessWorkers:
     in it, and it tells nobody which process has which trial.)
 
     Args:
-        task: Picklable; sent to each worker once.
+        task: Picklable, or pickled; sent to each worker once.
         size: The number of processes.
         limits: What a trial may take.
         idle_seconds: How long a worker may have nothing to do before it is ended until there is; None for ever.
     """
 
-    def __init__(self, task: Task, size: int, limits: Limits = Limits(), *, idle_seconds: float | None = None) -> None:  # noqa: B008  # frozen
+    def __init__(self, task: Task | bytes, size: int, limits: Limits = Limits(), *, idle_seconds: float | None = None) -> None:
         self.size = size
-        self._pickled = pickle.dumps(task)
+        self._pickled = task if isinstance(task, bytes) else pickle.dumps(task)
         self._limits = limits
         self._idle_seconds = float("inf") if idle_seconds is None else idle_seconds
         self._waiting: deque[tuple[Trial, Future[Trial]]] = deque()

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Protocol
 
+from wine_sweep.config import RetriesConfig
 from wine_sweep.execution import Workers
 from wine_sweep.runner.stopping import Budget, Stopper, StopReason
 from wine_sweep.search.searcher import Outcome, Searcher, Suggestion
 from wine_sweep.selection import Objective
-from wine_sweep.trial import FIT_SECONDS, Step, Trial, TrialState
+from wine_sweep.trial import FIT_SECONDS, FailureCause, Step, Trial, TrialState
 
 _logger = logging.getLogger(__name__)
 
@@ -51,7 +52,8 @@ class TrialLoop:
 
     The same parameters are never measured twice: a repeated suggestion is told the earlier result. A searcher that
     learns from results is told them in the order of asking, and always the same number of asks later (none with one
-    worker, twice the workers otherwise), so that what it suggests does not depend on which trial finishes first.
+    worker, twice the workers otherwise), so that what it suggests depends neither on which trial finishes first nor on
+    how many workers join or leave.
 
     Args:
         searcher: Decides what to try.
@@ -60,6 +62,8 @@ class TrialLoop:
         objective: What decides, and what the searcher is told.
         budget: When to stop.
         stoppers: Who may stop the sweep for its results.
+        retries: How often a failed trial is measured again.
+        lag_workers: The number of workers that the searcher's lag is for; by default as many as there are at the start.
         stop: Whether somebody wants the sweep to stop.
         monotonic: Tells the time in seconds, for the budget.
         clock: Tells the time in seconds since the epoch, for trials that end without telling.
@@ -74,6 +78,9 @@ class TrialLoop:
     stop: Callable[[], bool] = lambda: False
     monotonic: Callable[[], float] = time.monotonic
     clock: Callable[[], float] = time.time
+    retries: RetriesConfig = field(default_factory=lambda: RetriesConfig(worker=0))
+    lag_workers: int | None = None
+    _retried: Counter[tuple[int, FailureCause]] = field(default_factory=Counter)
     _trials: list[Trial] = field(default_factory=list)
     _numbers: dict[str, int] = field(default_factory=dict)
     _suggestions: dict[int, Suggestion] = field(default_factory=dict)
@@ -88,10 +95,12 @@ class TrialLoop:
         """Run the sweep's trials. When it returns or raises, no trial is running and every one is in the recorder.
 
         Raises:
+            ExecutionError: The workers as a whole are gone.
             SearchError: The searcher failed.
             TrackingError: The recorder failed.
         """
         began = self.monotonic()
+        self.lag_workers = self.lag_workers or self.workers.size
         ended = False
         try:
             while True:
@@ -133,7 +142,7 @@ class TrialLoop:
 
     def _may_ask(self) -> bool:
         """Tell what has to be told before the next ask; False while that is still being measured."""
-        lag = 1 if self.workers.size == 1 else 2 * self.workers.size
+        lag = 1 if self.lag_workers in (None, 1) else 2 * self.lag_workers
         while self._untold and (len(self._untold) >= lag or not self.searcher.adaptive):
             if not self._trials[self._untold[0][1]].state.has_ended:
                 return not self.searcher.adaptive
@@ -166,9 +175,12 @@ class TrialLoop:
             self._kill()
             return
         for future in sorted(done, key=lambda each: self._running[each].number):
-            after = self._outcome(future, self._running.pop(future))
+            before = self._running.pop(future)
+            after = self._outcome(future, before)
             if after.state is TrialState.RUNNING:
                 self._go_on(after)
+            elif self._may_retry(after):
+                self._retry(before)
             else:
                 self._end(after)
 
@@ -179,6 +191,25 @@ class TrialLoop:
             self._end(replace(trial, state=TrialState.PRUNED))
         else:
             self._running[self.workers.submit(trial)] = trial
+
+    def _may_retry(self, trial: Trial) -> bool:
+        """Say whether a failed trial is measured again, and count it; what runs when the sweep stops is not."""
+        if trial.failure is None or self._stopped_by is StopReason.INTERRUPTED:
+            return False
+        cause = trial.failure.cause
+        allowed: int = getattr(self.retries, cause.value)
+        if self._retried[trial.number, cause] >= allowed:
+            return False
+        self._retried[trial.number, cause] += 1
+        _logger.warning(
+            "trial %d is measured again (%d of %d): %s", trial.number, self._retried[trial.number, cause], allowed, trial.failure
+        )
+        return True
+
+    def _retry(self, trial: Trial) -> None:
+        """Have a trial measured again, from the last step that it has behind it."""
+        again = replace(trial, retries=trial.retries + 1, spent=0.0)
+        self._running[self.workers.submit(again)] = again
 
     def _of_step(self, step: Step) -> Sequence[float]:
         """Give the first objective's values in a step."""

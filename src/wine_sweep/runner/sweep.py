@@ -94,7 +94,8 @@ def run_sweep(
         clock: Tells the time in seconds since the epoch.
 
     Raises:
-        SweepFailed: No trial finished.
+        SweepFailed: No trial finished, or too many failed.
+        ExecutionError: The workers as a whole are gone.
         SweepInterrupted: `stop` said so; parent and running trials are KILLED.
         TrackingError: The store failed.
         ModelError: The winner cannot be saved.
@@ -162,11 +163,12 @@ def _run_trials(
     clock: Callable[[], float],
 ) -> LoopResult:
     search, space, objective = prepared.config.search, prepared.space, prepared.objective
-    workers = make_workers(prepared.config.execution, prepared.measurement())  # they start while Optuna is imported
+    execution = prepared.config.execution
+    workers = make_workers(execution, prepared.measurement(), packages=prepared.packages)  # they start while Optuna is imported
     try:
         searcher = make_searcher(search, space, directions=[goal.direction for goal in objective.goals], steps=prepared.steps)
-        stoppers = make_stoppers(search, space, objective)
-        if prepared.config.execution.backend is Backend.SERIAL or search.from_ is not None:
+        stoppers = make_stoppers(search, space, objective, execution)
+        if execution.backend is Backend.SERIAL or search.from_ is not None:
             writer.wait_until_made()  # serial trials record warnings of this very process, where MLflow's import warns too
             writer.check()
         if older:
@@ -183,6 +185,8 @@ def _run_trials(
             stoppers=stoppers,
             stop=stop,
             clock=clock,
+            retries=execution.retries,
+            lag_workers=execution.workers,
         )
         return loop.run()
     finally:
@@ -211,6 +215,8 @@ def _conclude(closing: Closing, options: RunOptions, observer: Observer, stop: C
 
     prepared, runs = closing.prepared, closing.runs
     go_on_with("choosing the winner")
+    if closing.has_too_many_failures:
+        raise SweepFailed(closing.why_too_many_failed())
     selection = select(closing.trials, prepared.objective)
     if selection is None or selection.trial.run_id is None:
         raise SweepFailed(closing.why_none_finished())

@@ -179,6 +179,7 @@ def _trial(run: Run) -> Trial:
         failure=Failure(kind, message) if error else None,
         run_id=run.info.run_id,
         violations=json.loads(tags.get(names.INFEASIBLE, "{}")),
+        retries=int(tags.get(names.RETRIES, 0)),
     )
 
 
