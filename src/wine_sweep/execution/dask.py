@@ -33,6 +33,9 @@ WORKER_SECONDS = 60.0
 CLOSE_SECONDS = 10.0
 """How long closing the connection may take."""
 
+GONE_SECONDS = 1.0
+"""The same where the scheduler is gone; Dask would try to reach it for long."""
+
 
 @dataclass(frozen=True)
 class Flight:
@@ -136,7 +139,7 @@ class DaskWorkers:
         self._stopping.set()
         closing = threading.Thread(target=self._close, name="wine-sweep-dask-close", daemon=True)
         closing.start()
-        closing.join(CLOSE_SECONDS)
+        closing.join(CLOSE_SECONDS if self._client.status == "running" else GONE_SECONDS)
 
     def _close(self) -> None:
         for each in (self._client, self._cluster):

@@ -63,6 +63,8 @@ class TrialLoop:
         budget: When to stop.
         stoppers: Who may stop the sweep for its results.
         retries: How often a failed trial is measured again.
+        max_failures: The number of failed trials that ends the sweep, in whatever order they fail; None for no limit. One
+            that takes long would otherwise hold back the count of all that fail after it.
         lag_workers: The number of workers that the searcher's lag is for; by default as many as there are at the start.
         stop: Whether somebody wants the sweep to stop.
         monotonic: Tells the time in seconds, for the budget.
@@ -79,7 +81,9 @@ class TrialLoop:
     monotonic: Callable[[], float] = time.monotonic
     clock: Callable[[], float] = time.time
     retries: RetriesConfig = field(default_factory=lambda: RetriesConfig(worker=0))
+    max_failures: int | None = None
     lag_workers: int | None = None
+    _failed: int = 0
     _retried: Counter[tuple[int, FailureCause]] = field(default_factory=Counter)
     _trials: list[Trial] = field(default_factory=list)
     _numbers: dict[str, int] = field(default_factory=dict)
@@ -231,6 +235,9 @@ class TrialLoop:
         self._suggestions.pop(trial.number, None)
         _logger.info("trial %d %s%s", trial.number, trial.state, f": {trial.failure}" if trial.failure else "")
         self.recorder.trial_ended(trial)
+        self._failed += trial.state is TrialState.FAILED
+        if self.max_failures is not None and self._failed >= self.max_failures and self._stopped_by is None:
+            self._stopped_by = StopReason.FAILURES
         self._judge()
 
     def _judge(self) -> None:

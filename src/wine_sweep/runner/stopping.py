@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from wine_sweep.config import ExecutionConfig, SearchConfig
+from wine_sweep.config import SearchConfig
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective
 from wine_sweep.trial import Trial, TrialState
@@ -67,13 +67,9 @@ class Budget:
         return min(max(100, 10 * (self.points or 0)), 1000)
 
 
-def make_stoppers(
-    config: SearchConfig, space: Space, objective: Objective, execution: ExecutionConfig = ExecutionConfig()
-) -> list[Stopper]:
-    """Make what the keys `max_failures`, `target`, `patience` and `regret` ask for."""
+def make_stoppers(config: SearchConfig, space: Space, objective: Objective) -> list[Stopper]:
+    """Make what the keys `target`, `patience` and `regret` ask for."""
     stoppers: list[Stopper] = []
-    if execution.max_failures is not None:
-        stoppers.append(MaxFailures(execution.max_failures))
     if config.target is not None:
         stoppers.append(Target(objective, float(config.target)))
     if config.patience is not None:
@@ -81,21 +77,6 @@ def make_stoppers(
     if config.regret is not None:
         stoppers.append(Regret(config, space, objective))
     return stoppers
-
-
-class MaxFailures:
-    """Stops a sweep that only fails: once as many trials have failed as are put up with."""
-
-    reason = StopReason.FAILURES
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._failed = 0
-
-    def add(self, trial: Trial) -> bool:
-        """Take a trial; see `Stopper`."""
-        self._failed += trial.state is TrialState.FAILED
-        return self._failed >= self._most
 
 
 class Target:

@@ -167,7 +167,7 @@ def _run_trials(
     workers = make_workers(execution, prepared.measurement(), packages=prepared.packages)  # they start while Optuna is imported
     try:
         searcher = make_searcher(search, space, directions=[goal.direction for goal in objective.goals], steps=prepared.steps)
-        stoppers = make_stoppers(search, space, objective, execution)
+        stoppers = make_stoppers(search, space, objective)
         if execution.backend is Backend.SERIAL or search.from_ is not None:
             writer.wait_until_made()  # serial trials record warnings of this very process, where MLflow's import warns too
             writer.check()
@@ -186,6 +186,7 @@ def _run_trials(
             stop=stop,
             clock=clock,
             retries=execution.retries,
+            max_failures=execution.max_failures,
             lag_workers=execution.workers,
         )
         return loop.run()
