@@ -149,7 +149,7 @@ def _past(reader: SweepReader, plan: Plan, trials: Mapping[int, Trial], attempts
     return Past(
         trials,
         seconds=_covered([(each.trial.started, each.trial.ended) for each in attempts]),
-        workers=int(workers) if workers.isdigit() and prepared.config.execution.workers is None else None,
+        workers=int(workers) if workers.isdigit() else None,
         best_steps={goal.metric: reader.steps(sweep, names.best_metric(goal.metric)) for goal in prepared.objective.goals},
     )
 

@@ -64,7 +64,8 @@ def run_sweep(
         clock: Tells the time in seconds since the epoch.
 
     Raises:
-        SweepFailed: No trial finished.
+        SweepFailed: No trial finished, or too many failed.
+        ExecutionError: The workers as a whole are gone.
         SweepInterrupted: `stop` said so; parent and running trials are KILLED.
         OutageError: The store was away for longer than `execution.tracking_timeout`; what it did not get is in the journal.
         TrackingError: The store failed.
