@@ -47,7 +47,7 @@ class Keeping:
         return self.writer.target.run_id if self.writer.target else ""
 
     def explain(self, error: TrackingError) -> TrackingError:
-        """Give the error to raise: where the store has been away for too long, one that says for how long and what waits where."""
+        """Give the error to raise: where the store stayed away, one that says for how long and what waits where."""
         if not (error.is_outage and self.policy.is_away):
             return error
         waiting = self.writer.pending
