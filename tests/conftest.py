@@ -234,6 +234,11 @@ class Gate:
                 except urllib.error.HTTPError as error:
                     status, kept, content = error.code, dict(error.headers), error.read()
                 gate.passed.append(f"{self.command} {self.path.partition('?')[0]}")
+                if (
+                    gate.shuts_after is not None
+                    and sum(gate.shuts_after[0] in each for each in gate.passed) >= gate.shuts_after[1]
+                ):
+                    gate.is_shut = True
                 if any(part in self.path and self.command == method for method, part in gate.losing):
                     gate.losing = [each for each in gate.losing if not (each[1] in self.path and self.command == each[0])]
                     self.close_connection = True
@@ -248,12 +253,13 @@ class Gate:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on
-
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+            setattr(Handler, f"do_{method}", Handler.pass_on)
         self.is_shut = False
         self.status: int | None = None
         self.losing: list[tuple[str, str]] = []
         self.passed: list[str] = []
+        self.shuts_after: tuple[str, int] | None = None
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.uri = f"http://127.0.0.1:{self._server.server_address[1]}"

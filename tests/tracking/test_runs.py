@@ -12,8 +12,8 @@ import pytest
 from mlflow import MlflowClient
 from sklearn.linear_model import Ridge
 
-from wine_sweep.errors import NotFoundError, TrackingError
 from wine_sweep.config import Stage
+from wine_sweep.errors import NotFoundError, TrackingError
 from wine_sweep.registry import ModelRegistry
 from wine_sweep.tracking import names, outage
 from wine_sweep.tracking.models import ModelToLog, log_model

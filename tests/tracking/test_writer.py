@@ -219,6 +219,7 @@ def test_who_wants_to_stop_does_not_wait_for_an_attempt_that_hangs(monkeypatch):
         background.join()
     background.close()
     assert time.monotonic() - began < 5
+    assert (background.is_away, background.pending) == (True, 1)
     hang.set()
 
 
