@@ -91,6 +91,7 @@ class Trial:
         state: What has become of it.
         scores: The metrics by name; empty unless finished.
         steps: What a pruned or unfinished trial has behind it; of a finished one its budgets, if it had any.
+        reported: What a pruner was told: the first objective's mean at each step that it was asked about.
         fit_seconds: The mean time of one fit, in seconds; NaN unless finished.
         started: When it began, in seconds since the epoch; NaN when it never did.
         ended: When it ended, likewise.
@@ -98,7 +99,6 @@ class Trial:
         warnings: What the estimator warned of, each once.
         run_id: Its child run in MLflow, once there is one.
         violations: The limits on metrics that it breaks, each with by how much; such a trial is infeasible and cannot win.
-        step_means: The first objective at each step, of a trial that was read back and that a pruner looked at.
     """
 
     number: int
@@ -106,6 +106,7 @@ class Trial:
     state: TrialState = TrialState.RUNNING
     scores: Mapping[str, Score] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
+    reported: tuple[float, ...] = ()
     fit_seconds: float = math.nan
     started: float = math.nan
     ended: float = math.nan
@@ -113,7 +114,6 @@ class Trial:
     warnings: tuple[str, ...] = ()
     run_id: str | None = None
     violations: Mapping[str, float] = field(default_factory=dict)
-    step_means: tuple[float, ...] = ()
 
     @property
     def is_feasible(self) -> bool:

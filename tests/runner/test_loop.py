@@ -289,6 +289,7 @@ def test_a_pruned_trial_keeps_its_steps_and_is_told_as_pruned(run, size):
     result, searcher, workers, recorder = run([10, 20, 30, 40], size=size, outcome=in_steps(4), prune=poor)
     assert [trial.state for trial in result.trials] == ["finished", "finished", "pruned", "pruned"]
     assert [len(trial.steps) for trial in result.trials] == [4, 4, 2, 2]
+    assert [trial.reported for trial in result.trials] == [(10, 11, 12), (20, 21, 22), (30, 31), (40, 41)]
     assert [outcome.state for outcome in searcher.outcomes] == [trial.state for trial in result.trials]
     assert len(workers.submitted) == 12
     assert set(recorder.ended) == {0, 1, 2, 3}
@@ -347,10 +348,20 @@ def test_a_replay_measures_what_is_missing_and_leads_the_searcher_through_the_sa
     assert searcher.learned == []
 
 
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_replay_knows_repeated_suggestions_from_other_ones(run, size):
+    values = [1, 2, 1, 1, 3, 2, 4, 5]
+    whole, undisturbed, _, _ = run(values, size=size, adaptive=True)
+    result, searcher, workers, _ = run(values, size=size, adaptive=True, past=past_of([0, 1, 2], [1, 2, 3]))
+    assert [trial.params["x"] for trial in workers.submitted] == [4, 5]
+    assert result == whole
+    assert searcher.told == undisturbed.told
+
+
 def test_a_replay_shows_the_pruner_every_step_again(run):
     values = [10, 20, 30]
-    means = {0: (10.0, 11.0, 12.0), 1: (20.0, 21.0)}
-    past = [replace(trial, step_means=means[trial.number]) for trial in past_of([0, 1], values)]
+    means = {0: (10.0, 11.0), 1: (20.0, 21.0)}
+    past = [replace(trial, reported=means[trial.number]) for trial in past_of([0, 1], values)]
     past[1] = replace(past[1], state=TrialState.PRUNED, scores={})
     result, searcher, _, _ = run(values, outcome=in_steps(3), past=past)
     assert searcher.shown == [

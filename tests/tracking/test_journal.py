@@ -47,6 +47,7 @@ trials = st.builds(
     warnings=st.lists(texts, max_size=2).map(tuple),
     run_id=st.none() | texts,
     violations=st.dictionaries(texts, st.floats(), max_size=2),
+    reported=st.lists(st.floats(), max_size=3).map(tuple),
 )
 
 

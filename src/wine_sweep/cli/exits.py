@@ -5,7 +5,15 @@ from __future__ import annotations
 import json
 import sys
 
-from wine_sweep.errors import ConfigError, DataError, NotFoundError, OutageError, SweepInterrupted, WineSweepError
+from wine_sweep.errors import (
+    ConfigError,
+    DataError,
+    NotFoundError,
+    OutageError,
+    OwnershipError,
+    SweepInterrupted,
+    WineSweepError,
+)
 
 FAILED = 1
 WRONG = 2
@@ -13,8 +21,8 @@ INTERRUPTED = 130
 
 
 def exit_code(error: WineSweepError) -> int:
-    """Give the process's exit code for an error: 2 what the user wrote is wrong, 130 interrupted, 1 anything else."""
-    if isinstance(error, ConfigError | DataError | NotFoundError):
+    """Give the process's exit code for an error: 2 what the user asks for is wrong, 130 interrupted, 1 anything else."""
+    if isinstance(error, ConfigError | DataError | NotFoundError | OwnershipError):
         return WRONG
     return INTERRUPTED if isinstance(error, SweepInterrupted) else FAILED
 

@@ -79,10 +79,10 @@ def _print_notes(console: Console, prepared: Prepared, result: SweepResult) -> N
 
 
 def _work(prepared: Prepared, result: SweepResult) -> Work:
-    budget, seeds = prepared.config.search.budget, prepared.config.evaluation.seeds
-    return count_work(
-        result.trials, fits=len(prepared.material.folds) * seeds, last=budget.steps()[-1] if budget is not None else None
-    )
+    budget, folds, seeds = prepared.config.search.budget, len(prepared.material.folds), prepared.config.evaluation.seeds
+    budgets = budget.steps() if budget is not None else []
+    steps = [folds * seeds * each / budgets[-1] for each in budgets] or [float(seeds)] * folds
+    return count_work(result.trials, steps=steps, whole=folds * seeds)
 
 
 def _document(prepared: Prepared, result: SweepResult) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def resume_command(request: ResumeRequest) -> None:
         draft = _draft(reader, sweep, request)
         let_import_from(draft.folder, request.trusted)
         plan = plan_resume(reader, sweep, draft, trusted=request.trusted)
-        if sweep.status == "FINISHED" and not plan.extends:
+        if sweep.status == "FINISHED" and not plan.has_more:
             _say_that_it_is_finished(plan, as_json=request.as_json)
             return
         if stop():
@@ -69,5 +69,5 @@ def _say_that_it_is_finished(plan: Plan, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"run_id": sweep.run_id, "name": sweep.name, "status": sweep.status, "resumed": False}))
         return
-    line = f"Nothing to do: the sweep '{sweep.name}' ({sweep.run_id[:8]}) is finished. --trials N gives it N trials in all."
-    stdout().print(line, markup=False)
+    done = f"the sweep '{sweep.name}' ({sweep.run_id[:8]}) is finished, with {sweep.results} trials"
+    stdout().print(f"Nothing to do: {done}. --trials N gives it N trials in all.", markup=False)

@@ -167,15 +167,17 @@ class TrialLoop:
 
     def _take(self, suggestion: Suggestion) -> None:
         trial = Trial(self._next, suggestion.params)
+        known = self._numbers.get(trial.key)
+        if known is not None:
+            self._untold.append((suggestion, known))
+            self._count_repeat(known)
+            return
         past = self.past.get(trial.number) if self._replays else None
         if past is not None and past.key != trial.key:
             self._leave_the_replay()
             return
-        known = self._numbers.setdefault(trial.key, trial.number)
-        self._untold.append((suggestion, known))
-        if known != trial.number:
-            self._count_repeat(known)
-            return
+        self._untold.append((suggestion, trial.number))
+        self._numbers[trial.key] = trial.number
         self._repeats_in_a_row = 0
         self._suggestions[trial.number] = suggestion
         if past is not None:
@@ -200,9 +202,8 @@ class TrialLoop:
     def _recall(self, past: Trial) -> None:
         """Take a trial of the past as it is; the pruner sees its steps again."""
         suggestion = self._suggestions.pop(past.number)
-        asked = len(past.step_means) - (past.state is TrialState.FINISHED)  # nobody asks after the last
-        for steps in range(1, asked + 1):
-            self.searcher.prune(suggestion, past.step_means[:steps])
+        for steps in range(1, len(past.reported) + 1):
+            self.searcher.prune(suggestion, past.reported[:steps])
         self._remember(past)
 
     def _remember(self, past: Trial) -> None:
@@ -248,9 +249,9 @@ class TrialLoop:
 
     def _go_on(self, trial: Trial) -> None:
         """Have a trial's next step measured, unless the searcher says that it is not worth it."""
-        means = [fmean(self._of_step(step)) for step in trial.steps]
+        trial = replace(trial, reported=tuple(fmean(self._of_step(step)) for step in trial.steps))
         suggestion = self._suggestions.get(trial.number)
-        if suggestion is not None and self.searcher.prune(suggestion, means):
+        if suggestion is not None and self.searcher.prune(suggestion, trial.reported):
             self._end(replace(trial, state=TrialState.PRUNED))
         else:
             self._running[self.workers.submit(trial)] = trial

@@ -15,7 +15,7 @@ from wine_sweep.runner.warm_start import find_older
 from wine_sweep.search.methods import count_trials
 from wine_sweep.tracking import names
 from wine_sweep.tracking.journal import Journal
-from wine_sweep.tracking.reader import SweepReader, SweepRecord
+from wine_sweep.tracking.reader import RESULTS, Attempt, SweepReader, SweepRecord, latest_results
 from wine_sweep.tracking.sweep_runs import SweepRuns
 from wine_sweep.trial import Trial, TrialState
 
@@ -35,6 +35,12 @@ class Plan:
     prepared: Prepared
     older: Sequence[Trial]
     extends: bool
+
+    @property
+    def has_more(self) -> bool:
+        """Whether a sweep that has finished has something left to do."""
+        count = count_trials(self.prepared.config.search, self.prepared.space)
+        return self.extends and (count is None or count > self.sweep.results)
 
 
 @dataclass(frozen=True)
@@ -90,40 +96,59 @@ def resume(reader: SweepReader, plan: Plan) -> Resumption:
     sweep, prepared = plan.sweep, plan.prepared
     runs = SweepRuns.take_over(reader.client, sweep)
     attempts = reader.attempts(sweep)
-    trials = {each.number: each for each in attempts if _has_result(each)}
     journal = Journal.of(sweep.tags.get(names.JOURNAL, sweep.run_id))
-    unwritten = [each for each in journal.trials() if _has_result(each) and each.number not in trials]
-    seen = max((time for each in attempts for time in (each.started, each.ended) if not math.isnan(time)), default=sweep.started)
-    open_runs = {each.number: each for each in attempts if each.state is TrialState.RUNNING}
-    for trial in unwritten:
-        left = open_runs.pop(trial.number, None)
-        if left is not None:
-            runs.adopt([left])
-        else:
-            runs.start_trial(trial, trial.started)
-        runs.finish_trial(trial)
-        trials[trial.number] = replace(trial, run_id=runs.trial_run_ids[trial.number])
-    for left in open_runs.values():
-        runs.close_dead(left.run_id or "", at=seen)
-    runs.adopt(trials.values())
+    results = {each.number: each for each in latest_results(attempts) if each.state in RESULTS}
+    results |= _from_journal(runs, journal, attempts, results)
+    _close(runs, attempts, results, at=_last_seen(sweep, attempts))
+    runs.adopt(results.values())
     if plan.extends:
         count = count_trials(prepared.config.search, prepared.space)
         runs.set_tags(sweep.run_id, {names.TRIALS: trials_param(count)})
         runs.write_file(names.RESOLVED_FILE, dump_config(prepared.config))
-    restored = {number: replace(each, params=prepared.space.restore(each.params)) for number, each in trials.items()}
+    restored = {number: replace(each, params=prepared.space.restore(each.params)) for number, each in results.items()}
     return Resumption(prepared, runs, _past(reader, plan, restored, attempts), plan.older, journal)
 
 
-def _has_result(trial: Trial) -> bool:
-    return trial.state in (TrialState.FINISHED, TrialState.FAILED, TrialState.PRUNED)
+def _from_journal(
+    runs: SweepRuns, journal: Journal, attempts: Sequence[Attempt], results: Mapping[int, Trial]
+) -> dict[int, Trial]:
+    """Write what ended without MLflow hearing of it, each trial under the run that was made for it, if there is one."""
+    open_runs = {each.trial.number: each.trial for each in attempts if each.is_open}
+    written: dict[int, Trial] = {}
+    for trial in journal.trials():
+        if trial.state not in RESULTS or (trial.number in results and trial.number not in open_runs):
+            continue
+        if trial.number in open_runs:
+            runs.adopt([open_runs[trial.number]])
+        else:
+            runs.start_trial(trial, trial.started)
+        runs.finish_trial(trial)
+        written[trial.number] = replace(trial, run_id=runs.trial_run_ids[trial.number])
+    return written
 
 
-def _past(reader: SweepReader, plan: Plan, trials: Mapping[int, Trial], attempts: Sequence[Trial]) -> Past:
+def _close(runs: SweepRuns, attempts: Sequence[Attempt], results: Mapping[int, Trial], *, at: float) -> None:
+    """End the runs that a dead process left open: as what their trials came to, or as killed."""
+    written = {each.run_id for each in results.values() if not math.isnan(each.ended)}
+    for each in attempts:
+        if each.is_open and each.trial.run_id not in written:
+            kept = results.get(each.trial.number)
+            has_result = kept is not None and kept.run_id == each.trial.run_id
+            runs.close_left_open(each.trial.run_id or "", each.trial.state if has_result else TrialState.KILLED, at=at)
+
+
+def _last_seen(sweep: SweepRecord, attempts: Sequence[Attempt]) -> float:
+    """Give the last moment at which anything is known to have happened in a sweep, in seconds since the epoch."""
+    times = [time for each in attempts for time in (each.trial.started, each.trial.ended) if not math.isnan(time)]
+    return max([sweep.started, *times])
+
+
+def _past(reader: SweepReader, plan: Plan, trials: Mapping[int, Trial], attempts: Sequence[Attempt]) -> Past:
     prepared, sweep = plan.prepared, plan.sweep
     workers = sweep.tags.get(names.WORKERS, "")
     return Past(
         trials,
-        seconds=_covered([(each.started, each.ended) for each in attempts]),
+        seconds=_covered([(each.trial.started, each.trial.ended) for each in attempts]),
         workers=int(workers) if workers.isdigit() and prepared.config.execution.workers is None else None,
         best_steps={goal.metric: reader.steps(sweep, names.best_metric(goal.metric)) for goal in prepared.objective.goals},
     )

@@ -24,6 +24,7 @@ from wine_sweep.tracking.metrics import metrics_of
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.reader import SweepRecord
 from wine_sweep.tracking.store import search_all, translated_errors
+from wine_sweep.tracking.tags import MAX_TAG, tags_of
 from wine_sweep.trial import Trial, TrialState, canonical_json
 
 BATCH_METRICS = 800
@@ -32,8 +33,7 @@ BATCH_TAGS = 100
 """MLflow takes 1,000 entries in a batch, of which 100 parameters and 100 tags."""
 
 MAX_TEXT = 6000
-MAX_TAG = 8000
-"""The longest value of a parameter, and of a tag."""
+"""The longest value of a parameter."""
 
 DIGEST_CHARACTERS = 8
 """As many as MLflow's own digests have; the whole one is in a tag."""
@@ -167,11 +167,11 @@ class SweepRuns:
             if trial.run_id is not None:
                 self.trial_run_ids[trial.number] = trial.run_id
 
-    def close_dead(self, run_id: str, *, at: float) -> None:
-        """End the run of a trial that a dead process has left RUNNING: KILLED, at a time in seconds since the epoch."""
+    def close_left_open(self, run_id: str, state: TrialState, *, at: float) -> None:
+        """End a child run that nobody writes to any more, as what became of its trial, at a time in seconds since the epoch."""
         with translated_errors(f"end the run {run_id}"):
-            self.client.set_tag(run_id, names.STATE, TrialState.KILLED)
-            self.client.set_terminated(run_id, "KILLED", end_time=_milliseconds(at))
+            self.client.set_tag(run_id, names.STATE, state)
+            self.client.set_terminated(run_id, _STATUS[state], end_time=_milliseconds(at))
 
     def beat(self) -> None:
         """Say that this process is alive.
@@ -241,17 +241,10 @@ class SweepRuns:
         """Write what a trial measured and end its run with the status that is true."""
         run_id = self.trial_run_ids[trial.number]
         ended = _milliseconds(trial.ended)
-        tags = {names.STATE: str(trial.state)}
-        if trial.failure is not None:
-            tags[names.ERROR] = str(trial.failure)[:MAX_TEXT]
-        if trial.state is TrialState.PRUNED:
-            tags[names.PRUNED] = str(len(trial.steps))
-        if trial.violations:
-            tags[names.INFEASIBLE] = json.dumps(dict(trial.violations))
         with translated_errors(f"write trial {trial.number}"):
             if trial.failure is not None and trial.failure.traceback:
                 self.client.log_text(run_id, trial.failure.traceback, names.ERROR_FILE)
-            self._log(run_id, params=trial.params, metrics=list(metrics_of(trial, ended)), tags=tags)
+            self._log(run_id, params=trial.params, metrics=list(metrics_of(trial, ended)), tags=tags_of(trial))
             self.client.set_terminated(run_id, _STATUS[trial.state], end_time=ended)
         self._open.discard(trial.number)
 
@@ -282,12 +275,12 @@ class SweepRuns:
             at: When, in seconds since the epoch.
         """
         for number in sorted(self._open):
-            self.close_dead(self.trial_run_ids[number], at=at)
+            self.close_left_open(self.trial_run_ids[number], TrialState.KILLED, at=at)
             self._open.discard(number)
         if status is None:
             return
         for run_id in list(self._running_strangers()):
-            self.close_dead(run_id, at=at)
+            self.close_left_open(run_id, TrialState.KILLED, at=at)
         with translated_errors("end the sweep"):
             self.client.set_terminated(self.run_id, status, end_time=_milliseconds(at))
 
@@ -304,14 +297,19 @@ class SweepRuns:
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Log in one call, or in as many as MLflow's limits for a batch ask for."""
+        """Log in one call, or in as many as MLflow's limits for a batch ask for; tags last, so that they vouch for the rest."""
         batches = zip_longest(
-            batched(metrics or [], BATCH_METRICS),
-            batched([Param(key, _shown(value)) for key, value in (params or {}).items()], BATCH_PARAMS),
-            batched([RunTag(key, str(value)) for key, value in (tags or {}).items()], BATCH_TAGS),
+            *(
+                reversed(list(pieces))
+                for pieces in (
+                    batched(metrics or [], BATCH_METRICS),
+                    batched([Param(key, _shown(value)) for key, value in (params or {}).items()], BATCH_PARAMS),
+                    batched([RunTag(key, str(value)) for key, value in (tags or {}).items()], BATCH_TAGS),
+                )
+            ),
             fillvalue=(),
         )
-        for some_metrics, some_params, some_tags in batches:
+        for some_metrics, some_params, some_tags in reversed(list(batches)):
             self.client.log_batch(run_id, list(some_metrics), list(some_params), list(some_tags), synchronous=True)
 
 
