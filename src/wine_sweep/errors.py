@@ -29,7 +29,13 @@ Path = tuple[str | int, ...]
 
 
 class WineSweepError(Exception):
-    """The root: catch this for everything that wine_sweep raises on purpose."""
+    """The root: catch this for everything that wine_sweep raises on purpose.
+
+    Attributes:
+        run_id: The parent run of the sweep that ended with it and can be resumed; empty where there is none.
+    """
+
+    run_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,7 @@ class Kept:
         self.events: list[tuple[str, int]] = []
         self.ended: dict[int, Trial] = {}
         self.recalled: list[int] = []
+        self.behind = lambda recorder: False
         self._fail_after = fail_after
 
     def trial_started(self, trial) -> None:
@@ -106,6 +107,9 @@ class Kept:
     def trial_recalled(self, trial) -> None:
         assert trial.number not in self.ended, "a trial of the past does not end again"
         self.recalled.append(trial.number)
+
+    def is_behind(self) -> bool:
+        return self.behind(self)
 
     def check(self) -> None:
         if self._fail_after is not None and len(self.ended) >= self._fail_after:
@@ -248,6 +252,17 @@ def test_a_recorder_that_fails_ends_the_sweep_and_the_workers(run):
         run(range(1, 100), size=2, kept=recorder)
     started = {number for event, number in recorder.events if event == "started"}
     assert started == set(recorder.ended)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_no_trial_is_begun_while_too_much_waits_to_be_kept(run, size, monkeypatch):
+    recorder = Kept()
+    written: list[float] = []
+    monkeypatch.setattr("wine_sweep.runner.loop.time.sleep", written.append)
+    recorder.behind = lambda kept: len(kept.ended) - 4 * len(written) >= 4
+    result, _, _, _ = run(range(1, 21), size=size, kept=recorder)
+    assert [trial.number for trial in result.trials] == list(range(20))
+    assert 4 <= len(written) <= 5, "it waited whenever nothing ran and four results were not written"
 
 
 def test_ctrl_c_inside_a_trial_ends_it_as_killed(run):

@@ -14,7 +14,7 @@ import sqlalchemy
 from mlflow import MlflowClient
 from mlflow.exceptions import RestException
 
-from wine_sweep.errors import TrackingError
+from wine_sweep.errors import OwnershipError, TrackingError
 from wine_sweep.tracking import outage
 from wine_sweep.tracking.causes import is_outage
 from wine_sweep.tracking.outage import OutagePolicy
@@ -230,3 +230,24 @@ def test_waits_grow_and_differ(monkeypatch):
     for wait, least in zip(waits, [0.05, 0.1, 0.2, 0.4, 0.4, 0.4], strict=True):
         assert least <= wait < least + 1
     assert len({round(wait, 4) for wait in waits[3:]}) > 1
+
+
+def test_before_it_tries_again_it_looks_whether_it_still_may(fast):
+    done: list[str] = []
+
+    def attempt():
+        done.append("attempt")
+        if len(done) == 1:
+            raise TrackingError("away", is_outage=True)
+
+    def taken_over():
+        raise OwnershipError("another process has it")
+
+    policy = OutagePolicy(5, before_retry=taken_over)
+    with pytest.raises(OwnershipError, match="another process has it"):
+        policy.run(attempt)
+    assert done == ["attempt"], "what another process may have done meanwhile is not done again"
+    OutagePolicy(5, before_retry=lambda: done.append("look")).run(attempt)
+    done.clear()
+    OutagePolicy(5, before_retry=lambda: done.append("look")).run(attempt)
+    assert done == ["attempt", "look", "attempt"]

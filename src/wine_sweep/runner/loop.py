@@ -39,6 +39,9 @@ class Recorder(Protocol):
     def check(self) -> None:
         """Raise what went wrong with the keeping, so that the sweep ends instead of running unrecorded."""
 
+    def is_behind(self) -> bool:
+        """Whether so much waits to be kept that no trial should be begun for now."""
+
 
 @dataclass(frozen=True)
 class LoopResult:
@@ -126,9 +129,12 @@ class TrialLoop:
             while True:
                 self.recorder.check()
                 self._fill(began)
-                if not self._running:
+                if self._running:
+                    self._collect()
+                elif self._stopped_by is None and self.recorder.is_behind():
+                    time.sleep(POLL_SECONDS)
+                else:
                     break
-                self._collect()
             ended = True
         finally:
             if not ended or self._stopped_by is StopReason.INTERRUPTED:
@@ -143,7 +149,7 @@ class TrialLoop:
         """Give work to every worker that has none, as far as budget and order allow."""
         while self._stopped_by is None and len(self._running) < self.workers.size:
             self._stopped_by = self._reason_to_stop(began)
-            if self._stopped_by is not None or not self._may_ask():
+            if self._stopped_by is not None or self.recorder.is_behind() or not self._may_ask():
                 return
             suggestion = self.searcher.ask()
             if suggestion is None:
