@@ -14,6 +14,7 @@ from wine_sweep.cli.signals import stop_on_signals
 from wine_sweep.cli.trust import let_import_from
 from wine_sweep.config import Draft, read_config
 from wine_sweep.errors import SweepInterrupted
+from wine_sweep.runner.header import planned_trials
 from wine_sweep.runner.recorded import recorded_draft
 from wine_sweep.runner.resume import Plan, plan_resume, resume
 from wine_sweep.runner.sweep import resume_sweep
@@ -53,9 +54,16 @@ def resume_command(request: ResumeRequest) -> None:
             raise SweepInterrupted("interrupted before the sweep went on", run_id=sweep.run_id)
         stop.grace = plan.prepared.config.execution.grace
         resumption = resume(reader, plan)
+        if not request.quiet:
+            console.print(_what_is_there(plan, len(resumption.past.trials)), markup=False, soft_wrap=True)
         with SweepProgress(console, plan.prepared.objective.metric, quiet=request.quiet) as progress:
             result = resume_sweep(resumption, observer=progress, may_promote=request.promote, stop=stop)
     print_outcome(result, as_json=request.as_json, tracking_uri=request.tracking_uri)
+
+
+def _what_is_there(plan: Plan, results: int) -> str:
+    name, run_id, planned = plan.sweep.name, plan.sweep.run_id[:8], planned_trials(plan.prepared)
+    return f"{name} ({run_id}) goes on: {results} trials have a result; planned: {planned}"
 
 
 def _draft(reader: SweepReader, sweep: SweepRecord, request: ResumeRequest) -> Draft:

@@ -40,10 +40,9 @@ def experiment_name(prepared: Prepared, given: str | None) -> str:
 def sweep_params(prepared: Prepared) -> dict[str, str]:
     """Give the parent run's parameters."""
     config, dataset = prepared.config, prepared.material.dataset
-    count = count_trials(config.search, prepared.space)
     return {
         "method": config.search.method.value,
-        "trials": trials_param(count),
+        "trials": planned_trials(prepared),
         "seed": str(config.search.seed),
         "estimator": estimator_name(prepared),
         "objective": prepared.objective.in_words(),
@@ -54,8 +53,9 @@ def sweep_params(prepared: Prepared) -> dict[str, str]:
     }
 
 
-def trials_param(count: int | None) -> str:
-    """Say in a word how many trials a sweep is to have; None where only the time ends it."""
+def planned_trials(prepared: Prepared) -> str:
+    """Say how many trials a sweep is to have, or that only the time ends it."""
+    count = count_trials(prepared.config.search, prepared.space)
     return str(count) if count is not None else "until the timeout"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from wine_sweep.config import Draft, dump_config
-from wine_sweep.runner.header import trials_param
+from wine_sweep.runner.header import planned_trials
 from wine_sweep.runner.preflight import Prepared
 from wine_sweep.runner.recorded import changed_keys, prepare_recorded
 from wine_sweep.runner.trials import Past
@@ -102,8 +102,7 @@ def resume(reader: SweepReader, plan: Plan) -> Resumption:
     _close(runs, attempts, results, at=_last_seen(sweep, attempts))
     runs.adopt(results.values())
     if plan.extends:
-        count = count_trials(prepared.config.search, prepared.space)
-        runs.set_tags(sweep.run_id, {names.TRIALS: trials_param(count)})
+        runs.set_tags(sweep.run_id, {names.TRIALS: planned_trials(prepared)})
         runs.write_file(names.RESOLVED_FILE, dump_config(prepared.config))
     restored = {number: _restored(reader, prepared, each) for number, each in results.items()}
     return Resumption(prepared, runs, _past(reader, plan, restored, attempts), plan.older, journal)
