@@ -624,13 +624,55 @@ BROKEN = {
     # execution and registry
     "an unknown backend": (
         config("execution: {backend: process}"),
-        "4:22: execution.backend: got 'process' (text); did you mean 'processes'? Allowed: serial, processes",
+        "4:22: execution.backend: got 'process' (text); did you mean 'processes'? Allowed: serial, processes, dask",
     ),
     "no workers": (config("execution: {workers: 0}"), "4:22: execution.workers: must be at least 1, got 0"),
     "two serial workers": (
         config("execution: {backend: serial, workers: 2}"),
         "4:39: execution.workers: backend serial has one worker; use `backend: processes` for 2",
     ),
+    "an address without dask": (
+        config('execution: {address: "tcp://127.0.0.1:8786"}'),
+        "4:22: execution.address: is a Dask scheduler's; add `backend: dask`",
+    ),
+    "an address without a port": (
+        config('execution: {backend: dask, address: "tcp://scheduler"}'),
+        "4:37: execution.address: a scheduler's address is tcp://HOST:PORT or tls://HOST:PORT, got 'tcp://scheduler'",
+    ),
+    "an address on the web": (
+        config('execution: {backend: dask, address: "http://scheduler:8787"}'),
+        "4:37: execution.address: a scheduler's address is tcp://HOST:PORT or tls://HOST:PORT, got 'http://scheduler:8787'",
+    ),
+    "an address beyond the last port": (
+        config('execution: {backend: dask, address: "tcp://[::1]:65536"}'),
+        "4:37: execution.address: a scheduler's address is tcp://HOST:PORT or tls://HOST:PORT, got 'tcp://[::1]:65536'",
+    ),
+    "a timeout that nothing could keep": (
+        config("execution: {backend: serial, trial_timeout: 10m}"),
+        "4:45: execution.trial_timeout: backend serial cannot end a trial; use `backend: processes`",
+    ),
+    "a memory limit that nothing could keep": (
+        config("execution: {backend: serial, memory_limit: 4GB}"),
+        "4:44: execution.memory_limit: backend serial cannot end a trial; use `backend: processes`",
+    ),
+    "a memory limit below what Python takes": (
+        config("execution: {memory_limit: 60MB}"),
+        "4:27: execution.memory_limit: must be at least 64MiB (67108864 bytes), got 60000000 bytes",
+    ),
+    "a memory limit in letters": (
+        config("execution: {memory_limit: 4 gigabytes}"),
+        "4:27: execution.memory_limit: a size is a number of bytes or such as 4GB, 512MiB; got '4 gigabytes'",
+    ),
+    "retries for what there is not": (
+        config("execution: {retries: {wroker: 2}}"),
+        "4:23: execution.retries.wroker: unknown key; did you mean 'worker'? Allowed: worker, timeout, memory, error",
+    ),
+    "fewer retries than none": (
+        config("execution: {retries: -1}"),
+        "4:22: execution.retries: must be at least 0, got -1",
+    ),
+    "no grace at all": (config("execution: {grace: 0}"), "4:20: execution.grace: must be above 0, got 0"),
+    "no failure at all": (config("execution: {max_failures: 0}"), "4:27: execution.max_failures: must be at least 1, got 0"),
     "a registry without a name": (config("registry: {stage: Staging}"), "4:1: registry.name: is missing"),
     "a model's name that MLflow refuses": (
         config("registry: {name: wine/quality}"),

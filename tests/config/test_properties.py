@@ -266,7 +266,20 @@ def sweep_configs(draw):
             },
         ),
         "objective": st.fixed_dictionaries({"metric": NAMES}, optional={"direction": st.sampled_from(["minimize", "maximize"])}),
-        "execution": st.fixed_dictionaries({}, optional={"workers": st.integers(1, 64), "backend": st.just("processes")}),
+        "execution": st.fixed_dictionaries(
+            {},
+            optional={
+                "workers": st.integers(1, 64),
+                "backend": st.sampled_from(["processes", "dask"]),
+                "trial_timeout": st.sampled_from(["10m", 0.5]),
+                "memory_limit": st.sampled_from(["4GB", "64MiB"]) | st.integers(2**26, 2**50),
+                "retries": st.integers(0, 100)
+                | st.dictionaries(st.sampled_from(["worker", "timeout", "memory", "error"]), st.integers(0, 100)),
+                "max_failures": st.integers(1, 99),
+                "grace": st.sampled_from(["20s", 1]),
+                "tracking_timeout": st.sampled_from(["10m", 1]),
+            },
+        ),
         "registry": st.fixed_dictionaries(
             {"name": st.just("a b é")}, optional={"stage": st.sampled_from(["Staging", "Production"])}
         ),

@@ -6,8 +6,8 @@ import pathlib
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from wine_sweep.config import Choices, CrossValidation, ExecutionConfig, Range, RegistryConfig, Stage, SweepConfig
-from wine_sweep.config.fields import Duration
+from wine_sweep.config import Choices, CrossValidation, ExecutionConfig, Range, RegistryConfig, RetriesConfig, Stage, SweepConfig
+from wine_sweep.config.fields import Bytes, Duration
 from wine_sweep.config.yaml_reader import read_yaml
 
 CONFIGS = sorted((pathlib.Path(__file__).parents[2] / "configs").glob("*.yaml"))
@@ -29,6 +29,46 @@ CONFIGS = sorted((pathlib.Path(__file__).parents[2] / "configs").glob("*.yaml"))
 )
 def test_a_duration_is_seconds(text, seconds):
     assert TypeAdapter(Duration).validate_python(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("4GB", 4_000_000_000),
+        ("4GiB", 2**32),
+        ("512MiB", 2**29),
+        ("1.5 KB", 1500),
+        ("2TB", 2 * 10**12),
+        ("7B", 7),
+        (67_108_864, 67_108_864),
+    ],
+)
+def test_a_size_is_bytes(text, size):
+    assert TypeAdapter(Bytes).validate_python(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "GB", "4", "4gb", "4G", "-4GB", "1e9", "4GB ", 4.0, True, None, 0, -1, "0B"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(ValidationError):
+        TypeAdapter(Bytes).validate_python(text)
+
+
+def test_a_number_of_retries_is_meant_for_lost_workers():
+    assert ExecutionConfig().retries == RetriesConfig(worker=1, timeout=0, memory=0, error=0)
+    assert ExecutionConfig(retries=3).retries == RetriesConfig(worker=3)
+    assert ExecutionConfig(retries=0).retries.worker == 0
+    assert ExecutionConfig(retries={"error": 2}).retries == RetriesConfig(worker=1, error=2)
+
+
+@pytest.mark.parametrize("address", ["tcp://scheduler:8786", "tls://10.0.0.1:1", "tcp://[::1]:65535", "tcp://a-b.example.org:80"])
+def test_an_address_is_taken_as_dask_writes_it(address):
+    assert ExecutionConfig(backend="dask", address=address).address == address
+
+
+def test_memory_has_a_least_limit():
+    assert ExecutionConfig(memory_limit="64MiB").memory_limit == 2**26
+    with pytest.raises(ValidationError, match="must be at least 64MiB"):
+        ExecutionConfig(memory_limit=2**26 - 1)
 
 
 @pytest.mark.parametrize(

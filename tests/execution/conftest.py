@@ -11,6 +11,7 @@ TASKS = """
 import ctypes, os, re, signal, subprocess, sys, time
 from dataclasses import replace
 import numpy
+from sklearn.linear_model import Ridge
 from wine_sweep.trial import Score, Step, TrialState
 
 FOLDER = os.path.dirname(__file__)
@@ -79,12 +80,21 @@ def stepwise(trial):
     time.sleep(0.4)
     return replace(trial, steps=(*trial.steps, Step({"rmse": (1.0,)}, 0.1)))
 
-def die_once(trial):
-    path = os.path.join(trial.params["folder"], f"{trial.number}.died")
-    if trial.params.get("x") and not os.path.exists(path):
-        open(path, "w").close()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return done(trial, rmse=1.0)
+class Fragile(Ridge):
+    def __init__(self, alpha=1.0, folder="", what="die"):
+        super().__init__(alpha)
+        self.folder = folder
+        self.what = what
+
+    def fit(self, rows, target, sample_weight=None):
+        path = os.path.join(self.folder, f"{self.alpha}.fits")
+        with open(path, "a") as file:
+            file.write("x")
+        if self.alpha == 2 and os.path.getsize(path) == 2:  # the second fold, the first time
+            globals()[self.what](None)
+        if self.alpha >= 10:
+            raise ValueError(f"alpha {self.alpha} is too much for me")
+        return super().fit(rows, target, sample_weight)
 
 class CountingTask:
     def __init__(self, folder):

@@ -29,14 +29,15 @@ def connect(address: str | None, workers: int) -> tuple[Client, LocalCluster | N
     Raises:
         ExecutionError: Nobody answers at the address.
     """
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is raised here, once and in our words
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is raised here, once and in our words
     cluster: LocalCluster | None = None
     if address is None:
         cluster = LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
-            dashboard_address=None,
-            worker_dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # for Dask a dashboard of None is one at the usual port, on all interfaces
+            worker_dashboard_address="127.0.0.1:0",
             memory_limit=None,
             silence_logs=logging.CRITICAL,
         )

@@ -181,6 +181,9 @@ class DaskWorkers:
     def _watch(self) -> None:
         """See who joins and who leaves, until the end."""
         while not self._stopping.wait(LOOK_SECONDS):
+            if self._client.status != "running":  # it may reconnect, but the scheduler has forgotten all that was ours
+                self._give_up(ExecutionError(f"the connection to the Dask scheduler at {self._name} was lost"))
+                return
             try:
                 threads = self._threads()
             except Exception as error:  # noqa: BLE001  # Dask has no one class for a scheduler that does not answer
@@ -247,22 +250,27 @@ class DaskWorkers:
             flight = station.flights.pop(key, None) if station is not None else None
             if flight is None:
                 return
-            if dask_future.cancelled():
+            if dask_future.cancelled() and self._client.status != "running":
                 self._give_up(ExecutionError(f"the connection to the Dask scheduler at {self._name} was lost"))
+        if dask_future.cancelled():  # not by us: with its worker went the outpost that it was to be measured at
+            outcome = _lost(address)
+            self._take_leave_of({address})
+        with self._lock:
             self._dispatch()
         _conclude(flight.future, self._error or outcome)
 
     def _take_leave_of(self, addresses: set[str]) -> None:
         """Let go of workers that left; their trials are lost."""
         for address in addresses:
-            _logger.warning("the Dask worker %s left", address)
             with self._lock:
-                station = self._stations.pop(address)
+                station = self._stations.pop(address, None)
                 self._seen.discard(address)
                 self._alone_since = time.monotonic()
-            message = f"the Dask worker {address} left the cluster"
+            if station is None:
+                continue
+            _logger.warning("the Dask worker %s left", address)
             for flight in station.flights.values():
-                _conclude(flight.future, LostTrialError(Failure("WorkerDied", message, cause=FailureCause.WORKER)))
+                _conclude(flight.future, _lost(address))
             self._client.cancel([*(flight.dask_future for flight in station.flights.values()), station.outpost])
 
     def _check_alone(self) -> None:
@@ -297,6 +305,11 @@ class DaskWorkers:
                 future.set_running_or_notify_cancel()
             else:
                 _conclude(future, self._error)
+
+
+def _lost(address: str) -> LostTrialError:
+    message = f"the Dask worker {address} left the cluster"
+    return LostTrialError(Failure("WorkerDied", message, cause=FailureCause.WORKER))
 
 
 def _conclude(future: Future[Trial], outcome: Trial | BaseException) -> None:
