@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,8 +42,16 @@ class Team:
     """The server and its users: a member, and a guest who may only read what others made."""
 
     server: ManagedServer
+    database: str
     member: User
     guest: User
+
+    def tracked(self) -> str:
+        """Give everything that the tracking server has in its database, as text."""
+        from pgserver._commands import POSTGRES_BIN_PATH
+
+        command = [str(POSTGRES_BIN_PATH / "pg_dump"), "--inserts", self.database]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 @contextmanager
@@ -57,7 +66,7 @@ def team_server(folder: Path) -> Iterator[Team]:
         server = _server(folder, database)
         try:
             server.start()
-            yield Team(server, *[_made_user(server, name) for name in ("member", "guest")])
+            yield Team(server, database.get_uri("tracking"), *[_made_user(server, name) for name in ("member", "guest")])
         finally:
             server.kill()
     finally:
@@ -65,9 +74,7 @@ def team_server(folder: Path) -> Iterator[Team]:
 
 
 def _server(folder: Path, database) -> ManagedServer:
-    tracking, users = (
-        database.get_uri(name).replace("postgresql:", "postgresql+psycopg2:", 1) for name in ("tracking", "users")
-    )
+    tracking, users = (database.get_uri(name).replace("postgresql:", "postgresql+psycopg2:", 1) for name in ("tracking", "users"))
     settings = folder / "auth.ini"
     settings.write_text(AUTH_CONFIG.format(database=users.replace("%", "%%"), admin=ADMIN, password="kept-by-the-keeper"))
     variables = {"MLFLOW_AUTH_CONFIG_PATH": str(settings), "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex()}
