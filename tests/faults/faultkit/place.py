@@ -147,9 +147,9 @@ class Place:
         self.folder.joinpath("sweep.yaml").write_text(CONFIG.format(search=search, pause=pause, execution=execution))
 
     def variables(self) -> dict[str, str]:
-        """Give the environment of every process that belongs to this place."""
+        """Give the environment of every process that belongs to this place; credentials of the test's own are not in it."""
         return {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_TRACKING_")},
             "MLFLOW_TRACKING_URI": self.uri,
             "XDG_STATE_HOME": str(self.state),
             "FAULT_NOTES": str(self.notes_file),
