@@ -97,26 +97,35 @@ def served_place(server: ManagedServer, tmp_path: Path) -> Iterator[Place]:
 
 
 @pytest.fixture(scope="session")
-def reference(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Account]:
-    """Give the account of an undisturbed sweep of a search."""
-    known: dict[str, Account] = {}
+def undisturbed(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Account, float]]:
+    """Give the account of an undisturbed sweep of a search, and how long that took, in seconds."""
+    known: dict[str, tuple[Account, float]] = {}
 
-    def get(search: str) -> Account:
+    def get(search: str) -> tuple[Account, float]:
         if search not in known:
-            place = made_place(migrated, tmp_path_factory.mktemp("reference"))
-            place.write_config(search, pause=0.02)
-            ended = place.run().wait()
+            place = made_place(migrated, tmp_path_factory.mktemp("undisturbed"))
+            place.write_config(search)
+            command = place.run()
+            ended = command.wait()
             assert ended.code == 0, ended
-            known[search] = take_account(place.client, sweeps(place.client)[0].info.run_id)
-            assert known[search].problems == []
+            seconds = command.age
+            account = take_account(place.client, sweeps(place.client)[0].info.run_id)
+            assert complaints(account, account, expected=TRIALS) == []
             place.assert_nothing_left_over()
+            known[search] = (account, seconds)
         return known[search]
 
     return get
 
 
 @pytest.fixture
-def audit(request: pytest.FixtureRequest, reference: Callable[[str], Account]) -> Audit:
+def seconds(undisturbed: Callable[[str], tuple[Account, float]]) -> Callable[[str], float]:
+    """Give how long an undisturbed sweep of a search takes."""
+    return lambda search: undisturbed(search)[1]
+
+
+@pytest.fixture
+def audit(request: pytest.FixtureRequest, undisturbed: Callable[[str], tuple[Account, float]]) -> Audit:
     """Hold a sweep that has ended well against an undisturbed one, and count it; without a `search` there is none to compare."""
     tally = request.config.stash[TALLY]
 
@@ -124,7 +133,7 @@ def audit(request: pytest.FixtureRequest, reference: Callable[[str], Account]) -
         place: Place, scenario: str, *, search: str | None = SEARCHES["grid"], expected: int = TRIALS, times: int = 1
     ) -> Account:
         account = take_account(place.client, sweeps(place.client)[0].info.run_id)
-        wrong = complaints(account, reference(search) if search else account, expected=expected)
+        wrong = complaints(account, undisturbed(search)[0] if search else account, expected=expected)
         tally.add(scenario, _line(account, expected, wrong, times))
         assert not wrong, "\n".join(wrong[:10])
         assert len(sweeps(place.client)) == 1

@@ -11,8 +11,8 @@ from urllib.parse import quote
 import pytest
 from mlflow import MlflowClient
 
-from faultkit.audit import all_runs, complaints, sweeps, take_account
-from faultkit.place import MODEL, Ended, Place
+from faultkit.audit import MODEL, all_runs, complaints, sweeps, take_account
+from faultkit.place import Ended, Place
 from faultkit.team import Team, User, team_server
 
 SEARCH = "{method: grid, parameters: {shift: [0.1, 0.3, 0.5, 0.7], scale: [0.1, 0.3]}}"

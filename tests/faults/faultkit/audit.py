@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
-from faultkit.place import MODEL
+MODEL = "fault-model"
+"""The registered model of every sweep here."""
 
 TIMES = "fit_seconds"
 """The metric that says how long it took, and so differs from one sweep to the next."""

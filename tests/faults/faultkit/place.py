@@ -15,10 +15,11 @@ from pathlib import Path
 
 import psutil
 
+from faultkit.audit import MODEL, sweeps
+
 MATERIAL = Path(__file__).parent.parent / "material"
 MODULE = "fault_estimators"
 MARKER = "WINE_SWEEP_FAULT_MARKER"
-MODEL = "fault-model"
 POLL_SECONDS = 0.02
 
 CONFIG = """\
@@ -30,7 +31,7 @@ search: {search}
 evaluation: {{cv: {{holdout: 0.25}}, metrics: [rmse, mae], bootstrap: 0}}
 objective: rmse
 execution: {execution}
-registry: {{name: fault-model}}
+registry: {{name: {model}}}
 """
 
 SEARCHES = {
@@ -144,7 +145,7 @@ class Place:
         return self.folder / "notes.txt"
 
     def write_config(self, search: str, *, pause: float = 0.1, execution: str = "{backend: processes, workers: 2}") -> None:
-        self.folder.joinpath("sweep.yaml").write_text(CONFIG.format(search=search, pause=pause, execution=execution))
+        self.folder.joinpath("sweep.yaml").write_text(CONFIG.format(search=search, pause=pause, execution=execution, model=MODEL))
 
     def variables(self) -> dict[str, str]:
         """Give the environment of every process that belongs to this place; credentials of the test's own are not in it."""
@@ -199,6 +200,10 @@ class Place:
             else:
                 running.pop(int(pid), None)
         return {pid: params for pid, params in running.items() if psutil.pid_exists(pid)}
+
+    def wait_until_under_way(self, command: Command) -> None:
+        """Wait until the sweep is in MLflow and some of its fits have ended."""
+        self.wait_until(lambda: len(self.notes("ended")) > 4 and bool(sweeps(self.client)), command)
 
     def wait_for_ended(self, count: int, command: Command, *, timeout: float = 120) -> None:
         """Wait until so many fits have ended."""
