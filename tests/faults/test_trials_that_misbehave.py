@@ -16,7 +16,7 @@ SEARCH = """
     deed: [work, hang, hog, segfault, fail]
   constraints: ["deed == 'work' or shift == 0.4"]"""
 TRIALS = 7
-LIMITS = "trial_timeout: 4s, memory_limit: 700MiB"
+LIMITS = "trial_timeout: 4s, memory_limit: 700MB"
 SAYS = {"hang": "4", "hog": "700", "segfault": "worker", "fail": "as it was told to"}
 
 CASES = {
@@ -48,7 +48,7 @@ def is_failed(run) -> bool:
 
 def test_a_sweep_that_only_fails_stops_early_and_groups_the_reasons(place, nothing_runs):
     place.write_config(
-        "{method: grid, parameters: {shift: {low: 0, high: 1, num: 40}, deed: [fail]}}",
+        "{method: grid, parameters: {shift: {low: 0.0, high: 1.0, num: 40}, deed: [fail]}}",
         execution="{backend: processes, workers: 2, max_failures: 5}",
     )
     ended = place.run().wait()
