@@ -13,3 +13,13 @@ def test_the_benchmark_of_pruning_prints_a_row_of_its_table(root):
     header, _, row = done.stdout.splitlines()
     assert header.count("|") == row.count("|")
     assert row.startswith("| folds: percentile 25 | ")
+
+
+def test_the_benchmark_of_many_trials_prints_its_tables(root):
+    command = [sys.executable, "-m", "benchmarks.many_trials", "--trials", "20", "--every", "10", "--method", "grid"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert "### grid, 20 trials, 2 workers" in lines
+    assert [line.split("|")[1].strip() for line in lines if line.startswith("| ") and line[2].isdigit()] == ["10", "20"]
+    assert any(line.startswith("| compare latest --top 10 | ") for line in lines)

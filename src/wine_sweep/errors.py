@@ -8,6 +8,8 @@ They differ by what the caller does next::
     ├── NotFoundError (LookupError)     name another sweep, run or model
     ├── SearchError (RuntimeError)      the sampler gave up; the sweep stops
     ├── TrackingError (RuntimeError)    the MLflow store failed or cannot be reached; try again later
+    │   └── OutageError                 it stayed away for too long in mid-sweep; resume once it is back
+    ├── OwnershipError (RuntimeError)   another process runs the sweep; wait for it, or stop it
     ├── ModelError (RuntimeError)       the winner cannot be fitted, saved or loaded back; promote another
     ├── SweepFailed (RuntimeError)      no trial finished; the reasons are in the message
     └── SweepInterrupted (RuntimeError) somebody stopped the sweep; it can be resumed
@@ -87,7 +89,37 @@ class SearchError(WineSweepError, RuntimeError):
 
 
 class TrackingError(WineSweepError, RuntimeError):
-    """MLflow's store failed, refused or could not be reached."""
+    """MLflow's store failed, refused or could not be reached.
+
+    Args:
+        message: What could not be done, and why.
+        is_outage: Whether the store did not answer or cannot write for now, so that trying again may help.
+    """
+
+    def __init__(self, message: str, *, is_outage: bool = False) -> None:
+        super().__init__(message)
+        self.is_outage = is_outage
+
+
+class OutageError(TrackingError):
+    """The store was there when the sweep began, and has been gone for longer than the sweep waits.
+
+    Args:
+        message: For how long, and what waits where.
+        run_id: The parent run's id; empty when it is not known to be made.
+        waiting: How many trials that have ended are not in MLflow.
+        journal: The file that holds them; None when none wait.
+    """
+
+    def __init__(self, message: str, *, run_id: str, waiting: int = 0, journal: str | None = None) -> None:
+        super().__init__(message, is_outage=True)
+        self.run_id = run_id
+        self.waiting = waiting
+        self.journal = journal
+
+
+class OwnershipError(WineSweepError, RuntimeError):
+    """The sweep is in the hands of another process."""
 
 
 class ModelError(WineSweepError, RuntimeError):

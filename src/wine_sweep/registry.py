@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from wine_sweep.config import Stage
+from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.store import translated_errors
 
 _logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
 _MISSING = "RESOURCE_DOES_NOT_EXIST"
 
 
@@ -55,10 +59,15 @@ class ModelRegistry:
 
     Stages are deprecated in MLflow and people still use them, so stage and alias are kept the same: the version in
     ``Staging`` is the one with the alias ``staging``.
+
+    Args:
+        client: The open store.
+        policy: Tries each step again while the store is away; by default nothing is tried again.
     """
 
-    def __init__(self, client: MlflowClient) -> None:
+    def __init__(self, client: MlflowClient, policy: OutagePolicy | None = None) -> None:
         self._client = client
+        self._policy = policy or OutagePolicy(0)
 
     def promote(
         self, name: str, stage: Stage, *, model_uri: str, run_id: str, description: str, tags: dict[str, str]
@@ -70,21 +79,20 @@ class ModelRegistry:
         Raises:
             TrackingError: The registry failed. The version that was in the stage is then still there.
         """
-        with translated_errors(f"promote to {name} {stage.value}"):
-            self._ensure(name)
-            existing = [each for each in self._versions(name) if each.run_id == run_id and each.source == model_uri]
-            if existing:
-                version = existing[0]
-            else:
-                model_id = model_uri.removeprefix("models:/")
-                version = self._client.create_model_version(
-                    name, model_uri, run_id, tags=tags, description=description, model_id=model_id
-                )
-            chosen = str(version.version)
-            in_stage = [str(each.version) for each in self._versions(name) if each.current_stage == stage.value]
-            already = in_stage == [chosen] and self._alias(name, stage) == chosen
-            if not already:
-                self._move(name, chosen, stage)
+
+        def step(do: Callable[[], Result]) -> Result:
+            @translated_errors(f"promote to {name} {stage.value}")
+            def translated() -> Result:
+                return do()
+
+            return self._policy.run(translated)
+
+        step(lambda: self._ensure(name))
+        chosen = step(lambda: self._version(name, model_uri, run_id, description, tags))
+        in_stage = step(lambda: self._in_stage(name, stage))
+        already = in_stage == [chosen] and step(lambda: self._alias(name, stage)) == chosen
+        if not already:
+            step(lambda: self._move(name, chosen, stage))
         archived = tuple(each for each in in_stage if each != chosen)
         return Promotion(name, chosen, stage, run_id, archived, already_there=already)
 
@@ -92,6 +100,18 @@ class ModelRegistry:
         """Give the stage that a logged model's version is in; None when it is no version of this registered model yet."""
         with translated_errors(f"read the model {name}"):
             return next((str(each.current_stage) for each in self._versions(name) if each.source == model_uri), None)
+
+    def _version(self, name: str, model_uri: str, run_id: str, description: str, tags: dict[str, str]) -> str:
+        """Give the version that a logged model has, made if it has none."""
+        for each in self._versions(name):
+            if each.run_id == run_id and each.source == model_uri:
+                return str(each.version)
+        model_id = model_uri.removeprefix("models:/")
+        made = self._client.create_model_version(name, model_uri, run_id, tags=tags, description=description, model_id=model_id)
+        return str(made.version)
+
+    def _in_stage(self, name: str, stage: Stage) -> list[str]:
+        return [str(each.version) for each in self._versions(name) if each.current_stage == stage.value]
 
     def _ensure(self, name: str) -> None:
         try:

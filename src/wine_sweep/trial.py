@@ -91,6 +91,7 @@ class Trial:
         state: What has become of it.
         scores: The metrics by name; empty unless finished.
         steps: What a pruned or unfinished trial has behind it; of a finished one its budgets, if it had any.
+        reported: What a pruner was told: the first objective's mean at each step that it was asked about.
         fit_seconds: The mean time of one fit, in seconds; NaN unless finished.
         started: When it began, in seconds since the epoch; NaN when it never did.
         ended: When it ended, likewise.
@@ -105,6 +106,7 @@ class Trial:
     state: TrialState = TrialState.RUNNING
     scores: Mapping[str, Score] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
+    reported: tuple[float, ...] = ()
     fit_seconds: float = math.nan
     started: float = math.nan
     ended: float = math.nan

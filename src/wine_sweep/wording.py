@@ -39,3 +39,13 @@ def show(value: object) -> str:
 def mask(text: str) -> str:
     """Hide the user and password of every URL in a text."""
     return _CREDENTIALS.sub("***@", text)
+
+
+def duration_in_words(seconds: float) -> str:
+    """Show a duration as a config spells it: ``45s``, ``10m``, ``1h30m``; below a second ``0.5s``."""
+    if seconds < 1:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [f"{hours}h" if hours else "", f"{minutes}m" if minutes else "", f"{rest}s" if rest else ""]
+    return "".join(parts)

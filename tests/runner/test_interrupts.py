@@ -56,6 +56,9 @@ class Watcher:
         self.phases.append(what)
         self.on = self.on or what == self.stop_at
 
+    def results_wait(self, count) -> None:
+        pass
+
 
 def run(store, watcher: Watcher, text: str = GRID):
     draft = parse_config(text.encode(), source="test.yaml", folder=pathlib.Path.cwd(), default_name="test")

@@ -30,6 +30,7 @@ class Scripted:
         self.told: list[tuple[int, float | None]] = []
         self.known_at_ask: list[int] = []
         self.outcomes: list[Outcome] = []
+        self.learned: list[float] = []
 
     def ask(self):
         self.known_at_ask.append(len(self.told))
@@ -46,7 +47,7 @@ class Scripted:
         return self._prune(suggestion.params, steps)
 
     def learn(self, params, outcome) -> None:
-        raise AssertionError("the loop has no older trials")
+        self.learned.append(params["x"])
 
 
 class Shuffled:
@@ -89,6 +90,7 @@ class Kept:
     def __init__(self, fail_after: int | None = None) -> None:
         self.events: list[tuple[str, int]] = []
         self.ended: dict[int, Trial] = {}
+        self.recalled: list[int] = []
         self._fail_after = fail_after
 
     def trial_started(self, trial) -> None:
@@ -98,6 +100,10 @@ class Kept:
         assert trial.number not in self.ended, "a trial ends once"
         self.ended[trial.number] = trial
         self.events.append(("ended", trial.number))
+
+    def trial_recalled(self, trial) -> None:
+        assert trial.number not in self.ended, "a trial of the past does not end again"
+        self.recalled.append(trial.number)
 
     def check(self) -> None:
         if self._fail_after is not None and len(self.ended) >= self._fail_after:
@@ -110,11 +116,12 @@ def finished(trial: Trial) -> Trial:
 
 def make(
     values, *, size=1, adaptive=False, budget=None, seed=0, outcome=None, stop=lambda: False, kept=None, prune=None,
-    objective=RMSE, stoppers=(),
+    objective=RMSE, stoppers=(), past=(), relearn=None, grace=0.0,
 ):  # fmt: skip
     searcher = Scripted(values, adaptive=adaptive, prune=prune)
     workers, recorder = Shuffled(size, seed, outcome), kept or Kept()
-    loop = TrialLoop(searcher, workers, recorder, objective, budget or Budget(), stoppers, stop)
+    loop = TrialLoop(searcher, workers, recorder, objective, budget or Budget(), stoppers, stop, grace)
+    loop.past, loop.relearn = {trial.number: trial for trial in past}, relearn
 
     def wait(running, timeout, return_when):
         if not any(future.done() for future in running):
@@ -282,6 +289,7 @@ def test_a_pruned_trial_keeps_its_steps_and_is_told_as_pruned(run, size):
     result, searcher, workers, recorder = run([10, 20, 30, 40], size=size, outcome=in_steps(4), prune=poor)
     assert [trial.state for trial in result.trials] == ["finished", "finished", "pruned", "pruned"]
     assert [len(trial.steps) for trial in result.trials] == [4, 4, 2, 2]
+    assert [trial.reported for trial in result.trials] == [(10, 11, 12), (20, 21, 22), (30, 31), (40, 41)]
     assert [outcome.state for outcome in searcher.outcomes] == [trial.state for trial in result.trials]
     assert len(workers.submitted) == 12
     assert set(recorder.ended) == {0, 1, 2, 3}
@@ -318,3 +326,129 @@ def test_stoppers_see_trials_in_order_and_what_runs_is_finished(run, size, seed)
     assert len(result.trials) == 5 if size == 1 else 5 <= len(result.trials) < 99
     assert result.stopped_by is StopReason.PATIENCE
     assert all(trial.state is TrialState.FINISHED for trial in result.trials)
+
+
+def past_of(numbers, values=range(1, 100)) -> list[Trial]:
+    return [finished(Trial(number, {"x": values[number]})) for number in numbers]
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+@pytest.mark.parametrize("adaptive", [False, True])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_replay_measures_what_is_missing_and_leads_the_searcher_through_the_same_states(run, size, adaptive, seed):
+    whole, undisturbed, _, _ = run(range(1, 31), size=size, adaptive=adaptive, seed=seed)
+    draw = random.Random(seed)
+    known = sorted(draw.sample(range(30), draw.randrange(31)))
+    result, searcher, workers, recorder = run(range(1, 31), size=size, adaptive=adaptive, seed=seed, past=past_of(known))
+    assert sorted(trial.number for trial in workers.submitted) == [number for number in range(30) if number not in known]
+    assert sorted(recorder.recalled) == known
+    assert result.trials == whole.trials
+    assert searcher.told == undisturbed.told
+    assert searcher.known_at_ask == undisturbed.known_at_ask or not adaptive
+    assert searcher.learned == []
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_replay_knows_repeated_suggestions_from_other_ones(run, size):
+    values = [1, 2, 1, 1, 3, 2, 4, 5]
+    whole, undisturbed, _, _ = run(values, size=size, adaptive=True)
+    result, searcher, workers, _ = run(values, size=size, adaptive=True, past=past_of([0, 1, 2], [1, 2, 3]))
+    assert [trial.params["x"] for trial in workers.submitted] == [4, 5]
+    assert result == whole
+    assert searcher.told == undisturbed.told
+
+
+def test_a_replay_shows_the_pruner_every_step_again(run):
+    values = [10, 20, 30]
+    means = {0: (10.0, 11.0), 1: (20.0, 21.0)}
+    past = [replace(trial, reported=means[trial.number]) for trial in past_of([0, 1], values)]
+    past[1] = replace(past[1], state=TrialState.PRUNED, scores={})
+    result, searcher, _, _ = run(values, outcome=in_steps(3), past=past)
+    assert searcher.shown == [
+        (10, [10.0]),
+        (10, [10.0, 11.0]),
+        (20, [20.0]),
+        (20, [20.0, 21.0]),
+        (30, [30.0]),
+        (30, [30.0, 31.0]),
+    ]
+    assert [outcome.state for outcome in searcher.outcomes] == ["finished", "pruned", "finished"]
+    assert [trial.state for trial in result.trials] == ["finished", "pruned", "finished"]
+
+
+def test_a_failed_trial_of_the_past_is_not_measured_again(run):
+    failed = replace(Trial(1, {"x": 2}), state=TrialState.FAILED, failure=Failure("ValueError", "no"))
+    result, searcher, workers, _ = run([1, 2, 3], past=[*past_of([0]), failed])
+    assert [trial.number for trial in workers.submitted] == [2]
+    assert searcher.told == [(1, 1.0), (2, None), (3, 3.0)]
+    assert result.trials[1].failure == Failure("ValueError", "no")
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_searcher_that_suggests_something_else_is_replaced_by_one_that_has_learned(run, size, caplog):
+    taught: list[int] = []
+    other = Scripted(range(50, 60), adaptive=True)
+
+    def relearn(trials):
+        taught.extend(trial.params["x"] for trial in trials)
+        return other
+
+    past = past_of([0, 1, 2, 5], [1, 2, 77, 4, 5, 6])
+    result, _, workers, recorder = run(
+        range(1, 20), size=size, adaptive=True, past=past, relearn=relearn, budget=Budget(trials=8)
+    )
+    assert "trial 2 cannot be replayed" in caplog.text
+    assert taught == [1, 2, 77, 6]
+    assert [trial.params["x"] for trial in result.trials] == [1, 2, 77, 50, 51, 6, 52, 53]
+    assert sorted(trial.number for trial in workers.submitted) == [3, 4, 6, 7]
+    assert sorted(recorder.recalled) == [0, 1, 2, 5]
+
+
+def test_what_the_replaced_searcher_suggested_is_measured_and_learned(run):
+    other = Scripted(range(50, 60), adaptive=True)
+    past = past_of([1, 2], [0, 2, 77])
+    result, first, _, _ = run(
+        range(1, 20), size=4, adaptive=True, past=past, relearn=lambda trials: [*trials] and other, budget=Budget(trials=5)
+    )
+    assert result.trials[0].params == {"x": 1}, "it ran when trial 2 turned out to be another"
+    assert other.learned == [1]
+    assert first.told == []
+
+
+def test_a_grid_that_was_left_runs_through_what_is_known_without_counting_it_as_repeats(run):
+    past = past_of([0, 1, 3], [1, 5, 0, 3])
+    result, _, workers, _ = run([1, 2, 3, 4, 5], past=past, relearn=lambda trials: Scripted([1, 2, 3, 4, 5]))
+    assert sorted(trial.params["x"] for trial in result.trials) == [1, 2, 3, 4, 5]
+    assert sorted(trial.params["x"] for trial in workers.submitted) == [2, 4]
+    assert result.repeats == 0
+
+
+def test_trials_beyond_the_end_of_the_replay_are_kept(run):
+    result, _, workers, recorder = run(range(1, 20), past=past_of([0, 1, 2, 4]), stoppers=[After(2)])
+    assert [trial.number for trial in result.trials] == [0, 1, 2, 4]
+    assert workers.submitted == []
+    assert recorder.recalled == [0, 1, 2, 4]
+
+
+def test_the_first_stop_lets_trials_end_and_starts_none(run):
+    recorder = Kept()
+    result, _, workers, _ = run(range(1, 100), size=3, stop=lambda: len(recorder.ended) >= 4, kept=recorder, grace=1000.0)
+    assert result.stopped_by is StopReason.INTERRUPTED
+    assert {trial.state for trial in result.trials} == {TrialState.FINISHED}
+    assert 4 <= len(result.trials) <= 7
+    assert not workers.stopped
+
+
+def test_a_worker_lost_during_a_stop_leaves_its_trial_killed(run):
+    recorder = Kept()
+
+    def outcome(trial):
+        if len(recorder.ended) >= 2:
+            raise OSError("ended by SIGTERM")
+        return finished(trial)
+
+    result, _, _, _ = run(
+        range(1, 100), size=2, stop=lambda: len(recorder.ended) >= 2, kept=recorder, grace=1000.0, outcome=outcome
+    )
+    assert {trial.state for trial in result.trials} <= {TrialState.FINISHED, TrialState.KILLED}
+    assert TrialState.KILLED in {trial.state for trial in result.trials}

@@ -9,8 +9,11 @@ import pytest
 
 from wine_sweep.config import parse_config
 from wine_sweep.errors import ConfigError, SweepFailed
+from wine_sweep.report.summary import count_work
 from wine_sweep.runner.preflight import prepare
 from wine_sweep.runner.sweep import RunOptions, run_sweep
+from wine_sweep.tracking.reader import SweepReader
+from wine_sweep.trial import TrialState
 
 HEAD = """
 name: small
@@ -34,6 +37,9 @@ class Quiet:
         pass
 
     def phase(self, what):
+        pass
+
+    def results_wait(self, count):
         pass
 
 
@@ -76,6 +82,13 @@ def test_pruned_trials_are_killed_keep_their_folds_and_never_win(store, sweep):
     assert result.selection.trial.number in {int(run.data.tags["wine_sweep.trial"]) for run in finished}
     parent = store.client.get_run(result.run_id)
     assert parent.data.metrics["trials_pruned"] == len(pruned)
+    reader = SweepReader(store.client)
+    read = reader.trials(reader.find(result.run_id))
+    assert [trial.reported for trial in read] == [trial.reported for trial in result.trials]
+    assert {len(trial.reported) for trial in read if trial.state is TrialState.FINISHED} == {3}
+    work = [count_work(trials, steps=[1, 1, 1, 1], whole=4) for trials in (read, result.trials)]
+    assert work[0] == work[1]
+    assert work[0].done < work[0].whole
 
 
 def test_a_budget_that_grows_is_in_the_winner_and_in_no_trials_parameters(store, sweep):

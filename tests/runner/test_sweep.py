@@ -40,6 +40,9 @@ class Silent:
     def phase(self, what) -> None:
         pass
 
+    def results_wait(self, count) -> None:
+        pass
+
 
 def sweep(text: str, store, *overrides: str, stop=lambda: False, observer=None, promote=True, uri=None):
     draft = parse_config(text.encode(), source="test.yaml", folder=pathlib.Path.cwd(), default_name="test", overrides=overrides)

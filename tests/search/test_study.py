@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import importlib.util
 import math
 import random
+import sys
 from statistics import median
 
 import pytest
@@ -16,6 +19,7 @@ from wine_sweep.errors import SearchError
 from wine_sweep.search.grid import Grid
 from wine_sweep.search.methods import make_searcher
 from wine_sweep.search.searcher import Outcome
+from wine_sweep.search.short_study import ShortStudy
 from wine_sweep.search.space import Space
 from wine_sweep.trial import TrialState, params_key
 
@@ -320,3 +324,62 @@ def test_what_learns_nothing_suggests_the_same_however_many_trials_are_under_way
             searcher.tell(waiting.pop(0), kit.finished(1.0))
     assert not searcher.adaptive
     assert points == kit.run(search, space, 24, lambda _: 1.0).points
+
+
+# Many trials -------------------------------------------------------------------------------------------------------------------
+
+
+def ask_and_tell(searcher, outcomes, lag: int, count: int) -> list[dict]:
+    """Ask so often, telling each trial some asks later."""
+    waiting, points = [], []
+    for _ in range(count):
+        waiting.append(searcher.ask())
+        points.append(dict(waiting[-1].params))
+        if len(waiting) > lag:
+            searcher.tell(waiting.pop(0), next(outcomes))
+    return points
+
+
+@pytest.mark.parametrize("method", ["random", "qmc"])
+@pytest.mark.parametrize("constraints", [[], ["whole <= whole_log"]], ids=["free", "constrained"])
+@pytest.mark.parametrize("told", [(0, 0.0), (0, 0.4), (6, 0.4), (6, 1.0)], ids=str)
+def test_a_study_that_begins_anew_suggests_what_the_whole_one_would(method, constraints, told, monkeypatch, kit):
+    lag, failing = told
+    search = config(method, constraints=constraints, initial=[{"choice": True}])
+
+    def points(kept):
+        rng = random.Random(0)
+        outcomes = iter(lambda: Outcome(TrialState.FAILED) if rng.random() < failing else kit.finished(rng.random()), None)
+        monkeypatch.setattr("wine_sweep.search.study.ShortStudy", functools.partial(ShortStudy, kept=kept))
+        return ask_and_tell(make_searcher(search, Space.of(search), directions=[Direction.MINIMIZE]), outcomes, lag, 60)
+
+    assert points(kept=7) == points(kept=1000)
+
+
+@pytest.mark.parametrize("method", ["grid", "random", "qmc"])
+def test_the_last_of_many_trials_costs_what_the_first_did(method, kit):
+    """Counted are calls of Python functions, which do not depend on the machine, and the trials that Optuna holds."""
+    parameters = {"x": {"low": 0.0, "high": 1.0, "num": 1600}}
+    search = config(method, parameters=parameters, **({} if method == "grid" else {"trials": 1600}))
+    searcher = make_searcher(search, Space.of(search), directions=[Direction.MINIMIZE])
+    outcomes = iter(lambda: kit.finished(1.0), None)
+
+    def calls(count):
+        counted = 0
+
+        def count_call(frame, event, argument):
+            nonlocal counted
+            counted += event in ("call", "c_call")
+
+        sys.setprofile(count_call)
+        try:
+            ask_and_tell(searcher, outcomes, 0, count)
+        finally:
+            sys.setprofile(None)
+        return counted / count
+
+    calls(50)
+    early, _, late = calls(500), calls(500), calls(500)
+    assert late < 1.1 * early
+    gc.collect()
+    assert sum(type(each).__name__ == "FrozenTrial" for each in gc.get_objects()) < 600

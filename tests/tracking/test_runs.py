@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 
 import pandas as pd
@@ -117,18 +119,50 @@ def test_a_deleted_experiment_is_an_error_that_says_how_to_get_it_back(store):
         SweepRuns.begin(client, header())
 
 
-def test_a_prefix_that_fits_two_sweeps_is_refused(store, monkeypatch):
-    first, second = (SweepRuns.begin(store.client, header(name=name)) for name in ("one", "two"))
+def rename(store, before: str, after: str) -> None:
+    """Give a run another id, which MLflow itself only draws at random."""
+    with closing(sqlite3.connect(store.folder / "mlflow.db")) as database, database:
+        for table in ("runs", "tags", "params", "latest_metrics"):
+            database.execute(f"update {table} set run_uuid = ? where run_uuid = ?", (after, before))
+
+
+def test_a_prefix_that_fits_two_sweeps_is_refused(store):
+    ids = [f"abcdef{index}" + "0" * 25 for index in range(2)]
+    for name, run_id in zip(("one", "two"), ids, strict=True):
+        rename(store, SweepRuns.begin(store.client, header(name=name)).run_id, run_id)
     reader = SweepReader(store.client)
-    same = [
-        record.__class__(**{**record.__dict__, "run_id": f"abcdef{index}" + "0" * 25})
-        for index, record in enumerate(reader.sweeps())
-    ]
-    monkeypatch.setattr(reader, "sweeps", lambda: same)
-    with pytest.raises(NotFoundError, match="2 sweeps begin with 'abcdef'"):
+    with pytest.raises(NotFoundError, match="2 sweeps begin with 'abcdef': abcdef") as caught:
         reader.find("abcdef")
-    assert reader.find("abcdef1").run_id == same[1].run_id
-    assert first.run_id != second.run_id
+    assert all(run_id in str(caught.value) for run_id in ids)
+    assert reader.find("abcdef1").run_id == ids[1]
+    assert reader.find(ids[0]).name == "one"
+
+
+def test_a_name_that_looks_like_an_id_is_found_by_its_name(store):
+    SweepRuns.begin(store.client, header(name="decade"))
+    assert SweepReader(store.client).find("decade").name == "decade"
+
+
+def test_a_sweep_that_is_not_there_is_named_with_the_newest(store):
+    for index in range(7):
+        SweepRuns.begin(store.client, header(name=f"sweep-{index}", started=1_700_000_000.0 + index))
+    with pytest.raises(NotFoundError, match=r"no sweep 'nosuch'; the newest are: .*\(sweep-6\), .*\(sweep-2\)$"):
+        SweepReader(store.client).find("nosuch")
+
+
+def test_the_latest_sweep_is_found_without_reading_the_others(store, monkeypatch):
+    for index in range(12):
+        SweepRuns.begin(store.client, header(name=f"sweep-{index}", started=1_700_000_000.0 + index))
+    reader, pages = SweepReader(store.client), []
+    search = store.client.__class__.search_runs
+
+    def counted(self, *arguments, **keys):
+        pages.append(search(self, *arguments, **keys))
+        return pages[-1]
+
+    monkeypatch.setattr(store.client.__class__, "search_runs", counted)
+    assert reader.find("latest").name == "sweep-11"
+    assert [len(page) for page in pages] == [5]
 
 
 def test_the_newest_of_a_name_and_of_all_is_found(store):
@@ -140,7 +174,7 @@ def test_the_newest_of_a_name_and_of_all_is_found(store):
 
 
 def test_more_children_than_a_page_are_all_read(store, runs, monkeypatch):
-    monkeypatch.setattr("wine_sweep.tracking.reader.PAGE", 7)
+    monkeypatch.setattr("wine_sweep.tracking.store.PAGE", 7)
     for number in range(23):
         write(runs, measured(number, folds=1, a=number))
     reader = SweepReader(store.client)
@@ -167,7 +201,7 @@ def test_two_processes_that_make_the_same_store_do_not_spoil_it(tmp_path):
 
 def test_a_pruned_trial_is_killed_keeps_its_folds_and_has_no_result(store, runs):
     steps = (Step({"rmse": (0.9,)}, 0.1), Step({"rmse": (0.8,)}, 0.1))
-    run_id = write(runs, Trial(0, {"x": 1}, TrialState.PRUNED, steps=steps, started=1e9, ended=1e9 + 1))
+    run_id = write(runs, Trial(0, {"x": 1}, TrialState.PRUNED, steps=steps, reported=(0.9, 0.8), started=1e9, ended=1e9 + 1))
     run = store.client.get_run(run_id)
     assert run.info.status == "KILLED"
     assert set(run.data.metrics) == {"fold_rmse"}
@@ -176,7 +210,7 @@ def test_a_pruned_trial_is_killed_keeps_its_folds_and_has_no_result(store, runs)
     assert (run.data.tags["wine_sweep.state"], run.data.tags["wine_sweep.pruned"]) == ("pruned", "2")
     reader = SweepReader(store.client)
     (read,) = reader.trials(reader.find(runs.run_id))
-    assert (read.state, dict(read.scores)) == (TrialState.PRUNED, {})
+    assert (read.state, dict(read.scores), read.reported) == (TrialState.PRUNED, {}, (0.9, 0.8))
 
 
 @pytest.mark.parametrize(("budgets", "expected"), [((1, 20), [1, 20]), ((0.25, 1.0), [250, 1000])])
@@ -195,3 +229,115 @@ def test_an_infeasible_trial_is_finished_and_read_back_with_what_it_breaks(store
     reader = SweepReader(store.client)
     (read,) = reader.trials(reader.find(runs.run_id))
     assert (read.violations, read.is_feasible) == ({"m0 <= 1": 1.0}, False)
+
+
+def test_warnings_and_what_the_pruner_was_told_are_read_back(store, runs):
+    told = (0.1 + 0.2, 1e-17, 5.0)
+    write(runs, replace(measured(0, x=1), warnings=("ConvergenceWarning: “slow”", "UserWarning: b"), reported=told))
+    write(runs, measured(1, x=2))
+    reader = SweepReader(store.client)
+    first, second = reader.trials(reader.find(runs.run_id))
+    assert (first.warnings, first.reported) == (("ConvergenceWarning: “slow”", "UserWarning: b"), told)
+    assert (second.warnings, second.reported) == ((), ())
+
+
+def test_more_warnings_than_a_tag_holds_are_cut_at_a_whole_one(store, runs):
+    warnings = tuple(f"Warning{index}: {'é' * 200}" for index in range(20))
+    write(runs, replace(measured(0, x=1), warnings=warnings))
+    reader = SweepReader(store.client)
+    (read,) = reader.trials(reader.find(runs.run_id))
+    assert 0 < len(read.warnings) < 20
+    assert read.warnings == warnings[: len(read.warnings)]
+
+
+def test_the_folds_of_a_trial_are_read_in_their_order(store, runs):
+    scores = {"rmse": Score.of([0.3, 0.1, 0.2])}
+    run_id = write(runs, replace(measured(0, x=1), scores=scores))
+    assert SweepReader(store.client).folds(run_id, "rmse") == (0.3, 0.1, 0.2)
+
+
+# Attempts ----------------------------------------------------------------------------------------------------------------------
+
+
+def attempt(runs: SweepRuns, trial: Trial, started: float) -> str:
+    """Write one more child run of a trial; RUNNING ones stay open."""
+    runs.start_trial(Trial(trial.number, trial.params), started)
+    if trial.state.has_ended:
+        runs.finish_trial(trial)
+    return runs.trial_run_ids[trial.number]
+
+
+KILLED, RUNNING, FINISHED, FAILED, PRUNED = (
+    TrialState.KILLED,
+    TrialState.RUNNING,
+    TrialState.FINISHED,
+    TrialState.FAILED,
+    TrialState.PRUNED,
+)
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        ([KILLED, FINISHED], 1),
+        ([FINISHED, KILLED], 0),
+        ([KILLED, FAILED, KILLED], 1),
+        ([PRUNED, RUNNING], 0),
+        ([KILLED, RUNNING], 1),
+        ([RUNNING, KILLED], 1),
+        ([KILLED, KILLED, KILLED], 2),
+        ([FAILED, FINISHED], 1),
+    ],
+)
+def test_a_trial_that_was_done_again_is_read_once_by_the_run_with_its_result(store, runs, states, expected):
+    failure = Failure("ValueError", "no")
+    ids = [
+        attempt(
+            runs,
+            replace(measured(4, x=1), state=state, failure=failure if state is FAILED else None),
+            1_700_000_000.0 + index,
+        )
+        for index, state in enumerate(states)
+    ]
+    write(runs, measured(2, x=2))
+    reader = SweepReader(store.client)
+    sweep = reader.find(runs.run_id)
+    other, read = reader.trials(sweep)
+    assert (other.number, read.number) == (2, 4)
+    assert (read.run_id, read.state) == (ids[expected], states[expected])
+    attempts = {each.trial.run_id: each for each in reader.attempts(sweep)}
+    assert [attempts[run_id].trial.state for run_id in ids] == states
+    assert [attempts[run_id].is_open for run_id in ids] == [state is RUNNING for state in states]
+
+
+def test_a_run_whose_end_was_not_written_tells_what_was_measured(store, runs, monkeypatch):
+    def lost(*_, **__):
+        raise TrackingError("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(runs.client), "set_terminated", lost)
+        with pytest.raises(TrackingError):
+            write(runs, measured(0, x=1))
+    reader = SweepReader(store.client)
+    (found,) = reader.attempts(reader.find(runs.run_id))
+    assert found.is_open
+    assert (found.trial.state, found.trial.scores["m0"].mean) == (FINISHED, 2.0)
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+def test_what_was_written_in_part_is_no_result(store, runs, monkeypatch, calls):
+    """The tag that says finished is written with the last of the batches."""
+    original, done = type(runs.client).log_batch, []
+
+    def breaks(self, *arguments, **keys):
+        if len(done) == calls:
+            raise TrackingError("gone")
+        done.append(original(self, *arguments, **keys))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(runs.client), "log_batch", breaks)
+        with pytest.raises(TrackingError):
+            write(runs, measured(0, folds=2000, x=1))
+    reader = SweepReader(store.client)
+    (found,) = reader.attempts(reader.find(runs.run_id))
+    assert (found.trial.state, found.is_open) == (RUNNING, True)

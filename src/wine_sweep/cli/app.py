@@ -39,6 +39,7 @@ Trusted = Annotated[
 ]
 Workers = Annotated[int | None, typer.Option("--workers", metavar="N", min=1, help="Worker processes. Default: all cores.")]
 Trials = Annotated[int | None, typer.Option("--trials", metavar="N", min=1, help="At most this many trials.")]
+NoPromote = Annotated[bool, typer.Option("--no-promote", help="Do everything but the promotion.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no logs.")]
 
@@ -62,7 +63,7 @@ def run(
     workers: Workers = None,
     trials: Trials = None,
     overrides: Overrides = None,
-    no_promote: Annotated[bool, typer.Option("--no-promote", help="Do everything but the promotion.")] = False,
+    no_promote: NoPromote = False,
     trust: Trusted = None,
     tracking_uri: TrackingUri = None,
     experiment: Experiment = None,
@@ -72,12 +73,46 @@ def run(
     """Run a sweep: its trials, the winner, the promotion."""
     from wine_sweep.cli.run import RunRequest, run_command
 
-    short = [f"execution.workers={workers}"] if workers else []
-    short += [f"search.trials={trials}"] if trials else []
     run_command(
         RunRequest(
             config=config,
-            overrides=(*(overrides or ()), *short),
+            overrides=(*(overrides or ()), *_short(workers, trials)),
+            trusted=tuple(trust or ()),
+            promote=not no_promote,
+            tracking_uri=tracking_uri,
+            experiment=experiment,
+            quiet=quiet,
+            as_json=as_json,
+        )
+    )
+
+
+@app.command()
+def resume(
+    sweep: Sweep,
+    trials: Annotated[
+        int | None, typer.Option("--trials", metavar="N", min=1, help="Extend it: N trials in all, those it has among them.")
+    ] = None,
+    workers: Workers = None,
+    overrides: Overrides = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="CONFIG", help="Take this config in place of the recorded one.")
+    ] = None,
+    no_promote: NoPromote = False,
+    trust: Trusted = None,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Go on where a sweep stopped, from what MLflow has of it."""
+    from wine_sweep.cli.resume import ResumeRequest, resume_command
+
+    resume_command(
+        ResumeRequest(
+            sweep=sweep,
+            config=config,
+            overrides=(*(overrides or ()), *_short(workers, trials)),
             trusted=tuple(trust or ()),
             promote=not no_promote,
             tracking_uri=tracking_uri,
@@ -185,6 +220,11 @@ def schema() -> None:
     from wine_sweep.cli.schema import schema_command
 
     schema_command()
+
+
+def _short(workers: int | None, trials: int | None) -> list[str]:
+    """Spell short options as changes to the config."""
+    return [f"{key}={value}" for key, value in (("execution.workers", workers), ("search.trials", trials)) if value]
 
 
 def _version(wanted: bool) -> None:

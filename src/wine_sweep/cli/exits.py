@@ -5,7 +5,15 @@ from __future__ import annotations
 import json
 import sys
 
-from wine_sweep.errors import ConfigError, DataError, NotFoundError, SweepInterrupted, WineSweepError
+from wine_sweep.errors import (
+    ConfigError,
+    DataError,
+    NotFoundError,
+    OutageError,
+    OwnershipError,
+    SweepInterrupted,
+    WineSweepError,
+)
 
 FAILED = 1
 WRONG = 2
@@ -13,8 +21,8 @@ INTERRUPTED = 130
 
 
 def exit_code(error: WineSweepError) -> int:
-    """Give the process's exit code for an error: 2 what the user wrote is wrong, 130 interrupted, 1 anything else."""
-    if isinstance(error, ConfigError | DataError | NotFoundError):
+    """Give the process's exit code for an error: 2 what the user asks for is wrong, 130 interrupted, 1 anything else."""
+    if isinstance(error, ConfigError | DataError | NotFoundError | OwnershipError):
         return WRONG
     return INTERRUPTED if isinstance(error, SweepInterrupted) else FAILED
 
@@ -25,11 +33,20 @@ def report_error(error: WineSweepError, *, as_json: bool) -> None:
         line if isinstance(error, ConfigError) and error.problems[0].place else f"error: {line}"
         for line in str(error).splitlines()
     ]
-    if isinstance(error, SweepInterrupted):
-        lines.append(f"Go on with: wine-sweep resume {error.run_id}" if error.run_id else "No run was made yet.")
+    if isinstance(error, SweepInterrupted | OutageError):
+        lines.append(_what_next(error))
     print("\n".join(lines), file=sys.stderr)
     if as_json:
         document = {"error": str(error), "exit_code": exit_code(error)}
-        if isinstance(error, SweepInterrupted):
+        if isinstance(error, SweepInterrupted | OutageError):
             document["run_id"] = error.run_id
+        if isinstance(error, OutageError):
+            document |= {"results_waiting": error.waiting, "journal": error.journal}
         print(json.dumps(document, ensure_ascii=False))
+
+
+def _what_next(error: SweepInterrupted | OutageError) -> str:
+    if not error.run_id:
+        return "No run was made yet."
+    first = ", which writes them first" if isinstance(error, OutageError) and error.waiting else ""
+    return f"Go on with: wine-sweep resume {error.run_id}{first}"

@@ -40,7 +40,7 @@ def list_command(*, tracking_uri: str | None, experiment: str | None, as_json: b
 
 def _trials(sweep: SweepRecord) -> str:
     finished = sweep.metrics.get("trials_finished")
-    return f"{int(finished)}/{sweep.params.get('trials', '?')}" if finished is not None else sweep.params.get("trials", "?")
+    return f"{int(finished)}/{sweep.trials}" if finished is not None else sweep.trials
 
 
 def _best(sweep: SweepRecord) -> str:

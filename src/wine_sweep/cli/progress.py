@@ -36,6 +36,7 @@ class SweepProgress:
         self._total: int | None = None
         self._done = self._failed = self._pruned = self._running = 0
         self._best: Trial | None = None
+        self._waiting = 0
         self._last_line = monotonic()
         self._bar = Progress(
             TextColumn("[bold]{task.description}"),
@@ -73,19 +74,28 @@ class SweepProgress:
     def trial_ended(self, trial: Trial, best: Trial | None) -> None:
         """Count a trial as done, and remember the best."""
         self._running -= 1
+        self.trial_recalled(trial, best)
+        if self._monotonic() - self._last_line >= LINE_SECONDS:
+            self._line(f"{self._done} of {self._total or '?'} trials done, {self._state()}")
+
+    def trial_recalled(self, trial: Trial, best: Trial | None) -> None:
+        """Count a trial as done that ended before the sweep was resumed."""
         self._done += 1
         self._failed += trial.state is TrialState.FAILED
         self._pruned += trial.state is TrialState.PRUNED
         self._best = best
         self._bar.update(self._task, completed=self._done)
         self._show()
-        if self._monotonic() - self._last_line >= LINE_SECONDS:
-            self._line(f"{self._done} of {self._total or '?'} trials done, {self._state()}")
 
     def phase(self, what: str) -> None:
         """Show what is being done now."""
         self._bar.update(self._task, state=escape(what))
         self._line(what)
+
+    def results_wait(self, count: int) -> None:
+        """Show how many results wait for the store."""
+        self._waiting = count
+        self._show()
 
     def _show(self) -> None:
         self._bar.update(self._task, state=self._state())
@@ -95,6 +105,8 @@ class SweepProgress:
         parts += [f"{self._pruned} pruned"] if self._pruned else []
         if self._best is not None:
             parts.append(f"best {self._metric} {show_param(self._best.score(self._metric).mean)}")
+        if self._waiting:
+            parts.append(f"the tracking store is away: {self._waiting} result{'s wait' if self._waiting > 1 else ' waits'}")
         return ", ".join(parts)
 
     def _line(self, text: str) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from wine_sweep.config.evaluation import EvaluationConfig, Objectives, SelectionConfig
-from wine_sweep.config.fields import Location, Model, Seed, Share, Text
+from wine_sweep.config.fields import Duration, Location, Model, Seed, Share, Text
 from wine_sweep.config.model import FamilyConfig, ModelConfig
 from wine_sweep.config.problems import wrong
 from wine_sweep.config.search import NEEDS_POINTS, Method, SearchConfig
@@ -67,10 +67,15 @@ class DataConfig(Model):
 
 
 class ExecutionConfig(Model):
-    """Where trials run: in `workers` processes (all cores by default), or one after the other in this one."""
+    """Where trials run: in `workers` processes (all cores by default), or one after the other in this one.
+
+    `tracking_timeout` is how long the tracking store may be gone before the sweep gives up, in seconds.
+    """
 
     backend: Backend = Backend.PROCESSES
     workers: Annotated[int, Field(strict=True, ge=1, le=1024)] | None = None
+    grace: Duration = 20.0
+    tracking_timeout: Duration = 600.0
 
     @model_validator(mode="after")
     def _serial_is_one(self) -> Self:

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from wine_sweep.selection import Goal, Objective, pareto_front, rank
@@ -65,7 +66,7 @@ class Leaderboard:
     metrics: Sequence[str]
     goals: Sequence[str]
 
-    @property
+    @cached_property
     def has_front(self) -> bool:
         """Whether there is a Pareto front to mark."""
         return any(row.front for row in self.rows)

@@ -66,20 +66,18 @@ class Work:
     whole: int
 
 
-def count_work(trials: Sequence[Trial], *, fits: int, last: float | None) -> Work:
-    """Count the fits of a sweep.
+def count_work(trials: Sequence[Trial], *, steps: Sequence[float], whole: int) -> Work:
+    """Count the fits of a sweep. A pruned trial had as many steps as its pruner was asked about, a finished one all.
 
     Args:
         trials: All of them; those that failed or were killed have left no count, and are left out.
-        fits: How many fits a trial takes: folds times seeds.
-        last: The last budget; None where nothing grows.
+        steps: What each step of a trial takes, in fits at the full budget.
+        whole: How many fits a trial takes without pruning and at the full budget alone: folds times seeds.
     """
-    counted = [trial for trial in trials if trial.state in (TrialState.FINISHED, TrialState.PRUNED)]
-    done = 0.0
-    for trial in counted:
-        steps = [step.fits * (step.budget / last if step.budget is not None and last else 1.0) for step in trial.steps]
-        done += sum(steps) if steps else fits
-    return Work(done, fits * len(counted))
+    pruned = [trial for trial in trials if trial.state is TrialState.PRUNED]
+    finished = sum(trial.state is TrialState.FINISHED for trial in trials)
+    done = finished * sum(steps) + sum(sum(steps[: len(trial.reported)]) for trial in pruned)
+    return Work(done, whole * (finished + len(pruned)))
 
 
 def pruning_in_words(trials: Sequence[Trial], work: Work, *, by: str | None = None) -> list[str]:

@@ -43,7 +43,7 @@ def sweep_params(prepared: Prepared) -> dict[str, str]:
     count = count_trials(config.search, prepared.space)
     return {
         "method": config.search.method.value,
-        "trials": str(count) if count is not None else "until the timeout",
+        "trials": trials_param(count),
         "seed": str(config.search.seed),
         "estimator": estimator_name(prepared),
         "objective": prepared.objective.in_words(),
@@ -52,6 +52,11 @@ def sweep_params(prepared: Prepared) -> dict[str, str]:
         "data_rows": str(len(dataset.target)),
         "test_rows": str(len(prepared.material.split.test)),
     }
+
+
+def trials_param(count: int | None) -> str:
+    """Say in a word how many trials a sweep is to have; None where only the time ends it."""
+    return str(count) if count is not None else "until the timeout"
 
 
 def estimator_name(prepared: Prepared) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 from statistics import fmean
@@ -32,6 +32,9 @@ class Recorder(Protocol):
     def trial_ended(self, trial: Trial) -> None:
         """Take note of what came of a trial."""
 
+    def trial_recalled(self, trial: Trial) -> None:
+        """Take note of a trial that ended before the sweep was resumed."""
+
     def check(self) -> None:
         """Raise what went wrong with the keeping, so that the sweep ends instead of running unrecorded."""
 
@@ -53,6 +56,10 @@ class TrialLoop:
     learns from results is told them in the order of asking, and always the same number of asks later (none with one
     worker, twice the workers otherwise), so that what it suggests does not depend on which trial finishes first.
 
+    A sweep that is resumed is replayed: the searcher is asked and told as it was before, and a trial of the past is
+    recalled instead of measured. That brings the searcher into the very state in which it was when the sweep stopped.
+    Should it suggest something else than before (another version of Optuna, say), then `relearn` gives another.
+
     Args:
         searcher: Decides what to try.
         workers: Measure trials.
@@ -61,6 +68,10 @@ class TrialLoop:
         budget: When to stop.
         stoppers: Who may stop the sweep for its results.
         stop: Whether somebody wants the sweep to stop.
+        grace: How long trials may go on running then, in seconds.
+        lag: How many workers the order of telling counts with; None for as many as there are.
+        past: Trials that ended before the sweep was resumed, by number.
+        relearn: Gives a searcher that goes on from trials that it did not suggest; needed where there is a past.
         monotonic: Tells the time in seconds, for the budget.
         clock: Tells the time in seconds since the epoch, for trials that end without telling.
     """
@@ -72,9 +83,14 @@ class TrialLoop:
     budget: Budget
     stoppers: Sequence[Stopper] = ()
     stop: Callable[[], bool] = lambda: False
+    grace: float = 0.0
+    lag: int | None = None
+    past: Mapping[int, Trial] = field(default_factory=dict)
+    relearn: Callable[[Iterable[Trial]], Searcher] | None = None
     monotonic: Callable[[], float] = time.monotonic
     clock: Callable[[], float] = time.time
-    _trials: list[Trial] = field(default_factory=list)
+    _trials: dict[int, Trial] = field(default_factory=dict)
+    _next: int = 0
     _numbers: dict[str, int] = field(default_factory=dict)
     _suggestions: dict[int, Suggestion] = field(default_factory=dict)
     _judged: int = 0
@@ -82,7 +98,9 @@ class TrialLoop:
     _untold: deque[tuple[Suggestion, int]] = field(default_factory=deque)
     _repeats: int = 0
     _repeats_in_a_row: int = 0
+    _replays: bool = True
     _stopped_by: StopReason | None = None
+    _deadline: float | None = None
 
     def run(self) -> LoopResult:
         """Run the sweep's trials. When it returns or raises, no trial is running and every one is in the recorder.
@@ -106,7 +124,9 @@ class TrialLoop:
                 self._kill()
         while self._untold and self._stopped_by is not StopReason.INTERRUPTED:
             self._tell_next()
-        return LoopResult(self._trials, self._stopped_by or StopReason.TRIALS, self._repeats)
+        self._recall_the_rest()
+        trials = [self._trials[number] for number in sorted(self._trials)]
+        return LoopResult(trials, self._stopped_by or StopReason.TRIALS, self._repeats)
 
     def _fill(self, began: float) -> None:
         """Give work to every worker that has none, as far as budget and order allow."""
@@ -133,7 +153,8 @@ class TrialLoop:
 
     def _may_ask(self) -> bool:
         """Tell what has to be told before the next ask; False while that is still being measured."""
-        lag = 1 if self.workers.size == 1 else 2 * self.workers.size
+        size = self.lag or self.workers.size
+        lag = 1 if size == 1 else 2 * size
         while self._untold and (len(self._untold) >= lag or not self.searcher.adaptive):
             if not self._trials[self._untold[0][1]].state.has_ended:
                 return not self.searcher.adaptive
@@ -145,37 +166,92 @@ class TrialLoop:
         self.searcher.tell(suggestion, outcome_of(self._trials[number], self.objective))
 
     def _take(self, suggestion: Suggestion) -> None:
-        trial = Trial(len(self._trials), suggestion.params)
-        known = self._numbers.setdefault(trial.key, trial.number)
-        self._untold.append((suggestion, known))
-        if known != trial.number:
-            self._repeats += 1
-            self._repeats_in_a_row += 1
+        trial = Trial(self._next, suggestion.params)
+        known = self._numbers.get(trial.key)
+        if known is not None:
+            self._untold.append((suggestion, known))
+            self._count_repeat(known)
             return
+        past = self.past.get(trial.number) if self._replays else None
+        if past is not None and past.key != trial.key:
+            self._leave_the_replay()
+            return
+        self._untold.append((suggestion, trial.number))
+        self._numbers[trial.key] = trial.number
         self._repeats_in_a_row = 0
-        self._trials.append(trial)
         self._suggestions[trial.number] = suggestion
-        self.recorder.trial_started(trial)
-        self._running[self.workers.submit(trial)] = trial
+        if past is not None:
+            self._recall(past)
+        else:
+            self._trials[trial.number] = trial
+            self.recorder.trial_started(trial)
+            self._running[self.workers.submit(trial)] = trial
+        self._count_on()
+
+    def _count_on(self) -> None:
+        """Find the next number that no trial has."""
+        while self._next in self._trials:
+            self._next += 1
+
+    def _count_repeat(self, known: int) -> None:
+        if not self._replays and known in self.past and not self.searcher.adaptive:
+            return  # it runs through what was tried before, and comes to an end or to something new
+        self._repeats += 1
+        self._repeats_in_a_row += 1
+
+    def _recall(self, past: Trial) -> None:
+        """Take a trial of the past as it is; the pruner sees its steps again."""
+        suggestion = self._suggestions.pop(past.number)
+        for steps in range(1, len(past.reported) + 1):
+            self.searcher.prune(suggestion, past.reported[:steps])
+        self._remember(past)
+
+    def _remember(self, past: Trial) -> None:
+        self._trials[past.number] = past
+        self._numbers.setdefault(past.key, past.number)
+        self.recorder.trial_recalled(past)
+        self._judge()
+
+    def _recall_the_rest(self) -> None:
+        """Take what is left of the past: the replay may have stopped before, and its trials were measured all the same."""
+        for number in sorted(self.past.keys() - self._trials.keys()):
+            self._remember(self.past[number])
+        self._count_on()
+
+    def _leave_the_replay(self) -> None:
+        """Go on from what the trials of the past tell, since the searcher no longer suggests what it did."""
+        if self.relearn is None:
+            raise RuntimeError("there is a past, and no way to learn from it")
+        _logger.warning(
+            "trial %d cannot be replayed: the search now suggests other parameters; it goes on from what the trials tell",
+            self._next,
+        )
+        self._replays = False
+        self._recall_the_rest()
+        self._untold.clear()
+        self._suggestions.clear()
+        self.searcher = self.relearn(trial for _, trial in sorted(self._trials.items()) if trial.state.has_ended)
 
     def _collect(self) -> None:
         """Wait a little for results and take those that are there."""
         done, _ = wait(self._running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-        if self.stop():  # asked first: the same signal may have ended workers, and their trials have not failed
+        if self.stop() and self._deadline is None:  # asked first: the same signal may have ended workers
             self._stopped_by = StopReason.INTERRUPTED
-            self._kill()
-            return
+            self._deadline = self.monotonic() + self.grace
         for future in sorted(done, key=lambda each: self._running[each].number):
             after = self._outcome(future, self._running.pop(future))
             if after.state is TrialState.RUNNING:
                 self._go_on(after)
             else:
                 self._end(after)
+        if self._deadline is not None and self.monotonic() >= self._deadline:
+            self._kill()
 
     def _go_on(self, trial: Trial) -> None:
         """Have a trial's next step measured, unless the searcher says that it is not worth it."""
-        means = [fmean(self._of_step(step)) for step in trial.steps]
-        if self.searcher.prune(self._suggestions[trial.number], means):
+        trial = replace(trial, reported=tuple(fmean(self._of_step(step)) for step in trial.steps))
+        suggestion = self._suggestions.get(trial.number)
+        if suggestion is not None and self.searcher.prune(suggestion, trial.reported):
             self._end(replace(trial, state=TrialState.PRUNED))
         else:
             self._running[self.workers.submit(trial)] = trial
@@ -191,22 +267,25 @@ class TrialLoop:
         error = future.exception()
         if error is None:
             return future.result()
+        if self._deadline is not None:  # whoever stops the sweep may have stopped its workers too
+            return replace(trial, state=TrialState.KILLED, ended=self.clock())
         return replace(trial, state=TrialState.FAILED, failure=self.workers.explain(error), ended=self.clock())
 
     def _end(self, trial: Trial) -> None:
         if trial.state is TrialState.FINISHED:
             trial = replace(trial, violations=self.objective.violations(trial))
         self._trials[trial.number] = trial
-        self._suggestions.pop(trial.number, None)
+        if self._suggestions.pop(trial.number, None) is None and trial.state is TrialState.FINISHED and self.searcher.adaptive:
+            self.searcher.learn(trial.params, outcome_of(trial, self.objective))  # suggested by the one before
         _logger.info("trial %d %s%s", trial.number, trial.state, f": {trial.failure}" if trial.failure else "")
         self.recorder.trial_ended(trial)
         self._judge()
 
     def _judge(self) -> None:
         """Show the stoppers every trial up to the first that has not ended."""
-        while self._judged < len(self._trials) and self._trials[self._judged].state.has_ended:
+        while (trial := self._trials.get(self._judged)) is not None and trial.state.has_ended:
             for stopper in self.stoppers:
-                if stopper.add(self._trials[self._judged]) and self._stopped_by is None:
+                if stopper.add(trial) and self._stopped_by is None:
                     self._stopped_by = stopper.reason
             self._judged += 1
 
@@ -219,7 +298,7 @@ class TrialLoop:
         if self._running:
             self.workers.stop()
         self._running.clear()
-        for trial in self._trials:
+        for trial in list(self._trials.values()):
             if not trial.state.has_ended:
                 self._end(replace(trial, state=TrialState.KILLED, ended=self.clock()))
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
-from wine_sweep.config import RegistryConfig, Stage, parse_config
+from wine_sweep.config import RegistryConfig, Stage
 from wine_sweep.config.problems import explain
-from wine_sweep.errors import ConfigError, DataError, NotFoundError, Place, Problem
+from wine_sweep.errors import ConfigError, NotFoundError, Place, Problem
 from wine_sweep.registry import ModelRegistry, Promotion
 from wine_sweep.runner.closing import winner_tags
-from wine_sweep.runner.preflight import Prepared, prepare
+from wine_sweep.runner.preflight import Prepared
+from wine_sweep.runner.recorded import prepare_recorded, recorded_draft
 from wine_sweep.runner.winner import keep, promote, refit
 from wine_sweep.selection import Selection, choose, select
 from wine_sweep.tracking import names
+from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
+from wine_sweep.tracking.store import leave_retries_to_policy
 from wine_sweep.tracking.sweep_runs import SweepRuns
 from wine_sweep.trial import Trial, TrialState
+
+PATIENCE_SECONDS = 30.0
+"""How long a store that is away is waited for; somebody sits and waits for the outcome."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +69,7 @@ def find_candidate(
         raise ConfigError(
             [Problem(f"the sweep '{sweep.name}' is {sweep.status}, not FINISHED; --force promotes from it all the same")]
         )
-    resolved = reader.file(sweep, names.RESOLVED_FILE)
-    draft = parse_config(
-        resolved.encode(), source=f"{names.RESOLVED_FILE} of {sweep.run_id}", folder=pathlib.Path.cwd(), default_name=sweep.name
-    )
-    prepared = prepare(draft, trusted=trusted)
-    if prepared.material.dataset.digest != sweep.tags.get(names.DATA):
-        raise DataError(f"{prepared.material.dataset.source} has changed since the sweep '{sweep.name}'; run a new one")
+    prepared = prepare_recorded(reader, sweep, recorded_draft(reader, sweep), trusted=trusted)
     trials = [replace(trial, params=prepared.space.restore(trial.params)) for trial in reader.trials(sweep)]
     selection = _select(trials, prepared, run_id)
     target = _target(prepared.config.registry, name, stage)
@@ -113,13 +112,22 @@ def promote_candidate(reader: SweepReader, candidate: Candidate) -> Promotion:
     """
     sweep, trial = candidate.sweep, candidate.selection.trial
     runs = SweepRuns(reader.client, sweep.experiment_id, sweep.run_id)
-    uri = candidate.model_uri
+    policy, uri = OutagePolicy(PATIENCE_SECONDS), candidate.model_uri
+    leave_retries_to_policy()
     if uri is None:
         winner = refit(candidate.prepared, trial.params)
-        uri = keep(winner, runs, trial.run_id or "", trusted=candidate.prepared.factory.trusted)
-    runs.write_json(names.SELECTION_FILE, candidate.selection.record())
-    promotion = promote(candidate.prepared, runs, candidate.selection, name=candidate.name, stage=candidate.stage, model_uri=uri)
-    runs.set_tags(runs.run_id, winner_tags(candidate.selection))
+        uri = keep(winner, runs, trial.run_id or "", trusted=candidate.prepared.factory.trusted, policy=policy)
+    policy.run(lambda: runs.write_json(names.SELECTION_FILE, candidate.selection.record()))
+    promotion = promote(
+        candidate.prepared,
+        runs,
+        candidate.selection,
+        name=candidate.name,
+        stage=candidate.stage,
+        model_uri=uri,
+        policy=policy,
+    )
+    policy.run(lambda: runs.set_tags(runs.run_id, winner_tags(candidate.selection)))
     return promotion
 
 

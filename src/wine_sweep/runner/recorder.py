@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from wine_sweep.selection import Objective
 from wine_sweep.tracking import names
+from wine_sweep.tracking.journal import Journal
 from wine_sweep.tracking.writer import BackgroundWriter
 from wine_sweep.trial import Trial, TrialState
 
@@ -28,8 +30,30 @@ class Observer(Protocol):
     def trial_ended(self, trial: Trial, best: Trial | None) -> None:
         """A trial has ended; `best` is the best so far."""
 
+    def trial_recalled(self, trial: Trial, best: Trial | None) -> None:
+        """A trial that ended before the sweep was resumed is taken as it is; `best` is the best so far."""
+
     def phase(self, what: str) -> None:
         """The sweep goes on to something else, in a few words: ``fitting the winner``."""
+
+    def results_wait(self, count: int) -> None:
+        """The store is away, and so many results wait for it; 0 when it is back. Told again when the number changes."""
+
+
+class WaitingResults:
+    """Tells the observer how many results wait for a store that is away."""
+
+    def __init__(self, writer: BackgroundWriter[SweepRuns], observer: Observer) -> None:
+        self._writer = writer
+        self._observer = observer
+        self._told: int | None = None
+
+    def tell(self) -> None:
+        """Tell it if the number has changed."""
+        count = self._writer.pending if self._writer.is_away else 0
+        if count != self._told:
+            self._told = count
+            self._observer.results_wait(count)
 
 
 class BestSoFar:
@@ -68,20 +92,34 @@ class BestSoFar:
 
 
 class SweepRecorder:
-    """The loop's recorder: everything to MLflow, in order, and to the observer."""
+    """The loop's recorder: results to the journal, everything to MLflow, in order, and to the observer.
+
+    Args:
+        writer: Writes to MLflow.
+        journal: Holds results until they are written.
+        objective: What decides.
+        observer: Is told what happens.
+        best_steps: For each metric the numbers of the trials at which its best stands in MLflow already.
+        clock: Tells the time in seconds since the epoch.
+    """
 
     def __init__(
         self,
         writer: BackgroundWriter[SweepRuns],
+        journal: Journal,
         objective: Objective,
         observer: Observer,
         *,
+        best_steps: Mapping[str, Container[int]] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._writer = writer
+        self._journal = journal
         self._observer = observer
+        self._waiting = WaitingResults(writer, observer)
         self._clock = clock
         self._best = BestSoFar(objective)
+        self._best_steps = best_steps or {}
         self._started: dict[int, float] = {}
 
     def trial_started(self, trial: Trial) -> None:
@@ -91,21 +129,35 @@ class SweepRecorder:
         self._observer.trial_started(trial)
 
     def trial_ended(self, trial: Trial) -> None:
-        """Have the child run filled and ended, and the parent's ``best_…`` continued.
+        """Put a result into the journal, have the child run filled and ended, and the parent's ``best_…`` continued.
 
         Where the child run is not made yet, because the store was still being opened, it gets the start that was measured.
         """
         if not math.isnan(trial.started):
             self._started[trial.number] = trial.started
-        self._writer.do(lambda runs: runs.finish_trial(trial))
-        for step, metric, value in self._best.add(trial):
-            self._log_best(metric, value, step)
+        is_result = trial.state is not TrialState.KILLED
+        if is_result:
+            self._journal.add(replace(trial, started=self._started[trial.number]))
+        self._writer.do(lambda runs: runs.finish_trial(trial), is_result=is_result)
+        self._add(trial)
         self._observer.trial_ended(trial, self._best.trial)
+
+    def trial_recalled(self, trial: Trial) -> None:
+        """Take note of a trial whose child run stands in MLflow already."""
+        self._add(trial)
+        self._observer.trial_recalled(trial, self._best.trial)
+
+    def _add(self, trial: Trial) -> None:
+        """Have the parent's ``best_…`` continued, where that was not done before the sweep was resumed."""
+        for step, metric, value in self._best.add(trial):
+            if step not in self._best_steps.get(metric, ()):
+                self._log_best(metric, value, step)
 
     def _log_best(self, metric: str, value: float, step: int) -> None:
         values, now = {names.best_metric(metric): value}, self._clock()
         self._writer.do(lambda runs: runs.log_metrics(runs.run_id, values, at=now, step=step))
 
     def check(self) -> None:
-        """Raise what went wrong in the writer thread."""
+        """Raise what went wrong in the writer thread, and tell the observer how many results wait for the store."""
+        self._waiting.tell()
         self._writer.check()

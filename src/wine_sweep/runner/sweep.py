@@ -1,35 +1,30 @@
-"""A sweep from its config to the registry."""
+"""A sweep from its config to the registry: a new one, or one that goes on where it stopped."""
 
 from __future__ import annotations
 
-import logging
 import time
+import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from wine_sweep.config import Backend, SearchConfig
-from wine_sweep.errors import SweepFailed, SweepInterrupted, TrackingError
-from wine_sweep.execution import make_workers
+from wine_sweep.errors import OwnershipError, SweepInterrupted, TrackingError
 from wine_sweep.runner.closing import Closing
 from wine_sweep.runner.header import experiment_name, sweep_files, sweep_params, sweep_tags
-from wine_sweep.runner.loop import LoopResult, TrialLoop
+from wine_sweep.runner.keeping import FINISHED, Keeping
 from wine_sweep.runner.preflight import Prepared
-from wine_sweep.runner.recorder import Observer, SweepRecorder
-from wine_sweep.runner.stopping import Budget, StopReason, make_stoppers
-from wine_sweep.search.methods import count_points, count_trials, make_searcher
-from wine_sweep.search.space import Space
-from wine_sweep.selection import Selection, select
+from wine_sweep.runner.recorder import Observer, WaitingResults
+from wine_sweep.runner.trials import Past, run_trials
 from wine_sweep.tracking import names
-from wine_sweep.tracking.writer import BackgroundWriter
+from wine_sweep.tracking.journal import Journal
+from wine_sweep.tracking.names import BEAT_SECONDS
+from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.trial import Trial
 
 if TYPE_CHECKING:  # these import MLflow, which takes seconds that the first trials should not wait for
-    from wine_sweep.registry import Promotion
-    from wine_sweep.runner.winner import Winner
+    from wine_sweep.runner.conclusion import SweepResult
+    from wine_sweep.runner.resume import Resumption
     from wine_sweep.tracking.sweep_runs import SweepRuns
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,39 +36,14 @@ class RunOptions:
         experiment: The experiment, in place of the config's.
         promote: Whether the winner is promoted, if the config names a registered model.
         command: What the user typed, for MLflow's column "source".
+        token: Names the journal on this machine; the parent run's tag ``wine_sweep.journal``.
     """
 
     tracking_uri: str | None = None
     experiment: str | None = None
     promote: bool = True
     command: str = "wine_sweep"
-
-
-@dataclass(frozen=True)
-class SweepResult:
-    """What came of a sweep.
-
-    Args:
-        closing: All trials, the runs they are in, and why there are no more.
-        selection: The winner and the reasons.
-        winner: The refitted model.
-        promotion: Where it was promoted to; None when nothing was to be promoted.
-    """
-
-    closing: Closing
-    selection: Selection
-    winner: Winner
-    promotion: Promotion | None
-
-    @property
-    def run_id(self) -> str:
-        """The parent run's id."""
-        return self.closing.runs.run_id
-
-    @property
-    def trials(self) -> Sequence[Trial]:
-        """All trials by number, with their runs' ids."""
-        return self.closing.trials
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 def run_sweep(
@@ -96,39 +66,46 @@ def run_sweep(
     Raises:
         SweepFailed: No trial finished.
         SweepInterrupted: `stop` said so; parent and running trials are KILLED.
+        OutageError: The store was away for longer than `execution.tracking_timeout`; what it did not get is in the journal.
         TrackingError: The store failed.
         ModelError: The winner cannot be saved.
     """
-    header_time = clock()
+    started = clock()
     older: list[Trial] = []
-    writer = BackgroundWriter(lambda: _begin(prepared, options, header_time, older))
-    status = "FAILED"
-    try:
-        result = _run_trials(prepared, writer, older, observer=observer, stop=stop, clock=clock)
-        runs = writer.join()
-        closing = Closing(prepared, runs, _with_run_ids(result.trials, runs), result.stopped_by, result.repeats)
-        closing.write_trials()
-        finished = _conclude(closing, options, observer, stop)
-        status = "FINISHED"
-        return finished
-    except (KeyboardInterrupt, SweepInterrupted) as error:
-        status = "KILLED"
-        writer.close()
-        raise SweepInterrupted("the sweep was interrupted", run_id=writer.target.run_id if writer.target else "") from error
-    finally:
-        _end(writer, status, clock)
+    policy = OutagePolicy(prepared.config.execution.tracking_timeout, stop=stop)
+    keeping = Keeping.begin(
+        lambda: _begin(prepared, options, started, older, policy), policy, Journal.of(options.token), stop=stop
+    )
+    keeping.writer.do(lambda runs: runs.describe())
+    sweep = _Sweep(prepared, keeping, observer=observer, stop=stop, clock=clock)
+    return sweep.carry_out(older, Past(), may_promote=options.promote)
 
 
-def _begin(prepared: Prepared, options: RunOptions, started: float, older: list[Trial]) -> SweepRuns:
+def resume_sweep(
+    resumption: Resumption,
+    *,
+    observer: Observer,
+    may_promote: bool = True,
+    stop: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] = time.time,
+) -> SweepResult:
+    """Go on where a sweep stopped; see `run_sweep` for what else is given and raised."""
+    policy = OutagePolicy(resumption.prepared.config.execution.tracking_timeout, stop=stop)
+    keeping = Keeping.begin(lambda: _go_on(resumption), policy, resumption.journal, stop=stop)
+    sweep = _Sweep(resumption.prepared, keeping, observer=observer, stop=stop, clock=clock)
+    return sweep.carry_out(resumption.older, resumption.past, may_promote=may_promote)
+
+
+def _begin(prepared: Prepared, options: RunOptions, started: float, older: list[Trial], policy: OutagePolicy) -> SweepRuns:
     """Open the store and make the parent run; called in the writer's thread, since importing MLflow takes seconds.
 
     The trials that `search.from` names are put into `older`, before anything is written.
     """
-    from wine_sweep.tracking.store import open_store
+    from wine_sweep.tracking.store import leave_retries_to_policy, open_store
     from wine_sweep.tracking.sweep_runs import SweepHeader, SweepRuns
 
     client = open_store(options.tracking_uri, create=True)
-    tags = sweep_tags(prepared, command=options.command)
+    tags = {**sweep_tags(prepared, command=options.command), names.JOURNAL: options.token}
     if prepared.config.search.from_ is not None:
         from wine_sweep.runner.warm_start import find_older
         from wine_sweep.tracking.reader import SweepReader
@@ -149,92 +126,65 @@ def _begin(prepared: Prepared, options: RunOptions, started: float, older: list[
         data_name=dataset.name,
         data_digest=dataset.digest,
     )
-    return SweepRuns.begin(client, header)
+    leave_retries_to_policy()
+    return SweepRuns.begin(client, header, policy=policy)
 
 
-def _run_trials(
-    prepared: Prepared,
-    writer: BackgroundWriter[SweepRuns],
-    older: list[Trial],
-    *,
-    observer: Observer,
-    stop: Callable[[], bool],
-    clock: Callable[[], float],
-) -> LoopResult:
-    search, space, objective = prepared.config.search, prepared.space, prepared.objective
-    workers = make_workers(prepared.config.execution, prepared.measurement())  # they start while Optuna is imported
-    try:
-        searcher = make_searcher(search, space, directions=[goal.direction for goal in objective.goals], steps=prepared.steps)
-        stoppers = make_stoppers(search, space, objective)
-        if prepared.config.execution.backend is Backend.SERIAL or search.from_ is not None:
-            writer.wait_until_made()  # serial trials record warnings of this very process, where MLflow's import warns too
-            writer.check()
-        if older:
-            from wine_sweep.runner.warm_start import teach
+def _go_on(resumption: Resumption) -> SweepRuns:
+    from wine_sweep.tracking.store import leave_retries_to_policy
 
-            teach(searcher, older, objective)
-        observer.sweep_started(prepared.name, count_trials(search, space), workers.size)
-        loop = TrialLoop(
-            searcher=searcher,
-            workers=workers,
-            recorder=SweepRecorder(writer, objective, observer, clock=clock),
-            objective=objective,
-            budget=_budget(search, space),
-            stoppers=stoppers,
-            stop=stop,
-            clock=clock,
-        )
-        return loop.run()
-    finally:
-        workers.stop()
+    leave_retries_to_policy()
+    return resumption.runs
 
 
-def _budget(search: SearchConfig, space: Space) -> Budget:
-    """Say when to stop asking: what tries each point once is done then, what draws may draw all of them before it is."""
-    if search.method.is_exhaustive:
-        return Budget(count_trials(search, space), search.timeout, None)
-    return Budget(search.trials, search.timeout, count_points(search, space))
+class _Sweep:
+    """A sweep that is being carried out: its runs are ended whatever happens, unless another process has taken them over."""
 
+    def __init__(
+        self,
+        prepared: Prepared,
+        keeping: Keeping,
+        *,
+        observer: Observer,
+        stop: Callable[[], bool],
+        clock: Callable[[], float],
+    ) -> None:
+        self._prepared = prepared
+        self._keeping = keeping
+        self._observer = observer
+        self._stop = stop
+        self._clock = clock
 
-def _with_run_ids(trials: Sequence[Trial], runs: SweepRuns) -> list[Trial]:
-    return [replace(trial, run_id=runs.trial_run_ids[trial.number]) for trial in trials]
-
-
-def _conclude(closing: Closing, options: RunOptions, observer: Observer, stop: Callable[[], bool]) -> SweepResult:
-    """Select, refit, keep, promote, and sum up; before each of them somebody may have said stop."""
-    from wine_sweep.runner.winner import keep, promote, promotion_in_words, refit
-
-    def go_on_with(what: str) -> None:
-        if stop() or closing.stopped_by is StopReason.INTERRUPTED:
-            raise SweepInterrupted("the sweep was interrupted", run_id=runs.run_id)
-        observer.phase(what)
-
-    prepared, runs = closing.prepared, closing.runs
-    go_on_with("choosing the winner")
-    selection = select(closing.trials, prepared.objective)
-    if selection is None or selection.trial.run_id is None:
-        raise SweepFailed(closing.why_none_finished())
-    closing.write_selection(selection)
-    go_on_with("fitting the winner")
-    winner = refit(prepared, selection.trial.params)
-    go_on_with("saving the winner")
-    uri = keep(winner, runs, selection.trial.run_id, trusted=prepared.factory.trusted)
-    registry, promotion = prepared.config.registry, None
-    if registry is not None and options.promote:
-        go_on_with(f"promoting it to {registry.stage.value}")
-        promotion = promote(prepared, runs, selection, name=registry.name, stage=registry.stage, model_uri=uri)
-    closing.write_winner(selection, winner, promotion_in_words(promotion))
-    return SweepResult(closing, selection, winner, promotion)
-
-
-def _end(writer: BackgroundWriter[SweepRuns], status: str, clock: Callable[[], float]) -> None:
-    """End the parent run and what is still open under it; an error here is logged, since it must not hide the first one."""
-    writer.close()
-    if writer.target is None:
-        return
-    try:
-        writer.target.end(status, at=clock())
-    except TrackingError as error:
-        if status == "FINISHED":
+    def carry_out(self, older: Sequence[Trial], past: Past, *, may_promote: bool) -> SweepResult:
+        """Run the trials that are missing, and conclude."""
+        keeping, writer = self._keeping, self._keeping.writer
+        status: str | None = "FAILED"
+        writer.every(BEAT_SECONDS, lambda runs: runs.beat())
+        try:
+            result = run_trials(self._prepared, keeping, older, past, observer=self._observer, stop=self._stop, clock=self._clock)
+            runs = writer.join(WaitingResults(writer, self._observer).tell)
+            trials = [replace(trial, run_id=runs.trial_run_ids[trial.number]) for trial in result.trials]
+            closing = Closing(self._prepared, runs, trials, result.stopped_by, result.repeats)
+            keeping.policy.run(closing.write_trials)
+            finished = self._conclude(closing, may_promote=may_promote)
+            status = FINISHED
+            return finished
+        except OwnershipError:
+            status = None
             raise
-        _logger.error("the run %s and runs below it stay RUNNING in MLflow: %s", writer.target.run_id, error)
+        except (KeyboardInterrupt, SweepInterrupted) as error:
+            status = "KILLED"
+            writer.close()
+            raise keeping.interrupted() from error
+        except TrackingError as error:
+            if error.is_outage and self._stop():
+                status = "KILLED"
+                raise keeping.interrupted() from error
+            raise keeping.explain(error) from error
+        finally:
+            keeping.end(status, at=self._clock())
+
+    def _conclude(self, closing: Closing, *, may_promote: bool) -> SweepResult:
+        from wine_sweep.runner.conclusion import conclude
+
+        return conclude(closing, self._keeping, self._observer, self._stop, may_promote=may_promote)

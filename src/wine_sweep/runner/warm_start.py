@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from wine_sweep.config import parse_config
 from wine_sweep.errors import ConfigError, NotFoundError, Path, Problem
-from wine_sweep.runner.loop import outcome_of
 from wine_sweep.runner.preflight import Prepared
-from wine_sweep.search.searcher import Searcher
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective
 from wine_sweep.tracking import names
@@ -48,16 +46,6 @@ def find_older(prepared: Prepared, reader: SweepReader) -> Older:
         needed = ", ".join(prepared.objective.metrics)
         raise _wrong(prepared, f"no finished trial of the sweep '{sweep.name}' has {needed}; there is nothing to learn from")
     return Older(sweep.run_id, usable)
-
-
-def teach(searcher: Searcher, trials: Iterable[Trial], objective: Objective) -> None:
-    """Have a searcher learn from older trials, in the order of their numbers.
-
-    Raises:
-        SearchError: The sampler failed.
-    """
-    for trial in trials:
-        searcher.learn(trial.params, outcome_of(trial, objective))
 
 
 def _is_usable(trial: Trial, objective: Objective) -> bool:

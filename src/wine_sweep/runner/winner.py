@@ -25,6 +25,7 @@ from wine_sweep.runner.preflight import Prepared
 from wine_sweep.selection import Selection
 from wine_sweep.tracking import names
 from wine_sweep.tracking.models import ModelToLog, check_loads_back, log_model
+from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.sweep_runs import SweepRuns
 from wine_sweep.trial import Params
 
@@ -113,9 +114,23 @@ def _test_interval(prepared: Prepared, model: Any, sample: Sample) -> Interval |
 
 
 def keep(
-    winner: Winner, runs: SweepRuns, run_id: str, *, trusted: tuple[str, ...], clock: Callable[[], float] = time.time
+    winner: Winner,
+    runs: SweepRuns,
+    run_id: str,
+    *,
+    trusted: tuple[str, ...],
+    policy: OutagePolicy,
+    clock: Callable[[], float] = time.time,
 ) -> str:
     """Log the winner as a model under its trial's run, load it back, and log its test metrics.
+
+    Args:
+        winner: The refitted model.
+        runs: The sweep's runs.
+        run_id: The trial's run.
+        trusted: Packages that the person at the keyboard trusts.
+        policy: Tries each step again while the store is away.
+        clock: Tells the time in seconds since the epoch.
 
     Returns:
         The model's URI.
@@ -125,14 +140,15 @@ def keep(
         TrackingError: The store failed.
     """
     to_log = ModelToLog(winner.model, winner.train, trusted)
-    uri = log_model(runs.client, to_log, experiment_id=runs.experiment_id, run_id=run_id)
-    check_loads_back(uri, winner.test, winner.predictions)
+    uri = policy.run(lambda: log_model(runs.client, to_log, experiment_id=runs.experiment_id, run_id=run_id))
+    policy.run(lambda: check_loads_back(uri, winner.test, winner.predictions))
     metrics = {names.test_metric(name): value for name, value in winner.test_scores.items()}
     if winner.interval is not None:
         metrics[names.test_low_metric(winner.interval.metric)] = winner.interval.low
         metrics[names.test_high_metric(winner.interval.metric)] = winner.interval.high
-    runs.log_metrics(run_id, metrics, at=clock())
-    runs.set_tags(run_id, {names.MODEL: uri})
+    now = clock()
+    policy.run(lambda: runs.log_metrics(run_id, metrics, at=now))
+    policy.run(lambda: runs.set_tags(run_id, {names.MODEL: uri}))
     return uri
 
 
@@ -144,9 +160,20 @@ def promote(
     name: str,
     stage: Stage,
     model_uri: str,
+    policy: OutagePolicy,
     clock: Callable[[], float] = time.time,
 ) -> Promotion:
     """Move the winner to its stage in the Model Registry, and keep a record of it on the parent run.
+
+    Args:
+        prepared: What was swept.
+        runs: The sweep's runs.
+        selection: The winner and the reasons.
+        name: The registered model.
+        stage: The stage.
+        model_uri: The winner's logged model.
+        policy: Tries each step again while the store is away.
+        clock: Tells the time in seconds since the epoch.
 
     Raises:
         TrackingError: The registry failed; what was in the stage is still there.
@@ -160,7 +187,7 @@ def promote(
         names.DATA: prepared.material.dataset.digest,
         names.PARAMS: json.dumps(dict(selection.trial.params)),
     }
-    promotion = ModelRegistry(runs.client).promote(
+    promotion = ModelRegistry(runs.client, policy).promote(
         name,
         stage,
         model_uri=model_uri,
@@ -170,7 +197,7 @@ def promote(
     )
     when = datetime.fromtimestamp(clock(), UTC).isoformat(timespec="seconds")
     record = {**promotion.record(), "when": when, "who": user_name(), "sweep": runs.run_id, "reasons": list(selection.reasons)}
-    runs.write_json(names.PROMOTION_FILE, record)
+    policy.run(lambda: runs.write_json(names.PROMOTION_FILE, record))
     return promotion
 
 

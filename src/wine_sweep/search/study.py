@@ -20,6 +20,7 @@ from wine_sweep.search.grid import Grid
 from wine_sweep.search.optuna_classes import STUDY_NAME, make_sampler, one_thread, quieten
 from wine_sweep.search.pruning import PruningStudy, StepReporter
 from wine_sweep.search.searcher import Outcome, Suggestion
+from wine_sweep.search.short_study import FORGETFUL, ShortStudy
 from wine_sweep.search.space import Space, same
 from wine_sweep.trial import Params, TrialState, params_key
 
@@ -67,12 +68,15 @@ class OptunaSearcher:
         reporter = StepReporter(config, steps) if config.pruner is not None else None
         self._pruning = PruningStudy(reporter, directions[0]) if reporter is not None and len(directions) > 1 else None
         self._reporter = reporter if self._pruning is None else None
+        sampler = make_sampler(config, conditional=space.is_conditional)
         self._study = optuna.create_study(
-            sampler=make_sampler(config, conditional=space.is_conditional),
+            sampler=sampler,
             pruner=self._reporter.optuna_pruner if self._reporter is not None else optuna.pruners.NopPruner(),
             directions=[each.value for each in directions],
             study_name=STUDY_NAME,
         )
+        forgets = config.method in FORGETFUL and config.pruner is None
+        self._short = ShortStudy(sampler, directions) if forgets else None
         self._initial = deque(space.point(point) for point in config.initial)
         self._grid: Iterator[Params] = iter(Grid(space)) if config.method is Method.BRUTE_FORCE else iter(())
         self._asked: set[str] = set()
@@ -85,7 +89,7 @@ class OptunaSearcher:
                 trial, point = self._suggest(given)
                 if self._space.keeps_constraints(point):
                     return self._suggestion(trial, point)
-                self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                trial.study.tell(trial, state=optuna.trial.TrialState.FAIL)
             return self._suggestion(*self._suggest(self._draw(given)))
 
     def tell(self, suggestion: Suggestion, outcome: Outcome) -> None:
@@ -130,10 +134,11 @@ class OptunaSearcher:
 
     def _suggest(self, given: Params) -> tuple[OptunaTrial, Params]:
         """Have the sampler suggest what is not given."""
+        study = self._short.next() if self._short is not None else self._study
         if given:
-            self._study.enqueue_trial(self._encode(given))
+            study.enqueue_trial(self._encode(given))
         whole = self._config.method in _WHOLE_SPACE
-        trial = self._study.ask({key: each.distribution for key, each in self._codecs.items()} if whole else None)
+        trial = study.ask({key: each.distribution for key, each in self._codecs.items()} if whole else None)
         point: dict[str, Any] = {}
         for each in self._space.dimensions:
             if each.is_active(point):
@@ -147,10 +152,10 @@ class OptunaSearcher:
         if outcome.state is TrialState.FINISHED:
             for name, value in outcome.violations.items():
                 trial.set_constraint(name, value)
-            self._study.tell(trial, list(outcome.values))
+            trial.study.tell(trial, list(outcome.values))
         else:
             pruned = outcome.state is TrialState.PRUNED
-            self._study.tell(trial, state=optuna.trial.TrialState.PRUNED if pruned else optuna.trial.TrialState.FAIL)
+            trial.study.tell(trial, state=optuna.trial.TrialState.PRUNED if pruned else optuna.trial.TrialState.FAIL)
 
     def _draw(self, given: Params) -> Params:
         """Find a point with what is given that keeps the constraints: at random, or the next of a grid that was not asked."""

@@ -14,6 +14,8 @@ SPACE = "wine_sweep.space"
 DATA = "wine_sweep.data"
 ERROR = "wine_sweep.error"
 PRUNED = "wine_sweep.pruned"
+STEPS = "wine_sweep.steps"
+WARNINGS = "wine_sweep.warnings"
 INFEASIBLE = "wine_sweep.infeasible"
 PARETO = "wine_sweep.pareto"
 OBJECTIVES = "wine_sweep.objectives"
@@ -26,6 +28,10 @@ WINNER = "wine_sweep.winner"
 OBJECTIVE = "wine_sweep.objective"
 DIRECTION = "wine_sweep.direction"
 SWEEP = "wine_sweep.sweep"
+TRIALS = "wine_sweep.trials"
+WORKERS = "wine_sweep.workers"
+OWNER = "wine_sweep.owner"
+JOURNAL = "wine_sweep.journal"
 
 PARENT_RUN_ID = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
@@ -48,12 +54,16 @@ ENVIRONMENT_FILE = "environment.json"
 ERROR_FILE = "error.txt"
 MODEL_NAME = "model"
 
+BEAT_SECONDS = 10.0
+"""How often the process that runs a sweep says that it is alive."""
+
 
 class Kind(StrEnum):
-    """What a run of ours is."""
+    """What a run or a logged model of ours is."""
 
     SWEEP = "sweep"
     TRIAL = "trial"
+    MODEL = "model"
 
 
 def trial_run_name(number: int) -> str:

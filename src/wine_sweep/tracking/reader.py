@@ -6,8 +6,9 @@ import json
 import math
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,18 @@ from mlflow.entities import Run, ViewType
 from wine_sweep.config import Direction
 from wine_sweep.errors import NotFoundError
 from wine_sweep.tracking import names
-from wine_sweep.tracking.store import translated_errors
+from wine_sweep.tracking.store import search_all, translated_errors
 from wine_sweep.trial import FIT_SECONDS, Failure, Score, Trial, TrialState
 
-PAGE = 1000
+SHOWN = 5
+"""So many sweeps are named where one cannot be found."""
+
 LATEST = "latest"
 SHORTEST_PREFIX = 6
 _RUN_ID_PREFIX = re.compile(rf"[0-9a-f]{{{SHORTEST_PREFIX},32}}")
 _STATES = {"FINISHED": TrialState.FINISHED, "FAILED": TrialState.FAILED, "KILLED": TrialState.KILLED}
+_NEWEST_FIRST = ["attributes.start_time DESC"]
+RESULTS = (TrialState.FINISHED, TrialState.FAILED, TrialState.PRUNED)
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,29 @@ class SweepRecord:
     metrics: dict[str, float]
     tags: dict[str, str]
 
+    @property
+    def trials(self) -> str:
+        """How many trials it is to have: as it was begun with, or as it was extended to."""
+        return self.tags.get(names.TRIALS) or self.params.get("trials", "?")
+
+    @property
+    def results(self) -> int:
+        """How many trials had a result when it last ended."""
+        return sum(int(self.metrics.get(f"trials_{state.value}", 0)) for state in RESULTS)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A child run: one time that a trial was measured. A trial that was killed and done again has several.
+
+    Args:
+        trial: The trial as this run tells of it, its `run_id` among the rest.
+        is_open: Whether the run has not ended in MLflow. Its trial may have: what it measured is written before the run is ended.
+    """
+
+    trial: Trial
+    is_open: bool
+
 
 class SweepReader:
     """Finds and reads sweeps.
@@ -85,7 +113,7 @@ class SweepReader:
     def sweeps(self) -> list[SweepRecord]:
         """List all sweeps, the newest first."""
         query = f"tags.`{names.KIND}` = '{names.Kind.SWEEP}'"
-        return [self._record(run) for run in self._search(query, order_by=["attributes.start_time DESC"])]
+        return [self._record(run) for run in search_all(self.client, list(self._experiments), query, order_by=_NEWEST_FIRST)]
 
     def find(self, reference: str) -> SweepRecord:
         """Find a sweep by its run id, a unique prefix of it (6 characters or more), its name (the newest), or ``latest``.
@@ -93,30 +121,53 @@ class SweepReader:
         Raises:
             NotFoundError: None fits, or more than one does.
         """
-        sweeps = self.sweeps()
-        if not sweeps:
+        newest = self._newest("")
+        if not newest:
             raise NotFoundError("there is no sweep here yet; `wine-sweep run CONFIG` makes one")
         if reference == LATEST:
-            return sweeps[0]
+            return newest[0]
         if _RUN_ID_PREFIX.fullmatch(reference):
-            fitting = [sweep for sweep in sweeps if sweep.run_id.startswith(reference)]
+            fitting = self._newest(f" AND attributes.run_id LIKE '{reference}%'")
             if len(fitting) == 1:
                 return fitting[0]
             if fitting:
-                raise NotFoundError(
-                    f"{len(fitting)} sweeps begin with '{reference}': {', '.join(sweep.run_id for sweep in fitting[:5])}"
-                )
-        named = [sweep for sweep in sweeps if sweep.name == reference]
-        if named:
-            return named[0]
-        shown = ", ".join(f"{sweep.run_id[:8]} ({sweep.name})" for sweep in sweeps[:5])
+                few = f"{len(fitting)} sweeps" if len(fitting) < SHOWN else f"{SHOWN} sweeps or more"
+                raise NotFoundError(f"{few} begin with '{reference}': {', '.join(sweep.run_id for sweep in fitting)}")
+        named = next((sweep for sweep in self.sweeps() if sweep.name == reference), None)
+        if named is not None:
+            return named
+        shown = ", ".join(f"{sweep.run_id[:8]} ({sweep.name})" for sweep in newest)
         raise NotFoundError(f"there is no sweep '{reference}'; the newest are: {shown}")
 
     def trials(self, sweep: SweepRecord) -> list[Trial]:
-        """Read all trials of a sweep, by number. Scores hold mean and spread; the folds' own values stay in MLflow."""
+        """Read all trials of a sweep, by number, each once; see `latest_results` and `attempts`."""
+        return latest_results(self.attempts(sweep))
+
+    def attempts(self, sweep: SweepRecord) -> list[Attempt]:
+        """Read all child runs of a sweep, in no order. Scores hold mean and spread; `folds` reads the folds' own values."""
         query = f"tags.`{names.PARENT_RUN_ID}` = '{sweep.run_id}' AND tags.`{names.KIND}` = '{names.Kind.TRIAL}'"
-        found = [_trial(run) for run in self._search(query, experiments=[sweep.experiment_id])]
-        return sorted(found, key=lambda trial: trial.number)
+        found = search_all(self.client, [sweep.experiment_id], query)
+        return [Attempt(_trial(run), run.info.status not in _STATES) for run in found]
+
+    def folds(self, run_id: str, metric: str) -> tuple[float, ...]:
+        """Read a metric's value in each fold of a trial that has finished, in the order of the folds; one call a trial."""
+        with translated_errors(f"read the folds of the run {run_id}"):
+            history = self.client.get_metric_history(run_id, names.fold_metric(metric))
+        return tuple(each.value for each in sorted(history, key=lambda each: each.step))
+
+    def table(self, sweep: SweepRecord) -> tuple[int, list[str]]:
+        """Describe the table of a sweep: its rows, and the names of its columns, both as its data set input has them."""
+        with translated_errors(f"read the data set of the sweep '{sweep.name}'"):
+            inputs = self.client.get_run(sweep.run_id).inputs.dataset_inputs
+        if not inputs:
+            return 0, []
+        columns = json.loads(inputs[0].dataset.schema)["mlflow_colspec"]
+        return json.loads(inputs[0].dataset.profile)["num_rows"], [column["name"] for column in columns]
+
+    def steps(self, sweep: SweepRecord, metric: str) -> frozenset[int]:
+        """Give the steps at which a metric of a sweep's parent run was logged."""
+        with translated_errors(f"read {metric} of the sweep '{sweep.name}'"):
+            return frozenset(each.step for each in self.client.get_metric_history(sweep.run_id, metric))
 
     def file(self, sweep: SweepRecord, name: str) -> str:
         """Read an artifact of a sweep's parent run.
@@ -133,17 +184,11 @@ class SweepReader:
             uri: str | None = self.client.get_run(run_id).data.tags.get(names.MODEL)
         return uri
 
-    def _search(self, query: str, *, experiments: list[str] | None = None, order_by: list[str] | None = None) -> Iterator[Run]:
-        """Yield all runs that fit, page by page: MLflow gives 1,000 at most."""
-        token = None
-        where = experiments or list(self._experiments)
-        while where:
-            with translated_errors("search runs"):
-                page = self.client.search_runs(where, query, max_results=PAGE, order_by=order_by, page_token=token)
-            yield from page
-            token = page.token
-            if not token:
-                return
+    def _newest(self, condition: str) -> list[SweepRecord]:
+        """List the newest sweeps, a few, that fulfil a condition beside being sweeps."""
+        query = f"tags.`{names.KIND}` = '{names.Kind.SWEEP}'{condition}"
+        found = search_all(self.client, list(self._experiments), query, order_by=_NEWEST_FIRST, page=SHOWN)
+        return [self._record(run) for run in islice(found, SHOWN)]
 
     def _record(self, run: Run) -> SweepRecord:
         tags = dict(run.data.tags)
@@ -163,9 +208,30 @@ class SweepReader:
         )
 
 
+def latest_results(attempts: Iterable[Attempt]) -> list[Trial]:
+    """Give each trial once, by number: as the attempt with a result has it, or else the newest attempt.
+
+    A result is what finished, failed or was pruned; of several the newest counts.
+    """
+    found: dict[int, Trial] = {}
+    for trial in sorted((each.trial for each in attempts), key=lambda trial: (trial.state in RESULTS, trial.started)):
+        found[trial.number] = trial
+    return [found[number] for number in sorted(found)]
+
+
+def _state(status: str, tags: Mapping[str, str]) -> TrialState:
+    """Say what became of a trial.
+
+    The tag is written with the measurements, and the run ended after that: while it is open, the tag knows more.
+    """
+    if names.PRUNED in tags:
+        return TrialState.PRUNED
+    return _STATES.get(status) or TrialState(tags.get(names.STATE, TrialState.RUNNING))
+
+
 def _trial(run: Run) -> Trial:
     tags, metrics = run.data.tags, run.data.metrics
-    state = TrialState.PRUNED if names.PRUNED in tags else _STATES.get(run.info.status, TrialState.RUNNING)
+    state = _state(run.info.status, tags)
     error = tags.get(names.ERROR)
     kind, _, message = (error or "").partition(": ")
     return Trial(
@@ -173,10 +239,12 @@ def _trial(run: Run) -> Trial:
         params=json.loads(tags[names.PARAMS]) if names.PARAMS in tags else dict(run.data.params),
         state=state,
         scores=_scores(metrics) if state is TrialState.FINISHED else {},
+        reported=tuple(json.loads(tags.get(names.STEPS, "[]"))),
         fit_seconds=metrics.get(FIT_SECONDS, math.nan),
         started=_seconds(run.info.start_time),
         ended=_seconds(run.info.end_time),
         failure=Failure(kind, message) if error else None,
+        warnings=tuple(json.loads(tags.get(names.WARNINGS, "[]"))),
         run_id=run.info.run_id,
         violations=json.loads(tags.get(names.INFEASIBLE, "{}")),
     )

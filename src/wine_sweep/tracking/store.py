@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import logging
 import os
@@ -15,6 +16,7 @@ import requests
 from alembic.util import CommandError
 from filelock import FileLock
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from mlflow.environment_variables import (
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR,
     MLFLOW_HTTP_REQUEST_MAX_RETRIES,
@@ -24,12 +26,16 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from wine_sweep.errors import NotFoundError, TrackingError
+from wine_sweep.tracking.causes import is_outage
 from wine_sweep.wording import mask
 
 _logger = logging.getLogger(__name__)
 
 LOCK_SECONDS = 120
 """How long another process may take to make a store's tables."""
+
+PAGE = 1000
+"""The most runs that MLflow gives at once."""
 
 REACH_SECONDS = 10
 """How long a tracking server may take to answer before it counts as not there."""
@@ -80,10 +86,21 @@ def _quieten() -> None:
     """Have MLflow print nothing, and not wait for minutes for a server that is gone; the user's own settings stand."""
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(
+        logging.CRITICAL
+    )  # prints the traceback of an error that it raises as well
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set("false")
     MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set("true")
     if not MLFLOW_HTTP_REQUEST_MAX_RETRIES.is_set():
         MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(str(RETRIES))
+
+
+def leave_retries_to_policy() -> None:
+    """Have MLflow's HTTP client try once, since an `OutagePolicy` does the rest.
+
+    The client would repeat a request whose answer got lost without looking whether it was done, and make two runs of one.
+    """
+    MLFLOW_HTTP_REQUEST_MAX_RETRIES.set("0")
 
 
 def _one_at_a_time(uri: str) -> AbstractContextManager[object]:
@@ -110,7 +127,7 @@ def translated_errors(action: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, CommandError, requests.RequestException, OSError, ImportError) as error:
-        raise TrackingError(f"MLflow could not {action}: {_reason(error)}") from error
+        raise TrackingError(f"MLflow could not {action}: {_reason(error)}", is_outage=is_outage(error)) from error
 
 
 def _reason(error: Exception) -> str:
@@ -131,3 +148,37 @@ def _reach(uri: str) -> None:
         return  # somebody answers; whose certificates count is for MLflow's own settings to say
     except (requests.ConnectionError, requests.Timeout) as error:
         raise TrackingError(f"no tracking server answers at {mask(uri)}; is it running, and is the address right?") from error
+
+
+def search_all(
+    client: MlflowClient, experiments: list[str], query: str, *, order_by: list[str] | None = None, page: int | None = None
+) -> Iterator[Run]:
+    """Yield all runs that fit, page by page: MLflow gives 1,000 at most.
+
+    Raises:
+        TrackingError: The store failed.
+    """
+    token = None
+    while experiments:
+        with translated_errors("search runs"), _no_garbage_collection():
+            found = client.search_runs(experiments, query, max_results=page or PAGE, order_by=order_by, page_token=token)
+        yield from found
+        token = found.token
+        if not token:
+            return
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Keep Python from looking for garbage while a page is read: it makes tens of thousands of objects that stay.
+
+    Measured with 10,000 trials on SQLite: 3.9 s of processor time instead of 8.6.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

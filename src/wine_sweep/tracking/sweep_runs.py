@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from statistics import fmean
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -14,14 +13,19 @@ from mlflow import MlflowClient
 from mlflow.data.dataset_source import DatasetSource
 from mlflow.data.http_dataset_source import HTTPDatasetSource
 from mlflow.data.sources import LocalArtifactDatasetSource
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.types import ColSpec, DataType, Schema
 
 from wine_sweep.data import bundled
 from wine_sweep.errors import TrackingError
 from wine_sweep.tracking import names
-from wine_sweep.tracking.store import translated_errors
-from wine_sweep.trial import FIT_SECONDS, Step, Trial, TrialState, canonical_json
+from wine_sweep.tracking.claim import Claim, Owner
+from wine_sweep.tracking.metrics import metrics_of
+from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.reader import SweepRecord
+from wine_sweep.tracking.store import search_all, translated_errors
+from wine_sweep.tracking.tags import MAX_TAG, tags_of
+from wine_sweep.trial import Trial, TrialState, canonical_json
 
 BATCH_METRICS = 800
 BATCH_PARAMS = 100
@@ -29,8 +33,7 @@ BATCH_TAGS = 100
 """MLflow takes 1,000 entries in a batch, of which 100 parameters and 100 tags."""
 
 MAX_TEXT = 6000
-MAX_TAG = 8000
-"""The longest value of a parameter, and of a tag."""
+"""The longest value of a parameter."""
 
 DIGEST_CHARACTERS = 8
 """As many as MLflow's own digests have; the whole one is in a tag."""
@@ -77,52 +80,127 @@ class SweepHeader:
 class SweepRuns:
     """One parent run and its child runs. A trial costs three calls: create, one batch, end.
 
+    Everything here may be done again after an outage, when nobody knows whether it was done: no run is made twice.
+
+    Args:
+        client: The open store.
+        experiment_id: Where the parent run is.
+        run_id: The parent run.
+        origin: The tags that child runs share with it.
+        claim: This process's hold on the sweep, let go when it ends; None for somebody who adds to a sweep that has ended.
+
     Attributes:
         run_id: The parent run.
         experiment_id: Where it is.
         trial_run_ids: The child runs that were made here, by trial number.
     """
 
-    def __init__(self, client: MlflowClient, experiment_id: str, run_id: str, origin: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        client: MlflowClient,
+        experiment_id: str,
+        run_id: str,
+        origin: Mapping[str, str] | None = None,
+        claim: Claim | None = None,
+    ) -> None:
         self.client = client
         self.experiment_id = experiment_id
         self.run_id = run_id
         self.trial_run_ids: dict[int, str] = {}
         self._open: set[int] = set()
+        self._unsure: set[int] = set()
+        self._undescribed: SweepHeader | None = None
         self._origin = dict(origin or {})
+        self._claim = claim
 
     @classmethod
-    def begin(cls, client: MlflowClient, header: SweepHeader) -> SweepRuns:
-        """Make the parent run.
+    def begin(cls, client: MlflowClient, header: SweepHeader, *, policy: OutagePolicy | None = None) -> SweepRuns:
+        """Make the parent run with its name and tags; `describe` writes the rest.
+
+        Where an outage leaves open whether it was made, it is looked for by its tag ``wine_sweep.journal``.
+
+        Args:
+            client: The open store.
+            header: What stands on the parent run.
+            policy: How long an outage is waited for; by default not at all.
 
         Raises:
             TrackingError: The store refused, or failed.
         """
-        with translated_errors(f"begin the sweep in experiment '{header.experiment}'"):
-            experiment_id = _experiment(client, header.experiment)
-            run = client.create_run(
-                experiment_id, start_time=_milliseconds(header.started), tags={**header.tags}, run_name=header.name
-            )
-        origin = {name: header.tags[name] for name in names.ORIGIN if name in header.tags}
-        runs = cls(client, experiment_id, run.info.run_id, origin)
-        try:
-            runs._describe(header)
-        except BaseException:
-            runs.end("FAILED", at=header.started)
-            raise
+        claim = Claim(client, Owner.here())
+        tags = {**header.tags, names.OWNER: claim.owner.text()}
+        unsure = False
+
+        def make() -> Run:
+            nonlocal unsure
+            with translated_errors(f"begin the sweep in experiment '{header.experiment}'"):
+                experiment_id = _experiment(client, header.experiment)
+                found = _by_journal(client, experiment_id, header) if unsure else None
+                unsure = True
+                start = _milliseconds(header.started)
+                return found or client.create_run(experiment_id, start_time=start, tags=tags, run_name=header.name)
+
+        info = (policy or OutagePolicy(0)).run(make).info
+        claim.hold(info.run_id)
+        runs = cls(client, info.experiment_id, info.run_id, _origin(header.tags), claim)
+        runs._undescribed = header
         return runs
 
-    def _describe(self, header: SweepHeader) -> None:
-        """Write what stands on the parent run from the beginning."""
+    @classmethod
+    def take_over(cls, client: MlflowClient, sweep: SweepRecord) -> SweepRuns:
+        """Take a sweep that stopped into this process's hands, RUNNING again.
+
+        Raises:
+            OwnershipError: Another process has it.
+            TrackingError: The store failed.
+        """
+        claim = Claim(client, Owner.here())
+        claim.take(sweep.run_id)
+        runs = cls(client, sweep.experiment_id, sweep.run_id, _origin(sweep.tags), claim)
+        with translated_errors(f"reopen the sweep '{sweep.name}'"):
+            client.update_run(sweep.run_id, status="RUNNING")
+        return runs
+
+    def adopt(self, trials: Iterable[Trial]) -> None:
+        """Take note of the child runs that trials have already, be they open or ended."""
+        for trial in trials:
+            if trial.run_id is not None:
+                self.trial_run_ids[trial.number] = trial.run_id
+
+    def close_left_open(self, run_id: str, state: TrialState, *, at: float) -> None:
+        """End a child run that nobody writes to any more, as what became of its trial, at a time in seconds since the epoch."""
+        with translated_errors(f"end the run {run_id}"):
+            self.client.set_tag(run_id, names.STATE, state)
+            self.client.set_terminated(run_id, _STATUS[state], end_time=_milliseconds(at))
+
+    def beat(self) -> None:
+        """Say that this process is alive.
+
+        Raises:
+            OwnershipError: Another has taken the sweep over.
+            TrackingError: The store failed.
+        """
+        if self._claim is not None:
+            self._claim.beat()
+
+    def describe(self) -> None:
+        """Write what stands on a new parent run beside its name and tags; nothing where that is done."""
+        header = self._undescribed
+        if header is None:
+            return
         context = [InputTag("mlflow.data.context", "training")]
         with translated_errors("describe the sweep"):
             self._log(self.run_id, params=header.params)
             self.client.log_inputs(self.run_id, datasets=[DatasetInput(_dataset(header), context)])
         for name, text in header.files.items():
             self.write_file(name, text)
+        self._undescribed = None
 
     def start_trial(self, trial: Trial, started: float) -> None:
-        """Make a trial's child run, RUNNING since `started`, in seconds since the epoch."""
+        """Make a trial's child run, RUNNING since `started`, in seconds since the epoch.
+
+        Where an outage leaves open whether it was made, it is looked for first.
+        """
         tags = {
             **self._origin,
             names.PARENT_RUN_ID: self.run_id,
@@ -135,30 +213,38 @@ class SweepRuns:
         if len(exact) <= MAX_TAG:
             tags[names.PARAMS] = exact
         with translated_errors(f"begin trial {trial.number}"):
-            run = self.client.create_run(
-                self.experiment_id,
-                start_time=_milliseconds(started),
-                tags=tags,
-                run_name=names.trial_run_name(trial.number),
-            )
-        self.trial_run_ids[trial.number] = run.info.run_id
+            run_id = self._made_before(trial.number) if trial.number in self._unsure else None
+            self._unsure.add(trial.number)
+            if run_id is None:
+                run_id = self.client.create_run(
+                    self.experiment_id,
+                    start_time=_milliseconds(started),
+                    tags=tags,
+                    run_name=names.trial_run_name(trial.number),
+                ).info.run_id
+        self._unsure.discard(trial.number)
+        self.trial_run_ids[trial.number] = run_id
         self._open.add(trial.number)
+
+    def _made_before(self, number: int) -> str | None:
+        """Find the child run of a trial that was made although the answer got lost."""
+        return next(iter(self._running_strangers(f" AND tags.`{names.TRIAL}` = '{number}'")), None)
+
+    def _running_strangers(self, condition: str = "") -> Iterator[str]:
+        """Yield the RUNNING child runs that are not known here."""
+        known = set(self.trial_run_ids.values())
+        query = f"tags.`{names.PARENT_RUN_ID}` = '{self.run_id}' AND attributes.status = 'RUNNING'{condition}"
+        found = search_all(self.client, [self.experiment_id], query)
+        yield from (run.info.run_id for run in found if run.info.run_id not in known)
 
     def finish_trial(self, trial: Trial) -> None:
         """Write what a trial measured and end its run with the status that is true."""
         run_id = self.trial_run_ids[trial.number]
         ended = _milliseconds(trial.ended)
-        tags = {names.STATE: str(trial.state)}
-        if trial.failure is not None:
-            tags[names.ERROR] = str(trial.failure)[:MAX_TEXT]
-        if trial.state is TrialState.PRUNED:
-            tags[names.PRUNED] = str(len(trial.steps))
-        if trial.violations:
-            tags[names.INFEASIBLE] = json.dumps(dict(trial.violations))
         with translated_errors(f"write trial {trial.number}"):
             if trial.failure is not None and trial.failure.traceback:
                 self.client.log_text(run_id, trial.failure.traceback, names.ERROR_FILE)
-            self._log(run_id, params=trial.params, metrics=list(_metrics(trial, ended)), tags=tags)
+            self._log(run_id, params=trial.params, metrics=list(metrics_of(trial, ended)), tags=tags_of(trial))
             self.client.set_terminated(run_id, _STATUS[trial.state], end_time=ended)
         self._open.discard(trial.number)
 
@@ -181,14 +267,27 @@ class SweepRuns:
         """Write an artifact of the parent run as indented JSON."""
         self.write_file(name, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
-    def end(self, status: str, *, at: float) -> None:
-        """End the parent run, and every child run that is still open, as killed."""
+    def end(self, status: str | None, *, at: float) -> None:
+        """End every child run that is still RUNNING as killed, known here or not, and the parent run.
+
+        Args:
+            status: MLflow's status of the parent run; None to leave it, and what another process makes below it, as it is.
+            at: When, in seconds since the epoch.
+        """
+        for number in sorted(self._open):
+            self.close_left_open(self.trial_run_ids[number], TrialState.KILLED, at=at)
+            self._open.discard(number)
+        if status is None:
+            return
+        for run_id in list(self._running_strangers()):
+            self.close_left_open(run_id, TrialState.KILLED, at=at)
         with translated_errors("end the sweep"):
-            for number in sorted(self._open):
-                self.client.set_tag(self.trial_run_ids[number], names.STATE, TrialState.KILLED)
-                self.client.set_terminated(self.trial_run_ids[number], "KILLED", end_time=_milliseconds(at))
-            self._open.clear()
             self.client.set_terminated(self.run_id, status, end_time=_milliseconds(at))
+
+    def release(self) -> None:
+        """Let go of the sweep; again does no harm."""
+        if self._claim is not None:
+            self._claim.release()
 
     def _log(
         self,
@@ -198,15 +297,32 @@ class SweepRuns:
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Log in one call, or in as many as MLflow's limits for a batch ask for."""
+        """Log in one call, or in as many as MLflow's limits for a batch ask for; tags last, so that they vouch for the rest."""
         batches = zip_longest(
-            batched(metrics or [], BATCH_METRICS),
-            batched([Param(key, _shown(value)) for key, value in (params or {}).items()], BATCH_PARAMS),
-            batched([RunTag(key, str(value)) for key, value in (tags or {}).items()], BATCH_TAGS),
+            *(
+                reversed(list(pieces))
+                for pieces in (
+                    batched(metrics or [], BATCH_METRICS),
+                    batched([Param(key, _shown(value)) for key, value in (params or {}).items()], BATCH_PARAMS),
+                    batched([RunTag(key, str(value)) for key, value in (tags or {}).items()], BATCH_TAGS),
+                )
+            ),
             fillvalue=(),
         )
-        for some_metrics, some_params, some_tags in batches:
+        for some_metrics, some_params, some_tags in reversed(list(batches)):
             self.client.log_batch(run_id, list(some_metrics), list(some_params), list(some_tags), synchronous=True)
+
+
+def _by_journal(client: MlflowClient, experiment_id: str, header: SweepHeader) -> Run | None:
+    """Find the parent run that was made although the answer got lost."""
+    token = header.tags.get(names.JOURNAL)
+    if token is None:
+        return None
+    return next(search_all(client, [experiment_id], f"tags.`{names.JOURNAL}` = '{token}'"), None)
+
+
+def _origin(tags: Mapping[str, str]) -> dict[str, str]:
+    return {name: tags[name] for name in names.ORIGIN if name in tags}
 
 
 def _dataset(header: SweepHeader) -> Dataset:
@@ -233,34 +349,6 @@ def _dataset_source(source: str) -> DatasetSource:
     if source in bundled.NAMES:
         return HTTPDatasetSource(bundled.DOI)
     return LocalArtifactDatasetSource(source)
-
-
-def _metrics(trial: Trial, at: int) -> Iterator[Metric]:
-    """Yield all that a trial measured. What a pruned trial has are its steps: a mean over some folds would look like a result."""
-    for name, score in trial.scores.items():
-        yield Metric(name, score.mean, at, 0)
-        yield Metric(names.spread_metric(name), score.std, at, 0)
-        for fold, value in enumerate(score.folds):
-            yield Metric(names.fold_metric(name), value, at, fold)
-    if trial.state is TrialState.FINISHED:
-        yield Metric(FIT_SECONDS, trial.fit_seconds, at, 0)
-    for number, step in enumerate(trial.steps):
-        yield from _metrics_of_step(step, number, at)
-
-
-def _metrics_of_step(step: Step, number: int, at: int) -> Iterator[Metric]:
-    """Yield a fold's values, one step for each fit, or the means at a budget."""
-    for name, values in step.values.items():
-        if step.budget is None:
-            first = number * len(values)
-            yield from (Metric(names.fold_metric(name), value, at, first + index) for index, value in enumerate(values))
-        else:
-            yield Metric(names.budget_metric(name), fmean(values), at, _budget_step(step.budget))
-
-
-def _budget_step(budget: int | float) -> int:
-    """Give the step of a budget in MLflow, a whole number: the parameter's value, or per mille of the rows."""
-    return budget if isinstance(budget, int) else round(budget * 1000)
 
 
 def _experiment(client: MlflowClient, name: str) -> str:

@@ -1,0 +1,86 @@
+"""From the trials to the registry: the winner is chosen, fitted, kept, promoted, and everything summed up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from wine_sweep.errors import SweepFailed, SweepInterrupted
+from wine_sweep.registry import Promotion
+from wine_sweep.runner.closing import Closing
+from wine_sweep.runner.keeping import Keeping
+from wine_sweep.runner.recorder import Observer
+from wine_sweep.runner.stopping import StopReason
+from wine_sweep.runner.winner import Winner, keep, promote, promotion_in_words, refit
+from wine_sweep.selection import Selection, select
+from wine_sweep.tracking.reader import SweepReader
+from wine_sweep.trial import Trial
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What came of a sweep.
+
+    Args:
+        closing: All trials, the runs they are in, and why there are no more.
+        selection: The winner and the reasons.
+        winner: The refitted model.
+        promotion: Where it was promoted to; None when nothing was to be promoted.
+    """
+
+    closing: Closing
+    selection: Selection
+    winner: Winner
+    promotion: Promotion | None
+
+    @property
+    def run_id(self) -> str:
+        """The parent run's id."""
+        return self.closing.runs.run_id
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """All trials by number, with their runs' ids."""
+        return self.closing.trials
+
+
+def conclude(
+    closing: Closing, keeping: Keeping, observer: Observer, stop: Callable[[], bool], *, may_promote: bool
+) -> SweepResult:
+    """Select, refit, keep, promote, and sum up; before each of them somebody may have said stop.
+
+    Each step is tried again while the store is away.
+
+    What was done before a sweep was resumed is not done again: a winner's model that was logged stays the one.
+
+    Raises:
+        SweepFailed: No trial finished.
+        SweepInterrupted: `stop` said so.
+        TrackingError: The store failed.
+        ModelError: The winner cannot be fitted or saved.
+    """
+
+    def go_on_with(what: str) -> None:
+        if stop() or closing.stopped_by is StopReason.INTERRUPTED:
+            raise SweepInterrupted("the sweep was interrupted", run_id=runs.run_id)
+        keeping.writer.check()
+        observer.phase(what)
+
+    prepared, runs, policy = closing.prepared, closing.runs, keeping.policy
+    go_on_with("choosing the winner")
+    selection = select(closing.trials, prepared.objective)
+    if selection is None or selection.trial.run_id is None:
+        raise SweepFailed(closing.why_none_finished())
+    policy.run(lambda: closing.write_selection(selection))
+    go_on_with("fitting the winner")
+    winner = refit(prepared, selection.trial.params)
+    go_on_with("saving the winner")
+    run_id = selection.trial.run_id
+    uri = policy.run(lambda: SweepReader(runs.client).model_uri(run_id))
+    uri = uri or keep(winner, runs, run_id, trusted=prepared.factory.trusted, policy=policy)
+    registry, promotion = prepared.config.registry, None
+    if registry is not None and may_promote:
+        go_on_with(f"promoting it to {registry.stage.value}")
+        promotion = promote(prepared, runs, selection, name=registry.name, stage=registry.stage, model_uri=uri, policy=policy)
+    policy.run(lambda: closing.write_winner(selection, winner, promotion_in_words(promotion)))
+    return SweepResult(closing, selection, winner, promotion)

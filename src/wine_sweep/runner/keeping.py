@@ -1,0 +1,117 @@
+"""Sees to it that no result gets lost: the journal, the writer, and what is said when the store stays away."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wine_sweep.errors import OutageError, SweepInterrupted, TrackingError
+from wine_sweep.tracking.journal import Journal
+from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.writer import BackgroundWriter
+from wine_sweep.wording import duration_in_words, mask
+
+if TYPE_CHECKING:  # it imports MLflow, which takes seconds that the first trials should not wait for
+    from wine_sweep.tracking.sweep_runs import SweepRuns
+
+_logger = logging.getLogger(__name__)
+FINISHED = "FINISHED"
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """What a sweep's results go through on their way to MLflow.
+
+    Args:
+        writer: Writes them.
+        journal: Holds them until they are written.
+        policy: Says how long an outage is waited for.
+    """
+
+    writer: BackgroundWriter[SweepRuns]
+    journal: Journal
+    policy: OutagePolicy
+
+    @classmethod
+    def begin(cls, make: Callable[[], SweepRuns], policy: OutagePolicy, journal: Journal, *, stop: Callable[[], bool]) -> Keeping:
+        """Start a writer, which makes the runs in its own thread."""
+        writer = BackgroundWriter(make, policy=policy, stop=stop)
+        policy.waiting = lambda: writer.pending
+        return cls(writer, journal, policy)
+
+    @property
+    def run_id(self) -> str:
+        """The parent run's id; empty while it is not made."""
+        return self.writer.target.run_id if self.writer.target else ""
+
+    def explain(self, error: TrackingError) -> TrackingError:
+        """Give the error to raise: where the store stayed away, one that says for how long and what waits where."""
+        if not (error.is_outage and self.policy.is_away):
+            return error
+        waiting = self.writer.pending
+        journal = str(self.journal.path) if waiting else None
+        return OutageError(f"{self.outage_in_words()}\n{error}", run_id=self.run_id, waiting=waiting, journal=journal)
+
+    def interrupted(self) -> SweepInterrupted:
+        """Give the error for a sweep that somebody stopped, with what waits where if the store is away."""
+        outage = self.outage_in_words()
+        return SweepInterrupted(f"the sweep was interrupted{f'; {outage}' if outage else ''}", run_id=self.run_id)
+
+    def outage_in_words(self) -> str:
+        """Say for how long the store has been away, and what waits for it; nothing when it is not away."""
+        if not self.policy.is_away:
+            return ""
+        uri = mask(str(self.writer.target.client.tracking_uri)) if self.writer.target else ""
+        done = "has not answered" if uri.startswith("http") else "could not be written to"
+        where = f"the tracking store{f' at {uri}' if uri else ''}"
+        return f"{where} {done} for {duration_in_words(self.policy.away_for)}: {self._waiting_in_words()}"
+
+    def _waiting_in_words(self) -> str:
+        count, lost = self.writer.pending, self.journal.only_in_memory
+        if not count:
+            return "all results are written, the sweep is not closed"
+        waits = f"{count} result{'s wait' if count > 1 else ' waits'} in {self.journal.path}"
+        return f"{waits}, but for {lost} that no disk had room for" if lost else waits
+
+    def end(self, status: str | None, *, at: float) -> None:
+        """End the parent run and what is still open under it, and drop the journal once MLflow has all of it.
+
+        Args:
+            status: The parent run's status; None where it is no longer this process's to end.
+            at: When the sweep ended, in seconds since the epoch.
+
+        Raises:
+            TrackingError: The store failed at the end of a sweep that went well. Any other time that is logged, since it must
+                not hide the first error.
+        """
+        self.writer.close()
+        try:
+            self._end_runs(status, at)
+        finally:
+            if self.writer.target is not None:
+                self.writer.target.release()
+            self._drop_journal()
+
+    def _end_runs(self, status: str | None, at: float) -> None:
+        runs = self.writer.target
+        if runs is None:
+            return
+        try:
+            if self.policy.is_away:
+                raise TrackingError("the tracking store is away", is_outage=True)
+            self.policy.run(lambda: runs.end(status, at=at))
+        except TrackingError as error:
+            if status == FINISHED:
+                raise self.explain(error) from error
+            _logger.error("the run %s and runs below it stay RUNNING in MLflow: %s", runs.run_id, error)
+
+    def _drop_journal(self) -> None:
+        never_begun = self.writer.target is None and not self.policy.is_away
+        if self.writer.pending == 0 or never_begun:
+            self.journal.discard()
+            return
+        self.journal.close()
+        if not self.policy.is_away:
+            _logger.error("not everything could be written: %s", self._waiting_in_words())

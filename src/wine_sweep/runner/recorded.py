@@ -1,0 +1,110 @@
+"""A sweep as MLflow has it, made ready to go on: its config and data, and what of them has changed since."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from wine_sweep.config import Draft, SweepConfig, parse_config
+from wine_sweep.errors import ConfigError, DataError, Path, Problem
+from wine_sweep.runner.preflight import Prepared, prepare
+from wine_sweep.tracking import names
+from wine_sweep.tracking.reader import SweepReader, SweepRecord
+from wine_sweep.wording import show
+
+MAY_CHANGE = (
+    ("name",),
+    ("experiment",),
+    ("execution",),
+    ("registry",),
+    ("evaluation", "bootstrap"),
+    ("data", "source"),
+    *(("search", key) for key in ("trials", "timeout", "target", "patience", "regret")),
+)
+"""Keys that do not change what a trial is, nor which trial is better; the data itself is held against its digest."""
+
+
+def recorded_draft(reader: SweepReader, sweep: SweepRecord, overrides: Sequence[str] = ()) -> Draft:
+    """Read the config that a sweep was run with, with changes from the command line.
+
+    Raises:
+        ConfigError: A change cannot be applied.
+        TrackingError: The store failed.
+    """
+    resolved = reader.file(sweep, names.RESOLVED_FILE)
+    source = f"{names.RESOLVED_FILE} of {sweep.run_id}"
+    return parse_config(resolved.encode(), source=source, folder=pathlib.Path.cwd(), default_name=sweep.name, overrides=overrides)
+
+
+def prepare_recorded(reader: SweepReader, sweep: SweepRecord, draft: Draft, *, trusted: Sequence[str]) -> Prepared:
+    """Prepare a config for going on with a sweep; its data must be that of the sweep.
+
+    Raises:
+        ConfigError: The config is wrong.
+        DataError: The data has changed since the sweep.
+        TrackingError: The store failed.
+    """
+    prepared = prepare(draft, trusted=trusted)
+    if prepared.material.dataset.digest != sweep.tags.get(names.DATA):
+        changes = "; ".join(_changes_of_data(reader, sweep, prepared)) or "the same rows and columns, with other values"
+        raise DataError(
+            f"{prepared.material.dataset.source} has changed since the sweep '{sweep.name}' ({changes}); run a new sweep on it"
+        )
+    return prepared
+
+
+def changed_keys(reader: SweepReader, sweep: SweepRecord, prepared: Prepared) -> list[Path]:
+    """Say which keys of a config differ from the recorded one; none of them may be such as make trials comparable.
+
+    Raises:
+        ConfigError: With a problem for every key that differs.
+        TrackingError: The store failed.
+    """
+    before = recorded_draft(reader, sweep).config
+    if before is None:
+        raise ConfigError([Problem(f"the config of the sweep '{sweep.name}' cannot be read by this version of wine_sweep")])
+    differences = list(_differences(_tree(before), _tree(prepared.config)))
+    problems = [
+        Problem(
+            f"was {_shown(old)} when the sweep began, is {_shown(new)} now; a sweep goes on as it began, so run a new one", path
+        )
+        for path, old, new in differences
+        if not any(path[: len(free)] == free for free in MAY_CHANGE)
+    ]
+    if not problems and prepared.space.fingerprint() != sweep.tags.get(names.SPACE):
+        version = sweep.tags.get(names.VERSION)
+        problems = [Problem(f"the space is another one than wine_sweep {version} made of the same config; run a new sweep")]
+    if problems:
+        raise ConfigError(prepared.draft.document.locate(problems))
+    return [path for path, _, _ in differences]
+
+
+def _changes_of_data(reader: SweepReader, sweep: SweepRecord, prepared: Prepared) -> Iterator[str]:
+    rows, columns = reader.table(sweep)
+    table = prepared.material.dataset.table
+    if rows != len(table):
+        yield f"{rows} rows then, {len(table)} now"
+    gone = [name for name in columns if name not in table.columns]
+    new = [str(name) for name in table.columns if name not in columns]
+    if gone:
+        yield f"without {', '.join(gone)}"
+    if new:
+        yield f"with {', '.join(new)} besides"
+
+
+def _tree(config: SweepConfig) -> dict[str, Any]:
+    return config.model_dump(mode="json", by_alias=True)
+
+
+def _differences(before: Any, now: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+    """Yield (path, before, now) for everything that differs, as deep as both are mappings."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in {**before, **now}:
+            yield from _differences(before.get(key), now.get(key), (*path, key))
+    elif before != now or type(before) is not type(now):
+        yield path, before, now
+
+
+def _shown(value: Any) -> str:
+    return str(value)[:120] if isinstance(value, list) else show(value)

@@ -1,0 +1,163 @@
+"""Brings a sweep that stopped back into this process's hands: what it has behind it, and what is missing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from wine_sweep.config import Draft, dump_config
+from wine_sweep.runner.header import trials_param
+from wine_sweep.runner.preflight import Prepared
+from wine_sweep.runner.recorded import changed_keys, prepare_recorded
+from wine_sweep.runner.trials import Past
+from wine_sweep.runner.warm_start import find_older
+from wine_sweep.search.methods import count_trials
+from wine_sweep.tracking import names
+from wine_sweep.tracking.journal import Journal
+from wine_sweep.tracking.reader import RESULTS, Attempt, SweepReader, SweepRecord, latest_results
+from wine_sweep.tracking.sweep_runs import SweepRuns
+from wine_sweep.trial import Trial, TrialState
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a sweep could go on.
+
+    Args:
+        sweep: The sweep.
+        prepared: Its config, with what may change and did, and its data.
+        older: What it learned of an older sweep, by `search.from`.
+        extends: Whether it is now to stop later than it was begun with, or earlier.
+    """
+
+    sweep: SweepRecord
+    prepared: Prepared
+    older: Sequence[Trial]
+    extends: bool
+
+    @property
+    def has_more(self) -> bool:
+        """Whether a sweep that has finished has something left to do."""
+        count = count_trials(self.prepared.config.search, self.prepared.space)
+        return self.extends and (count is None or count > self.sweep.results)
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """A sweep that goes on.
+
+    Args:
+        prepared: Its config and data.
+        runs: Its runs, in this process's hands.
+        past: What it has behind it.
+        older: What it learned of an older sweep.
+        journal: Keeps its results until they are written.
+    """
+
+    prepared: Prepared
+    runs: SweepRuns
+    past: Past
+    older: Sequence[Trial]
+    journal: Journal
+
+
+def plan_resume(reader: SweepReader, sweep: SweepRecord, draft: Draft, *, trusted: Sequence[str]) -> Plan:
+    """Hold a sweep against its config and data as they are now; writes nothing.
+
+    Args:
+        reader: Reads the store.
+        sweep: The sweep.
+        draft: The recorded config with changes from the command line, or another one of the same space.
+        trusted: Packages that estimators may come from, beside the usual ones.
+
+    Raises:
+        ConfigError: The config is wrong, or differs in what may not change.
+        DataError: The data has changed.
+        TrackingError: The store failed.
+    """
+    prepared = prepare_recorded(reader, sweep, draft, trusted=trusted)
+    changed = changed_keys(reader, sweep, prepared)
+    older: Sequence[Trial] = ()
+    if names.FROM in sweep.tags:
+        search = prepared.config.search.model_copy(update={"from_": sweep.tags[names.FROM]})
+        prepared = replace(prepared, config=prepared.config.model_copy(update={"search": search}))
+        older = find_older(prepared, reader).trials
+    return Plan(sweep, prepared, older, extends=any(path[0] == "search" for path in changed))
+
+
+def resume(reader: SweepReader, plan: Plan) -> Resumption:
+    """Take a sweep over, write what its journal on this machine holds, and close what a dead process left RUNNING.
+
+    Raises:
+        OwnershipError: Another process runs it.
+        TrackingError: The store failed.
+    """
+    sweep, prepared = plan.sweep, plan.prepared
+    runs = SweepRuns.take_over(reader.client, sweep)
+    attempts = reader.attempts(sweep)
+    journal = Journal.of(sweep.tags.get(names.JOURNAL, sweep.run_id))
+    results = {each.number: each for each in latest_results(attempts) if each.state in RESULTS}
+    results |= _from_journal(runs, journal, attempts, results)
+    _close(runs, attempts, results, at=_last_seen(sweep, attempts))
+    runs.adopt(results.values())
+    if plan.extends:
+        count = count_trials(prepared.config.search, prepared.space)
+        runs.set_tags(sweep.run_id, {names.TRIALS: trials_param(count)})
+        runs.write_file(names.RESOLVED_FILE, dump_config(prepared.config))
+    restored = {number: replace(each, params=prepared.space.restore(each.params)) for number, each in results.items()}
+    return Resumption(prepared, runs, _past(reader, plan, restored, attempts), plan.older, journal)
+
+
+def _from_journal(
+    runs: SweepRuns, journal: Journal, attempts: Sequence[Attempt], results: Mapping[int, Trial]
+) -> dict[int, Trial]:
+    """Write what ended without MLflow hearing of it, each trial under the run that was made for it, if there is one."""
+    open_runs = {each.trial.number: each.trial for each in attempts if each.is_open}
+    written: dict[int, Trial] = {}
+    for trial in journal.trials():
+        if trial.state not in RESULTS or (trial.number in results and trial.number not in open_runs):
+            continue
+        if trial.number in open_runs:
+            runs.adopt([open_runs[trial.number]])
+        else:
+            runs.start_trial(trial, trial.started)
+        runs.finish_trial(trial)
+        written[trial.number] = replace(trial, run_id=runs.trial_run_ids[trial.number])
+    return written
+
+
+def _close(runs: SweepRuns, attempts: Sequence[Attempt], results: Mapping[int, Trial], *, at: float) -> None:
+    """End the runs that a dead process left open: as what their trials came to, or as killed."""
+    written = {each.run_id for each in results.values() if not math.isnan(each.ended)}
+    for each in attempts:
+        if each.is_open and each.trial.run_id not in written:
+            kept = results.get(each.trial.number)
+            has_result = kept is not None and kept.run_id == each.trial.run_id
+            runs.close_left_open(each.trial.run_id or "", each.trial.state if has_result else TrialState.KILLED, at=at)
+
+
+def _last_seen(sweep: SweepRecord, attempts: Sequence[Attempt]) -> float:
+    """Give the last moment at which anything is known to have happened in a sweep, in seconds since the epoch."""
+    times = [time for each in attempts for time in (each.trial.started, each.trial.ended) if not math.isnan(time)]
+    return max([sweep.started, *times])
+
+
+def _past(reader: SweepReader, plan: Plan, trials: Mapping[int, Trial], attempts: Sequence[Attempt]) -> Past:
+    prepared, sweep = plan.prepared, plan.sweep
+    workers = sweep.tags.get(names.WORKERS, "")
+    return Past(
+        trials,
+        seconds=_covered([(each.trial.started, each.trial.ended) for each in attempts]),
+        workers=int(workers) if workers.isdigit() and prepared.config.execution.workers is None else None,
+        best_steps={goal.metric: reader.steps(sweep, names.best_metric(goal.metric)) for goal in prepared.objective.goals},
+    )
+
+
+def _covered(spans: Iterable[tuple[float, float]]) -> float:
+    """Give the seconds that lie within one span or more; a span whose end is not known has no length."""
+    seconds, until = 0.0, -math.inf
+    for begin, end in sorted(span for span in spans if not math.isnan(span[0]) and not math.isnan(span[1])):
+        seconds += max(end - max(begin, until), 0.0)
+        until = max(until, end)
+    return seconds

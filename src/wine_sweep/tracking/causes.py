@@ -1,0 +1,96 @@
+"""Tells an outage, which passes, from an error that trying again would only repeat."""
+
+from __future__ import annotations
+
+import errno
+import re
+import sqlite3
+from collections.abc import Iterator
+
+import requests
+from mlflow.exceptions import MlflowException, RestException
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+_PASSING_CODES = frozenset({"TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"})
+_PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+_STATUS = re.compile(r"failed with error code (\d{3}) != ")
+_UNSAID = frozenset({"INTERNAL_ERROR", "BAD_REQUEST"})
+"""What MLflow's client puts on errors of any kind, the network's and the database's among them."""
+
+_PASSING_ERRNOS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EHOSTUNREACH, errno.ENETUNREACH}
+)
+_PASSING_SQLITE = frozenset({
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+})  # fmt: skip
+_SQLITE_PRIMARY = 0xFF
+"""SQLite's extended codes hold the primary one in their lowest byte; see https://sqlite.org/rescode.html."""
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the store did not answer, or cannot write for now: a full disk, a lock, a server that is gone or overloaded.
+
+    What MLflow wraps is looked at as well. A clear answer (no such run, not allowed, an invalid value) is no outage.
+    """
+    for each in _chain(error):
+        verdict = _verdict(each)
+        if verdict is not None:
+            return verdict
+    return False
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what it was raised from; MLflow raises its own without `from`."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _verdict(error: BaseException) -> bool | None:
+    """Say whether one error is a sign of an outage; None when it says nothing and its cause has to."""
+    if isinstance(error, MlflowException):
+        return _verdict_of_mlflow(error)
+    if isinstance(error, requests.RequestException):
+        return _verdict_of_requests(error)
+    if isinstance(error, DBAPIError):
+        return _verdict_of_database(error)
+    if isinstance(error, ConnectionError | TimeoutError):
+        return True
+    return error.errno in _PASSING_ERRNOS if isinstance(error, OSError) else None
+
+
+def _verdict_of_mlflow(error: MlflowException) -> bool | None:
+    code = getattr(error, "error_code", "INTERNAL_ERROR")  # MLflow sets none where a proxy's answer has one that it does not know
+    if code in _PASSING_CODES:
+        return True
+    status = _STATUS.search(str(error))
+    if status is not None:
+        return int(status.group(1)) in _PASSING_STATUSES
+    if isinstance(error, RestException) and code == "INTERNAL_ERROR":
+        return True
+    return None if code in _UNSAID else False
+
+
+def _verdict_of_requests(error: requests.RequestException) -> bool:
+    if isinstance(error, requests.HTTPError):
+        return error.response is not None and error.response.status_code in _PASSING_STATUSES
+    passing = (
+        requests.ConnectionError,
+        requests.Timeout,
+        requests.exceptions.RetryError,
+        requests.exceptions.ChunkedEncodingError,
+    )
+    return isinstance(error, passing) and not isinstance(error, requests.exceptions.SSLError)
+
+
+def _verdict_of_database(error: DBAPIError) -> bool:
+    if isinstance(error.orig, sqlite3.Error):
+        code = getattr(error.orig, "sqlite_errorcode", None)
+        return code is not None and code & _SQLITE_PRIMARY in _PASSING_SQLITE
+    return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)

@@ -1,0 +1,183 @@
+"""Who runs a sweep: at most one process at a time, on one machine or on several.
+
+The parent run carries a tag that its owner writes anew every few seconds. On the machine of the owner a lock on a file
+tells at once whether it is alive; elsewhere the tag is watched for a while, so that no two clocks are ever compared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+from filelock import FileLock, Timeout
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from wine_sweep.errors import OwnershipError
+from wine_sweep.tracking import names
+from wine_sweep.tracking.state import machine_id, state_folder
+from wine_sweep.tracking.store import translated_errors
+
+SILENCE_SECONDS = 3.5 * names.BEAT_SECONDS
+"""How long nothing is heard of an owner on another machine before it counts as dead: three beats, and some delay."""
+
+SETTLE_SECONDS = 1.0
+"""How long a process that takes over waits before it looks whether another did the same."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A process that runs a sweep.
+
+    Args:
+        token: What tells it from every other.
+        machine: Where it runs: the machine's own id, since names of machines repeat.
+        host: That machine's name.
+        pid: Its process id there.
+        beat: How often it has said that it is alive.
+    """
+
+    token: str
+    machine: str
+    host: str
+    pid: int
+    beat: int = 0
+
+    @classmethod
+    def here(cls) -> Owner:
+        """Describe this process."""
+        return cls(uuid.uuid4().hex, machine_id(), platform.node(), os.getpid())
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+    def text(self) -> str:
+        """Write it as a tag's value."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def of(cls, run: Run) -> Owner | None:
+        """Read a parent run's owner; None when it has none, or one that cannot be read."""
+        try:
+            return cls(**json.loads(run.data.tags.get(names.OWNER, "")))
+        except (ValueError, TypeError):
+            return None
+
+
+class Claim:
+    """This process's hold on a sweep.
+
+    Args:
+        client: The open store.
+        owner: This process.
+        sleep: Waits for a number of seconds.
+    """
+
+    def __init__(self, client: MlflowClient, owner: Owner, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._client = client
+        self._sleep = sleep
+        self._lock: FileLock | None = None
+        self.owner = owner
+        self.run_id = ""
+
+    def hold(self, run_id: str) -> None:
+        """Hold a sweep that this process has just begun, with `owner` as its tag.
+
+        Raises:
+            OwnershipError: Another process holds it.
+        """
+        folder = state_folder() / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / f"{run_id}.lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise OwnershipError(f"the sweep {run_id} is being run by another process on this machine") from error
+        self._lock, self.run_id = lock, run_id
+
+    def take(self, run_id: str) -> None:
+        """Take over a sweep from an owner that is dead, or that has let go of it.
+
+        Raises:
+            OwnershipError: It is alive, or another process takes over at the same time.
+            TrackingError: The store failed.
+        """
+        before = self._read(run_id)
+        owner = Owner.of(before)
+        try:
+            self.hold(run_id)
+        except OwnershipError as error:
+            raise OwnershipError(_refusal(before, owner)) from error
+        try:
+            if before.info.status == "RUNNING" and owner is not None and owner.machine != self.owner.machine:
+                self._wait_for_silence(before, owner)
+            self._write()
+            self._sleep(SETTLE_SECONDS)
+            self.check()
+        except BaseException:
+            self.release()
+            raise
+
+    def beat(self) -> None:
+        """Say that this process is alive.
+
+        Raises:
+            OwnershipError: Another process has taken over: it heard nothing of this one for too long.
+            TrackingError: The store failed.
+        """
+        self.check()
+        self.owner = replace(self.owner, beat=self.owner.beat + 1)
+        self._write()
+
+    def check(self) -> None:
+        """Look whether the sweep is still this process's.
+
+        Raises:
+            OwnershipError: It is not.
+            TrackingError: The store failed.
+        """
+        run = self._read(self.run_id)
+        owner = Owner.of(run)
+        if owner is None or owner.token != self.owner.token:
+            raise OwnershipError(_refusal(run, owner))
+
+    def release(self) -> None:
+        """Let go; again does no harm."""
+        if self._lock is not None:
+            lock, self._lock = self._lock, None
+            os.unlink(lock.lock_file)  # before the lock is gone: whoever made the file anew afterwards holds another
+            lock.release()
+
+    def _wait_for_silence(self, run: Run, owner: Owner) -> None:
+        """Watch the tag of an owner on another machine.
+
+        Raises:
+            OwnershipError: It changes.
+        """
+        waited = 0.0
+        while waited < SILENCE_SECONDS:
+            self._sleep(SETTLE_SECONDS)
+            waited += SETTLE_SECONDS
+            now = self._read(run.info.run_id)
+            if now.info.status != "RUNNING":
+                return
+            if Owner.of(now) != owner:
+                raise OwnershipError(_refusal(now, Owner.of(now)))
+
+    def _read(self, run_id: str) -> Run:
+        with translated_errors("see who runs the sweep"):
+            return self._client.get_run(run_id)
+
+    def _write(self) -> None:
+        with translated_errors("say who runs the sweep"):
+            self._client.set_tag(self.run_id, names.OWNER, self.owner.text())
+
+
+def _refusal(run: Run, owner: Owner | None) -> str:
+    who = owner if owner is not None else "another process"
+    return f"the sweep '{run.info.run_name}' is being run by {who}; it can be resumed once that has ended"

@@ -1,0 +1,166 @@
+"""The write-ahead journal: trials that have ended, on this machine's disk until all of them stand in MLflow."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import logging
+import os
+from collections.abc import Mapping
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from wine_sweep.errors import TrackingError
+from wine_sweep.tracking.state import state_folder, state_folders
+from wine_sweep.trial import Trial
+from wine_sweep.wording import mask
+
+_logger = logging.getLogger(__name__)
+_FOLDER = "journals"
+_ITEMS = "__items__"
+_OWNER_ONLY = 0o600
+
+
+class Journal:
+    """One sweep's trials that have ended, a line of JSON for each, in the order in which they ended.
+
+    A line is handed to the operating system before `add` returns, so a killed process loses none. Where the disk is full,
+    lines wait in memory and are tried again with the next one: a journal never ends a sweep.
+
+    Args:
+        path: The file; it is made, readable for its owner only, when the first trial is added.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: FileIO | None = None
+        self._end = 0
+        self._waiting: list[bytes] = []
+
+    @classmethod
+    def of(cls, token: str) -> Journal:
+        """Give the journal of the sweep whose parent run has this token as its tag ``wine_sweep.journal``."""
+        paths = [folder / _FOLDER / f"{token}.jsonl" for folder in state_folders()]
+        return cls(next((path for path in paths if path.exists()), None) or state_folder() / _FOLDER / f"{token}.jsonl")
+
+    @property
+    def only_in_memory(self) -> int:
+        """How many trials could not be written to the file yet."""
+        return len(self._waiting)
+
+    def add(self, trial: Trial) -> None:
+        """Write a trial that has ended, and those that could not be written before."""
+        could_write = not self._waiting
+        self._waiting.append(_line(trial))
+        try:
+            self._write(b"".join(self._waiting))
+        except OSError as error:
+            if could_write:
+                _logger.warning("trials that end are kept in memory only, since %s cannot be written: %s", self.path, error)
+            return
+        if not could_write:
+            _logger.warning("%s can be written again and holds every trial that has ended", self.path)
+        self._waiting.clear()
+
+    def trials(self) -> list[Trial]:
+        """Read all trials that the file holds, by number; of a number that is there twice the later line counts.
+
+        A last line that a killed process left unfinished is ignored.
+
+        Raises:
+            TrackingError: The file cannot be read, or another line is no trial.
+        """
+        try:
+            *lines, _ = self.path.read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise TrackingError(f"the journal cannot be read: {error}") from error
+        found = [_trial(line, f"{self.path}:{number}") for number, line in enumerate(lines, start=1)]
+        return sorted({trial.number: trial for trial in found}.values(), key=lambda trial: trial.number)
+
+    def close(self) -> None:
+        """Close the file and leave it where it is."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def discard(self) -> None:
+        """Delete the file: everything in it stands in MLflow."""
+        self.close()
+        self._waiting.clear()
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            _logger.warning("the journal %s is not needed any more and could not be deleted: %s", self.path, error)
+
+    def _write(self, data: bytes) -> None:
+        """Write at the end of the last whole line; what a full disk took only a part of is written over the next time."""
+        file = self._open()
+        file.seek(self._end)
+        done = 0
+        while done < len(data):
+            done += file.write(data[done:])
+        self._end += done
+
+    def _open(self) -> FileIO:
+        """Open the file, without the line that a killed process left unfinished at its end."""
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            opened = FileIO(self.path, "r+", opener=lambda path, flags: os.open(path, flags | os.O_CREAT, _OWNER_ONLY))
+            self._end = opened.readall().rfind(b"\n") + 1
+            opened.truncate(self._end)
+            self._file = opened
+        return self._file
+
+
+def _line(trial: Trial) -> bytes:
+    return json.dumps(_plain(_masked(trial)), separators=(",", ":")).encode() + b"\n"
+
+
+def _masked(trial: Trial) -> Trial:
+    """Hide credentials that an error's or a warning's text may quote."""
+    if trial.failure is not None:
+        texts = {name: mask(getattr(trial.failure, name)) for name in ("message", "traceback")}
+        trial = dataclasses.replace(trial, failure=dataclasses.replace(trial.failure, **texts))
+    return dataclasses.replace(trial, warnings=tuple(map(mask, trial.warnings))) if trial.warnings else trial
+
+
+def _plain(value: Any) -> Any:
+    """Turn into what JSON has; a mapping with keys that are no text becomes a list of its items."""
+    if dataclasses.is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        if all(isinstance(key, str) and key != _ITEMS for key in value):
+            return {key: _plain(item) for key, item in value.items()}
+        return {_ITEMS: [[key, _plain(item)] for key, item in value.items()]}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _restored(value: Any) -> Any:
+    """Turn back what `_plain` made of parameters."""
+    if isinstance(value, dict):
+        items = value[_ITEMS] if _ITEMS in value else value.items()
+        return {key: _restored(item) for key, item in items}
+    return [_restored(item) for item in value] if isinstance(value, list) else value
+
+
+def _trial(line: bytes, place: str) -> Trial:
+    try:
+        record = json.loads(line)
+        trial = _adapter().validate_python({**record, "params": _restored(record["params"])})
+    except (ValueError, TypeError, KeyError, ValidationError) as error:
+        raise TrackingError(f"{place}: the journal holds something that is no trial: {str(error).splitlines()[0]}") from error
+    steps = tuple(
+        dataclasses.replace(step, values={name: tuple(values) for name, values in step.values.items()}) for step in trial.steps
+    )
+    return dataclasses.replace(trial, steps=steps)
+
+
+@functools.cache
+def _adapter() -> TypeAdapter[Trial]:
+    return TypeAdapter(Trial)

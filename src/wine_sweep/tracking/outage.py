@@ -1,0 +1,140 @@
+"""Tries again while the store is away: one policy for the writer's thread and for the steps after the trials."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential, wait_random
+
+from wine_sweep.errors import TrackingError
+from wine_sweep.wording import duration_in_words
+
+_logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+FIRST_WAIT = 0.5
+LONGEST_WAIT = 9.0
+JITTER = 1.0
+"""Seconds: the wait before the second attempt, before the later ones, and up to how much is added by chance."""
+
+STOP_SECONDS = 5.0
+"""How long a store that is away is still tried for once somebody wants to stop."""
+
+STEP_SECONDS = 0.1
+"""How soon a wait between two attempts hears that somebody wants to stop."""
+
+
+class OutagePolicy:
+    """Does things to a store, again and again while it is away, with exponential backoff and jitter.
+
+    One warning is logged when an outage begins and one when it ends; a single attempt that fails is none.
+
+    Args:
+        timeout: How long an outage may last, in seconds; 0 tries once.
+        stop: Whether somebody wants to stop, so that an outage is not waited out.
+        waiting: How many results wait for the store, for the warnings.
+    """
+
+    def __init__(
+        self, timeout: float, *, stop: Callable[[], bool] = lambda: False, waiting: Callable[[], int] = lambda: 0
+    ) -> None:
+        self.timeout = timeout
+        self.waiting = waiting
+        self._stop = stop
+        self._away_since: float | None = None
+        self._told = False
+
+    @property
+    def is_away(self) -> bool:
+        """Whether an outage has begun and not ended, be it that the policy gave up."""
+        return self._away_since is not None
+
+    @property
+    def away_for(self) -> float:
+        """How long the outage lasts already, in seconds; 0 without one."""
+        return 0.0 if self._away_since is None else time.monotonic() - self._away_since
+
+    def run(self, action: Callable[[], Result], *, stop: Callable[[], bool] | None = None) -> Result:
+        """Do something that may be done twice, until it works or the outage lasts too long.
+
+        Args:
+            action: What to do; after an outage it may have been done, with the answer lost.
+            stop: Whether somebody wants to stop, in place of the policy's own.
+
+        Raises:
+            TrackingError: The last attempt's, when the outage lasted for the timeout, or for 5 s after somebody wanted to
+                stop; or any that is no outage, at once.
+        """
+        outage = _Outage(self, stop or self._stop)
+        retrying = Retrying(
+            retry=retry_if_exception(lambda error: isinstance(error, TrackingError) and error.is_outage),
+            wait=outage.wait,
+            stop=outage.is_over_time,
+            sleep=outage.sleep,
+            before_sleep=outage.note,
+            reraise=True,
+        )
+        try:
+            result = retrying(action)
+        except TrackingError as error:
+            if error.is_outage:
+                self._away_since = self._away_since or outage.began
+            else:
+                self._came_back()
+            raise
+        self._came_back()
+        return result
+
+    def note(self, error: BaseException | None, began: float, attempts: int) -> None:
+        """Take note that so many attempts have failed, the first of which began then; the second is logged."""
+        if self._away_since is None:
+            self._away_since = began
+        if attempts > 1 and not self._told:
+            self._told = True
+            _logger.warning("%s; trying again for %s%s", error, duration_in_words(self.timeout), self._results())
+
+    def _came_back(self) -> None:
+        if self._told:
+            _logger.warning("the tracking store is back after %s%s", duration_in_words(self.away_for), self._results())
+        self._away_since, self._told = None, False
+
+    def _results(self) -> str:
+        count = self.waiting()
+        return f"; {count} result{'s wait' if count > 1 else ' waits'} to be written" if count else ""
+
+
+class _Outage:
+    """One action's attempts, as tenacity asks about them."""
+
+    def __init__(self, policy: OutagePolicy, stop: Callable[[], bool]) -> None:
+        self._policy = policy
+        self._stop = stop
+        self._backoff = wait_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT) + wait_random(0, JITTER)
+        self.began = time.monotonic()
+        self._deadline = self.began + policy.timeout
+        self._heard = False
+
+    def wait(self, state: RetryCallState) -> float:
+        return min(self._backoff(state), max(0.0, self._deadline - time.monotonic()))
+
+    def is_over_time(self, _state: RetryCallState) -> bool:
+        self._hear()
+        return time.monotonic() >= self._deadline
+
+    def sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := min(until, self._deadline) - time.monotonic()) > 0:
+            time.sleep(min(left, STEP_SECONDS))
+            self._hear()
+
+    def note(self, state: RetryCallState) -> None:
+        self._policy.note(state.outcome.exception() if state.outcome else None, self.began, state.attempt_number)
+
+    def _hear(self) -> None:
+        """Bring the deadline forward once somebody wants to stop."""
+        if not self._heard and self._stop():
+            self._heard = True
+            self._deadline = min(self._deadline, time.monotonic() + STOP_SECONDS)

@@ -1,0 +1,40 @@
+"""What of a trial is written to its child run as tags."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from wine_sweep.tracking import names
+from wine_sweep.trial import Trial, TrialState
+
+MAX_TEXT = 6000
+"""The longest text of an error that is kept."""
+
+MAX_TAG = 8000
+"""The longest value of a tag in MLflow."""
+
+
+def tags_of(trial: Trial) -> dict[str, str]:
+    """Give the tags of a child run whose trial has ended."""
+    tags = {names.STATE: str(trial.state)}
+    if trial.failure is not None:
+        tags[names.ERROR] = str(trial.failure)[:MAX_TEXT]
+    if trial.state is TrialState.PRUNED:
+        tags[names.PRUNED] = str(len(trial.steps))
+    if trial.violations:
+        tags[names.INFEASIBLE] = json.dumps(dict(trial.violations))
+    if trial.reported:
+        tags[names.STEPS] = _listed(trial.reported)
+    if trial.warnings:
+        tags[names.WARNINGS] = _listed(trial.warnings)
+    return tags
+
+
+def _listed(items: Sequence[str | float]) -> str:
+    """Write a list as JSON, as many of its first entries as fit into a tag: hundreds of numbers, dozens of warnings."""
+    text, kept = json.dumps(list(items)), list(items)
+    while len(text) > MAX_TAG:
+        kept.pop()
+        text = json.dumps(kept)
+    return text

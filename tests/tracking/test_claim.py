@@ -1,0 +1,140 @@
+"""Who runs a sweep: one process at a time, and another only when that one is dead."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from wine_sweep.errors import OwnershipError
+from wine_sweep.tracking import names
+from wine_sweep.tracking.claim import SETTLE_SECONDS, SILENCE_SECONDS, Claim, Owner
+from wine_sweep.tracking.state import machine_id, state_folder
+
+HOLDER = """
+import sys, time
+from mlflow import MlflowClient
+from wine_sweep.tracking.claim import Claim, Owner
+claim = Claim(MlflowClient(sys.argv[1]), Owner.here())
+claim.take(sys.argv[2])
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _state(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def parent(store) -> str:
+    return store.client.create_run("0", run_name="a-sweep").info.run_id
+
+
+class Clock:
+    """Counts what is slept, and does something while it sleeps."""
+
+    def __init__(self, meanwhile=lambda slept: None) -> None:
+        self.slept = 0.0
+        self._meanwhile = meanwhile
+
+    def __call__(self, seconds: float) -> None:
+        self.slept += seconds
+        self._meanwhile(self.slept)
+
+
+def far_away(**changes) -> Owner:
+    return replace(Owner("a-token", "another", "gpu-7", 4711), **changes)
+
+
+def tag(store, run_id: str, owner: Owner) -> None:
+    store.client.set_tag(run_id, names.OWNER, owner.text())
+
+
+def test_a_sweep_that_nobody_has_is_taken(store, parent):
+    clock = Clock()
+    claim = Claim(store.client, Owner.here(), sleep=clock)
+    claim.take(parent)
+    assert Owner.of(store.client.get_run(parent)) == claim.owner
+    assert clock.slept == SETTLE_SECONDS
+    claim.beat()
+    assert Owner.of(store.client.get_run(parent)).beat == 1
+    claim.release()
+    claim.release()
+    assert list((state_folder() / "locks").iterdir()) == []
+
+
+def test_a_process_that_lives_on_this_machine_keeps_it_and_a_dead_one_does_not(store, parent):
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, store.uri, parent], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(OwnershipError, match=f"'a-sweep' is being run by process {holder.pid} on "):
+            Claim(store.client, Owner.here()).take(parent)
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+    clock = Clock()
+    Claim(store.client, Owner.here(), sleep=clock).take(parent)
+    assert clock.slept == SETTLE_SECONDS
+
+
+def test_an_owner_on_another_machine_that_says_something_is_alive(store, parent):
+    tag(store, parent, far_away())
+    clock = Clock(lambda slept: tag(store, parent, far_away(beat=1)) if slept == 12.0 else None)
+    with pytest.raises(OwnershipError, match="process 4711 on gpu-7"):
+        Claim(store.client, Owner.here(), sleep=clock).take(parent)
+    assert clock.slept == 12.0
+    assert list((state_folder() / "locks").iterdir()) == []
+
+
+def test_an_owner_on_another_machine_that_stays_silent_is_dead(store, parent):
+    tag(store, parent, far_away(beat=3))
+    clock = Clock()
+    Claim(store.client, Owner.here(), sleep=clock).take(parent)
+    assert clock.slept == SILENCE_SECONDS + SETTLE_SECONDS
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_an_owner_on_another_machine_that_ended_its_sweep_is_not_waited_for(store, parent, when):
+    tag(store, parent, far_away())
+    end = lambda slept: store.client.set_terminated(parent, "KILLED")  # noqa: E731
+    if when == "before":
+        end(0)
+    clock = Clock(end if when == "meanwhile" else lambda slept: None)
+    Claim(store.client, Owner.here(), sleep=clock).take(parent)
+    assert clock.slept <= 3 * SETTLE_SECONDS
+
+
+def test_of_two_that_take_over_at_the_same_moment_the_one_that_wrote_last_has_it(store, parent):
+    other = far_away()
+    with pytest.raises(OwnershipError, match="gpu-7"):
+        Claim(store.client, Owner.here(), sleep=Clock(lambda slept: tag(store, parent, other))).take(parent)
+    assert Owner.of(store.client.get_run(parent)) == other
+
+
+def test_whoever_was_taken_over_hears_of_it_at_the_next_beat(store, parent):
+    claim = Claim(store.client, Owner.here(), sleep=Clock())
+    claim.take(parent)
+    tag(store, parent, far_away())
+    with pytest.raises(OwnershipError, match="gpu-7"):
+        claim.beat()
+    assert Owner.of(store.client.get_run(parent)) == far_away()
+
+
+@pytest.mark.parametrize("text", ["", "?", "[]", "{}", json.dumps({"who": 1}), "null"])
+def test_a_tag_that_is_no_owner_counts_as_none(store, parent, text):
+    store.client.set_tag(parent, names.OWNER, text)
+    assert Owner.of(store.client.get_run(parent)) is None
+    Claim(store.client, Owner.here(), sleep=Clock()).take(parent)
+
+
+def test_a_machine_has_one_id(tmp_path, monkeypatch):
+    assert machine_id() == machine_id()
+    first = machine_id()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
+    assert machine_id() != first
