@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
 import io
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,11 +92,12 @@ class InProcess:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _clean_environment() -> None:
+def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
     for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
         del os.environ[name]
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # no connection leaves a test
     os.environ["GIT_PYTHON_REFRESH"] = "quiet"
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
 @pytest.fixture(scope="session")
@@ -145,25 +150,156 @@ def session_store(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> S
     return copied_store(migrated, tmp_path_factory.mktemp("store"))
 
 
+class TrackingServer:
+    """A real ``mlflow server`` process with proxied artifacts, which can be stopped and started again."""
+
+    def __init__(self, folder: Path, backend: str) -> None:
+        self.folder = folder
+        self._backend = backend
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
+        self.uri = f"http://127.0.0.1:{self._port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", self._backend, "--host", "127.0.0.1"]
+        command += ["--port", str(self._port), "--workers", "1", "--artifacts-destination", str(self.folder / "artifacts")]
+        log = self.folder / "server.log"
+        with log.open("a") as output:
+            self._process = subprocess.Popen(
+                command, cwd=self.folder, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        try:
+            _wait_for(f"{self.uri}/health", self._process, log)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        if self._process is not None:
+            os.killpg(self._process.pid, number)
+            self._process.wait(timeout=30)
+            self._process = None
+
+
 @pytest.fixture(scope="session")
 def server(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """A real ``mlflow server`` process with proxied artifacts."""
+    """A real ``mlflow server``."""
     folder = tmp_path_factory.mktemp("server")
-    backend = copied_store(migrated, folder).uri
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    uri = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", backend, "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--workers", "1", "--artifacts-destination", str(folder / "artifacts")]
-    with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
-        try:
-            _wait_for(f"{uri}/health", process, folder / "server.log")
-            yield Store(uri, folder)
-        finally:
-            os.killpg(process.pid, 15)
-            process.wait(timeout=30)
+    process = TrackingServer(folder, copied_store(migrated, folder).uri)
+    process.start()
+    yield Store(process.uri, folder)
+    process.stop()
+
+
+@pytest.fixture
+def own_server(migrated: Path, tmp_path: Path) -> Iterator[TrackingServer]:
+    """A real ``mlflow server`` of the test's own, to be stopped and started."""
+    process = TrackingServer(tmp_path, copied_store(migrated, tmp_path).uri)
+    process.start()
+    yield process
+    process.stop(signal.SIGKILL)
+
+
+class Gate:
+    """Stands in front of a server, and can be shut, answer with an error, or lose the answers to what it has passed on."""
+
+    def __init__(self, upstream: str) -> None:
+        gate = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle(self) -> None:
+                with contextlib.suppress(OSError):
+                    super().handle()
+
+            def log_message(self, *_arguments: object) -> None:
+                pass
+
+            def pass_on(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if gate.status is not None:
+                    self.reply(gate.status, {}, b"<html>not now</html>")
+                    return
+                if gate.is_shut:
+                    self.close_connection = True
+                    return
+                headers = {key: value for key, value in self.headers.items() if key.lower() not in ("host", "connection")}
+                request = urllib.request.Request(upstream + self.path, body or None, headers, method=self.command)
+                try:
+                    with urllib.request.urlopen(request, timeout=60) as answer:
+                        status, kept, content = answer.status, dict(answer.headers), answer.read()
+                except urllib.error.HTTPError as error:
+                    status, kept, content = error.code, dict(error.headers), error.read()
+                gate.passed.append(f"{self.command} {self.path.partition('?')[0]}")
+                if (
+                    gate.shuts_after is not None
+                    and sum(gate.shuts_after[0] in each for each in gate.passed) >= gate.shuts_after[1]
+                ):
+                    gate.is_shut = True
+                if any(part in self.path and self.command == method for method, part in gate.losing):
+                    gate.losing = [each for each in gate.losing if not (each[1] in self.path and self.command == each[0])]
+                    self.close_connection = True
+                    return
+                self.reply(status, kept, content)
+
+            def reply(self, status: int, headers: dict[str, str], content: bytes) -> None:
+                self.send_response(status)
+                if "Content-Type" in headers:
+                    self.send_header("Content-Type", headers["Content-Type"])
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+            setattr(Handler, f"do_{method}", Handler.pass_on)
+        self.is_shut = False
+        self.status: int | None = None
+        self.losing: list[tuple[str, str]] = []
+        self.passed: list[str] = []
+        self.shuts_after: tuple[str, int] | None = None
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.uri = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self._thread.start()
+
+    def lose(self, method: str, part: str) -> None:
+        """Have the next answer to such a request lost; the server does what was asked."""
+        self.losing.append((method, part))
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def gate(server: Store) -> Iterator[Gate]:
+    made = Gate(server.uri)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Makes real file systems of a given size, ``64k``."""
+    mounted: list[Path] = []
+
+    def make(size: str) -> Path:
+        folder = tmp_path / f"disk{len(mounted)}"
+        folder.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        possible = sys.platform == "linux" and shutil.which("mount") is not None
+        if not possible or subprocess.run(mount, capture_output=True, check=False).returncode:
+            pytest.skip("only root can mount a small disk")
+        mounted.append(folder)
+        return folder
+
+    yield make
+    for folder in mounted:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -33,7 +33,8 @@ LEAVES = {"errors", "task", "trial"}
 SEAMS = {
     "mlflow": {"tracking", "registry"},
     "optuna": {"search"},
-    "pebble": {"execution"},
+    "distributed": {"execution"},
+    "psutil": {"execution"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

@@ -6,6 +6,7 @@ The way in is the command line, ``python -m wine_sweep``. Importing the package 
 from wine_sweep.errors import (
     ConfigError,
     DataError,
+    ExecutionError,
     ModelError,
     NotFoundError,
     OutageError,
@@ -20,6 +21,7 @@ from wine_sweep.errors import (
 __all__ = [
     "ConfigError",
     "DataError",
+    "ExecutionError",
     "ModelError",
     "NotFoundError",
     "OutageError",

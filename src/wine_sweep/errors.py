@@ -10,8 +10,9 @@ They differ by what the caller does next::
     ├── TrackingError (RuntimeError)    the MLflow store failed or cannot be reached; try again later
     │   └── OutageError                 it stayed away for too long in mid-sweep; resume once it is back
     ├── OwnershipError (RuntimeError)   another process runs the sweep; wait for it, or stop it
+    ├── ExecutionError (RuntimeError)   the workers as a whole are gone or cannot be used; mend the cluster, then resume
     ├── ModelError (RuntimeError)       the winner cannot be fitted, saved or loaded back; promote another
-    ├── SweepFailed (RuntimeError)      no trial finished; the reasons are in the message
+    ├── SweepFailed (RuntimeError)      no trial finished, or too many failed; the reasons are in the message
     └── SweepInterrupted (RuntimeError) somebody stopped the sweep; it can be resumed
 
 A trial's own failure is not among them: it is data, kept with the trial.
@@ -28,7 +29,13 @@ Path = tuple[str | int, ...]
 
 
 class WineSweepError(Exception):
-    """The root: catch this for everything that wine_sweep raises on purpose."""
+    """The root: catch this for everything that wine_sweep raises on purpose.
+
+    Attributes:
+        run_id: The parent run of the sweep that ended with it and can be resumed; empty where there is none.
+    """
+
+    run_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,12 +129,16 @@ class OwnershipError(WineSweepError, RuntimeError):
     """The sweep is in the hands of another process."""
 
 
+class ExecutionError(WineSweepError, RuntimeError):
+    """The workers as a whole are gone or cannot be used; what has finished is kept, and the sweep can be resumed."""
+
+
 class ModelError(WineSweepError, RuntimeError):
     """The winner could not be fitted, saved, or did not load back as it was."""
 
 
 class SweepFailed(WineSweepError, RuntimeError):  # noqa: N818  # says what happened, as subprocess.TimeoutExpired does
-    """The sweep ended without one finished trial."""
+    """The sweep ended without one finished trial, or with as many failed ones as `max_failures` allows."""
 
 
 class SweepInterrupted(WineSweepError, RuntimeError):  # noqa: N818  # as above

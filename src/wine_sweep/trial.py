@@ -69,13 +69,30 @@ class Step:
         return len(next(iter(self.values.values()), ()))
 
 
+class FailureCause(StrEnum):
+    """Who or what is to blame for a failure, which decides whether trying again may help."""
+
+    ERROR = "error"
+    WORKER = "worker"
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+
+
 @dataclass(frozen=True)
 class Failure:
-    """Why a trial has no result: the kind of error, its message in one line, and the traceback, if it has one."""
+    """Why a trial has no result.
+
+    Args:
+        kind: The kind of error, such as the exception's type.
+        message: Its message in one line.
+        traceback: The traceback, if it has one.
+        cause: Whether the estimator failed, or its worker, or a limit was exceeded.
+    """
 
     kind: str
     message: str
     traceback: str = ""
+    cause: FailureCause = FailureCause.ERROR
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}" if self.message else self.kind
@@ -99,6 +116,8 @@ class Trial:
         warnings: What the estimator warned of, each once.
         run_id: Its child run in MLflow, once there is one.
         violations: The limits on metrics that it breaks, each with by how much; such a trial is infeasible and cannot win.
+        retries: How often it was measured again after a failure.
+        spent: How long its steps so far were measured, in seconds; waiting between them does not count.
     """
 
     number: int
@@ -114,6 +133,8 @@ class Trial:
     warnings: tuple[str, ...] = ()
     run_id: str | None = None
     violations: Mapping[str, float] = field(default_factory=dict)
+    retries: int = 0
+    spent: float = 0.0
 
     @property
     def is_feasible(self) -> bool:

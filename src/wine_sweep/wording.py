@@ -42,10 +42,18 @@ def mask(text: str) -> str:
 
 
 def duration_in_words(seconds: float) -> str:
-    """Show a duration as a config spells it: ``45s``, ``10m``, ``1h30m``; below a second ``0.5s``."""
-    if seconds < 1:
-        return f"{seconds:.1f}s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    parts = [f"{hours}h" if hours else "", f"{minutes}m" if minutes else "", f"{rest}s" if rest else ""]
-    return "".join(parts)
+    """Show a duration as a config spells it: ``0.5s``, ``45s``, ``10m``, ``1h30m``; above a minute in whole seconds."""
+    if seconds < 60:
+        return f"{seconds:.3g}s"
+    whole = round(seconds)
+    parts = {"d": whole // 86400, "h": whole // 3600 % 24, "m": whole // 60 % 60, "s": whole % 60}
+    return "".join(f"{value}{unit}" for unit, value in parts.items() if value)
+
+
+def show_bytes(size: float) -> str:
+    """Write a size in decimal units, as ``1.2 GB``."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if size < 999.5:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-from faultkit.audit import Account, all_runs, complaints, sweeps, take_account
-from faultkit.place import SEARCHES, TRIALS, Place
-from faultkit.server import ManagedServer
-from faultkit.tally import Line, Tally
+from tests.faults.faultkit.audit import Account, all_runs, complaints, sweeps, take_account
+from tests.faults.faultkit.place import SEARCHES, TRIALS, Place
+from tests.faults.faultkit.server import ManagedServer
+from tests.faults.faultkit.tally import Line, Tally
 
 TALLY = pytest.StashKey[Tally]()
 Audit = Callable[..., Account]

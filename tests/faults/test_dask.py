@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 import psutil
 import pytest
 from distributed import Client
-
-from faultkit.place import SEARCHES, Place
-from faultkit.server import free_port
+from tests.faults.faultkit.place import SEARCHES, Place
+from tests.faults.faultkit.server import free_port
 
 WAIT_SECONDS = 60
 

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from faultkit.place import SEARCHES, Command, Place
+from tests.faults.faultkit.place import SEARCHES, Command, Place
 
 EXECUTION = "{backend: processes, workers: 2, tracking_timeout: %s}"
 DISK = "24m"

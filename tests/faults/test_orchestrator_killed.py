@@ -8,9 +8,8 @@ import signal
 import time
 
 import pytest
-
-from faultkit.audit import all_runs, has_result, sweeps
-from faultkit.place import SEARCHES, Command, Place
+from tests.faults.faultkit.audit import all_runs, has_result, sweeps
+from tests.faults.faultkit.place import SEARCHES, Command, Place
 
 SEED = 20
 MOST_KILLS = 3

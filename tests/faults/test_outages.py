@@ -7,8 +7,8 @@ import sqlite3
 import time
 from pathlib import Path
 
-from faultkit.place import SEARCHES, Command, Place
-from faultkit.server import ManagedServer
+from tests.faults.faultkit.place import SEARCHES, Command, Place
+from tests.faults.faultkit.server import ManagedServer
 
 EXECUTION = "{backend: processes, workers: 2, tracking_timeout: %s}"
 

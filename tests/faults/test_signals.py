@@ -6,9 +6,8 @@ import signal
 import time
 
 import pytest
-
-from faultkit.audit import all_runs, sweeps
-from faultkit.place import SEARCHES, Command, Ended, Place
+from tests.faults.faultkit.audit import all_runs, sweeps
+from tests.faults.faultkit.place import SEARCHES, Command, Ended, Place
 
 INTERRUPTED = 130
 PAUSE = 0.4

@@ -10,10 +10,9 @@ from urllib.parse import quote
 
 import pytest
 from mlflow import MlflowClient
-
-from faultkit.audit import MODEL, all_runs, complaints, sweeps, take_account
-from faultkit.place import Ended, Place
-from faultkit.team import Team, User, team_server
+from tests.faults.faultkit.audit import MODEL, all_runs, complaints, sweeps, take_account
+from tests.faults.faultkit.place import Ended, Place
+from tests.faults.faultkit.team import Team, User, team_server
 
 SEARCH = "{method: grid, parameters: {shift: [0.1, 0.3, 0.5, 0.7], scale: [0.1, 0.3]}}"
 TRIALS = 8

@@ -6,8 +6,7 @@ import signal
 from collections import Counter
 
 import pytest
-
-from faultkit.audit import all_runs
+from tests.faults.faultkit.audit import all_runs
 
 SEARCH = """
   method: grid

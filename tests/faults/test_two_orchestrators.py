@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from faultkit.place import SEARCHES, Command, Place
+from tests.faults.faultkit.place import SEARCHES, Command, Place
 
 REFUSED = 2
 

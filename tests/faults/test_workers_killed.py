@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
-from faultkit.audit import all_runs
-from faultkit.place import SEARCHES, Command, Place
+from tests.faults.faultkit.audit import all_runs
+from tests.faults.faultkit.place import SEARCHES, Command, Place
 
 
 def kill_workers(place: Place, command: Command, count: int) -> set[tuple[str, ...]]:

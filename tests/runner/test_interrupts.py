@@ -14,7 +14,7 @@ from sklearn.linear_model import Ridge
 
 from wine_sweep.config import parse_config
 from wine_sweep.errors import ModelError, NotFoundError, SweepInterrupted, TrackingError
-from wine_sweep.runner import winner
+from wine_sweep.runner import conclusion, winner
 from wine_sweep.runner.preflight import prepare
 from wine_sweep.runner.promotion import find_candidate, promote_candidate
 from wine_sweep.runner.sweep import RunOptions, run_sweep
@@ -88,7 +88,7 @@ def test_a_second_ctrl_c_closes_everything_too(store, monkeypatch):
     def interrupted(*_arguments, **_keys):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(winner, "refit", interrupted)
+    monkeypatch.setattr(conclusion, "refit", interrupted)
     with pytest.raises(SweepInterrupted) as caught:
         run(store, Watcher())
     assert store.client.get_run(caught.value.run_id).info.status == "KILLED"

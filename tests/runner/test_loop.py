@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from wine_sweep.config import Direction
-from wine_sweep.errors import TrackingError
+from wine_sweep.config import Direction, RetriesConfig
+from wine_sweep.errors import ExecutionError, TrackingError
 from wine_sweep.runner.loop import TrialLoop
 from wine_sweep.runner.stopping import Budget, StopReason
 from wine_sweep.search.searcher import Outcome, Suggestion
 from wine_sweep.selection import Objective
-from wine_sweep.trial import Failure, Score, Step, Trial, TrialState
+from wine_sweep.trial import Failure, FailureCause, Score, Step, Trial, TrialState
 
 RMSE = Objective("rmse", Direction.MINIMIZE, "5 folds")
 
@@ -77,7 +77,9 @@ class Shuffled:
             future.set_exception(error)
 
     def explain(self, error):
-        return Failure("WorkerDied", str(error))
+        if isinstance(error, ExecutionError):
+            raise error
+        return Failure("WorkerDied", str(error), cause=FailureCause.WORKER)
 
     def stop(self) -> None:
         self.stopped = True
@@ -91,6 +93,7 @@ class Kept:
         self.events: list[tuple[str, int]] = []
         self.ended: dict[int, Trial] = {}
         self.recalled: list[int] = []
+        self.behind = lambda recorder: False
         self._fail_after = fail_after
 
     def trial_started(self, trial) -> None:
@@ -105,6 +108,9 @@ class Kept:
         assert trial.number not in self.ended, "a trial of the past does not end again"
         self.recalled.append(trial.number)
 
+    def is_behind(self) -> bool:
+        return self.behind(self)
+
     def check(self) -> None:
         if self._fail_after is not None and len(self.ended) >= self._fail_after:
             raise TrackingError("the store is gone")
@@ -116,12 +122,12 @@ def finished(trial: Trial) -> Trial:
 
 def make(
     values, *, size=1, adaptive=False, budget=None, seed=0, outcome=None, stop=lambda: False, kept=None, prune=None,
-    objective=RMSE, stoppers=(), past=(), relearn=None, grace=0.0,
+    objective=RMSE, stoppers=(), past=(), **options,
 ):  # fmt: skip
     searcher = Scripted(values, adaptive=adaptive, prune=prune)
     workers, recorder = Shuffled(size, seed, outcome), kept or Kept()
-    loop = TrialLoop(searcher, workers, recorder, objective, budget or Budget(), stoppers, stop, grace)
-    loop.past, loop.relearn = {trial.number: trial for trial in past}, relearn
+    loop = TrialLoop(searcher, workers, recorder, objective, budget or Budget(), stoppers, stop, **options)
+    loop.past = {trial.number: trial for trial in past}
 
     def wait(running, timeout, return_when):
         if not any(future.done() for future in running):
@@ -225,7 +231,7 @@ def test_a_lost_worker_fails_its_trial(run):
 
     result, _, _, _ = run([1, 2, 3], outcome=outcome)
     assert [trial.state for trial in result.trials] == ["finished", "failed", "finished"]
-    assert result.trials[1].failure == Failure("WorkerDied", "gone")
+    assert result.trials[1].failure == Failure("WorkerDied", "gone", cause=FailureCause.WORKER)
 
 
 def test_stopping_kills_what_runs_and_keeps_what_has_finished(run):
@@ -246,6 +252,17 @@ def test_a_recorder_that_fails_ends_the_sweep_and_the_workers(run):
         run(range(1, 100), size=2, kept=recorder)
     started = {number for event, number in recorder.events if event == "started"}
     assert started == set(recorder.ended)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_no_trial_is_begun_while_too_much_waits_to_be_kept(run, size, monkeypatch):
+    recorder = Kept()
+    written: list[float] = []
+    monkeypatch.setattr("wine_sweep.runner.loop.time.sleep", written.append)
+    recorder.behind = lambda kept: len(kept.ended) - 4 * len(written) >= 4
+    result, _, _, _ = run(range(1, 21), size=size, kept=recorder)
+    assert [trial.number for trial in result.trials] == list(range(20))
+    assert 4 <= len(written) <= 5, "it waited whenever nothing ran and four results were not written"
 
 
 def test_ctrl_c_inside_a_trial_ends_it_as_killed(run):
@@ -452,3 +469,129 @@ def test_a_worker_lost_during_a_stop_leaves_its_trial_killed(run):
     )
     assert {trial.state for trial in result.trials} <= {TrialState.FINISHED, TrialState.KILLED}
     assert TrialState.KILLED in {trial.state for trial in result.trials}
+
+
+def failing(times: dict[int, int], cause: FailureCause):
+    """Fail the trials with these numbers as often as said, for one cause."""
+    left = dict(times)
+
+    def outcome(trial: Trial) -> Trial:
+        if left.get(trial.number, 0) == 0:
+            return finished(trial)
+        left[trial.number] -= 1
+        if cause is FailureCause.WORKER:
+            raise OSError("gone")
+        return replace(trial, state=TrialState.FAILED, failure=Failure("Why", "not", cause=cause))
+
+    return outcome
+
+
+@pytest.mark.parametrize("cause", list(FailureCause))
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_failure_is_measured_again_as_often_as_its_cause_allows(run, cause, size):
+    retries = RetriesConfig.model_validate({"worker": 0, cause.value: 2})
+    outcome = failing({1: 2, 3: 3}, cause)
+    result, searcher, workers, recorder = run([10, 20, 30, 40, 50], size=size, outcome=outcome, retries=retries)
+    assert [trial.state for trial in result.trials] == ["finished", "finished", "finished", "failed", "finished"]
+    assert [trial.retries for trial in result.trials] == [0, 2, 0, 2, 0]
+    assert len(workers.submitted) == 5 + 2 + 2
+    assert [event for event, _ in recorder.events].count("started") == 5
+    assert searcher.told == [(10, 10.0), (20, 20.0), (30, 30.0), (40, None), (50, 50.0)]
+
+
+@pytest.mark.parametrize("cause", [each for each in FailureCause if each is not FailureCause.WORKER])
+def test_by_default_only_a_lost_worker_is_worth_another_try(run, cause):
+    result, _, workers, _ = run([1, 2], outcome=failing({0: 1}, cause), retries=RetriesConfig())
+    assert [trial.state for trial in result.trials] == ["failed", "finished"]
+    assert len(workers.submitted) == 2
+    result, _, workers, _ = run([1, 2], outcome=failing({0: 1}, FailureCause.WORKER), retries=RetriesConfig())
+    assert [trial.state for trial in result.trials] == ["finished", "finished"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_retries_change_nothing_of_what_an_adaptive_searcher_knows(run, size):
+    plain, shaken = (
+        run(range(1, 31), size=size, adaptive=True, seed=seed, outcome=outcome, retries=RetriesConfig())[1]
+        for seed, outcome in ((0, None), (3, failing({2: 1, 5: 1, 6: 1, 20: 1}, FailureCause.WORKER)))
+    )
+    assert (plain.known_at_ask, plain.told) == (shaken.known_at_ask, shaken.told)
+
+
+def test_a_trial_that_is_measured_again_keeps_the_steps_behind_it_and_is_not_shown_twice(run):
+    steps, lost = in_steps(3), [True]
+
+    def outcome(trial):
+        if trial.number == 0 and len(trial.steps) == 2 and lost.pop():
+            lost.append(False)
+            raise OSError("gone")
+        return steps(trial)
+
+    result, searcher, workers, _ = run([10], outcome=outcome, retries=RetriesConfig(worker=2))
+    assert result.trials[0].retries == 1
+    assert [shown for _, shown in searcher.shown] == [[10.0], [10.0, 11.0]]
+    assert [len(trial.steps) for trial in workers.submitted] == [0, 1, 2, 2]
+    assert all(trial.spent == 0 for trial in workers.submitted)
+
+
+def test_what_fails_because_the_sweep_stops_is_not_measured_again(run):
+    recorder = Kept()
+    outcome = failing(dict.fromkeys(range(99), 9), FailureCause.WORKER)
+    result, _, workers, _ = run(
+        range(1, 100),
+        size=2,
+        outcome=outcome,
+        retries=RetriesConfig(worker=0),
+        stop=lambda: len(recorder.ended) >= 4,
+        kept=recorder,
+    )
+    assert result.stopped_by is StopReason.INTERRUPTED
+    assert len(workers.submitted) == len(result.trials)
+
+
+class Growing(Shuffled):
+    """Workers of which more join with each trial."""
+
+    def submit(self, trial):
+        self.size = min(6, self.size + 1)
+        return super().submit(trial)
+
+
+def test_the_searchers_lag_is_that_of_the_workers_at_the_start_whoever_joins(monkeypatch):
+    loop, searcher, _, _, _ = make(range(1, 31), size=2, adaptive=True)
+    grown = Growing(2)
+    loop.workers = grown
+
+    def wait(running, timeout, return_when):
+        if not any(future.done() for future in running):
+            grown.finish_one()
+        return {future for future in running if future.done()}, set()
+
+    monkeypatch.setattr("wine_sweep.runner.loop.wait", wait)
+    loop.run()
+    assert searcher.known_at_ask == [max(0, asked - 4 + 1) for asked in range(31)]
+
+
+def test_workers_that_are_gone_as_a_whole_end_the_sweep_and_every_trial(run):
+    recorder = Kept()
+
+    def outcome(trial):
+        if trial.number == 3:
+            raise ExecutionError("the scheduler is gone")
+        return finished(trial)
+
+    with pytest.raises(ExecutionError, match="the scheduler is gone"):
+        run(range(1, 100), size=2, outcome=outcome, kept=recorder)
+    assert recorder.ended[3].state is TrialState.KILLED
+    assert {number for event, number in recorder.events if event == "started"} == set(recorder.ended)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_as_many_failures_as_are_allowed_end_the_sweep_early_and_what_runs_is_finished(run, size):
+    outcome = failing(dict.fromkeys(range(2, 99), 1), FailureCause.ERROR)
+    result, _, workers, _ = run(range(1, 100), size=size, outcome=outcome, max_failures=4)
+    assert result.stopped_by is StopReason.FAILURES
+    failed = [trial.state for trial in result.trials].count(TrialState.FAILED)
+    assert 4 <= failed < 4 + size
+    assert len(result.trials) - failed == 2
+    assert all(trial.state.has_ended for trial in result.trials)
+    assert not workers.stopped

@@ -26,6 +26,7 @@ SPACES = {
     "patience": "{method: tpe, trials: 40, patience: 8, parameters: {alpha: {low: 0.1, high: 100, log: true}}}",
     "pruner": "{method: tpe, trials: 16, seed: 1, pruner: {type: percentile, percentile: 50, n_startup_trials: 3},"
     " parameters: {alpha: {low: 0.1, high: 100000, log: true}}}",
+    "regret": "{method: random, trials: 40, regret: {min_trials: 8}, parameters: {alpha: {low: 0.1, high: 1000000, log: true}}}",
     "conditions": "{method: tpe, trials: 14, parameters: {solver: [svd, lsqr],"
     " tol: {low: 0.001, high: 0.1, when: {solver: [lsqr]}}}}",
 }  # fmt: skip

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 import signal
 import stat
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -49,6 +47,7 @@ trials = st.builds(
     warnings=st.lists(texts, max_size=2).map(tuple),
     run_id=st.none() | texts,
     violations=st.dictionaries(texts, st.floats(), max_size=2),
+    reported=st.lists(st.floats(), max_size=3).map(tuple),
 )
 
 
@@ -136,23 +135,11 @@ def test_a_killed_process_loses_no_trial_that_it_added(tmp_path):
     assert len(read) - len(told) in (0, 1)  # added, and killed before it was told
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A real file system of 64 KiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
-    possible = sys.platform == "linux" and shutil.which("mount") is not None
-    if not possible or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only root can mount a small disk")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def test_a_full_disk_keeps_trials_in_memory_and_writes_them_when_there_is_room(small_disk: Path, caplog):
-    ballast = small_disk / "ballast"
+def test_a_full_disk_keeps_trials_in_memory_and_writes_them_when_there_is_room(small_disk, caplog):
+    folder = small_disk("64k")
+    ballast = folder / "ballast"
     ballast.write_bytes(b"x" * 40 * 1024)
-    journal = Journal(small_disk / "a.jsonl")
+    journal = Journal(folder / "a.jsonl")
     for number in range(100):
         journal.add(measured(number, text="x" * 500))
     assert 0 < journal.only_in_memory < 100
@@ -163,10 +150,11 @@ def test_a_full_disk_keeps_trials_in_memory_and_writes_them_when_there_is_room(s
     assert len([record for record in caplog.records if "No space left on device" in record.message]) == 1
 
 
-def test_what_a_full_disk_took_a_part_of_is_written_whole_later(small_disk: Path, caplog):
-    ballast = small_disk / "ballast"
+def test_what_a_full_disk_took_a_part_of_is_written_whole_later(small_disk, caplog):
+    folder = small_disk("64k")
+    ballast = folder / "ballast"
     ballast.write_bytes(b"x" * 52 * 1024)
-    journal = Journal(small_disk / "a.jsonl")
+    journal = Journal(folder / "a.jsonl")
     for number in range(30):
         journal.add(measured(number, text="x" * 300))
     assert journal.only_in_memory

@@ -8,12 +8,20 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 
+import mlflow
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
+from sklearn.linear_model import Ridge
 
+from wine_sweep.config import Stage
 from wine_sweep.errors import NotFoundError, TrackingError
-from wine_sweep.tracking import names
+from wine_sweep.registry import ModelRegistry
+from wine_sweep.tracking import names, outage
+from wine_sweep.tracking.models import ModelToLog, log_model
+from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.reader import SweepReader
+from wine_sweep.tracking.store import leave_retries_to_policy
 from wine_sweep.tracking.sweep_runs import SweepHeader, SweepRuns
 from wine_sweep.trial import Failure, Score, Step, Trial, TrialState
 
@@ -341,3 +349,122 @@ def test_what_was_written_in_part_is_no_result(store, runs, monkeypatch, calls):
     reader = SweepReader(store.client)
     (found,) = reader.attempts(reader.find(runs.run_id))
     assert (found.trial.state, found.is_open) == (RUNNING, True)
+
+
+@pytest.fixture
+def policy(monkeypatch) -> OutagePolicy:
+    monkeypatch.setattr(outage, "FIRST_WAIT", 0.05)
+    monkeypatch.setattr(outage, "JITTER", 0.05)
+    return OutagePolicy(30)
+
+
+@pytest.fixture
+def remote(gate):
+    leave_retries_to_policy()
+    mlflow.set_tracking_uri(gate.uri)
+    yield MlflowClient(gate.uri)
+    mlflow.set_tracking_uri(None)
+
+
+CREATE_RUN = ("POST", "/runs/create")
+
+
+def children(runs: SweepRuns):
+    found = runs.client.search_runs([runs.experiment_id], f"tags.`mlflow.parentRunId` = '{runs.run_id}'")
+    return [(run.data.tags[names.TRIAL], run.info.status) for run in found]
+
+
+def test_a_parent_run_whose_making_was_not_answered_is_found_and_not_made_twice(gate, remote, policy):
+    gate.lose(*CREATE_RUN)
+    tags = {**header().tags, names.JOURNAL: "abc"}
+    runs = SweepRuns.begin(remote, header(experiment="lost parent", tags=tags), policy=policy)
+    found = remote.search_runs([runs.experiment_id])
+    assert [run.info.run_id for run in found] == [runs.run_id]
+    runs.release()
+
+
+@pytest.mark.parametrize(
+    "lost", [CREATE_RUN, ("POST", "/runs/log-batch"), ("POST", "/runs/update"), ("PUT", "/mlflow-artifacts/")]
+)
+def test_a_trial_whose_writing_was_not_answered_is_written_once(gate, remote, policy, lost):
+    runs = SweepRuns.begin(remote, header(experiment=f"lost {lost[1].replace('/', ' ')}"))
+    gate.lose(*lost)
+    failure = Failure("ValueError", "no such solver", "Traceback …\nValueError: no such solver")
+    trial = replace(measured(0, alpha=0.1), state=TrialState.FAILED, failure=failure)
+    policy.run(lambda: runs.start_trial(trial, 1_700_000_001.5))
+    policy.run(lambda: runs.finish_trial(trial))
+    assert gate.losing == []
+    assert children(runs) == [("0", "FAILED")]
+    assert len(remote.get_metric_history(runs.trial_run_ids[0], "fold_m0")) == 5
+    runs.release()
+
+
+@pytest.mark.parametrize("over_http", [True, False])
+def test_what_describes_a_sweep_and_a_trial_can_be_written_twice(store, remote, over_http):
+    runs = SweepRuns.begin(remote if over_http else store.client, header(experiment="twice"))
+    description = runs._undescribed
+    runs.describe()
+    runs._undescribed = description
+    runs.describe()
+    trial = measured(0, folds=400, metrics=2, alpha=0.1)
+    runs.start_trial(trial, 1_700_000_001.5)
+    runs.finish_trial(trial)
+    runs.finish_trial(trial)
+    run = runs.client.get_run(runs.run_id)
+    assert len(run.inputs.dataset_inputs) == 1
+    assert len(runs.client.get_metric_history(runs.trial_run_ids[0], "fold_m1")) == 400
+    runs.release()
+
+
+def test_a_child_run_that_nobody_knows_of_ends_as_killed_with_the_sweep(store, runs):
+    write(runs, measured(0, a=1))
+    tags = {names.PARENT_RUN_ID: runs.run_id, names.TRIAL: "0", names.KIND: "trial"}
+    store.client.create_run(runs.experiment_id, tags=tags)  # the answer to a first attempt came too late
+    runs.end("FINISHED", at=1_700_000_009.0)
+    assert sorted(children(runs)) == [("0", "FINISHED"), ("0", "KILLED")]
+
+
+def test_a_sweep_in_other_hands_keeps_its_children(store, runs):
+    other = store.client.create_run(runs.experiment_id, tags={names.PARENT_RUN_ID: runs.run_id, names.TRIAL: "5"})
+    runs.start_trial(Trial(0, {"a": 1}), 1_700_000_001.0)
+    runs.end(None, at=1_700_000_009.0)
+    assert store.client.get_run(other.info.run_id).info.status == "RUNNING"
+    assert sorted(children(runs)) == [("0", "KILLED"), ("5", "RUNNING")]
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        ("POST", "/registered-models/create"),
+        ("POST", "/model-versions/create"),
+        ("POST", "/model-versions/transition-stage"),
+        ("POST", "/registered-models/alias"),
+    ],
+)
+def test_a_promotion_that_was_not_answered_makes_one_version_and_tells_the_truth(gate, remote, policy, lost):
+    name = f"lost {lost[1].replace('/', ' ')}"
+    run_id = remote.create_run("0").info.run_id
+    rows = pd.DataFrame({"x": [1.0, 2.0, 3.0]})
+    uri = log_model(remote, ModelToLog(Ridge().fit(rows, [1, 2, 3]), rows), experiment_id="0", run_id=run_id)
+    gate.lose(*lost)
+    registry = ModelRegistry(remote, policy)
+    promotion = registry.promote(name, Stage.STAGING, model_uri=uri, run_id=run_id, description="", tags={})
+    assert gate.losing == []
+    assert (promotion.version, promotion.already_there) == ("1", False)
+    assert [each.version for each in remote.search_model_versions(f"name = '{name}'")] == ["1"]
+    assert remote.get_model_version_by_alias(name, "staging").current_stage == "Staging"
+
+
+@pytest.mark.parametrize(
+    "lost", [("POST", "/logged-models"), ("PUT", "/mlflow-artifacts/"), ("PATCH", "/logged-models/"), ("POST", "/outputs")]
+)
+def test_a_model_whose_logging_was_not_answered_is_there_once(gate, remote, policy, lost):
+    experiment = remote.create_experiment(f"model, lost {lost[1]}")
+    run_id = remote.create_run(experiment).info.run_id
+    rows = pd.DataFrame({"x": [1.0, 2.0, 3.0]})
+    gate.lose(*lost)
+    to_log = ModelToLog(Ridge().fit(rows, [1, 2, 3]), rows)
+    uri = policy.run(lambda: log_model(remote, to_log, experiment_id=experiment, run_id=run_id))
+    assert gate.losing == []
+    found = remote.search_logged_models([experiment], filter_string=f"source_run_id = '{run_id}'")
+    assert [(each.model_uri, each.status.name) for each in found] == [(uri, "READY")]

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
 from wine_sweep.errors import TrackingError
+from wine_sweep.tracking import outage, writer
+from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.sweep_runs import batched
 from wine_sweep.tracking.writer import BackgroundWriter
 from wine_sweep.wording import mask
@@ -77,3 +80,153 @@ def test_credentials_are_masked(text, shown):
 @pytest.mark.parametrize(("count", "sizes"), [(0, []), (1, [1]), (5, [5]), (6, [5, 1]), (11, [5, 5, 1])])
 def test_batches_are_no_larger_than_allowed(count, sizes):
     assert [len(piece) for piece in batched(list(range(count)), 5)] == sizes
+
+
+class Store:
+    """Takes numbers while it is there."""
+
+    def __init__(self) -> None:
+        self.is_there = True
+        self.taken: list[object] = []
+        self.beats = 0
+
+    def take(self, number: object) -> None:
+        if not self.is_there:
+            raise TrackingError("nobody there", is_outage=True)
+        self.taken.append(number)
+
+    def beat(self) -> None:
+        self.beats += 1
+        self.take("beat")
+
+
+@pytest.fixture
+def fast(monkeypatch):
+    for name, seconds in [("FIRST_WAIT", 0.01), ("LONGEST_WAIT", 0.05), ("JITTER", 0.01), ("STEP_SECONDS", 0.01)]:
+        monkeypatch.setattr(outage, name, seconds)
+
+
+def until(condition, seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_nothing_is_dropped_or_done_twice_over_an_outage(fast):
+    store = Store()
+    background = BackgroundWriter(lambda: store, policy=OutagePolicy(60))
+    for number in range(10):
+        background.do(lambda target, number=number: target.take(number), is_result=True)
+    background.join()
+    store.is_there = False
+    for number in range(10, 30):
+        background.do(lambda target, number=number: target.take(number), is_result=True)
+    until(lambda: background.is_away)
+    assert background.pending == 20
+    background.check()
+    store.is_there = True
+    assert background.join().taken == list(range(30))
+    assert (background.pending, background.is_away) == (0, False)
+    background.close()
+
+
+def test_an_outage_that_lasts_too_long_ends_the_writing_and_what_waits_is_counted(fast):
+    store = Store()
+    store.is_there = False
+    background = BackgroundWriter(lambda: store, policy=OutagePolicy(0.3))
+    for number in range(5):
+        background.do(lambda target, number=number: target.take(number), is_result=True)
+    with pytest.raises(TrackingError, match="nobody there"):
+        background.join()
+    background.do(lambda target: target.take(5), is_result=True)
+    background.close()
+    assert (background.pending, background.is_away, store.taken) == (6, True, [])
+
+
+def test_what_is_done_periodically_is_done_with_nothing_and_with_much_to_do_and_after_join():
+    store = Store()
+    background = BackgroundWriter(lambda: store)
+    background.every(0.05, lambda target: target.beat())
+    until(lambda: store.beats >= 3)
+    for _ in range(50):
+        background.do(lambda _target: time.sleep(0.01))
+    before = store.beats
+    background.join()
+    assert store.beats - before >= 3
+    until(lambda: store.beats >= before + 8)
+    background.close()
+    after = store.beats
+    time.sleep(0.2)
+    assert store.beats == after
+
+
+def test_what_is_done_periodically_is_left_out_while_the_store_is_away(fast):
+    store = Store()
+    background = BackgroundWriter(lambda: store, policy=OutagePolicy(60))
+    background.every(0.02, lambda target: target.beat())
+    until(lambda: store.beats >= 1)
+    store.is_there = False
+    time.sleep(0.2)
+    background.check()  # a beat that fails is no reason to end the sweep
+    background.do(lambda target: target.take(1))
+    until(lambda: background.is_away)
+    during = store.beats
+    time.sleep(0.2)
+    assert store.beats == during
+    store.is_there = True
+    until(lambda: store.beats > during)
+    background.close()
+
+
+def test_a_periodic_action_that_is_refused_ends_the_writing():
+    def refuse(_target):
+        raise TrackingError("somebody else's")
+
+    background = BackgroundWriter(list)
+    background.every(0.05, refuse)
+    with pytest.raises(TrackingError, match="somebody else's"):
+        until(background.check)
+    background.close()
+
+
+@pytest.mark.parametrize("wait", ["join", "close"])
+def test_who_wants_to_stop_does_not_wait_for_a_store_that_is_away(fast, monkeypatch, wait):
+    monkeypatch.setattr(outage, "STOP_SECONDS", 0.2)
+    store, stop = Store(), threading.Event()
+    store.is_there = False
+    background = BackgroundWriter(lambda: store, policy=OutagePolicy(600), stop=stop.is_set)
+    background.do(lambda target: target.take(1), is_result=True)
+    stop.set()
+    time.sleep(0.5)
+    background.check()  # while trials may still end, nobody gives up
+    began = time.monotonic()
+    if wait == "join":
+        with pytest.raises(TrackingError, match="nobody there"):
+            background.join()
+    background.close()
+    assert time.monotonic() - began < 5
+    assert background.pending == 1
+
+
+def test_who_wants_to_stop_does_not_wait_for_an_attempt_that_hangs(monkeypatch):
+    monkeypatch.setattr(writer, "STALL_SECONDS", 0.3)
+    hang = threading.Event()
+    background = BackgroundWriter(list, policy=OutagePolicy(600), stop=lambda: True)
+    background.do(lambda _target: hang.wait(60), is_result=True)
+    began = time.monotonic()
+    with pytest.raises(TrackingError, match="has not answered for"):
+        background.join()
+    background.close()
+    assert time.monotonic() - began < 5
+    assert (background.is_away, background.pending) == (True, 1)
+    hang.set()
+
+
+def test_who_wants_to_stop_waits_for_a_store_that_is_slow(monkeypatch):
+    monkeypatch.setattr(writer, "STALL_SECONDS", 0.5)
+    background = BackgroundWriter(list, stop=lambda: True)
+    for number in range(20):
+        background.do(lambda target, number=number: (time.sleep(0.1), target.append(number)))
+    assert background.join() == list(range(20))
+    background.close()

@@ -33,19 +33,19 @@ def report_error(error: WineSweepError, *, as_json: bool) -> None:
         line if isinstance(error, ConfigError) and error.problems[0].place else f"error: {line}"
         for line in str(error).splitlines()
     ]
-    if isinstance(error, SweepInterrupted | OutageError):
+    if error.run_id or isinstance(error, SweepInterrupted | OutageError):
         lines.append(_what_next(error))
     print("\n".join(lines), file=sys.stderr)
     if as_json:
         document = {"error": str(error), "exit_code": exit_code(error)}
-        if isinstance(error, SweepInterrupted | OutageError):
+        if error.run_id or isinstance(error, SweepInterrupted | OutageError):
             document["run_id"] = error.run_id
         if isinstance(error, OutageError):
             document |= {"results_waiting": error.waiting, "journal": error.journal}
         print(json.dumps(document, ensure_ascii=False))
 
 
-def _what_next(error: SweepInterrupted | OutageError) -> str:
+def _what_next(error: WineSweepError) -> str:
     if not error.run_id:
         return "No run was made yet."
     first = ", which writes them first" if isinstance(error, OutageError) and error.waiting else ""

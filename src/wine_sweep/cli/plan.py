@@ -13,7 +13,7 @@ from rich.text import Text
 
 from wine_sweep.cli.console import plain_table, stdout
 from wine_sweep.cli.trust import let_import_from
-from wine_sweep.config import FAMILY, Method, SearchConfig, read_config
+from wine_sweep.config import FAMILY, ExecutionConfig, Method, SearchConfig, read_config
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.execution import count_workers
 from wine_sweep.report.leaderboard import params_in_words
@@ -24,6 +24,7 @@ from wine_sweep.search.methods import count_trials
 from wine_sweep.search.repeatability import what_repeats
 from wine_sweep.search.space import Dimension, describe
 from wine_sweep.selection import Objective
+from wine_sweep.wording import duration_in_words, show_bytes
 
 FIRST = 3
 
@@ -78,13 +79,15 @@ def _describe(path: Path, prepared: Prepared, experiment: str | None) -> dict[st
         "trials": count_trials(search, space),
         "timeout": config.search.timeout,
         "workers": count_workers(config.execution),
+        "cluster": config.execution.address,
+        "limits_of_a_trial": _limits(config.execution),
         "fits": _fits(prepared),
         "estimator": estimator_name(prepared),
         "parameters": {each.key: _parameter(each) for each in space.dimensions},
         "constraints": list(search.constraints),
         "from": search.from_,
         "pruning": _pruning(prepared),
-        "stops": _stops(search, objective),
+        "stops": _stops(search, objective, config.execution),
         "repeats": what_repeats(
             search, workers=count_workers(config.execution), goals=objective.metrics, limits=objective.limits
         ),
@@ -137,9 +140,15 @@ def _pruning(prepared: Prepared) -> str | None:
     return f"{pruner.type.value}, {steps}{first}"
 
 
-def _stops(search: SearchConfig, objective: Objective) -> list[str]:
+def _limits(execution: ExecutionConfig) -> list[str]:
+    limits = [f"takes longer than {duration_in_words(execution.trial_timeout)}"] if execution.trial_timeout is not None else []
+    return limits + ([f"uses more than {show_bytes(execution.memory_limit)}"] if execution.memory_limit is not None else [])
+
+
+def _stops(search: SearchConfig, objective: Objective, execution: ExecutionConfig) -> list[str]:
     stops = [f"{objective.metric} reaches {search.target:g}"] if search.target is not None else []
     stops += [f"{search.patience} trials in a row are no better"] if search.patience is not None else []
+    stops += [f"{execution.max_failures} trials have failed"] if execution.max_failures is not None else []
     return stops + (["little is left to be gained"] if search.regret is not None else [])
 
 
@@ -147,7 +156,11 @@ def _lines(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
     data = plan["data"]
     trials = f"{plan['trials']:,}" if plan["trials"] is not None else "until the timeout"
     limit = f", at most {plan['timeout']:g} s" if plan["timeout"] else ""
-    yield "trials", f"{trials} by {plan['method']}{limit}, on {plan['workers']} worker{'s' * (plan['workers'] > 1)}"
+    count = plan["workers"]
+    workers = f"{count} worker{'s' * (count > 1)}" if count is not None else f"the workers of {plan['cluster']}"
+    yield "trials", f"{trials} by {plan['method']}{limit}, on {workers}"
+    if plan["limits_of_a_trial"]:
+        yield "", f"a trial is ended when it {' or '.join(plan['limits_of_a_trial'])}"
     if plan["method_reason"]:
         yield "", f"auto picked {plan['method']}: {plan['method_reason']}"
     yield "estimator", plan["estimator"]

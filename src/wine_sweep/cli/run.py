@@ -13,7 +13,7 @@ from wine_sweep.cli.signals import stop_on_signals
 from wine_sweep.cli.trust import let_import_from
 from wine_sweep.config import Backend, read_config
 from wine_sweep.errors import SweepInterrupted
-from wine_sweep.execution.processes import warm_up
+from wine_sweep.execution import warm_up
 from wine_sweep.runner.preflight import Prepared, prepare
 from wine_sweep.runner.sweep import RunOptions, run_sweep
 from wine_sweep.wording import mask

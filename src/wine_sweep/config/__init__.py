@@ -10,11 +10,12 @@ from wine_sweep.config.evaluation import (
     PickRule,
     SelectionConfig,
 )
+from wine_sweep.config.execution import Backend, ExecutionConfig, RetriesConfig
 from wine_sweep.config.expressions import Expression, ExpressionError
 from wine_sweep.config.loader import Draft, dump_config, parse_config, read_config
 from wine_sweep.config.model import FamilyConfig, ModelConfig, StepConfig
 from wine_sweep.config.parameters import Choices, Range
-from wine_sweep.config.schema import FAMILY, Backend, DataConfig, Duplicates, ExecutionConfig, RegistryConfig, Stage, SweepConfig
+from wine_sweep.config.schema import FAMILY, DataConfig, Duplicates, RegistryConfig, Stage, SweepConfig
 from wine_sweep.config.search import BudgetConfig, Method, PrunerConfig, PrunerType, RegretConfig, SearchConfig
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Range",
     "RegistryConfig",
     "RegretConfig",
+    "RetriesConfig",
     "SearchConfig",
     "SelectionConfig",
     "Stage",

@@ -9,7 +9,8 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from wine_sweep.config.evaluation import EvaluationConfig, Objectives, SelectionConfig
-from wine_sweep.config.fields import Duration, Location, Model, Seed, Share, Text
+from wine_sweep.config.execution import ExecutionConfig
+from wine_sweep.config.fields import Location, Model, Seed, Share, Text
 from wine_sweep.config.model import FamilyConfig, ModelConfig
 from wine_sweep.config.problems import wrong
 from wine_sweep.config.search import NEEDS_POINTS, Method, SearchConfig
@@ -21,13 +22,6 @@ class Duplicates(StrEnum):
     GROUP = "group"
     DROP = "drop"
     KEEP = "keep"
-
-
-class Backend(StrEnum):
-    """Where trials are measured."""
-
-    SERIAL = "serial"
-    PROCESSES = "processes"
 
 
 class Stage(StrEnum):
@@ -64,24 +58,6 @@ class DataConfig(Model):
     duplicates: Duplicates = Duplicates.GROUP
     groups: Text | None = None
     weights: Text | None = None
-
-
-class ExecutionConfig(Model):
-    """Where trials run: in `workers` processes (all cores by default), or one after the other in this one.
-
-    `tracking_timeout` is how long the tracking store may be gone before the sweep gives up, in seconds.
-    """
-
-    backend: Backend = Backend.PROCESSES
-    workers: Annotated[int, Field(strict=True, ge=1, le=1024)] | None = None
-    grace: Duration = 20.0
-    tracking_timeout: Duration = 600.0
-
-    @model_validator(mode="after")
-    def _serial_is_one(self) -> Self:
-        if self.backend is Backend.SERIAL and self.workers not in (None, 1):
-            raise wrong(f"backend serial has one worker; use `backend: processes` for {self.workers}", "workers")
-        return self
 
 
 def _model_name(value: str) -> str:

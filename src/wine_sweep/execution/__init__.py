@@ -1,6 +1,7 @@
-"""Where trials are measured: in this process or in worker processes, behind one small interface."""
+"""Where trials are measured: in this process, in worker processes or on a cluster, behind one small interface."""
 
-from wine_sweep.execution.backends import count_workers, make_workers
-from wine_sweep.execution.base import Task, Workers
+from wine_sweep.execution.backends import check_backend, count_workers, make_workers
+from wine_sweep.execution.base import Limits, LostTrialError, Task, Workers
+from wine_sweep.execution.staff import warm_up
 
-__all__ = ["Task", "Workers", "count_workers", "make_workers"]
+__all__ = ["Limits", "LostTrialError", "Task", "Workers", "check_backend", "count_workers", "make_workers", "warm_up"]

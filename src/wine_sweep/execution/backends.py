@@ -2,25 +2,57 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+from collections.abc import Sequence
 
 from wine_sweep.config import Backend, ExecutionConfig
-from wine_sweep.execution.base import Task, Workers
+from wine_sweep.errors import Problem
+from wine_sweep.execution.base import Limits, Task, Workers
 from wine_sweep.execution.processes import ProcessWorkers
 from wine_sweep.execution.serial import SerialWorkers
 
 
-def count_workers(config: ExecutionConfig) -> int:
-    """Say how many workers a config means: all usable cores unless it gives a number, and one for `serial`."""
+def count_workers(config: ExecutionConfig) -> int | None:
+    """Say how many workers a config means: all usable cores unless it gives a number, and one for `serial`.
+
+    None stands for as many as a cluster has, which nobody knows before it is asked.
+    """
     if config.backend is Backend.SERIAL:
         return 1
     if config.workers is not None:
         return config.workers
+    return None if config.address is not None else _cores()
+
+
+def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def make_workers(config: ExecutionConfig, task: Task) -> Workers:
-    """Make the backend that a config names, for one task."""
+def check_backend(config: ExecutionConfig) -> list[Problem]:
+    """Find what a backend needs and this machine lacks."""
+    if config.backend is Backend.DASK and importlib.util.find_spec("distributed") is None:
+        message = "dask needs distributed, which is not installed: pip install 'wine-sweep[dask]'"
+        return [Problem(message, ("execution", "backend"))]
+    return []
+
+
+def make_workers(config: ExecutionConfig, task: Task, *, packages: Sequence[str] = ()) -> Workers:
+    """Make the backend that a config names, for one task.
+
+    Args:
+        config: The section `execution`.
+        task: What measures a trial; picklable.
+        packages: The top-level modules of the estimators, which a cluster must have in the same versions.
+
+    Raises:
+        ExecutionError: The cluster cannot be used.
+    """
     if config.backend is Backend.SERIAL:
         return SerialWorkers(task)
-    return ProcessWorkers(task, count_workers(config))
+    limits, count = Limits(config.trial_timeout, config.memory_limit), count_workers(config)
+    if config.backend is Backend.DASK:
+        from wine_sweep.execution.dask import DaskWorkers  # an extra, and slow to import
+
+        return DaskWorkers(task, config.address, count, limits, packages=packages)
+    return ProcessWorkers(task, count or _cores(), limits)

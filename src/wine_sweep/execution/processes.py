@@ -1,114 +1,176 @@
-"""Worker processes on this machine, by pebble: a worker that dies costs its own trial and is replaced."""
+"""Worker processes on this machine: one that dies or exceeds a limit costs its own trial and is replaced."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
+import atexit
+import pickle
 import threading
+import time
+from collections import deque
 from concurrent.futures import Future
-from multiprocessing.context import BaseContext
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
 
-from pebble import ProcessExpired, ProcessPool
-from threadpoolctl import threadpool_limits
-
-from wine_sweep.execution.base import Task
+from wine_sweep.errors import ExecutionError
+from wine_sweep.execution.base import Limits, Task, failure_of
+from wine_sweep.execution.memory import LOOK_SECONDS
+from wine_sweep.execution.staff import Worker, warm_up
 from wine_sweep.trial import Failure, Trial
 
-_PRELOAD = ["wine_sweep.objective.measurement", "sklearn.linear_model", "sklearn.pipeline"]
-_task: Task | None = None
-"""What this worker process measures trials with; set once, when the process starts."""
+LEAVE_SECONDS = 2.0
+"""How long idle workers may take to leave before they are killed."""
 
 
 class ProcessWorkers:
     """Worker processes, forked where possible from a server that has the libraries loaded.
 
+    A thread looks after them: it brings trials, takes answers, ends what exceeds a limit or is cancelled, and replaces
+    what died. Nothing is shared between two workers, neither a pipe nor a lock, so that one killed at any moment takes
+    nothing along. (A pool with a common queue does: of 68 kills of workers in pebble 5.2, 7 broke the pool with every trial
+    in it, and it tells nobody which process has which trial.)
+
     Args:
-        task: Picklable; sent to each worker once.
+        task: Picklable, or pickled; sent to each worker once.
         size: The number of processes.
+        limits: What a trial may take.
+        idle_seconds: How long a worker may have nothing to do before it is ended until there is; None for ever.
     """
 
-    def __init__(self, task: Task, size: int) -> None:
+    def __init__(self, task: Task | bytes, size: int, limits: Limits = Limits(), *, idle_seconds: float | None = None) -> None:
         self.size = size
-        self._task = task
-        self._open: set[Future[Trial]] = set()
-        self._pool = self._make_pool()
+        self._pickled = task if isinstance(task, bytes) else pickle.dumps(task)
+        self._limits = limits
+        self._idle_seconds = float("inf") if idle_seconds is None else idle_seconds
+        self._waiting: deque[tuple[Trial, Future[Trial]]] = deque()
+        self._staff: list[Worker] = []
+        self._ear: Connection
+        self._bell: Connection
+        self._ear, self._bell = Pipe(duplex=False)
+        self._lock = threading.Lock()
+        self._stopping = False
+        self._is_over = False
+        self._error: BaseException | None = None
+        warm_up()
+        self._thread = threading.Thread(target=self._run, name="wine-sweep-workers", daemon=True)
+        self._thread.start()
+        atexit.register(self.stop)  # multiprocessing would wait for workers that nobody has stopped
 
     def submit(self, trial: Trial) -> Future[Trial]:
-        """Have a trial measured; a lost worker shows as `pebble.ProcessExpired` in the future."""
-        try:
-            future = self._schedule(trial)
-        except RuntimeError:  # workers died while they started, and the pool gave itself up: a new one takes over
-            self._pool = self._make_pool()
-            future = self._schedule(trial)
-        self._open.add(future)
-        future.add_done_callback(self._open.discard)
+        """Have a trial measured; see `Workers`. Cancelling the future ends the trial, whatever it is doing."""
+        future: Future[Trial] = Future()
+        with self._lock:
+            if self._is_over:
+                raise ExecutionError(f"the worker processes are gone: {self._error or 'they were stopped'}") from self._error
+            self._waiting.append((trial, future))
+        future.add_done_callback(lambda done: self._ring() if done.cancelled() else None)
+        self._ring()
         return future
-
-    def _schedule(self, trial: Trial) -> Future[Trial]:
-        future: Future[Trial] = self._pool.schedule(_measure, args=(trial,))
-        return future
-
-    def _make_pool(self) -> ProcessPool:
-        warm_up()
-        return ProcessPool(max_workers=self.size, initializer=_start_worker, initargs=(self._task,), context=_context())
 
     def explain(self, error: BaseException) -> Failure:
-        """Say how a worker was lost: by which signal, or with which exit code."""
-        if not isinstance(error, ProcessExpired):
-            return Failure(type(error).__name__, str(error))
-        code = error.exitcode or 0
-        how = f"was ended by {signal.Signals(-code).name}" if -code in set(signal.Signals) else f"ended with exit code {code}"
-        return Failure("WorkerDied", f"the worker process {how}")
+        """Say how a worker was lost, or which limit was exceeded; see `Workers`."""
+        return failure_of(error)
 
     def stop(self) -> None:
-        """Cancel what is open and terminate the workers, killing those that do not react."""
-        for future in list(self._open):
+        """End the workers; what is open is cancelled. Those that measure are killed, the others leave."""
+        self._stopping = True
+        self._ring()
+        self._thread.join()
+        atexit.unregister(self.stop)
+
+    def _ring(self) -> None:
+        """Have the thread look at what is new, unless it has ended, and with it what there was to look at."""
+        with self._lock:
+            if not self._is_over:
+                self._bell.send_bytes(b"!")
+
+    def _run(self) -> None:
+        try:
+            self._hire(self.size)
+            while not self._stopping:
+                self._assign()
+                self._wait()
+                for worker in list(self._staff):
+                    self._attend(worker)
+        except Exception as error:  # noqa: BLE001  # kept for `submit`: a thread has nobody to raise it to
+            self._error = error
+        finally:
+            self._dismiss()
+
+    def _hire(self, number: int) -> None:
+        for _ in range(number):
+            self._staff.append(Worker(self._pickled, self._limits))
+
+    def _assign(self) -> None:
+        """Bring trials to workers that are ready, and start workers for those that are left."""
+        free = [worker for worker in self._staff if worker.is_free]
+        while free and self._waiting:
+            trial, future = self._waiting.popleft()
+            if not future.cancelled():
+                free.pop(0).give(trial, future)
+            else:
+                future.set_running_or_notify_cancel()
+        starting = sum(not worker.is_ready for worker in self._staff)
+        self._hire(max(0, min(len(self._waiting) - starting, self.size - len(self._staff))))
+
+    def _wait(self) -> None:
+        """Wait until something happens or some limit may be reached."""
+        now = time.monotonic()
+        jobs = [worker.job for worker in self._staff if worker.job is not None]
+        times = [job.deadline - now for job in jobs]
+        times += [worker.idle_since + self._idle_seconds - now for worker in self._staff if worker.job is None]
+        times += [LOOK_SECONDS] if jobs and self._limits.memory is not None else []
+        longest = min(times, default=float("inf"))
+        sources: list[Connection | int] = [self._ear]
+        for worker in self._staff:
+            sources += [worker.connection, worker.sentinel]
+        wait(sources, timeout=None if longest == float("inf") else max(0.0, longest))
+        while self._ear.poll():
+            self._ear.recv_bytes()
+
+    def _attend(self, worker: Worker) -> None:
+        """See to one worker: its answer, its death, its excess, its leave."""
+        is_alive = worker.take_message()
+        if not is_alive or wait([worker.sentinel], timeout=0):
+            self._bury(worker)
+        elif worker.job is not None and worker.job.future.cancelled():
+            self._end(worker, None)
+        elif (failure := worker.excess()) is not None:
+            self._end(worker, failure)
+        elif worker.job is None and time.monotonic() - worker.idle_since >= self._idle_seconds:
+            self._end(worker, None)
+
+    def _bury(self, worker: Worker) -> None:
+        """Take a worker that died off the list. One that died before its first trial takes a waiting one along.
+
+        Otherwise workers that cannot even start would be started for ever.
+        """
+        failure = worker.why_lost()
+        if not worker.is_ready and self._waiting:
+            worker.give(*self._waiting.popleft())
+        self._end(worker, failure)
+
+    def _end(self, worker: Worker, failure: Failure | None) -> None:
+        """Kill a worker, and with it what it started; its trial ends with a failure, or is cancelled already."""
+        worker.kill()
+        self._staff.remove(worker)
+        worker.fail(failure or Failure("Cancelled", "nobody waits for it"))
+        worker.join()
+
+    def _dismiss(self) -> None:
+        """End everything."""
+        with self._lock:
+            self._is_over = True
+        open_trials = [*self._waiting, *((each.job.trial, each.job.future) for each in self._staff if each.job is not None)]
+        for _, future in open_trials:
             future.cancel()
-        self._pool.stop()  # type: ignore[no-untyped-call]  # pebble leaves it untyped
-        self._pool.join()
-
-
-def warm_up() -> None:
-    """Start the server that workers are forked from, so that it loads the libraries while this process does other work.
-
-    The server is started deaf to Ctrl-C: the terminal sends it to every process, and only this one is to handle it.
-    """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return
-    from multiprocessing import forkserver
-
-    _context()
-    if threading.current_thread() is not threading.main_thread():
-        forkserver.ensure_running()
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _context() -> BaseContext:
-    """Choose how processes start: never by a plain fork, which copies a process whose other threads hold locks."""
-    if "forkserver" in multiprocessing.get_all_start_methods():
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(_PRELOAD)
-        return context
-    return multiprocessing.get_context("spawn")
-
-
-def _start_worker(task: Task) -> None:
-    """Prepare a worker process: its task, one thread for BLAS and OpenMP, and deaf to Ctrl-C, which the parent handles."""
-    global _task  # noqa: PLW0603  # a worker process has one task for its whole life
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = "1"  # for libraries that load later; the ones already loaded follow the next line
-    threadpool_limits(limits=1)
-    _task = task
-
-
-def _measure(trial: Trial) -> Trial:
-    if _task is None:
-        raise RuntimeError("this worker process was not prepared")
-    return _task(trial)
+            future.set_running_or_notify_cancel()
+        for worker in self._staff:
+            worker.kill() if worker.job is not None else worker.close()
+        last = time.monotonic() + LEAVE_SECONDS
+        for worker in self._staff:
+            if not worker.join(last - time.monotonic()):
+                worker.kill()
+                worker.join()
+        self._staff.clear()
+        self._bell.close()
+        self._ear.close()

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 
 from threadpoolctl import threadpool_limits
 
-from wine_sweep.execution.base import Task
+from wine_sweep.execution.base import Task, failure_of
 from wine_sweep.trial import Failure, Trial
 
 
@@ -27,7 +27,7 @@ class SerialWorkers:
 
     def explain(self, error: BaseException) -> Failure:
         """Name what the task let through; an estimator's own errors are in the trial already."""
-        return Failure(type(error).__name__, str(error))
+        return failure_of(error)
 
     def stop(self) -> None:
         """Nothing runs between two trials."""

@@ -107,7 +107,25 @@ class Closing:
             shown = ", ".join(f"{name} {number(values[name])}" for name in limited)
             limits = " and ".join(self.prepared.objective.limits)
             return f"none of {len(finished)} finished trials keeps {limits}; the nearest is trial {nearest.number} with {shown}"
-        reasons = "; ".join(f"{failure} ({trials_in_words(numbers)})" for failure, numbers in group_failures(self.trials)[:3])
+        reasons = self._reasons()
         pruned = f", {counts[TrialState.PRUNED]} pruned" if counts[TrialState.PRUNED] else ""
         failed = f"{counts[TrialState.FAILED]} failed"
         return f"none of {len(self.trials)} trials finished, {failed}{pruned}{f': {reasons}' if reasons else ''}"
+
+    @property
+    def has_too_many_failures(self) -> bool:
+        """Whether as many trials failed as `max_failures` allows."""
+        most = self.prepared.config.execution.max_failures
+        return most is not None and count_states(self.trials)[TrialState.FAILED] >= most
+
+    def why_too_many_failed(self) -> str:
+        """Say how many failed and why, and how many finished all the same."""
+        counts = count_states(self.trials)
+        failed, finished = counts[TrialState.FAILED], counts[TrialState.FINISHED]
+        most = self.prepared.config.execution.max_failures
+        kept = f"; {finished} finished and {'are' if finished > 1 else 'is'} kept" if finished else ""
+        return f"{failed} of {len(self.trials)} trials failed, and max_failures is {most}: {self._reasons()}{kept}"
+
+    def _reasons(self) -> str:
+        """Sum up the failures, the three most frequent."""
+        return "; ".join(f"{failure} ({trials_in_words(numbers)})" for failure, numbers in group_failures(self.trials)[:3])

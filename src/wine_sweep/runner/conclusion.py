@@ -54,7 +54,7 @@ def conclude(
     What was done before a sweep was resumed is not done again: a winner's model that was logged stays the one.
 
     Raises:
-        SweepFailed: No trial finished.
+        SweepFailed: No trial finished, or too many failed.
         SweepInterrupted: `stop` said so.
         TrackingError: The store failed.
         ModelError: The winner cannot be fitted or saved.
@@ -68,6 +68,8 @@ def conclude(
 
     prepared, runs, policy = closing.prepared, closing.runs, keeping.policy
     go_on_with("choosing the winner")
+    if closing.has_too_many_failures:
+        raise SweepFailed(closing.why_too_many_failed())
     selection = select(closing.trials, prepared.objective)
     if selection is None or selection.trial.run_id is None:
         raise SweepFailed(closing.why_none_finished())

@@ -39,6 +39,7 @@ class Keeping:
         """Start a writer, which makes the runs in its own thread."""
         writer = BackgroundWriter(make, policy=policy, stop=stop)
         policy.waiting = lambda: writer.pending
+        policy.before_retry = lambda: writer.target.check_owner() if writer.target is not None else None
         return cls(writer, journal, policy)
 
     @property

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Protocol
 
+from wine_sweep.config import RetriesConfig
 from wine_sweep.execution import Workers
 from wine_sweep.runner.stopping import Budget, Stopper, StopReason
 from wine_sweep.search.searcher import Outcome, Searcher, Suggestion
 from wine_sweep.selection import Objective
-from wine_sweep.trial import FIT_SECONDS, Step, Trial, TrialState
+from wine_sweep.trial import FIT_SECONDS, FailureCause, Step, Trial, TrialState
 
 _logger = logging.getLogger(__name__)
 
@@ -38,6 +39,9 @@ class Recorder(Protocol):
     def check(self) -> None:
         """Raise what went wrong with the keeping, so that the sweep ends instead of running unrecorded."""
 
+    def is_behind(self) -> bool:
+        """Whether so much waits to be kept that no trial should be begun for now."""
+
 
 @dataclass(frozen=True)
 class LoopResult:
@@ -54,7 +58,8 @@ class TrialLoop:
 
     The same parameters are never measured twice: a repeated suggestion is told the earlier result. A searcher that
     learns from results is told them in the order of asking, and always the same number of asks later (none with one
-    worker, twice the workers otherwise), so that what it suggests does not depend on which trial finishes first.
+    worker, twice the workers otherwise), so that what it suggests depends neither on which trial finishes first nor on
+    how many workers join or leave.
 
     A sweep that is resumed is replayed: the searcher is asked and told as it was before, and a trial of the past is
     recalled instead of measured. That brings the searcher into the very state in which it was when the sweep stopped.
@@ -67,9 +72,12 @@ class TrialLoop:
         objective: What decides, and what the searcher is told.
         budget: When to stop.
         stoppers: Who may stop the sweep for its results.
+        retries: How often a failed trial is measured again.
+        max_failures: The number of failed trials that ends the sweep, in whatever order they fail; None for no limit. One
+            that takes long would otherwise hold back the count of all that fail after it.
+        lag_workers: The number of workers that the searcher's lag is for; by default as many as there are at the start.
         stop: Whether somebody wants the sweep to stop.
         grace: How long trials may go on running then, in seconds.
-        lag: How many workers the order of telling counts with; None for as many as there are.
         past: Trials that ended before the sweep was resumed, by number.
         relearn: Gives a searcher that goes on from trials that it did not suggest; needed where there is a past.
         monotonic: Tells the time in seconds, for the budget.
@@ -84,11 +92,15 @@ class TrialLoop:
     stoppers: Sequence[Stopper] = ()
     stop: Callable[[], bool] = lambda: False
     grace: float = 0.0
-    lag: int | None = None
     past: Mapping[int, Trial] = field(default_factory=dict)
     relearn: Callable[[Iterable[Trial]], Searcher] | None = None
     monotonic: Callable[[], float] = time.monotonic
     clock: Callable[[], float] = time.time
+    retries: RetriesConfig = field(default_factory=lambda: RetriesConfig(worker=0))
+    max_failures: int | None = None
+    lag_workers: int | None = None
+    _failed: int = 0
+    _retried: Counter[tuple[int, FailureCause]] = field(default_factory=Counter)
     _trials: dict[int, Trial] = field(default_factory=dict)
     _next: int = 0
     _numbers: dict[str, int] = field(default_factory=dict)
@@ -106,18 +118,23 @@ class TrialLoop:
         """Run the sweep's trials. When it returns or raises, no trial is running and every one is in the recorder.
 
         Raises:
+            ExecutionError: The workers as a whole are gone.
             SearchError: The searcher failed.
             TrackingError: The recorder failed.
         """
         began = self.monotonic()
+        self.lag_workers = self.lag_workers or self.workers.size
         ended = False
         try:
             while True:
                 self.recorder.check()
                 self._fill(began)
-                if not self._running:
+                if self._running:
+                    self._collect()
+                elif self._stopped_by is None and self.recorder.is_behind():
+                    time.sleep(POLL_SECONDS)
+                else:
                     break
-                self._collect()
             ended = True
         finally:
             if not ended or self._stopped_by is StopReason.INTERRUPTED:
@@ -132,7 +149,7 @@ class TrialLoop:
         """Give work to every worker that has none, as far as budget and order allow."""
         while self._stopped_by is None and len(self._running) < self.workers.size:
             self._stopped_by = self._reason_to_stop(began)
-            if self._stopped_by is not None or not self._may_ask():
+            if self._stopped_by is not None or self.recorder.is_behind() or not self._may_ask():
                 return
             suggestion = self.searcher.ask()
             if suggestion is None:
@@ -153,8 +170,7 @@ class TrialLoop:
 
     def _may_ask(self) -> bool:
         """Tell what has to be told before the next ask; False while that is still being measured."""
-        size = self.lag or self.workers.size
-        lag = 1 if size == 1 else 2 * size
+        lag = 1 if self.lag_workers in (None, 1) else 2 * self.lag_workers
         while self._untold and (len(self._untold) >= lag or not self.searcher.adaptive):
             if not self._trials[self._untold[0][1]].state.has_ended:
                 return not self.searcher.adaptive
@@ -210,6 +226,7 @@ class TrialLoop:
         self._trials[past.number] = past
         self._numbers.setdefault(past.key, past.number)
         self.recorder.trial_recalled(past)
+        self._count_failure(past)
         self._judge()
 
     def _recall_the_rest(self) -> None:
@@ -239,9 +256,12 @@ class TrialLoop:
             self._stopped_by = StopReason.INTERRUPTED
             self._deadline = self.monotonic() + self.grace
         for future in sorted(done, key=lambda each: self._running[each].number):
-            after = self._outcome(future, self._running.pop(future))
+            before = self._running.pop(future)
+            after = self._outcome(future, before)
             if after.state is TrialState.RUNNING:
                 self._go_on(after)
+            elif self._may_retry(after):
+                self._retry(before)
             else:
                 self._end(after)
         if self._deadline is not None and self.monotonic() >= self._deadline:
@@ -255,6 +275,25 @@ class TrialLoop:
             self._end(replace(trial, state=TrialState.PRUNED))
         else:
             self._running[self.workers.submit(trial)] = trial
+
+    def _may_retry(self, trial: Trial) -> bool:
+        """Say whether a failed trial is measured again, and count it; what runs when the sweep stops is not."""
+        if trial.failure is None or self._stopped_by is StopReason.INTERRUPTED:
+            return False
+        cause = trial.failure.cause
+        allowed: int = getattr(self.retries, cause.value)
+        if self._retried[trial.number, cause] >= allowed:
+            return False
+        self._retried[trial.number, cause] += 1
+        _logger.warning(
+            "trial %d is measured again (%d of %d): %s", trial.number, self._retried[trial.number, cause], allowed, trial.failure
+        )
+        return True
+
+    def _retry(self, trial: Trial) -> None:
+        """Have a trial measured again, from the last step that it has behind it."""
+        again = replace(trial, retries=trial.retries + 1, spent=0.0)
+        self._running[self.workers.submit(again)] = again
 
     def _of_step(self, step: Step) -> Sequence[float]:
         """Give the first objective's values in a step."""
@@ -279,7 +318,13 @@ class TrialLoop:
             self.searcher.learn(trial.params, outcome_of(trial, self.objective))  # suggested by the one before
         _logger.info("trial %d %s%s", trial.number, trial.state, f": {trial.failure}" if trial.failure else "")
         self.recorder.trial_ended(trial)
+        self._count_failure(trial)
         self._judge()
+
+    def _count_failure(self, trial: Trial) -> None:
+        self._failed += trial.state is TrialState.FAILED
+        if self.max_failures is not None and self._failed >= self.max_failures and self._stopped_by is None:
+            self._stopped_by = StopReason.FAILURES
 
     def _judge(self) -> None:
         """Show the stoppers every trial up to the first that has not ended."""

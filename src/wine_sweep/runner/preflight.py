@@ -19,6 +19,7 @@ from wine_sweep.config import (
 from wine_sweep.data import Dataset, Fold, Split, load_table, make_dataset, make_folds, split_rows
 from wine_sweep.data.table import resolve_source
 from wine_sweep.errors import ConfigError, DataError, Problem
+from wine_sweep.execution import check_backend
 from wine_sweep.objective.factory import ModelFactory
 from wine_sweep.objective.measurement import Measurement
 from wine_sweep.objective.metrics import Metric, check_classes, takes_weights
@@ -79,6 +80,21 @@ class Prepared:
         budget = self.config.search.budget
         return len(self.material.folds) if budget is None else len(budget.steps())
 
+    @property
+    def packages(self) -> list[str]:
+        """The top-level modules that the estimators come from, those among parameters too."""
+        found = {*self.factory.trusted}
+        parts: list[object] = [self.config.model_dump(include={"model", "models", "search"})]
+        while parts:
+            part = parts.pop()
+            if isinstance(part, Mapping):
+                estimator = part.get("estimator")
+                found |= {estimator.partition(".")[0]} if isinstance(estimator, str) else set()
+                parts += part.values()
+            elif isinstance(part, list | tuple):
+                parts += part
+        return sorted(found)
+
     def measurement(self) -> Measurement:
         """Make what workers measure trials with."""
         dataset, train = self.material.dataset, self.material.split.train
@@ -131,6 +147,8 @@ class _Check:
         families = sections.get("models") or ({ALONE: sections["model"]} if sections.get("model") else {})
         self.models = Models(families, self.trusted)
         self.problems += self.models.problems
+        if "execution" in sections:
+            self.problems += check_backend(sections["execution"])
         needs, search, evaluation = self.models.needs, sections.get("search"), sections.get("evaluation")
         if search is not None and "models" in sections:
             self._check_search(search, sections["models"])

@@ -18,6 +18,10 @@ if TYPE_CHECKING:  # it imports MLflow, which takes seconds that the first trial
     from wine_sweep.tracking.sweep_runs import SweepRuns
 
 
+MOST_UNWRITTEN = 200
+"""So many results may wait for a store that answers; more would be lost with a machine that is."""
+
+
 class Observer(Protocol):
     """Somebody who watches a sweep. Called from the loop: returns at once and raises nothing."""
 
@@ -156,6 +160,10 @@ class SweepRecorder:
     def _log_best(self, metric: str, value: float, step: int) -> None:
         values, now = {names.best_metric(metric): value}, self._clock()
         self._writer.do(lambda runs: runs.log_metrics(runs.run_id, values, at=now, step=step))
+
+    def is_behind(self) -> bool:
+        """Whether measuring is that much faster than writing; while the store is away, nobody waits for it."""
+        return self._writer.pending >= MOST_UNWRITTEN and not self._writer.is_away
 
     def check(self) -> None:
         """Raise what went wrong in the writer thread, and tell the observer how many results wait for the store."""

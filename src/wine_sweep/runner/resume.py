@@ -105,8 +105,18 @@ def resume(reader: SweepReader, plan: Plan) -> Resumption:
         count = count_trials(prepared.config.search, prepared.space)
         runs.set_tags(sweep.run_id, {names.TRIALS: trials_param(count)})
         runs.write_file(names.RESOLVED_FILE, dump_config(prepared.config))
-    restored = {number: replace(each, params=prepared.space.restore(each.params)) for number, each in results.items()}
+    restored = {number: _restored(reader, prepared, each) for number, each in results.items()}
     return Resumption(prepared, runs, _past(reader, plan, restored, attempts), plan.older, journal)
+
+
+def _restored(reader: SweepReader, prepared: Prepared, trial: Trial) -> Trial:
+    """Give a trial its parameters' types; and its folds, where a regret bound looks at them."""
+    trial = replace(trial, params=prepared.space.restore(trial.params))
+    metric = prepared.objective.metric
+    if prepared.config.search.regret is None or metric not in trial.scores or trial.scores[metric].folds or not trial.run_id:
+        return trial
+    score = replace(trial.scores[metric], folds=reader.folds(trial.run_id, metric))
+    return replace(trial, scores={**trial.scores, metric: score})
 
 
 def _from_journal(
@@ -158,7 +168,7 @@ def _past(reader: SweepReader, plan: Plan, trials: Mapping[int, Trial], attempts
     return Past(
         trials,
         seconds=_covered([(each.trial.started, each.trial.ended) for each in attempts]),
-        workers=int(workers) if workers.isdigit() and prepared.config.execution.workers is None else None,
+        workers=int(workers) if workers.isdigit() else None,
         best_steps={goal.metric: reader.steps(sweep, names.best_metric(goal.metric)) for goal in prepared.objective.goals},
     )
 

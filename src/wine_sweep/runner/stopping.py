@@ -21,6 +21,7 @@ class StopReason(StrEnum):
     TARGET = "the target was reached"
     PATIENCE = "nothing better came for as many trials as `patience` says"
     REGRET = "little was left to be gained: less than the noise of the folds"
+    FAILURES = "as many trials failed as `max_failures` allows"
     INTERRUPTED = "it was interrupted"
 
     @property

@@ -6,9 +6,17 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from wine_sweep.errors import OwnershipError, SweepInterrupted, TrackingError
+from wine_sweep.errors import (
+    ExecutionError,
+    ModelError,
+    OwnershipError,
+    SearchError,
+    SweepInterrupted,
+    TrackingError,
+    WineSweepError,
+)
 from wine_sweep.runner.closing import Closing
 from wine_sweep.runner.header import experiment_name, sweep_header, sweep_tags
 from wine_sweep.runner.keeping import FINISHED, Keeping
@@ -25,6 +33,8 @@ if TYPE_CHECKING:  # these import MLflow, which takes seconds that the first tri
     from wine_sweep.runner.conclusion import SweepResult
     from wine_sweep.runner.resume import Resumption
     from wine_sweep.tracking.sweep_runs import SweepRuns
+
+Failed = TypeVar("Failed", bound=WineSweepError)
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,8 @@ def run_sweep(
         clock: Tells the time in seconds since the epoch.
 
     Raises:
-        SweepFailed: No trial finished.
+        SweepFailed: No trial finished, or too many failed.
+        ExecutionError: The workers as a whole are gone.
         SweepInterrupted: `stop` said so; parent and running trials are KILLED.
         OutageError: The store was away for longer than `execution.tracking_timeout`; what it did not get is in the journal.
         TrackingError: The store failed.
@@ -169,9 +180,16 @@ class _Sweep:
             if error.is_outage and self._stop():
                 status = "KILLED"
                 raise keeping.interrupted() from error
-            raise keeping.explain(error) from error
+            raise self._resumable(keeping.explain(error)) from error
+        except (ExecutionError, SearchError, ModelError) as error:
+            raise self._resumable(error) from error.__cause__
         finally:
             keeping.end(status, at=self._clock())
+
+    def _resumable(self, error: Failed) -> Failed:
+        """Have an error name the sweep that goes on once its cause is mended."""
+        error.run_id = self._keeping.run_id
+        return error
 
     def _conclude(self, closing: Closing, *, may_promote: bool) -> SweepResult:
         from wine_sweep.runner.conclusion import conclude

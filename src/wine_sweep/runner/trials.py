@@ -60,20 +60,22 @@ def run_trials(
         clock: Tells the time in seconds since the epoch.
 
     Raises:
+        ExecutionError: The workers as a whole are gone.
         SearchError: The sampler failed.
         TrackingError: The store failed.
     """
     search, space, objective = prepared.config.search, prepared.space, prepared.objective
     writer = keeping.writer
-    workers = make_workers(prepared.config.execution, prepared.measurement())  # they start while Optuna is imported
+    execution = prepared.config.execution
+    workers = make_workers(execution, prepared.measurement(), packages=prepared.packages)  # they start while Optuna is imported
     try:
         searcher = _searcher(prepared, search)
         stoppers = make_stoppers(search, space, objective)
-        if prepared.config.execution.backend is Backend.SERIAL or search.from_ is not None:
+        if execution.backend is Backend.SERIAL or search.from_ is not None:
             writer.wait_until_made()  # serial trials record warnings of this very process, where MLflow's import warns too
             writer.check()
         teach(searcher, older, objective)
-        lag = past.workers or workers.size
+        lag = execution.workers or past.workers or workers.size
         writer.do(lambda runs: runs.set_tags(runs.run_id, {names.WORKERS: str(lag)}))
         observer.sweep_started(prepared.name, count_trials(search, space), workers.size)
         loop = TrialLoop(
@@ -84,8 +86,10 @@ def run_trials(
             budget=_budget(search, space, spent=past.seconds),
             stoppers=stoppers,
             stop=stop,
-            grace=prepared.config.execution.grace,
-            lag=lag,
+            retries=execution.retries,
+            max_failures=execution.max_failures,
+            lag_workers=lag,
+            grace=execution.grace,
             past=past.trials,
             relearn=lambda trials: _relearned(prepared, older, list(trials)),
             clock=clock,

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 _PASSING_CODES = frozenset({"TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"})
 _PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 _STATUS = re.compile(r"failed with error code (\d{3}) != ")
+_NUMBER = re.compile(r"(\d{3})")
 _UNSAID = frozenset({"INTERNAL_ERROR", "BAD_REQUEST"})
 """What MLflow's client puts on errors of any kind, the network's and the database's among them."""
 
@@ -66,10 +67,10 @@ def _verdict(error: BaseException) -> bool | None:
 
 
 def _verdict_of_mlflow(error: MlflowException) -> bool | None:
-    code = getattr(error, "error_code", "INTERNAL_ERROR")  # MLflow sets none where a proxy's answer has one that it does not know
+    code = error.json.get("error_code") if isinstance(error, RestException) else error.error_code
     if code in _PASSING_CODES:
         return True
-    status = _STATUS.search(str(error))
+    status = _STATUS.search(str(error)) or _NUMBER.fullmatch(str(code))
     if status is not None:
         return int(status.group(1)) in _PASSING_STATUSES
     if isinstance(error, RestException) and code == "INTERNAL_ERROR":

@@ -125,8 +125,9 @@ def _line(trial: Trial) -> bytes:
 def _masked(trial: Trial) -> Trial:
     """Hide credentials that an error's or a warning's text may quote."""
     if trial.failure is not None:
-        texts = {name: mask(getattr(trial.failure, name)) for name in ("message", "traceback")}
-        trial = dataclasses.replace(trial, failure=dataclasses.replace(trial.failure, **texts))
+        before = trial.failure
+        masked = dataclasses.replace(before, message=mask(before.message), traceback=mask(before.traceback))
+        trial = dataclasses.replace(trial, failure=masked)
     return dataclasses.replace(trial, warnings=tuple(map(mask, trial.warnings))) if trial.warnings else trial
 
 

@@ -46,7 +46,7 @@ class ModelToLog:
 def log_model(client: MlflowClient, to_log: ModelToLog, *, experiment_id: str, run_id: str) -> str:
     """Log a model with signature, input example and pinned requirements.
 
-    It may be done again: what an outage or a process that died has left half made is taken up.
+    It may be done again: what an outage or a process that died has left half made is deleted.
 
     Types that skops does not know are trusted when they come from packages that estimators may come from, and no others.
 
@@ -61,17 +61,15 @@ def log_model(client: MlflowClient, to_log: ModelToLog, *, experiment_id: str, r
     example = to_log.features.head(EXAMPLE_ROWS)
     with translated_errors("log the model"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model_id = _half_logged(client, experiment_id, run_id)
-        if model_id is None:
-            tags = {names.KIND: names.Kind.MODEL}
-            made = client.create_logged_model(experiment_id, name=names.MODEL_NAME, source_run_id=run_id, tags=tags)
-            model_id = made.model_id
+        _delete_half_logged(client, experiment_id, run_id)
+        tags = {names.KIND: names.Kind.MODEL}
+        logged = client.create_logged_model(experiment_id, name=names.MODEL_NAME, source_run_id=run_id, tags=tags)
         info = Model.log(
             artifact_path=None,
             name=names.MODEL_NAME,
             flavor=mlflow.sklearn,
             run_id=run_id,
-            model_id=model_id,
+            model_id=logged.model_id,
             sk_model=to_log.model,
             signature=infer_signature(example, to_log.model.predict(example.copy())),
             input_example=example,
@@ -84,11 +82,14 @@ def log_model(client: MlflowClient, to_log: ModelToLog, *, experiment_id: str, r
     return uri
 
 
-def _half_logged(client: MlflowClient, experiment_id: str, run_id: str) -> str | None:
-    """Find the model that an earlier attempt made under a run."""
+def _delete_half_logged(client: MlflowClient, experiment_id: str, run_id: str) -> None:
+    """Delete what earlier attempts made under a run: nobody relies on it, since the run has no tag that names its model yet.
+
+    MLflow cannot take such a model up again: it links run and model at the beginning, and refuses to do that twice.
+    """
     query = f"source_run_id = '{run_id}' AND tags.`{names.KIND}` = '{names.Kind.MODEL}'"
-    found = client.search_logged_models([experiment_id], filter_string=query, max_results=1)
-    return found[0].model_id if found else None
+    for each in client.search_logged_models([experiment_id], filter_string=query):
+        client.delete_logged_model(each.model_id)
 
 
 def check_loads_back(uri: str, features: pd.DataFrame, expected: np.ndarray) -> None:

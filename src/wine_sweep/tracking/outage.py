@@ -36,13 +36,20 @@ class OutagePolicy:
         timeout: How long an outage may last, in seconds; 0 tries once.
         stop: Whether somebody wants to stop, so that an outage is not waited out.
         waiting: How many results wait for the store, for the warnings.
+        before_retry: Is done before each further attempt of an outage: looks whether what is to be done still is.
     """
 
     def __init__(
-        self, timeout: float, *, stop: Callable[[], bool] = lambda: False, waiting: Callable[[], int] = lambda: 0
+        self,
+        timeout: float,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+        waiting: Callable[[], int] = lambda: 0,
+        before_retry: Callable[[], object] = lambda: None,
     ) -> None:
         self.timeout = timeout
         self.waiting = waiting
+        self.before_retry = before_retry
         self._stop = stop
         self._away_since: float | None = None
         self._told = False
@@ -78,7 +85,7 @@ class OutagePolicy:
             reraise=True,
         )
         try:
-            result = retrying(action)
+            result = retrying(lambda: self._attempt(action))
         except TrackingError as error:
             if error.is_outage:
                 self._away_since = self._away_since or outage.began
@@ -87,6 +94,11 @@ class OutagePolicy:
             raise
         self._came_back()
         return result
+
+    def _attempt(self, action: Callable[[], Result]) -> Result:
+        if self.is_away:
+            self.before_retry()
+        return action()
 
     def note(self, error: BaseException | None, began: float, attempts: int) -> None:
         """Take note that so many attempts have failed, the first of which began then; the second is logged."""

@@ -247,6 +247,7 @@ def _trial(run: Run) -> Trial:
         warnings=tuple(json.loads(tags.get(names.WARNINGS, "[]"))),
         run_id=run.info.run_id,
         violations=json.loads(tags.get(names.INFEASIBLE, "{}")),
+        retries=int(tags.get(names.RETRIES, 0)),
     )
 
 

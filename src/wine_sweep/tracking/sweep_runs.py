@@ -194,6 +194,16 @@ class SweepRuns:
         if self._claim is not None:
             self._claim.beat()
 
+    def check_owner(self) -> None:
+        """Look whether the sweep is still in this process's hands: after an outage it may not be.
+
+        Raises:
+            OwnershipError: Another has taken the sweep over.
+            TrackingError: The store failed.
+        """
+        if self._claim is not None:
+            self._claim.check()
+
     def describe(self) -> None:
         """Write what stands on a new parent run beside its name and tags; nothing where that is done."""
         header = self._undescribed

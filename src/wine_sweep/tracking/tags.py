@@ -20,6 +20,8 @@ def tags_of(trial: Trial) -> dict[str, str]:
     tags = {names.STATE: str(trial.state)}
     if trial.failure is not None:
         tags[names.ERROR] = str(trial.failure)[:MAX_TEXT]
+    if trial.retries:
+        tags[names.RETRIES] = str(trial.retries)
     if trial.state is TrialState.PRUNED:
         tags[names.PRUNED] = str(len(trial.steps))
     if trial.violations:

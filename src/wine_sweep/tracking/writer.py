@@ -150,6 +150,7 @@ class BackgroundWriter(Generic[Target]):
                 if heard is not None and (stalled := time.monotonic() - max(heard, self._progress)) > STALL_SECONDS:
                     words = f"the tracking store has not answered for {duration_in_words(stalled)}"
                     self._error = self._error or TrackingError(words, is_outage=True)
+                    self._policy.note(self._error, time.monotonic() - stalled, attempts=1)
                     self._done.set()
         finally:
             self._ending = False

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-
-from faultkit.audit import MODEL, sweeps
+from tests.faults.faultkit.audit import MODEL, sweeps
 
 MATERIAL = Path(__file__).parent.parent / "material"
 MODULE = "fault_estimators"

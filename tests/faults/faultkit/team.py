@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
-
-from faultkit.server import ManagedServer
+from tests.faults.faultkit.server import ManagedServer
 
 ADMIN = "keeper"
 AUTH_CONFIG = """\

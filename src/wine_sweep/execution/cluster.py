@@ -1,0 +1,96 @@
+"""A connection to a Dask cluster, remote or local, and whether its packages are ours."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import platform
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from distributed import Client, LocalCluster
+
+from wine_sweep.errors import ExecutionError
+
+CONNECT_SECONDS = 10.0
+PACKAGES = ("wine-sweep", "numpy", "pandas", "scikit-learn", "scipy")
+"""What decides whether a trial gives the same result elsewhere, beside Python and the packages of the estimators."""
+
+PYTHON = "Python"
+
+
+def connect(address: str | None, workers: int) -> tuple[Client, LocalCluster | None]:
+    """Connect to a scheduler, or start a cluster on this machine.
+
+    Args:
+        address: The scheduler's address; None for a cluster of our own.
+        workers: How many workers that has, of one thread each.
+
+    Raises:
+        ExecutionError: Nobody answers at the address.
+    """
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is raised here, once and in our words
+    cluster: LocalCluster | None = None
+    if address is None:
+        cluster = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            dashboard_address=None,
+            worker_dashboard_address=None,
+            memory_limit=None,
+            silence_logs=logging.CRITICAL,
+        )
+    try:
+        return Client(cluster or address, timeout=CONNECT_SECONDS, set_as_default=False), cluster
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ExecutionError(f"no Dask scheduler answers at {address} within {CONNECT_SECONDS:g} s: {error}") from error
+
+
+def own_versions(packages: Iterable[str]) -> dict[str, str]:
+    """Give the versions of this process: Python's minor one, and each installed package's."""
+    versions = {PYTHON: _minor(platform.python_version())}
+    for package in packages:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # a module beside the config: it has no version to compare
+    return versions
+
+
+def distributions(modules: Iterable[str]) -> list[str]:
+    """Name the distributions that top-level modules belong to; modules that belong to none are left out."""
+    owners = importlib.metadata.packages_distributions()
+    return sorted({name for module in modules for name in owners.get(module, ())})
+
+
+def differences(client: Client, addresses: Iterable[str], ours: Mapping[str, str]) -> dict[str, list[str]]:
+    """Compare workers' packages with ours.
+
+    Only functions of Python's own library are run there, so that it works where our package is missing.
+
+    Returns:
+        The sentences by worker address; workers that are like us are left out.
+    """
+    addresses = list(addresses)
+    found: dict[str, list[str]] = {address: [] for address in addresses}
+    for package, version in ours.items():
+        if package == PYTHON:
+            answers = _run(client, addresses, platform.python_version)
+        else:
+            answers = _run(client, addresses, importlib.metadata.version, package)
+        for address, answer in answers.items():
+            theirs = _minor(str(answer)) if package == PYTHON else answer
+            if isinstance(theirs, BaseException):
+                found[address].append(f"{package} is not installed, here {version}")
+            elif theirs != version:
+                found[address].append(f"{package} {theirs}, here {version}")
+    return {address: each for address, each in found.items() if each}
+
+
+def _run(client: Client, addresses: list[str], function: Any, *arguments: str) -> dict[str, Any]:
+    answers: dict[str, Any] = client.run(function, *arguments, workers=addresses, on_error="return")
+    return answers
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])

@@ -1,0 +1,313 @@
+"""A Dask cluster: each of its workers measures trials as this machine would, in processes of its own."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from wine_sweep.errors import ExecutionError
+from wine_sweep.execution.base import Limits, LostTrialError, Task, failure_of
+from wine_sweep.execution.cluster import PACKAGES, connect, differences, distributions, own_versions
+from wine_sweep.execution.outpost import Outpost, measure_at, open_outpost
+from wine_sweep.trial import Failure, FailureCause, Trial
+
+_logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.5
+"""How often the scheduler is asked who is there."""
+
+ANSWER_SECONDS = 20.0
+"""How long the scheduler may take to answer."""
+
+WORKER_SECONDS = 60.0
+"""How long the cluster may be without a worker, at the start or later."""
+
+CLOSE_SECONDS = 10.0
+"""How long closing the connection may take."""
+
+GONE_SECONDS = 1.0
+"""The same where the scheduler is gone; Dask would try to reach it for long."""
+
+
+@dataclass(frozen=True)
+class Flight:
+    """A trial that is being measured at a worker."""
+
+    trial: Trial
+    future: Future[Trial]
+    dask_future: Any
+
+
+@dataclass
+class Station:
+    """A Dask worker that has our outpost: how many threads it has, and what is measured there, by key."""
+
+    threads: int
+    outpost: Any
+    flights: dict[str, Flight] = field(default_factory=dict)
+
+    @property
+    def load(self) -> float:
+        """The share of its threads that is taken; 1 or more when it is full."""
+        return len(self.flights) / self.threads
+
+
+class DaskWorkers:
+    """The workers of a Dask cluster, as they join and leave.
+
+    Each trial is given to one worker by name. Dask would give it to another one when that worker is lost, silently and as
+    often as it likes; so it is known here who was lost with which trial, and a trial is measured again only as `retries` say.
+
+    Args:
+        task: Picklable; sent to each Dask worker once.
+        address: The scheduler; None for a cluster on this machine.
+        workers: How many trials are measured at a time at most, and how many workers a cluster on this machine has; None
+            for as many as the cluster has threads.
+        limits: What a trial may take.
+        packages: The top-level modules of the estimators, whose versions count too.
+
+    Raises:
+        ExecutionError: Nobody answers, no worker comes, or a worker's packages are not ours.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        address: str | None,
+        workers: int | None,
+        limits: Limits = Limits(),
+        *,
+        packages: Sequence[str] = (),
+    ) -> None:
+        self._most = workers
+        self._limits = limits
+        self._pickled = pickle.dumps(task)
+        self._ours = own_versions(dict.fromkeys((*PACKAGES, *distributions(packages))))
+        self._lock = threading.RLock()
+        self._stations: dict[str, Station] = {}
+        self._seen: set[str] = set()
+        self._waiting: deque[tuple[Trial, Future[Trial]]] = deque()
+        self._error: ExecutionError | None = None
+        self._stopping = threading.Event()
+        self._number = 0
+        self._alone_since = time.monotonic()
+        self._client, self._cluster = connect(address, workers or 1)
+        self._name = address or "this machine"
+        try:
+            self._wait_for_workers()
+        except BaseException:
+            self.stop()
+            raise
+        self._watcher = threading.Thread(target=self._watch, name="wine-sweep-dask", daemon=True)
+        self._watcher.start()
+
+    @property
+    def size(self) -> int:
+        """How many trials can be measured at a time now, 1 or more; what nobody is there for waits."""
+        with self._lock:
+            threads = sum(station.threads for station in self._stations.values())
+        return max(1, threads if self._most is None else min(threads, self._most))
+
+    def submit(self, trial: Trial) -> Future[Trial]:
+        """Have a trial measured; see `Workers`. Cancelling the future ends the trial."""
+        future: Future[Trial] = Future()
+        with self._lock:
+            if self._error is not None:
+                raise self._error
+            self._waiting.append((trial, future))
+            self._dispatch()
+        future.add_done_callback(self._forget_cancelled)
+        return future
+
+    def explain(self, error: BaseException) -> Failure:
+        """Say how a worker was lost; see `Workers`."""
+        if isinstance(error, ExecutionError):
+            raise error
+        return failure_of(error)
+
+    def stop(self) -> None:
+        """Leave the cluster; it forgets what it has of ours, and ends what it measures for us."""
+        self._give_up(ExecutionError("the Dask workers were left"), cancel=True)
+        self._stopping.set()
+        closing = threading.Thread(target=self._close, name="wine-sweep-dask-close", daemon=True)
+        closing.start()
+        closing.join(CLOSE_SECONDS if self._client.status == "running" else GONE_SECONDS)
+
+    def _close(self) -> None:
+        for each in (self._client, self._cluster):
+            if each is not None:
+                with suppress(Exception):  # a scheduler that is gone cannot be taken leave of, in one way or another
+                    each.close(timeout=CLOSE_SECONDS)
+
+    def _wait_for_workers(self) -> None:
+        """Take in the workers that are there; wait for the first.
+
+        Raises:
+            ExecutionError: None came, or one cannot be used.
+        """
+        threads = self._threads()
+        if not threads:
+            _logger.warning("waiting for a worker to join the Dask scheduler at %s", self._name)
+        deadline = time.monotonic() + WORKER_SECONDS
+        while not threads and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS)
+            threads = self._threads()
+        if not threads:
+            raise ExecutionError(f"no worker joined the Dask scheduler at {self._name} within {WORKER_SECONDS:g} s")
+        self._seen |= set(threads)
+        different = differences(self._client, threads, self._ours)
+        if different:
+            lines = [f"{address}: {', '.join(each)}" for address, each in sorted(different.items())]
+            raise ExecutionError("\n".join([f"the packages of the Dask cluster at {self._name} are not ours", *lines]))
+        for address, count in threads.items():
+            try:
+                self._settle(address, count)
+            except Exception as error:
+                raise ExecutionError(f"the Dask worker {address} cannot be used: {_in_words(error)}") from error
+
+    def _threads(self) -> dict[str, int]:
+        """Ask the scheduler for its workers, each with its number of threads."""
+        found: dict[str, int] = self._client.sync(self._client.scheduler.ncores, callback_timeout=ANSWER_SECONDS)
+        return found
+
+    def _watch(self) -> None:
+        """See who joins and who leaves, until the end."""
+        while not self._stopping.wait(LOOK_SECONDS):
+            try:
+                threads = self._threads()
+            except Exception as error:  # noqa: BLE001  # Dask has no one class for a scheduler that does not answer
+                self._give_up(ExecutionError(f"the Dask scheduler at {self._name} is gone: {_in_words(error)}"))
+                return
+            self._take_leave_of(set(self._stations) - set(threads))
+            for address in sorted(set(threads) - self._seen):
+                self._seen.add(address)
+                arguments = (address, threads[address])
+                threading.Thread(target=self._welcome, args=arguments, name="wine-sweep-dask-welcome", daemon=True).start()
+            self._check_alone()
+
+    def _welcome(self, address: str, threads: int) -> None:
+        """Take in a worker that joined, if it is like us; otherwise it gets no trial."""
+        try:
+            different = differences(self._client, [address], self._ours).get(address)
+            if not different:
+                self._settle(address, threads)
+                _logger.info("the Dask worker %s joined", address)
+                return
+            why = ", ".join(different)
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with it, it is not used
+            why = _in_words(error)
+        if not self._stopping.is_set():
+            _logger.warning("the Dask worker %s joined and is not used: %s", address, why)
+
+    def _settle(self, address: str, threads: int) -> None:
+        """Send our outpost to a worker, and have it opened."""
+        outpost = self._client.scatter(Outpost(self._pickled, self._limits), workers=[address], hash=False, direct=False)
+        self._client.submit(open_outpost, outpost, workers=[address], pure=False).result(timeout=WORKER_SECONDS)
+        with self._lock:
+            self._stations[address] = Station(threads, outpost)
+            self._dispatch()
+
+    def _dispatch(self) -> None:
+        """Give what waits to the workers that have room, the least busy first. Called under the lock."""
+        while self._waiting:
+            room = [(each.load, address) for address, each in self._stations.items() if each.load < 1]
+            if not room:
+                return
+            _, address = min(room)
+            trial, future = self._waiting.popleft()
+            if not future.cancelled():
+                self._send(address, trial, future)
+
+    def _send(self, address: str, trial: Trial, future: Future[Trial]) -> None:
+        station = self._stations[address]
+        self._number += 1
+        key = f"wine-sweep-{self._client.id}-{trial.number}-{self._number}"
+        dask_future = self._client.submit(
+            measure_at, station.outpost, pickle.dumps(trial), key=key, workers=[address], pure=False, retries=0
+        )
+        station.flights[key] = Flight(trial, future, dask_future)
+        dask_future.add_done_callback(lambda done: self._land(address, key, done))
+
+    def _land(self, address: str, key: str, dask_future: Any) -> None:
+        """Take what came of a trial."""
+        try:
+            outcome: Trial | BaseException = dask_future.result(timeout=ANSWER_SECONDS)
+        except Exception as error:  # noqa: BLE001  # of whatever class: it is the trial's, or shows that the cluster is gone
+            outcome = error
+        with self._lock:
+            station = self._stations.get(address)
+            flight = station.flights.pop(key, None) if station is not None else None
+            if flight is None:
+                return
+            if dask_future.cancelled():
+                self._give_up(ExecutionError(f"the connection to the Dask scheduler at {self._name} was lost"))
+            self._dispatch()
+        _conclude(flight.future, self._error or outcome)
+
+    def _take_leave_of(self, addresses: set[str]) -> None:
+        """Let go of workers that left; their trials are lost."""
+        for address in addresses:
+            _logger.warning("the Dask worker %s left", address)
+            with self._lock:
+                station = self._stations.pop(address)
+                self._seen.discard(address)
+                self._alone_since = time.monotonic()
+            message = f"the Dask worker {address} left the cluster"
+            for flight in station.flights.values():
+                _conclude(flight.future, LostTrialError(Failure("WorkerDied", message, cause=FailureCause.WORKER)))
+            self._client.cancel([*(flight.dask_future for flight in station.flights.values()), station.outpost])
+
+    def _check_alone(self) -> None:
+        if not self._stations and time.monotonic() - self._alone_since > WORKER_SECONDS:
+            message = f"the Dask scheduler at {self._name} has had no worker for {WORKER_SECONDS:g} s"
+            self._give_up(ExecutionError(message))
+
+    def _forget_cancelled(self, future: Future[Trial]) -> None:
+        """Have a trial ended that nobody waits for any more."""
+        if not future.cancelled():
+            return
+        with self._lock:
+            for station in self._stations.values():
+                for key, flight in list(station.flights.items()):
+                    if flight.future is future:
+                        del station.flights[key]
+                        flight.dask_future.cancel()
+            self._dispatch()
+
+    def _give_up(self, error: ExecutionError, *, cancel: bool = False) -> None:
+        """End everything that is open with an error, or cancel it."""
+        with self._lock:
+            self._error = self._error or error
+            flights = [flight.future for station in self._stations.values() for flight in station.flights.values()]
+            open_futures = [*flights, *(future for _, future in self._waiting)]
+            self._waiting.clear()
+            for station in self._stations.values():
+                station.flights.clear()
+        for future in open_futures:
+            if cancel:
+                future.cancel()
+                future.set_running_or_notify_cancel()
+            else:
+                _conclude(future, self._error)
+
+
+def _conclude(future: Future[Trial], outcome: Trial | BaseException) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    if isinstance(outcome, BaseException):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
+
+
+def _in_words(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

@@ -1,0 +1,111 @@
+"""What runs inside a Dask worker: worker processes of our own, so that a trial is measured there exactly as it is here."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import threading
+import time
+import weakref
+from concurrent.futures import CancelledError, wait
+from dataclasses import replace
+
+from distributed import Worker, get_worker
+
+from wine_sweep.execution.base import Limits, LostTrialError
+from wine_sweep.execution.processes import ProcessWorkers
+from wine_sweep.trial import Trial, TrialState
+
+LOOK_SECONDS = 0.5
+"""How often a trial that is being measured looks whether anybody still waits for it."""
+
+IDLE_SECONDS = 60.0
+"""How long processes stay that have nothing to do."""
+
+
+class Outpost:
+    """Measures trials in processes of a Dask worker, as many at a time as it has threads.
+
+    It is sent to a Dask worker once, and lies there as data of the client's. When the client is gone, be it killed, the
+    scheduler has the data forgotten: the processes end with it. Pickled, it is the task and the limits alone.
+
+    Args:
+        pickled: The task.
+        limits: What a trial may take.
+    """
+
+    def __init__(self, pickled: bytes, limits: Limits) -> None:
+        self._pickled = pickled
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._workers: ProcessWorkers | None = None
+
+    def __reduce__(self) -> tuple[type[Outpost], tuple[bytes, Limits]]:
+        return Outpost, (self._pickled, self._limits)
+
+    def open(self) -> None:
+        """Check that the task can be loaded here, and start the processes."""
+        pickle.loads(self._pickled)  # noqa: S301  # it comes from the client, who may run anything here
+        self._open(get_worker())
+
+    def measure(self, trial: Trial) -> Trial:
+        """Measure a trial. What it exceeds or kills comes back as its failure.
+
+        Raises:
+            CancelledError: Nobody waits for it any more, and it was ended.
+        """
+        worker = get_worker()
+        key = worker.get_current_task()
+        future = self._open(worker).submit(trial)
+        while not wait([future], timeout=LOOK_SECONDS).done:
+            if not _is_wanted(worker, key):
+                future.cancel()
+                raise CancelledError
+        try:
+            return future.result()
+        except LostTrialError as error:
+            return replace(trial, state=TrialState.FAILED, steps=(), failure=error.failure, ended=time.time())
+
+    def _open(self, worker: Worker) -> ProcessWorkers:
+        with self._lock:
+            if self._workers is None:
+                _let_have_children()
+                self._workers = ProcessWorkers(self._pickled, worker.state.nthreads, self._limits, idle_seconds=IDLE_SECONDS)
+                weakref.finalize(self, _stop_aside, self._workers)
+            return self._workers
+
+
+def open_outpost(outpost: Outpost) -> None:
+    """Open an outpost; a Dask task."""
+    outpost.open()
+
+
+def measure_at(outpost: Outpost, pickled: bytes) -> Trial:
+    """Measure a trial at an outpost; a Dask task.
+
+    Args:
+        outpost: Where.
+        pickled: The trial; Dask looks into arguments that are dataclasses.
+    """
+    return outpost.measure(pickle.loads(pickled))  # noqa: S301  # it comes from the client, who may run anything here
+
+
+def _is_wanted(worker: Worker, key: object) -> bool:
+    """Whether the scheduler still wants a running task: Dask itself cannot end one, and lets it run on."""
+    task = worker.state.tasks.get(key)
+    return worker.status.name == "running" and task is not None and task.state in ("executing", "long-running")
+
+
+def _let_have_children() -> None:
+    """Allow this process to start others.
+
+    A nanny starts its worker as a daemon, to which multiprocessing denies children because nobody would end them. Ours end
+    by themselves when this process does. Dask's setting against it, ``distributed.worker.daemon``, is read by the nanny,
+    where a client cannot set it.
+    """
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+
+
+def _stop_aside(workers: ProcessWorkers) -> None:
+    """Stop workers without holding up whoever let the outpost go, which is the Dask worker's event loop."""
+    threading.Thread(target=workers.stop, name="wine-sweep-stop", daemon=True).start()

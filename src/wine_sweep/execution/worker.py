@@ -1,0 +1,118 @@
+"""What a worker process does: it waits for trials, measures them, and never outlives the process that it works for."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from typing import NoReturn
+
+from threadpoolctl import threadpool_limits
+
+from wine_sweep.execution.base import Task
+from wine_sweep.trial import Failure, Trial
+
+READY = "ready"
+"""What a worker says once it can measure; until then no trial's time runs."""
+
+
+def serve(connection: Connection, pickled: bytes) -> None:
+    """Measure trials until the other end of the connection is closed.
+
+    For each trial one answer is sent back: the measured trial, or the failure of a task that raised.
+
+    Args:
+        connection: Brings trials, takes answers.
+        pickled: The task.
+    """
+    _die_with_parent()
+    _take_one_thread()
+    task = _load(pickled)
+    connection.send(READY)
+    while True:
+        try:
+            trial = connection.recv()
+        except EOFError:
+            return
+        _answer(connection, _measure(task, trial))
+
+
+def kill_family(pid: int) -> None:
+    """Kill a worker and the processes that it started, if they are still there."""
+    try:
+        os.killpg(pid, signal.SIGKILL) if hasattr(os, "killpg") else os.kill(pid, signal.SIGTERM)
+    except (ProcessLookupError, PermissionError):  # macOS says "not permitted" of a group of which only zombies are left
+        return
+
+
+def _die_with_parent() -> None:
+    """See to it that this process and its children end when the parent does, be it by SIGKILL and this process busy.
+
+    On Linux the kernel does it: the parent holds one end of a pipe, and that it was closed is signalled to the whole
+    process group as SIGKILL (fcntl(2), F_SETSIG), even while a library holds Python's lock. Elsewhere a thread waits.
+    """
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        raise RuntimeError("a worker is started by multiprocessing")
+    if sys.platform == "linux":
+        import fcntl
+
+        fcntl.fcntl(parent.sentinel, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(parent.sentinel, fcntl.F_SETOWN, -os.getpid())
+        fcntl.fcntl(parent.sentinel, fcntl.F_SETFL, fcntl.fcntl(parent.sentinel, fcntl.F_GETFL) | os.O_ASYNC)
+        if wait([parent.sentinel], timeout=0):  # it went before the kernel was told
+            _end()
+    else:
+        threading.Thread(target=lambda: (parent.join(), _end()), name="wine-sweep-parent", daemon=True).start()
+
+
+def _end() -> NoReturn:
+    kill_family(os.getpid())
+    os._exit(1)
+
+
+def _take_one_thread() -> None:
+    """Take one thread for BLAS and OpenMP, and turn deaf to Ctrl-C, which the parent handles."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = "1"  # for libraries that load later; the ones already loaded follow the next line
+    threadpool_limits(limits=1)
+
+
+def _load(pickled: bytes) -> Callable[[Trial], Trial | Failure]:
+    """Unpickle the task; where that fails, every trial fails for that reason."""
+    try:
+        task: Task = pickle.loads(pickled)  # noqa: S301  # it comes from the process that started this one
+    except Exception as error:  # noqa: BLE001  # whatever importing a user's module raises
+        failure = _failure(error)
+        return lambda _trial: failure
+    return task
+
+
+def _measure(task: Callable[[Trial], Trial | Failure], trial: Trial) -> Trial | Failure:
+    try:
+        return task(trial)
+    except BaseException as error:  # noqa: BLE001  # sys.exit() in an estimator too is its trial's end, not the worker's
+        return _failure(error)
+
+
+def _answer(connection: Connection, answer: Trial | Failure) -> None:
+    try:
+        connection.send(answer)
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001  # a trial that cannot be pickled, for whatever reason
+        connection.send(_failure(error))
+
+
+def _failure(error: BaseException) -> Failure:
+    lines = str(error).strip().splitlines()
+    return Failure(type(error).__name__, lines[0][:500] if lines else "", "".join(traceback.format_exception(error)))
