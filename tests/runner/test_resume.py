@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
 from wine_sweep.config import parse_config
-from wine_sweep.errors import SweepInterrupted
+from wine_sweep.errors import SweepInterrupted, TrackingError
 from wine_sweep.runner.preflight import prepare
 from wine_sweep.runner.sweep import RunOptions, run_sweep
+from wine_sweep.tracking.sweep_runs import SweepRuns
 
 SPACES = {
     "grid": "{method: grid, parameters: {alpha: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]}}",
@@ -160,6 +162,28 @@ def test_what_a_killed_process_left_running_is_closed_and_done_again(store, in_p
     assert len(children(store, stopped)) == 14
     compared = json.loads(in_process("compare", stopped, "--format", "json").stdout)
     assert sorted(row["trial"] for row in compared) == list(range(12)), "each trial is shown once"
+
+
+@pytest.mark.parametrize("step", ["_log", "log_inputs", "config.yaml", "config.resolved.yaml", "environment.json"])
+def test_a_sweep_that_stopped_before_it_was_described_is_resumed_and_described(store, in_process, monkeypatch, step):
+    def fails(*_arguments, **_keys):
+        raise TrackingError("the power is off")
+
+    with monkeypatch.context() as patch:
+        write = SweepRuns.write_file
+        patch.setattr(SweepRuns, "write_file", lambda runs, name, text: fails() if name == step else write(runs, name, text))
+        patch.setattr(SweepRuns if step == "_log" else MlflowClient, step, fails, raising=False)
+        with pytest.raises(TrackingError, match="the power is off"):
+            begin(store, config(SPACES["grid"]))
+    done = in_process("resume", "latest")
+    assert done.returncode == 0, done.stderr
+    (parent,) = (run for run in store.client.search_runs(["1"]) if run.data.tags["wine_sweep.kind"] == "sweep")
+    assert sorted(results(store, parent.info.run_id)) == list(range(12))
+    files = {each.path for each in store.client.list_artifacts(parent.info.run_id)}
+    assert {"config.yaml", "config.resolved.yaml", "environment.json"} <= files
+    assert parent.data.params["trials"] == "12"
+    assert len(parent.inputs.dataset_inputs) == 1
+    assert "wine_sweep.config" not in parent.data.tags
 
 
 def test_a_finished_sweep_has_nothing_to_do_and_says_so(store, in_process):

@@ -10,11 +10,15 @@ import pathlib
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from wine_sweep.config import ModelConfig, dump_config
 from wine_sweep.runner.preflight import Prepared
 from wine_sweep.search.methods import count_trials
 from wine_sweep.tracking import names
+
+if TYPE_CHECKING:  # it imports MLflow, which takes seconds
+    from wine_sweep.tracking.sweep_runs import SweepHeader
 
 PACKAGES = (
     "wine-sweep",
@@ -35,6 +39,32 @@ GIT_SECONDS = 5
 def experiment_name(prepared: Prepared, given: str | None) -> str:
     """Say which experiment a sweep goes to: the command line's, the config's, MLFLOW_EXPERIMENT_NAME, or its own name."""
     return given or prepared.config.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or prepared.name
+
+
+def sweep_header(prepared: Prepared, *, experiment: str, started: float, tags: Mapping[str, str]) -> SweepHeader:
+    """Give all that stands on a parent run from the beginning.
+
+    Args:
+        prepared: The checked config and its data.
+        experiment: The experiment's name.
+        started: When the sweep began, in seconds since the epoch.
+        tags: The parent run's tags.
+    """
+    from wine_sweep.tracking.sweep_runs import SweepHeader
+
+    dataset = prepared.material.dataset
+    return SweepHeader(
+        name=prepared.name,
+        experiment=experiment,
+        started=started,
+        params=sweep_params(prepared),
+        tags=tags,
+        files=sweep_files(prepared),
+        table=dataset.table,
+        data_source=dataset.source,
+        data_name=dataset.name,
+        data_digest=dataset.digest,
+    )
 
 
 def sweep_params(prepared: Prepared) -> dict[str, str]:

@@ -32,7 +32,7 @@ def recorded_draft(reader: SweepReader, sweep: SweepRecord, overrides: Sequence[
         ConfigError: A change cannot be applied.
         TrackingError: The store failed.
     """
-    resolved = reader.file(sweep, names.RESOLVED_FILE)
+    resolved = sweep.tags.get(names.CONFIG) or reader.file(sweep, names.RESOLVED_FILE)
     source = f"{names.RESOLVED_FILE} of {sweep.run_id}"
     return parse_config(resolved.encode(), source=source, folder=pathlib.Path.cwd(), default_name=sweep.name, overrides=overrides)
 

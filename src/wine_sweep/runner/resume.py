@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from wine_sweep.config import Draft, dump_config
-from wine_sweep.runner.header import planned_trials
+from wine_sweep.runner.header import planned_trials, sweep_header
 from wine_sweep.runner.preflight import Prepared
 from wine_sweep.runner.recorded import changed_keys, prepare_recorded
 from wine_sweep.runner.trials import Past
@@ -16,7 +16,7 @@ from wine_sweep.search.methods import count_trials
 from wine_sweep.tracking import names
 from wine_sweep.tracking.journal import Journal
 from wine_sweep.tracking.reader import RESULTS, Attempt, SweepReader, SweepRecord, latest_results
-from wine_sweep.tracking.sweep_runs import SweepRuns
+from wine_sweep.tracking.sweep_runs import SweepHeader, SweepRuns
 from wine_sweep.trial import Trial, TrialState
 
 
@@ -94,7 +94,7 @@ def resume(reader: SweepReader, plan: Plan) -> Resumption:
         TrackingError: The store failed.
     """
     sweep, prepared = plan.sweep, plan.prepared
-    runs = SweepRuns.take_over(reader.client, sweep)
+    runs = SweepRuns.take_over(reader.client, sweep, _undescribed(plan))
     attempts = reader.attempts(sweep)
     journal = Journal.of(sweep.tags.get(names.JOURNAL, sweep.run_id))
     results = {each.number: each for each in latest_results(attempts) if each.state in RESULTS}
@@ -134,6 +134,15 @@ def _from_journal(
         runs.finish_trial(trial)
         written[trial.number] = replace(trial, run_id=runs.trial_run_ids[trial.number])
     return written
+
+
+def _undescribed(plan: Plan) -> SweepHeader | None:
+    """Give what stands on a parent run from the beginning, where the sweep stopped before all of it was written."""
+    sweep = plan.sweep
+    if names.CONFIG not in sweep.tags:
+        return None
+    header = sweep_header(plan.prepared, experiment=sweep.experiment, started=sweep.started, tags=sweep.tags)
+    return replace(header, params={name: value for name, value in header.params.items() if name not in sweep.params})
 
 
 def _close(runs: SweepRuns, attempts: Sequence[Attempt], results: Mapping[int, Trial], *, at: float) -> None:

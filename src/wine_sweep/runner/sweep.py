@@ -18,7 +18,7 @@ from wine_sweep.errors import (
     WineSweepError,
 )
 from wine_sweep.runner.closing import Closing
-from wine_sweep.runner.header import experiment_name, sweep_files, sweep_params, sweep_tags
+from wine_sweep.runner.header import experiment_name, sweep_header, sweep_tags
 from wine_sweep.runner.keeping import FINISHED, Keeping
 from wine_sweep.runner.preflight import Prepared
 from wine_sweep.runner.recorder import Observer, WaitingResults
@@ -103,6 +103,7 @@ def resume_sweep(
     """Go on where a sweep stopped; see `run_sweep` for what else is given and raised."""
     policy = OutagePolicy(resumption.prepared.config.execution.tracking_timeout, stop=stop)
     keeping = Keeping.begin(lambda: _go_on(resumption), policy, resumption.journal, stop=stop)
+    keeping.writer.do(lambda runs: runs.describe())
     sweep = _Sweep(resumption.prepared, keeping, observer=observer, stop=stop, clock=clock)
     return sweep.carry_out(resumption.older, resumption.past, may_promote=may_promote)
 
@@ -113,7 +114,7 @@ def _begin(prepared: Prepared, options: RunOptions, started: float, older: list[
     The trials that `search.from` names are put into `older`, before anything is written.
     """
     from wine_sweep.tracking.store import leave_retries_to_policy, open_store
-    from wine_sweep.tracking.sweep_runs import SweepHeader, SweepRuns
+    from wine_sweep.tracking.sweep_runs import SweepRuns
 
     client = open_store(options.tracking_uri, create=True)
     tags = {**sweep_tags(prepared, command=options.command), names.JOURNAL: options.token}
@@ -124,19 +125,7 @@ def _begin(prepared: Prepared, options: RunOptions, started: float, older: list[
         found = find_older(prepared, SweepReader(client))
         older += found.trials
         tags[names.FROM] = found.run_id
-    dataset = prepared.material.dataset
-    header = SweepHeader(
-        name=prepared.name,
-        experiment=experiment_name(prepared, options.experiment),
-        started=started,
-        params=sweep_params(prepared),
-        tags=tags,
-        files=sweep_files(prepared),
-        table=dataset.table,
-        data_source=dataset.source,
-        data_name=dataset.name,
-        data_digest=dataset.digest,
-    )
+    header = sweep_header(prepared, experiment=experiment_name(prepared, options.experiment), started=started, tags=tags)
     leave_retries_to_policy()
     return SweepRuns.begin(client, header, policy=policy)
 

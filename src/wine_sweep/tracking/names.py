@@ -33,6 +33,8 @@ TRIALS = "wine_sweep.trials"
 WORKERS = "wine_sweep.workers"
 OWNER = "wine_sweep.owner"
 JOURNAL = "wine_sweep.journal"
+CONFIG = "wine_sweep.config"
+"""The resolved config, on a parent run whose artifacts are not all written yet."""
 
 PARENT_RUN_ID = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"

@@ -7,7 +7,7 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
@@ -42,6 +42,17 @@ REACH_SECONDS = 10
 
 RETRIES = 4
 """How often MLflow's HTTP client tries again, half a minute in all; its own default takes minutes."""
+
+_UNKNOWN = "the server does not know these credentials; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+_FORBIDDEN = "the server does not permit it to this user; who manages the experiment or the model there can grant it"
+REFUSALS: Mapping[object, str] = {
+    "UNAUTHENTICATED": _UNKNOWN,
+    "CUSTOMER_UNAUTHORIZED": _UNKNOWN,
+    401: _UNKNOWN,
+    "PERMISSION_DENIED": _FORBIDDEN,
+    403: _FORBIDDEN,
+}
+"""What a server that refuses means, by MLflow's name for it or by HTTP's number."""
 
 
 def open_store(tracking_uri: str | None, *, create: bool = False) -> MlflowClient:
@@ -116,8 +127,17 @@ def translated_errors(action: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, CommandError, requests.RequestException, OSError, ImportError) as error:
-        lines = mask(str(error)).strip().splitlines() or [type(error).__name__]
-        raise TrackingError(f"MLflow could not {action}: {lines[0][:500]}", is_outage=is_outage(error)) from error
+        raise TrackingError(f"MLflow could not {action}: {_reason(error)}", is_outage=is_outage(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """Give one line that says why: what a server means that refuses, in words, else what the error says first."""
+    response = getattr(error, "response", None)
+    code = getattr(error, "error_code", None) or getattr(response, "status_code", None)
+    if code in REFUSALS:
+        return REFUSALS[code]
+    lines = mask(str(error)).strip().splitlines() or [type(error).__name__]
+    return lines[0][:500]
 
 
 def _reach(uri: str) -> None:

@@ -117,6 +117,8 @@ class SweepRuns:
     def begin(cls, client: MlflowClient, header: SweepHeader, *, policy: OutagePolicy | None = None) -> SweepRuns:
         """Make the parent run with its name and tags; `describe` writes the rest.
 
+        Until it has, the config is among the tags: from its first moment on, a sweep can be resumed from MLflow alone.
+
         Where an outage leaves open whether it was made, it is looked for by its tag ``wine_sweep.journal``.
 
         Args:
@@ -129,6 +131,9 @@ class SweepRuns:
         """
         claim = Claim(client, Owner.here())
         tags = {**header.tags, names.OWNER: claim.owner.text()}
+        config = header.files.get(names.RESOLVED_FILE, "")
+        if 0 < len(config) <= MAX_TAG:
+            tags[names.CONFIG] = config
         unsure = False
 
         def make() -> Run:
@@ -147,8 +152,13 @@ class SweepRuns:
         return runs
 
     @classmethod
-    def take_over(cls, client: MlflowClient, sweep: SweepRecord) -> SweepRuns:
+    def take_over(cls, client: MlflowClient, sweep: SweepRecord, header: SweepHeader | None = None) -> SweepRuns:
         """Take a sweep that stopped into this process's hands, RUNNING again.
+
+        Args:
+            client: The open store.
+            sweep: The sweep.
+            header: What `describe` has to write still, of a sweep that stopped before it was described.
 
         Raises:
             OwnershipError: Another process has it.
@@ -157,6 +167,7 @@ class SweepRuns:
         claim = Claim(client, Owner.here())
         claim.take(sweep.run_id)
         runs = cls(client, sweep.experiment_id, sweep.run_id, _origin(sweep.tags), claim)
+        runs._undescribed = header
         with translated_errors(f"reopen the sweep '{sweep.name}'"):
             client.update_run(sweep.run_id, status="RUNNING")
         return runs
@@ -204,6 +215,9 @@ class SweepRuns:
             self.client.log_inputs(self.run_id, datasets=[DatasetInput(_dataset(header), context)])
         for name, text in header.files.items():
             self.write_file(name, text)
+        with translated_errors("describe the sweep"):
+            if names.CONFIG in self.client.get_run(self.run_id).data.tags:
+                self.client.delete_tag(self.run_id, names.CONFIG)
         self._undescribed = None
 
     def start_trial(self, trial: Trial, started: float) -> None:

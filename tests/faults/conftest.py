@@ -1,0 +1,164 @@
+"""The fault suite's fixtures: places with real stores, undisturbed sweeps to compare with, and the counts at the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.faults.faultkit.audit import Account, all_runs, complaints, sweeps, take_account
+from tests.faults.faultkit.place import SEARCHES, TRIALS, Place
+from tests.faults.faultkit.server import ManagedServer
+from tests.faults.faultkit.tally import Line, Tally
+
+TALLY = pytest.StashKey[Tally]()
+Audit = Callable[..., Account]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[TALLY] = Tally()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.faults)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(900))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    lines = list(config.stash[TALLY].table())
+    if lines:
+        terminalreporter.section("faults")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def short() -> bool:
+    """Whether only the short form is asked for."""
+    return os.environ.get("WINE_SWEEP_FAULTS") == "short"
+
+
+@pytest.fixture
+def times(short: bool) -> Callable[[int, int], int]:
+    """Give how often something is done: in the full form, or in the short one."""
+    return lambda full, fewer: fewer if short else full
+
+
+def made_place(migrated: Path, folder: Path) -> Place:
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(migrated, folder / "mlflow.db")
+    return Place(folder, f"sqlite:///{folder / 'mlflow.db'}")
+
+
+@pytest.fixture
+def new_place(migrated: Path, tmp_path: Path) -> Iterator[Callable[[str], Place]]:
+    """Make places, each with a SQLite store of its own; nothing that was started in one outlives the test."""
+    made: list[Place] = []
+
+    def make(name: str) -> Place:
+        made.append(made_place(migrated, tmp_path / name))
+        return made[-1]
+
+    yield make
+    for place in made:
+        place.clear()
+
+
+@pytest.fixture
+def place(new_place: Callable[[str], Place]) -> Place:
+    """A place with a SQLite store."""
+    return new_place("place")
+
+
+@pytest.fixture
+def server(migrated: Path, tmp_path: Path) -> Iterator[ManagedServer]:
+    """A tracking server on a SQLite file, running."""
+    shutil.copy(migrated, tmp_path / "server.db")
+    made = ManagedServer(tmp_path, f"sqlite:///{tmp_path / 'server.db'}")
+    made.start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def served_place(server: ManagedServer, tmp_path: Path) -> Iterator[Place]:
+    """A place whose store is the tracking server."""
+    folder = tmp_path / "place"
+    folder.mkdir()
+    made = Place(folder, server.uri)
+    yield made
+    made.clear()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Account, float]]:
+    """Give the account of an undisturbed sweep of a search, and how long that took, in seconds."""
+    known: dict[str, tuple[Account, float]] = {}
+
+    def get(search: str) -> tuple[Account, float]:
+        if search not in known:
+            place = made_place(migrated, tmp_path_factory.mktemp("undisturbed"))
+            place.write_config(search)
+            command = place.run()
+            ended = command.wait()
+            assert ended.code == 0, ended
+            seconds = command.age
+            account = take_account(place.client, sweeps(place.client)[0].info.run_id)
+            assert complaints(account, account, expected=TRIALS) == []
+            place.assert_nothing_left_over()
+            known[search] = (account, seconds)
+        return known[search]
+
+    return get
+
+
+@pytest.fixture
+def seconds(undisturbed: Callable[[str], tuple[Account, float]]) -> Callable[[str], float]:
+    """Give how long an undisturbed sweep of a search takes."""
+    return lambda search: undisturbed(search)[1]
+
+
+@pytest.fixture
+def audit(request: pytest.FixtureRequest, undisturbed: Callable[[str], tuple[Account, float]]) -> Audit:
+    """Hold a sweep that has ended well against an undisturbed one, and count it; without a `search` there is none to compare."""
+    tally = request.config.stash[TALLY]
+
+    def check(
+        place: Place, scenario: str, *, search: str | None = SEARCHES["grid"], expected: int = TRIALS, times: int = 1
+    ) -> Account:
+        account = take_account(place.client, sweeps(place.client)[0].info.run_id)
+        wrong = complaints(account, undisturbed(search)[0] if search else account, expected=expected)
+        tally.add(scenario, _line(account, expected, wrong, times))
+        assert not wrong, "\n".join(wrong[:10])
+        assert len(sweeps(place.client)) == 1
+        return account
+
+    return check
+
+
+def _line(account: Account, expected: int, wrong: list[str], times: int) -> Line:
+    return Line(
+        times=times,
+        trials=expected,
+        finished=len(account.results),
+        lost=len(set(range(expected)) - set(account.results)),
+        twice=account.twice,
+        running=account.running,
+        versions=account.versions,
+        wrong=len(wrong),
+    )
+
+
+@pytest.fixture
+def nothing_runs() -> Callable[[Place], None]:
+    """Fail when a run of a store is RUNNING."""
+
+    def check(place: Place) -> None:
+        assert [run.info.run_name for run in all_runs(place.client) if run.info.status == "RUNNING"] == []
+
+    return check

@@ -1,0 +1,81 @@
+"""Ctrl-C once and twice, and SIGTERM: everything is closed, and the sweep can be resumed."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+from tests.faults.faultkit.audit import all_runs, sweeps
+from tests.faults.faultkit.place import SEARCHES, Command, Ended, Place
+
+INTERRUPTED = 130
+PAUSE = 0.4
+
+
+def under_way(place: Place) -> Command:
+    place.write_config(SEARCHES["grid"], pause=PAUSE)
+    command = place.run()
+    place.wait_until_under_way(command)
+    return command
+
+
+def stopped(place: Place, command: Command) -> Ended:
+    """Wait for the end of a command that was stopped, and see that everything of it is."""
+    ended = command.wait(60)
+    assert ended.code == INTERRUPTED, ended
+    assert "Traceback" not in ended.stderr
+    (parent,) = sweeps(place.client)
+    assert f"wine-sweep resume {parent.info.run_id}" in ended.stderr
+    assert {run.info.status for run in all_runs(place.client)} == {"FINISHED", "KILLED"}
+    assert parent.info.status == "KILLED"
+    assert place.client.search_registered_models() == []
+    place.assert_nothing_left_over(within=5)
+    return ended
+
+
+def resumed(place: Place) -> None:
+    ended = place.resume().wait()
+    assert ended.code == 0, ended
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_the_first_signal_lets_what_runs_finish(place, audit, number):
+    command = under_way(place)
+    command.send(number)
+    stopped(place, command)
+    assert place.fitting() == {}
+    assert len(place.notes("began")) == len(place.notes("ended"))
+    resumed(place)
+    assert len(place.notes("began")) == len({params for _, params in place.notes("began")}) + 1  # nothing was measured twice
+    audit(place, f"{number.name} once")
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_the_second_signal_stops_at_once(place, audit, second):
+    command = under_way(place)
+    command.send(signal.SIGINT)
+    time.sleep(0.05)
+    command.send(second)
+    sent = time.monotonic()
+    stopped(place, command)
+    assert time.monotonic() - sent < 15
+    resumed(place)
+    audit(place, f"SIGINT, then {second.name}")
+
+
+def test_what_runs_for_longer_than_the_grace_is_killed(place, audit):
+    place.write_config(
+        "{method: grid, parameters: {shift: [0.1, 0.4], deed: [work, hang]}}",
+        execution="{backend: processes, workers: 2, grace: 2s, trial_timeout: 10s}",
+    )
+    command = place.run()
+    place.wait_until(lambda: [params[-1] for params in place.fitting().values()] == ["hang", "hang"], command)
+    place.wait_until(lambda: len(all_runs(place.client)) == 5, command)
+    command.send(signal.SIGINT)
+    sent = time.monotonic()
+    stopped(place, command)
+    assert 1.5 < time.monotonic() - sent < 15
+    assert sum(run.info.status == "KILLED" for run in all_runs(place.client)) == 3
+    resumed(place)
+    audit(place, "SIGINT while trials hang", search=None, expected=4)
