@@ -134,7 +134,24 @@ def test_a_tag_that_is_no_owner_counts_as_none(store, parent, text):
 
 
 def test_a_machine_has_one_id(tmp_path, monkeypatch):
-    assert machine_id() == machine_id()
+    machine_id.cache_clear()
     first = machine_id()
+    machine_id.cache_clear()
+    assert machine_id() == first
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
+    machine_id.cache_clear()
     assert machine_id() != first
+
+
+def test_where_no_lock_can_be_kept_others_have_to_watch_for_signs_of_life(store, parent, caplog):
+    (state_folder() / "locks").write_text("a file where a folder should be")
+    claim = Claim(store.client, Owner.here(), sleep=Clock())
+    claim.take(parent)
+    claim.beat()
+    assert "no lock can be kept" in caplog.text
+    (state_folder() / "locks").unlink()
+    clock = Clock(lambda slept: claim.beat() if slept == 10.0 else None)
+    with pytest.raises(OwnershipError, match="is being run by process"):
+        Claim(store.client, Owner.here(), sleep=clock).take(parent)
+    assert clock.slept == 10.0
+    claim.release()

@@ -15,6 +15,7 @@ from wine_sweep.runner.warm_start import find_older
 from wine_sweep.search.methods import count_trials
 from wine_sweep.tracking import names
 from wine_sweep.tracking.journal import Journal
+from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.reader import RESULTS, Attempt, SweepReader, SweepRecord, latest_results
 from wine_sweep.tracking.sweep_runs import SweepHeader, SweepRuns
 from wine_sweep.trial import Trial, TrialState
@@ -98,8 +99,9 @@ def resume(reader: SweepReader, plan: Plan) -> Resumption:
     attempts = reader.attempts(sweep)
     journal = Journal.of(sweep.tags.get(names.JOURNAL, sweep.run_id))
     results = {each.number: each for each in latest_results(attempts) if each.state in RESULTS}
-    results |= _from_journal(runs, journal, attempts, results)
-    _close(runs, attempts, results, at=_last_seen(sweep, attempts))
+    policy = OutagePolicy(prepared.config.execution.tracking_timeout, before_retry=runs.check_owner)
+    results |= policy.run(lambda: _from_journal(runs, journal, attempts, results))
+    policy.run(lambda: _close(runs, attempts, results, at=_last_seen(sweep, attempts)))
     runs.adopt(results.values())
     if plan.extends:
         runs.set_tags(sweep.run_id, {names.TRIALS: planned_trials(prepared)})

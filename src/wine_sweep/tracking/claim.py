@@ -7,11 +7,13 @@ tells at once whether it is alive; elsewhere the tag is watched for a while, so 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
 from filelock import FileLock, Timeout
@@ -22,6 +24,8 @@ from wine_sweep.errors import OwnershipError
 from wine_sweep.tracking import names
 from wine_sweep.tracking.state import machine_id, state_folder
 from wine_sweep.tracking.store import translated_errors
+
+_logger = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 3.5 * names.BEAT_SECONDS
 """How long nothing is heard of an owner on another machine before it counts as dead: three beats, and some delay."""
@@ -91,14 +95,19 @@ class Claim:
         Raises:
             OwnershipError: Another process holds it.
         """
-        folder = state_folder() / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{run_id}.lock")
+        self.run_id = run_id
         try:
+            folder = state_folder() / "locks"
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder / f"{run_id}.lock")
             lock.acquire(blocking=False)
         except Timeout as error:
             raise OwnershipError(f"the sweep {run_id} is being run by another process on this machine") from error
-        self._lock, self.run_id = lock, run_id
+        except OSError as error:
+            _logger.warning("no lock can be kept on this machine, so others watch for signs of life: %s", error)
+            self.owner = replace(self.owner, machine=uuid.uuid4().hex)
+            return
+        self._lock = lock
 
     def take(self, run_id: str) -> None:
         """Take over a sweep from an owner that is dead, or that has let go of it.
@@ -150,7 +159,8 @@ class Claim:
         """Let go; again does no harm."""
         if self._lock is not None:
             lock, self._lock = self._lock, None
-            os.unlink(lock.lock_file)  # before the lock is gone: whoever made the file anew afterwards holds another
+            with suppress(OSError):
+                os.unlink(lock.lock_file)  # before the lock is gone: whoever made the file anew afterwards holds another
             lock.release()
 
     def _wait_for_silence(self, run: Run, owner: Owner) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import getpass
 import logging
 import os
 import tempfile
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
@@ -32,19 +34,30 @@ def state_folders() -> tuple[Path, Path]:
     return platformdirs.user_state_path("wine-sweep"), Path(tempfile.gettempdir()) / f"wine-sweep-{owner}"
 
 
+@functools.cache
 def machine_id() -> str:
-    """Give the id of this machine, drawn at its first use: names of machines repeat, those of containers above all."""
+    """Give the id of this machine, drawn at its first use: names of machines repeat, those of containers above all.
+
+    Where it cannot be kept, it is this process's alone.
+    """
     path = state_folder() / "machine"
-    if not path.exists():
-        drawn = path.with_name(f"machine-{uuid.uuid4().hex}")
+    try:
+        if not path.exists():
+            _draw_machine_id(path)
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        _logger.warning("the id of this machine cannot be kept: %s", error)
+        return uuid.uuid4().hex
+
+
+def _draw_machine_id(path: Path) -> None:
+    drawn = path.with_name(f"machine-{uuid.uuid4().hex}")
+    try:
         drawn.write_text(uuid.uuid4().hex, encoding="utf-8")
-        try:
+        with suppress(FileExistsError):
             os.link(drawn, path)  # whole or not at all, and the first of several processes wins
-        except FileExistsError:
-            pass
-        finally:
-            drawn.unlink()
-    return path.read_text(encoding="utf-8")
+    finally:
+        drawn.unlink(missing_ok=True)
 
 
 def _made(folder: Path) -> Path:
