@@ -180,6 +180,7 @@ class DaskWorkers:
 
     def _watch(self) -> None:
         """See who joins and who leaves, until the end."""
+        cancelled: set[str] = set()
         while not self._stopping.wait(LOOK_SECONDS):
             try:
                 threads = self._threads()
@@ -192,6 +193,15 @@ class DaskWorkers:
                 arguments = (address, threads[address])
                 threading.Thread(target=self._welcome, args=arguments, name="wine-sweep-dask-welcome", daemon=True).start()
             self._check_alone()
+            before, cancelled = cancelled, self._cancelled()
+            if before & cancelled:
+                self._give_up(ExecutionError(f"the connection to the Dask scheduler at {self._name} was lost"))
+
+    def _cancelled(self) -> set[str]:
+        """Give the trials that Dask has cancelled although their workers seem to be there, by key."""
+        with self._lock:
+            flights = [item for station in self._stations.values() for item in station.flights.items()]
+        return {key for key, flight in flights if flight.dask_future.cancelled()}
 
     def _welcome(self, address: str, threads: int) -> None:
         """Take in a worker that joined, if it is like us; otherwise it gets no trial."""
@@ -237,18 +247,18 @@ class DaskWorkers:
         dask_future.add_done_callback(lambda done: self._land(address, key, done))
 
     def _land(self, address: str, key: str, dask_future: Any) -> None:
-        """Take what came of a trial."""
+        """Take what came of a trial. One that was cancelled is the watcher's: its worker, or the scheduler, is gone."""
         try:
             outcome: Trial | BaseException = dask_future.result(timeout=ANSWER_SECONDS)
         except Exception as error:  # noqa: BLE001  # of whatever class: it is the trial's, or shows that the cluster is gone
             outcome = error
+        if dask_future.cancelled():
+            return
         with self._lock:
             station = self._stations.get(address)
             flight = station.flights.pop(key, None) if station is not None else None
             if flight is None:
                 return
-            if dask_future.cancelled():
-                self._give_up(ExecutionError(f"the connection to the Dask scheduler at {self._name} was lost"))
             self._dispatch()
         _conclude(flight.future, self._error or outcome)
 
