@@ -134,12 +134,9 @@ def test_a_tag_that_is_no_owner_counts_as_none(store, parent, text):
 
 
 def test_a_machine_has_one_id(tmp_path, monkeypatch):
-    machine_id.cache_clear()
     first = machine_id()
-    machine_id.cache_clear()
     assert machine_id() == first
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
-    machine_id.cache_clear()
     assert machine_id() != first
 
 

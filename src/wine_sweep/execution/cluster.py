@@ -29,8 +29,7 @@ def connect(address: str | None, workers: int) -> tuple[Client, LocalCluster | N
     Raises:
         ExecutionError: Nobody answers at the address.
     """
-    for name in [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]:
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is raised here, once and in our words
+    _quieten()
     cluster: LocalCluster | None = None
     if address is None:
         cluster = LocalCluster(
@@ -45,6 +44,12 @@ def connect(address: str | None, workers: int) -> tuple[Client, LocalCluster | N
         return Client(cluster or address, timeout=CONNECT_SECONDS, set_as_default=False), cluster
     except (OSError, ValueError, RuntimeError) as error:
         raise ExecutionError(f"no Dask scheduler answers at {address} within {CONNECT_SECONDS:g} s: {error}") from error
+
+
+def _quieten() -> None:
+    """Have Dask log nothing: what goes wrong is raised here, once and in our words. Its loggers have levels of their own."""
+    for name in [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def own_versions(packages: Iterable[str]) -> dict[str, str]:

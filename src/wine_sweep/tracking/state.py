@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import getpass
 import logging
 import os
@@ -34,7 +33,6 @@ def state_folders() -> tuple[Path, Path]:
     return platformdirs.user_state_path("wine-sweep"), Path(tempfile.gettempdir()) / f"wine-sweep-{owner}"
 
 
-@functools.cache
 def machine_id() -> str:
     """Give the id of this machine, drawn at its first use: names of machines repeat, those of containers above all.
 
