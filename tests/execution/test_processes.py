@@ -10,6 +10,7 @@ import time
 from concurrent.futures import wait
 from pathlib import Path
 
+import psutil
 import pytest
 from tests.execution.clusters import is_gone, pids_of, wait_until
 
@@ -61,7 +62,7 @@ def test_an_idle_worker_that_dies_costs_nothing(make, tasks):
     for number in range(4):
         pid = int(workers.submit(trial(0, number)).result(timeout=60).scores["pid"].mean)
         os.kill(pid, signal.SIGKILL)
-        assert wait_until(lambda pid=pid: is_gone(pid))
+        assert wait_until(lambda pid=pid: not psutil.pid_exists(pid)), "its last thread has ended, and it is reaped"
 
 
 def test_a_task_that_leaves_through_sys_exit_fails_with_its_message(make, tasks):
