@@ -133,6 +133,7 @@ def test_a_dask_scheduler_that_is_killed_ends_the_sweep_which_can_be_resumed(pla
     audit(place, "kill -9 of the Dask scheduler, and resume")
 
 
+@pytest.mark.full_form
 def test_an_orchestrator_that_is_killed_leaves_nothing_running_on_the_cluster(place, cluster, audit):
     config(place, cluster, pause=0.3)
     command = place.run()
