@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 import psutil
 import pytest
-from distributed import Client
 from tests.faults.faultkit.place import SEARCHES, Place
 from tests.faults.faultkit.server import free_port
 
@@ -34,6 +33,8 @@ class Cluster:
 
     def start(self, workers: int) -> None:
         """Start the scheduler and so many workers with one thread each, and wait until they are there."""
+        from distributed import Client
+
         options = ["--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard"]
         self.scheduler = self._started("scheduler", *options)
         for _ in range(workers):
