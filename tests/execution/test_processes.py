@@ -12,6 +12,7 @@ import time
 from concurrent.futures import wait
 from pathlib import Path
 
+import psutil
 import pytest
 from tests.execution.clusters import is_gone, pids_of, wait_until
 
@@ -59,14 +60,12 @@ def test_a_worker_that_dies_costs_its_own_trial_and_no_other(make, tasks, what, 
     assert (failure.kind, failure.message, failure.cause) == ("WorkerDied", message, FailureCause.WORKER)
 
 
-def test_idle_workers_that_die_cost_nothing(make, tasks):
-    workers = make(tasks.pid, 2)
-    for number in range(3):
-        futures = [workers.submit(trial(0, 2 * number + each)) for each in range(2)]
-        for future in futures:
-            pid = int(future.result(timeout=60).scores["pid"].mean)
-            os.kill(pid, signal.SIGKILL)
-            assert wait_until(lambda pid=pid: is_gone(pid))
+def test_an_idle_worker_that_dies_costs_nothing(make, tasks):
+    workers = make(tasks.pid)
+    for number in range(4):
+        pid = int(workers.submit(trial(0, number)).result(timeout=60).scores["pid"].mean)
+        os.kill(pid, signal.SIGKILL)
+        assert wait_until(lambda pid=pid: not psutil.pid_exists(pid)), "its last thread has ended, and it is reaped"
 
 
 def test_a_task_that_leaves_through_sys_exit_fails_with_its_message(make, tasks):

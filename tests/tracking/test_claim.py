@@ -12,7 +12,7 @@ import pytest
 
 from wine_sweep.errors import OwnershipError
 from wine_sweep.tracking import names
-from wine_sweep.tracking.claim import SETTLE_SECONDS, SILENCE_SECONDS, Claim, Owner
+from wine_sweep.tracking.claim import SETTLE_SECONDS, SILENCE_SECONDS, Claim, Owner, is_lost
 from wine_sweep.tracking.state import machine_id, state_folder
 
 HOLDER = """
@@ -60,10 +60,10 @@ def test_a_sweep_that_nobody_has_is_taken(store, parent):
     clock = Clock()
     claim = Claim(store.client, Owner.here(), sleep=clock)
     claim.take(parent)
-    assert Owner.of(store.client.get_run(parent)) == claim.owner
+    assert Owner.of(store.client.get_run(parent).data.tags) == claim.owner
     assert clock.slept == SETTLE_SECONDS
     claim.beat()
-    assert Owner.of(store.client.get_run(parent)).beat == 1
+    assert Owner.of(store.client.get_run(parent).data.tags).beat == 1
     claim.release()
     claim.release()
     assert list((state_folder() / "locks").iterdir()) == []
@@ -73,11 +73,13 @@ def test_a_process_that_lives_on_this_machine_keeps_it_and_a_dead_one_does_not(s
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, store.uri, parent], stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout.readline() == "held\n"
+        assert not is_lost(parent, store.client.get_run(parent).data.tags)
         with pytest.raises(OwnershipError, match=f"'a-sweep' is being run by process {holder.pid} on "):
             Claim(store.client, Owner.here()).take(parent)
     finally:
         holder.send_signal(signal.SIGKILL)
         holder.wait()
+    assert is_lost(parent, store.client.get_run(parent).data.tags)
     clock = Clock()
     Claim(store.client, Owner.here(), sleep=clock).take(parent)
     assert clock.slept == SETTLE_SECONDS
@@ -94,6 +96,7 @@ def test_an_owner_on_another_machine_that_says_something_is_alive(store, parent)
 
 def test_an_owner_on_another_machine_that_stays_silent_is_dead(store, parent):
     tag(store, parent, far_away(beat=3))
+    assert not is_lost(parent, store.client.get_run(parent).data.tags), "nobody here can know"
     clock = Clock()
     Claim(store.client, Owner.here(), sleep=clock).take(parent)
     assert clock.slept == SILENCE_SECONDS + SETTLE_SECONDS
@@ -114,7 +117,7 @@ def test_of_two_that_take_over_at_the_same_moment_the_one_that_wrote_last_has_it
     other = far_away()
     with pytest.raises(OwnershipError, match="gpu-7"):
         Claim(store.client, Owner.here(), sleep=Clock(lambda slept: tag(store, parent, other))).take(parent)
-    assert Owner.of(store.client.get_run(parent)) == other
+    assert Owner.of(store.client.get_run(parent).data.tags) == other
 
 
 def test_whoever_was_taken_over_hears_of_it_at_the_next_beat(store, parent):
@@ -123,13 +126,13 @@ def test_whoever_was_taken_over_hears_of_it_at_the_next_beat(store, parent):
     tag(store, parent, far_away())
     with pytest.raises(OwnershipError, match="gpu-7"):
         claim.beat()
-    assert Owner.of(store.client.get_run(parent)) == far_away()
+    assert Owner.of(store.client.get_run(parent).data.tags) == far_away()
 
 
 @pytest.mark.parametrize("text", ["", "?", "[]", "{}", json.dumps({"who": 1}), "null"])
 def test_a_tag_that_is_no_owner_counts_as_none(store, parent, text):
     store.client.set_tag(parent, names.OWNER, text)
-    assert Owner.of(store.client.get_run(parent)) is None
+    assert Owner.of(store.client.get_run(parent).data.tags) is None
     Claim(store.client, Owner.here(), sleep=Clock()).take(parent)
 
 

@@ -12,8 +12,12 @@ from rich.text import Text
 from wine_sweep.cli.console import plain_table, stdout
 from wine_sweep.report.leaderboard import show_param
 from wine_sweep.tracking import names
+from wine_sweep.tracking.claim import is_lost
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
 from wine_sweep.tracking.store import open_store
+
+LOST = "LOST"
+"""Shown for a sweep that MLflow calls RUNNING although its process on this machine is dead; `resume` goes on with it."""
 
 
 def list_command(*, tracking_uri: str | None, experiment: str | None, as_json: bool) -> None:
@@ -33,9 +37,14 @@ def list_command(*, tracking_uri: str | None, experiment: str | None, as_json: b
     table = plain_table(["sweep", "name", "experiment", "status", "trials", "best", "started"], right=["trials"])
     for sweep in sweeps:
         started = f"{datetime.fromtimestamp(sweep.started, UTC).astimezone():%Y-%m-%d %H:%M}"
-        cells = (sweep.run_id[:8], sweep.name, sweep.experiment, sweep.status, _trials(sweep), _best(sweep), started)
+        cells = (sweep.run_id[:8], sweep.name, sweep.experiment, _status(sweep), _trials(sweep), _best(sweep), started)
         table.add_row(*map(Text, cells))
     stdout().print(table)
+
+
+def _status(sweep: SweepRecord) -> str:
+    """Say MLflow's status, or that the process is gone that should have ended the sweep."""
+    return LOST if sweep.status == "RUNNING" and is_lost(sweep.run_id, sweep.tags) else sweep.status
 
 
 def _trials(sweep: SweepRecord) -> str:
@@ -53,7 +62,7 @@ def _document(sweep: SweepRecord) -> dict[str, Any]:
         "run_id": sweep.run_id,
         "name": sweep.name,
         "experiment": sweep.experiment,
-        "status": sweep.status,
+        "status": _status(sweep),
         "started": sweep.started,
         "ended": None if math.isnan(sweep.ended) else sweep.ended,
         "objective": {"metric": sweep.metric, "direction": sweep.direction.value},

@@ -71,7 +71,7 @@ class Outpost:
             if self._workers is None:
                 _let_have_children()
                 self._workers = ProcessWorkers(self._pickled, worker.state.nthreads, self._limits, idle_seconds=IDLE_SECONDS)
-                weakref.finalize(self, _stop_aside, self._workers)
+                weakref.finalize(self, _stop_aside, self._workers).atexit = False  # then the workers stop by themselves
             return self._workers
 
 

@@ -12,9 +12,10 @@ import os
 import platform
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
@@ -65,10 +66,10 @@ class Owner:
         return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod
-    def of(cls, run: Run) -> Owner | None:
-        """Read a parent run's owner; None when it has none, or one that cannot be read."""
+    def of(cls, tags: Mapping[str, str]) -> Owner | None:
+        """Read the owner from a parent run's tags; None when it has none, or one that cannot be read."""
         try:
-            return cls(**json.loads(run.data.tags.get(names.OWNER, "")))
+            return cls(**json.loads(tags.get(names.OWNER, "")))
         except (ValueError, TypeError):
             return None
 
@@ -97,9 +98,9 @@ class Claim:
         """
         self.run_id = run_id
         try:
-            folder = state_folder() / "locks"
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(folder / f"{run_id}.lock")
+            path = _lock_file(run_id)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path)
             lock.acquire(blocking=False)
         except Timeout as error:
             raise OwnershipError(f"the sweep {run_id} is being run by another process on this machine") from error
@@ -117,7 +118,7 @@ class Claim:
             TrackingError: The store failed.
         """
         before = self._read(run_id)
-        owner = Owner.of(before)
+        owner = Owner.of(before.data.tags)
         try:
             self.hold(run_id)
         except OwnershipError as error:
@@ -151,7 +152,7 @@ class Claim:
             TrackingError: The store failed.
         """
         run = self._read(self.run_id)
-        owner = Owner.of(run)
+        owner = Owner.of(run.data.tags)
         if owner is None or owner.token != self.owner.token:
             raise OwnershipError(_refusal(run, owner))
 
@@ -176,8 +177,8 @@ class Claim:
             now = self._read(run.info.run_id)
             if now.info.status != "RUNNING":
                 return
-            if Owner.of(now) != owner:
-                raise OwnershipError(_refusal(now, Owner.of(now)))
+            if Owner.of(now.data.tags) != owner:
+                raise OwnershipError(_refusal(now, Owner.of(now.data.tags)))
 
     def _read(self, run_id: str) -> Run:
         with translated_errors("see who runs the sweep"):
@@ -186,6 +187,27 @@ class Claim:
     def _write(self) -> None:
         with translated_errors("say who runs the sweep"):
             self._client.set_tag(self.run_id, names.OWNER, self.owner.text())
+
+
+def is_lost(run_id: str, tags: Mapping[str, str]) -> bool:
+    """Whether a sweep that is RUNNING has no process any more, as far as this machine can tell: its owner was here and is dead.
+
+    Args:
+        run_id: The parent run.
+        tags: Its tags.
+    """
+    owner = Owner.of(tags)
+    if owner is None or owner.machine != machine_id():
+        return False
+    try:
+        with FileLock(_lock_file(run_id), blocking=False):
+            return True
+    except OSError:  # it is held, or cannot be had
+        return False
+
+
+def _lock_file(run_id: str) -> Path:
+    return state_folder() / "locks" / f"{run_id}.lock"
 
 
 def _refusal(run: Run, owner: Owner | None) -> str:
