@@ -34,7 +34,13 @@ def test_trials_that_misbehave_fail_alone_and_say_why(place, audit, retries):
     place.write_config(SEARCH, execution=f"{{backend: processes, workers: 2, {LIMITS}{retries}}}")
     ended = place.run().wait()
     assert ended.code == 0, ended
-    audit(place, f"a hang, a memory hog, a segfault, an exception{retries}", search=None, expected=TRIALS, times=4)
+    audit(
+        place,
+        f"a hang, a memory hog, a segfault, an exception{', retried' if retries else ''}",
+        search=None,
+        expected=TRIALS,
+        times=4,
+    )
     failed = {run.data.params["deed"]: run.data.tags["wine_sweep.error"] for run in all_runs(place.client) if is_failed(run)}
     assert failed.keys() == SAYS.keys()
     assert [deed for deed, error in failed.items() if SAYS[deed] not in error] == [], failed
