@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from tests.execution.clusters import is_gone, pids_of, wait_until
 from wine_sweep.errors import ExecutionError
 from wine_sweep.execution import Limits
 from wine_sweep.execution.processes import ProcessWorkers
+from wine_sweep.execution.worker import serve
 from wine_sweep.trial import FailureCause, Trial, TrialState
 
 
@@ -194,6 +197,18 @@ def test_no_process_outlives_an_orchestrator_that_is_killed(tasks, tmp_path):
     process.kill()
     process.wait()
     assert wait_until(lambda: all(map(is_gone, pids)), 5)
+
+
+def test_a_worker_that_nobody_waits_for_any_more_ends_without_a_word(tasks, capfd):
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(theirs, pickle.dumps(tasks.double)))
+    process.start()
+    ours.close()
+    theirs.close()
+    process.join(60)
+    assert process.exitcode == 0
+    assert capfd.readouterr().err == ""
 
 
 def test_a_program_that_forgets_to_stop_its_workers_ends_all_the_same(tasks, tmp_path):

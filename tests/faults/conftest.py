@@ -13,6 +13,9 @@ from tests.faults.faultkit.place import SEARCHES, TRIALS, Place
 from tests.faults.faultkit.server import ManagedServer
 from tests.faults.faultkit.tally import Line, Tally
 
+TIMEOUT_SECONDS = 1800
+"""For one test: twenty sweeps that are killed and resumed, on a machine that has other things to do."""
+
 TALLY = pytest.StashKey[Tally]()
 Audit = Callable[..., Account]
 
@@ -21,12 +24,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[TALLY] = Tally()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.faults)
-            if item.get_closest_marker("timeout") is None:
-                item.add_marker(pytest.mark.timeout(900))
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what is in this folder, before `-m` selects; the short form leaves out what it has another variant of."""
+    ours = [item for item in items if Path(__file__).parent in item.path.parents]
+    for item in ours:
+        item.add_marker(pytest.mark.faults)
+        item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
+    left_out = [item for item in ours if is_short() and item.get_closest_marker("full_form")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -37,16 +44,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.write_line(line)
 
 
-@pytest.fixture(scope="session")
-def short() -> bool:
+def is_short() -> bool:
     """Whether only the short form is asked for."""
     return os.environ.get("WINE_SWEEP_FAULTS") == "short"
 
 
 @pytest.fixture
-def times(short: bool) -> Callable[[int, int], int]:
+def times() -> Callable[[int, int], int]:
     """Give how often something is done: in the full form, or in the short one."""
-    return lambda full, fewer: fewer if short else full
+    return lambda full, fewer: fewer if is_short() else full
 
 
 def made_place(migrated: Path, folder: Path) -> Place:

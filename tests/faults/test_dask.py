@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 import psutil
 import pytest
-from distributed import Client
 from tests.faults.faultkit.place import SEARCHES, Place
 from tests.faults.faultkit.server import free_port
 
@@ -34,6 +33,8 @@ class Cluster:
 
     def start(self, workers: int) -> None:
         """Start the scheduler and so many workers with one thread each, and wait until they are there."""
+        from distributed import Client
+
         options = ["--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard"]
         self.scheduler = self._started("scheduler", *options)
         for _ in range(workers):
@@ -133,6 +134,7 @@ def test_a_dask_scheduler_that_is_killed_ends_the_sweep_which_can_be_resumed(pla
     audit(place, "kill -9 of the Dask scheduler, and resume")
 
 
+@pytest.mark.full_form
 def test_an_orchestrator_that_is_killed_leaves_nothing_running_on_the_cluster(place, cluster, audit):
     config(place, cluster, pause=0.3)
     command = place.run()

@@ -58,6 +58,7 @@ def under_way(place: Place, timeout: str) -> Command:
     return command
 
 
+@pytest.mark.full_form
 def test_a_disk_that_is_full_for_a_while_costs_no_result(disk_place, small_disk, audit):
     command = under_way(disk_place, "5m")
     filling = fill(small_disk)

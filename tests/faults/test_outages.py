@@ -7,6 +7,7 @@ import sqlite3
 import time
 from pathlib import Path
 
+import pytest
 from tests.faults.faultkit.place import SEARCHES, Command, Place
 from tests.faults.faultkit.server import ManagedServer
 
@@ -93,6 +94,7 @@ def test_a_sqlite_file_that_somebody_locks_for_a_while_costs_no_result(place, au
     audit(place, "a SQLite file that is locked")
 
 
+@pytest.mark.full_form
 def test_the_server_of_a_killed_orchestrator_may_be_gone_too(served_place, server: ManagedServer, audit):
     """Both at once: the journal on disk is all that is left of what ended in the outage."""
     served_place.write_config(SEARCHES["grid"], pause=0.6, execution=EXECUTION % "5m")

@@ -11,6 +11,10 @@ from tests.faults.faultkit.place import SEARCHES, Command, Ended, Place
 
 INTERRUPTED = 130
 PAUSE = 0.4
+SIGNALS = [
+    pytest.param(signal.SIGINT, id="SIGINT"),
+    pytest.param(signal.SIGTERM, id="SIGTERM", marks=pytest.mark.full_form),
+]
 
 
 def under_way(place: Place) -> Command:
@@ -39,7 +43,7 @@ def resumed(place: Place) -> None:
     assert ended.code == 0, ended
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", SIGNALS)
 def test_the_first_signal_lets_what_runs_finish(place, audit, number):
     command = under_way(place)
     command.send(number)
@@ -51,7 +55,7 @@ def test_the_first_signal_lets_what_runs_finish(place, audit, number):
     audit(place, f"{number.name} once")
 
 
-@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("second", SIGNALS)
 def test_the_second_signal_stops_at_once(place, audit, second):
     command = under_way(place)
     command.send(signal.SIGINT)
@@ -64,6 +68,7 @@ def test_the_second_signal_stops_at_once(place, audit, second):
     audit(place, f"SIGINT, then {second.name}")
 
 
+@pytest.mark.full_form
 def test_what_runs_for_longer_than_the_grace_is_killed(place, audit):
     place.write_config(
         "{method: grid, parameters: {shift: [0.1, 0.4], deed: [work, hang]}}",

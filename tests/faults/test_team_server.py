@@ -86,7 +86,7 @@ def one_line(ended: Ended) -> str:
     return line
 
 
-@pytest.mark.parametrize("command", ["run", "list"])
+@pytest.mark.parametrize("command", [pytest.param("run", marks=pytest.mark.full_form), "list"])
 def test_who_gives_a_wrong_password_or_none_is_told_what_to_set(team, tmp_path, command):
     arguments = {"run": ("run", "sweep.yaml", "--trust", "fault_estimators"), "list": ("list",)}[command]
     for number, user in enumerate([User(team.member.name, "not-the-password"), None]):
@@ -126,6 +126,7 @@ def test_a_killed_sweep_is_resumed(swept, member_place, client):
     assert (account.twice, account.running, account.status) == (0, 0, "FINISHED")
 
 
+@pytest.mark.full_form
 def test_credentials_within_the_uri_are_used_and_hidden(team, tmp_path, client):
     user = team.member
     uri = team.server.uri.replace("://", f"://{user.name}:{quote(user.password, safe='')}@")

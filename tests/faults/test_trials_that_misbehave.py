@@ -18,21 +18,29 @@ TRIALS = 7
 LIMITS = "trial_timeout: 4s, memory_limit: 700MB"
 SAYS = {"hang": "4", "hog": "700", "segfault": "worker", "fail": "as it was told to"}
 
+DEFAULT, BY_CAUSE = "", ", retries: {worker: 0, timeout: 1, memory: 1, error: 2}"
 CASES = {
-    "": {"hang": 1, "hog": 1, "segfault": 2, "fail": 1},
-    ", retries: {worker: 0, timeout: 1, memory: 1, error: 2}": {"hang": 2, "hog": 2, "segfault": 1, "fail": 3},
+    DEFAULT: {"hang": 1, "hog": 1, "segfault": 2, "fail": 1},
+    BY_CAUSE: {"hang": 2, "hog": 2, "segfault": 1, "fail": 3},
 }
 """How often each is measured, by what the config says of retries."""
 
 
-@pytest.mark.parametrize("retries", CASES, ids=["default retries", "retries by cause"])
-def test_trials_that_misbehave_fail_alone_and_say_why(place, audit, short, retries):
-    if short and retries:
-        pytest.skip("only in the full form")
+@pytest.mark.parametrize(
+    "retries",
+    [pytest.param(DEFAULT, id="default"), pytest.param(BY_CAUSE, id="by cause", marks=pytest.mark.full_form)],
+)
+def test_trials_that_misbehave_fail_alone_and_say_why(place, audit, retries):
     place.write_config(SEARCH, execution=f"{{backend: processes, workers: 2, {LIMITS}{retries}}}")
     ended = place.run().wait()
     assert ended.code == 0, ended
-    audit(place, f"a hang, a memory hog, a segfault, an exception{retries}", search=None, expected=TRIALS, times=4)
+    audit(
+        place,
+        f"a hang, a memory hog, a segfault, an exception{', retried' if retries else ''}",
+        search=None,
+        expected=TRIALS,
+        times=4,
+    )
     failed = {run.data.params["deed"]: run.data.tags["wine_sweep.error"] for run in all_runs(place.client) if is_failed(run)}
     assert failed.keys() == SAYS.keys()
     assert [deed for deed, error in failed.items() if SAYS[deed] not in error] == [], failed
@@ -45,6 +53,7 @@ def is_failed(run) -> bool:
     return run.info.status == "FAILED"
 
 
+@pytest.mark.full_form
 def test_a_sweep_that_only_fails_stops_early_and_groups_the_reasons(place, nothing_runs):
     place.write_config(
         "{method: grid, parameters: {shift: {low: 0.0, high: 1.0, num: 40}, deed: [fail]}}",
@@ -58,6 +67,7 @@ def test_a_sweep_that_only_fails_stops_early_and_groups_the_reasons(place, nothi
     place.assert_nothing_left_over()
 
 
+@pytest.mark.full_form
 def test_workers_of_a_killed_orchestrator_end_even_when_their_trial_hangs(place):
     place.write_config("{method: grid, parameters: {shift: [0.1, 0.4], deed: [hang]}}")
     command = place.run()

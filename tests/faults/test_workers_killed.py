@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
 from tests.faults.faultkit.audit import all_runs
 from tests.faults.faultkit.place import SEARCHES, Command, Place
 
@@ -34,6 +35,7 @@ def test_workers_that_are_killed_cost_a_retry_each_and_nothing_else(place, audit
     place.assert_nothing_left_over()
 
 
+@pytest.mark.full_form
 def test_a_trial_whose_workers_are_killed_each_time_fails_alone(place, audit):
     place.write_config("{method: grid, parameters: {shift: [0.1, 0.4, 0.7, 1.0], scale: [0.1, 0.3]}}", pause=0.8)
     command = place.run()

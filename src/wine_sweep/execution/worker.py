@@ -34,13 +34,13 @@ def serve(connection: Connection, pickled: bytes) -> None:
     _die_with_parent()
     _take_one_thread()
     task = _load(pickled)
-    connection.send(READY)
-    while True:
-        try:
+    try:
+        connection.send(READY)
+        while True:
             trial = connection.recv()
-        except EOFError:
-            return
-        _answer(connection, _measure(task, trial))
+            _answer(connection, _measure(task, trial))
+    except (EOFError, BrokenPipeError, ConnectionResetError):  # the other end is closed: nobody waits for an answer
+        return
 
 
 def kill_family(pid: int) -> None:
