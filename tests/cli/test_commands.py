@@ -236,14 +236,14 @@ def test_a_signal_ends_every_run_as_killed_and_names_the_command_that_resumes(wi
 
 def test_a_killed_worker_costs_one_trial_and_the_sweep_goes_on(wine_sweep, store):
     (store.folder / "slow.yaml").write_text(SLOW.replace(", 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25", ""))
-    process = started(wine_sweep, "run", "slow.yaml", "--json")
+    process = started(wine_sweep, "run", "slow.yaml", "--json", "--set", "execution.retries=0")
     wait_for_finished_trials(store, 1)
     os.kill(busiest_descendant(process.pid), signal.SIGKILL)
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     document = json.loads(output)
     assert document["trials"]["failed"] == 1
-    assert document["failures"][0]["failure"] == "WorkerDied: the worker process was ended by SIGKILL"
+    assert document["failures"][0]["failure"].startswith("WorkerDied: the worker process was ended by SIGKILL")
     assert document["promotion"]["version"] == "1"
 
 
