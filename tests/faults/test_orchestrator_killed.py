@@ -73,7 +73,7 @@ def disturb(place: Place, moment: float, draw: random.Random, lifetime: float) -
         moment = draw.uniform(1, lifetime) if again else math.inf
 
 
-@pytest.mark.parametrize("method", ["grid", pytest.param("random", marks=pytest.mark.full_form), "tpe"])
+@pytest.mark.parametrize("method", ["grid", *(pytest.param(each, marks=pytest.mark.full_form) for each in ("random", "tpe"))])
 def test_a_sweep_whose_orchestrator_is_killed_at_any_moment_ends_as_if_it_had_not_been(method, new_place, audit, times, seconds):
     search = SEARCHES[method]
     lifetime, draw = seconds(search), random.Random(SEED)
