@@ -126,8 +126,8 @@ def make(
 ):  # fmt: skip
     searcher = Scripted(values, adaptive=adaptive, prune=prune)
     workers, recorder = Shuffled(size, seed, outcome), kept or Kept()
+    options["past"] = {trial.number: trial for trial in past}
     loop = TrialLoop(searcher, workers, recorder, objective, budget or Budget(), stoppers, stop, **options)
-    loop.past = {trial.number: trial for trial in past}
 
     def wait(running, timeout, return_when):
         if not any(future.done() for future in running):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
@@ -13,8 +13,9 @@ from typing import Protocol
 
 from wine_sweep.config import RetriesConfig
 from wine_sweep.execution import Workers
+from wine_sweep.runner.ask_and_tell import AskAndTell
 from wine_sweep.runner.stopping import Budget, Stopper, StopReason
-from wine_sweep.search.searcher import Outcome, Searcher, Suggestion
+from wine_sweep.search.searcher import Searcher
 from wine_sweep.selection import Objective
 from wine_sweep.trial import FIT_SECONDS, FailureCause, Step, Trial, TrialState
 
@@ -54,16 +55,7 @@ class LoopResult:
 
 @dataclass
 class TrialLoop:
-    """Runs trials until the budget is used up or somebody says stop.
-
-    The same parameters are never measured twice: a repeated suggestion is told the earlier result. A searcher that
-    learns from results is told them in the order of asking, and always the same number of asks later (none with one
-    worker, twice the workers otherwise), so that what it suggests depends neither on which trial finishes first nor on
-    how many workers join or leave.
-
-    A sweep that is resumed is replayed: the searcher is asked and told as it was before, and a trial of the past is
-    recalled instead of measured. That brings the searcher into the very state in which it was when the sweep stopped.
-    Should it suggest something else than before (another version of Optuna, say), then `relearn` gives another.
+    """Runs trials until the budget is used up or somebody says stop; `AskAndTell` says which.
 
     Args:
         searcher: Decides what to try.
@@ -101,18 +93,15 @@ class TrialLoop:
     lag_workers: int | None = None
     _failed: int = 0
     _retried: Counter[tuple[int, FailureCause]] = field(default_factory=Counter)
-    _trials: dict[int, Trial] = field(default_factory=dict)
-    _next: int = 0
-    _numbers: dict[str, int] = field(default_factory=dict)
-    _suggestions: dict[int, Suggestion] = field(default_factory=dict)
     _judged: int = 0
     _running: dict[Future[Trial], Trial] = field(default_factory=dict)
-    _untold: deque[tuple[Suggestion, int]] = field(default_factory=deque)
-    _repeats: int = 0
-    _repeats_in_a_row: int = 0
-    _replays: bool = True
     _stopped_by: StopReason | None = None
     _deadline: float | None = None
+    _search: AskAndTell = field(init=False)
+
+    def __post_init__(self) -> None:
+        workers = self.lag_workers or self.workers.size
+        self._search = AskAndTell(self.searcher, self.objective, workers, self.past, self.relearn, self._recall)
 
     def run(self) -> LoopResult:
         """Run the sweep's trials. When it returns or raises, no trial is running and every one is in the recorder.
@@ -123,7 +112,6 @@ class TrialLoop:
             TrackingError: The recorder failed.
         """
         began = self.monotonic()
-        self.lag_workers = self.lag_workers or self.workers.size
         ended = False
         try:
             while True:
@@ -139,115 +127,41 @@ class TrialLoop:
         finally:
             if not ended or self._stopped_by is StopReason.INTERRUPTED:
                 self._kill()
-        while self._untold and self._stopped_by is not StopReason.INTERRUPTED:
-            self._tell_next()
-        self._recall_the_rest()
-        trials = [self._trials[number] for number in sorted(self._trials)]
-        return LoopResult(trials, self._stopped_by or StopReason.TRIALS, self._repeats)
+        if self._stopped_by is not StopReason.INTERRUPTED:
+            self._search.tell_the_rest()
+        self._search.recall_the_rest()
+        trials = [trial for _, trial in sorted(self._search.trials.items())]
+        return LoopResult(trials, self._stopped_by or StopReason.TRIALS, self._search.repeats)
 
     def _fill(self, began: float) -> None:
         """Give work to every worker that has none, as far as budget and order allow."""
         while self._stopped_by is None and len(self._running) < self.workers.size:
             self._stopped_by = self._reason_to_stop(began)
-            if self._stopped_by is not None or self.recorder.is_behind() or not self._may_ask():
+            if self._stopped_by is not None or self.recorder.is_behind() or not self._search.may_ask():
                 return
-            suggestion = self.searcher.ask()
-            if suggestion is None:
+            trial = self._search.ask()
+            if trial is not None:
+                self.recorder.trial_started(trial)
+                self._running[self.workers.submit(trial)] = trial
+            elif self._search.is_over:
                 self._stopped_by = StopReason.TRIALS
-            else:
-                self._take(suggestion)
 
     def _reason_to_stop(self, began: float) -> StopReason | None:
         if self.stop():
             return StopReason.INTERRUPTED
-        if self.budget.trials is not None and len(self._trials) >= self.budget.trials:
+        if self.budget.trials is not None and len(self._search.trials) >= self.budget.trials:
             return StopReason.TRIALS
         if self.budget.seconds is not None and self.monotonic() - began >= self.budget.seconds:
             return StopReason.TIMEOUT
-        if self.budget.points is not None and len(self._trials) >= self.budget.points:
+        if self.budget.points is not None and len(self._search.trials) >= self.budget.points:
             return StopReason.EXHAUSTED
-        return StopReason.EXHAUSTED if self._repeats_in_a_row >= self.budget.repeats else None
-
-    def _may_ask(self) -> bool:
-        """Tell what has to be told before the next ask; False while that is still being measured."""
-        lag = 1 if self.lag_workers in (None, 1) else 2 * self.lag_workers
-        while self._untold and (len(self._untold) >= lag or not self.searcher.adaptive):
-            if not self._trials[self._untold[0][1]].state.has_ended:
-                return not self.searcher.adaptive
-            self._tell_next()
-        return True
-
-    def _tell_next(self) -> None:
-        suggestion, number = self._untold.popleft()
-        self.searcher.tell(suggestion, outcome_of(self._trials[number], self.objective))
-
-    def _take(self, suggestion: Suggestion) -> None:
-        trial = Trial(self._next, suggestion.params)
-        known = self._numbers.get(trial.key)
-        if known is not None:
-            self._untold.append((suggestion, known))
-            self._count_repeat(known)
-            return
-        past = self.past.get(trial.number) if self._replays else None
-        if past is not None and past.key != trial.key:
-            self._leave_the_replay()
-            return
-        self._untold.append((suggestion, trial.number))
-        self._numbers[trial.key] = trial.number
-        self._repeats_in_a_row = 0
-        self._suggestions[trial.number] = suggestion
-        if past is not None:
-            self._recall(past)
-        else:
-            self._trials[trial.number] = trial
-            self.recorder.trial_started(trial)
-            self._running[self.workers.submit(trial)] = trial
-        self._count_on()
-
-    def _count_on(self) -> None:
-        """Find the next number that no trial has."""
-        while self._next in self._trials:
-            self._next += 1
-
-    def _count_repeat(self, known: int) -> None:
-        if not self._replays and known in self.past and not self.searcher.adaptive:
-            return  # it runs through what was tried before, and comes to an end or to something new
-        self._repeats += 1
-        self._repeats_in_a_row += 1
+        return StopReason.EXHAUSTED if self._search.repeats_in_a_row >= self.budget.repeats else None
 
     def _recall(self, past: Trial) -> None:
-        """Take a trial of the past as it is; the pruner sees its steps again."""
-        suggestion = self._suggestions.pop(past.number)
-        for steps in range(1, len(past.reported) + 1):
-            self.searcher.prune(suggestion, past.reported[:steps])
-        self._remember(past)
-
-    def _remember(self, past: Trial) -> None:
-        self._trials[past.number] = past
-        self._numbers.setdefault(past.key, past.number)
+        """Take note of a trial of the past."""
         self.recorder.trial_recalled(past)
         self._count_failure(past)
         self._judge()
-
-    def _recall_the_rest(self) -> None:
-        """Take what is left of the past: the replay may have stopped before, and its trials were measured all the same."""
-        for number in sorted(self.past.keys() - self._trials.keys()):
-            self._remember(self.past[number])
-        self._count_on()
-
-    def _leave_the_replay(self) -> None:
-        """Go on from what the trials of the past tell, since the searcher no longer suggests what it did."""
-        if self.relearn is None:
-            raise RuntimeError("there is a past, and no way to learn from it")
-        _logger.warning(
-            "trial %d cannot be replayed: the search now suggests other parameters; it goes on from what the trials tell",
-            self._next,
-        )
-        self._replays = False
-        self._recall_the_rest()
-        self._untold.clear()
-        self._suggestions.clear()
-        self.searcher = self.relearn(trial for _, trial in sorted(self._trials.items()) if trial.state.has_ended)
 
     def _collect(self) -> None:
         """Wait a little for results and take those that are there."""
@@ -270,8 +184,7 @@ class TrialLoop:
     def _go_on(self, trial: Trial) -> None:
         """Have a trial's next step measured, unless the searcher says that it is not worth it."""
         trial = replace(trial, reported=tuple(fmean(self._of_step(step)) for step in trial.steps))
-        suggestion = self._suggestions.get(trial.number)
-        if suggestion is not None and self.searcher.prune(suggestion, trial.reported):
+        if self._search.prune(trial):
             self._end(replace(trial, state=TrialState.PRUNED))
         else:
             self._running[self.workers.submit(trial)] = trial
@@ -313,9 +226,7 @@ class TrialLoop:
     def _end(self, trial: Trial) -> None:
         if trial.state is TrialState.FINISHED:
             trial = replace(trial, violations=self.objective.violations(trial))
-        self._trials[trial.number] = trial
-        if self._suggestions.pop(trial.number, None) is None and trial.state is TrialState.FINISHED and self.searcher.adaptive:
-            self.searcher.learn(trial.params, outcome_of(trial, self.objective))  # suggested by the one before
+        self._search.end(trial)
         _logger.info("trial %d %s%s", trial.number, trial.state, f": {trial.failure}" if trial.failure else "")
         self.recorder.trial_ended(trial)
         self._count_failure(trial)
@@ -328,7 +239,7 @@ class TrialLoop:
 
     def _judge(self) -> None:
         """Show the stoppers every trial up to the first that has not ended."""
-        while (trial := self._trials.get(self._judged)) is not None and trial.state.has_ended:
+        while (trial := self._search.trials.get(self._judged)) is not None and trial.state.has_ended:
             for stopper in self.stoppers:
                 if stopper.add(trial) and self._stopped_by is None:
                     self._stopped_by = stopper.reason
@@ -343,13 +254,6 @@ class TrialLoop:
         if self._running:
             self.workers.stop()
         self._running.clear()
-        for trial in list(self._trials.values()):
+        for trial in list(self._search.trials.values()):
             if not trial.state.has_ended:
                 self._end(replace(trial, state=TrialState.KILLED, ended=self.clock()))
-
-
-def outcome_of(trial: Trial, objective: Objective) -> Outcome:
-    """Say what a searcher learns of a trial that has ended."""
-    if trial.state is not TrialState.FINISHED:
-        return Outcome(trial.state)
-    return Outcome(trial.state, objective.values(trial), objective.amounts(trial))

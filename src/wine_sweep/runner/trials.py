@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from wine_sweep.config import Backend, SearchConfig
 from wine_sweep.execution import make_workers
+from wine_sweep.runner.ask_and_tell import outcome_of
 from wine_sweep.runner.keeping import Keeping
-from wine_sweep.runner.loop import LoopResult, TrialLoop, outcome_of
+from wine_sweep.runner.loop import LoopResult, TrialLoop
 from wine_sweep.runner.preflight import Prepared
 from wine_sweep.runner.recorder import Observer, SweepRecorder
 from wine_sweep.runner.stopping import Budget, make_stoppers
