@@ -77,6 +77,7 @@ def named_journal(text: str) -> Path:
     return Path(found[1])
 
 
+@pytest.mark.full_form
 def test_a_sqlite_file_that_somebody_locks_for_a_while_costs_no_result(place, audit, times):
     place.write_config(SEARCHES["grid"], pause=0.6, execution=EXECUTION % "5m")
     command = place.run()

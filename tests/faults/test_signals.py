@@ -55,6 +55,7 @@ def test_the_first_signal_lets_what_runs_finish(place, audit, number):
     audit(place, f"{number.name} once")
 
 
+@pytest.mark.full_form
 @pytest.mark.parametrize("second", SIGNALS)
 def test_the_second_signal_stops_at_once(place, audit, second):
     command = under_way(place)
