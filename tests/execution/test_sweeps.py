@@ -6,6 +6,7 @@ import importlib.util
 import pathlib
 
 import pytest
+from tests.watching import Silent
 
 from wine_sweep.config import parse_config
 from wine_sweep.errors import ConfigError, SweepFailed
@@ -35,20 +36,6 @@ evaluation: {cv: 3}
 execution: {workers: 2}
 search: {parameters: {alpha: [1, 2, 3]}}
 """
-
-
-class Silent:
-    def sweep_started(self, name, trials, workers) -> None:
-        pass
-
-    def trial_started(self, trial) -> None:
-        pass
-
-    def trial_ended(self, trial, best) -> None:
-        pass
-
-    def phase(self, what) -> None:
-        pass
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
+from tests.watching import Silent
 
 from wine_sweep.config import parse_config
 from wine_sweep.errors import ModelError, NotFoundError, SweepInterrupted, TrackingError
@@ -32,7 +33,7 @@ registry: {name: small-model}
 """
 
 
-class Watcher:
+class Watcher(Silent):
     """Remembers the phases, and turns the switch on when one begins."""
 
     def __init__(self, stop_at: str = "") -> None:
@@ -43,21 +44,9 @@ class Watcher:
     def __call__(self) -> bool:
         return self.on
 
-    def sweep_started(self, name, trials, workers) -> None:
-        pass
-
-    def trial_started(self, trial) -> None:
-        pass
-
-    def trial_ended(self, trial, best) -> None:
-        pass
-
     def phase(self, what) -> None:
         self.phases.append(what)
         self.on = self.on or what == self.stop_at
-
-    def results_wait(self, count) -> None:
-        pass
 
 
 def run(store, watcher: Watcher, text: str = GRID):

@@ -18,6 +18,7 @@ from collections.abc import Callable
 import mlflow
 import pytest
 from mlflow import MlflowClient
+from tests.watching import Silent
 
 from wine_sweep.config import parse_config
 from wine_sweep.errors import OutageError, SweepInterrupted
@@ -38,7 +39,7 @@ registry: {{name: NAME}}
 """
 
 
-class Watcher:
+class Watcher(Silent):
     """Does something when so many trials have ended, and remembers what it is told; the switch that stops the sweep, too."""
 
     def __init__(self, at: dict[int, Callable[[], object]]) -> None:
@@ -50,21 +51,9 @@ class Watcher:
     def __call__(self) -> bool:
         return self.on
 
-    def sweep_started(self, name, trials, workers) -> None:
-        pass
-
-    def trial_started(self, trial) -> None:
-        pass
-
     def trial_ended(self, trial, best) -> None:
         self.ended += 1
         self.at.get(self.ended, lambda: None)()
-
-    def trial_recalled(self, trial, best) -> None:
-        pass
-
-    def phase(self, what) -> None:
-        pass
 
     def results_wait(self, count) -> None:
         self.waiting.append(count)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from tests.watching import Silent
 
 from wine_sweep.config import parse_config
 from wine_sweep.errors import SweepInterrupted, TrackingError
@@ -45,7 +46,7 @@ registry: {{name: {name}-model}}
 """
 
 
-class Stopper:
+class Stopper(Silent):
     """Watches a sweep, and says stop once a number of trials have ended or a phase begins."""
 
     def __init__(self, after: int | None = None, phase: str = "") -> None:
@@ -57,20 +58,11 @@ class Stopper:
     def __call__(self) -> bool:
         return self.on or (self.after is not None and self.ended >= self.after)
 
-    def sweep_started(self, name, trials, workers) -> None:
-        pass
-
-    def trial_started(self, trial) -> None:
-        pass
-
     def trial_ended(self, trial, best) -> None:
         self.ended += 1
 
     def trial_recalled(self, trial, best) -> None:
         self.recalled += 1
-
-    def results_wait(self, results) -> None:
-        pass
 
     def phase(self, what) -> None:
         self.on = self.on or what == self.phase_to_stop_at

@@ -6,6 +6,7 @@ import json
 import pathlib
 
 import pytest
+from tests.watching import Silent
 
 from wine_sweep.config import parse_config
 from wine_sweep.errors import ConfigError, SweepFailed
@@ -26,23 +27,6 @@ TREE = "model: {estimator: sklearn.tree.DecisionTreeRegressor}\n"
 DEPTHS = "parameters: {max_depth: {low: 1, high: 12}, min_samples_leaf: {low: 1, high: 40}}"
 
 
-class Quiet:
-    def sweep_started(self, name, trials, workers):
-        pass
-
-    def trial_started(self, trial):
-        pass
-
-    def trial_ended(self, trial, best):
-        pass
-
-    def phase(self, what):
-        pass
-
-    def results_wait(self, count):
-        pass
-
-
 @pytest.fixture
 def rows(store) -> pathlib.Path:
     lines = [f"{n % 17},{n * 7 % 23},{(n % 17) * 2 + (n * 7 % 23) % 5 + n % 3}" for n in range(160)]
@@ -55,7 +39,7 @@ def sweep(store, rows):
     def run(text: str, *overrides: str):
         content = (HEAD + text).encode()
         draft = parse_config(content, source="small.yaml", folder=rows, default_name="small", overrides=overrides)
-        return run_sweep(prepare(draft), RunOptions(tracking_uri=store.uri), observer=Quiet())
+        return run_sweep(prepare(draft), RunOptions(tracking_uri=store.uri), observer=Silent())
 
     return run
 
@@ -136,7 +120,7 @@ def test_the_pareto_front_is_marked_on_the_child_runs_and_the_rule_is_kept(store
 def test_pruning_several_goals_and_learning_from_older_trials_on_a_tracking_server(server, rows):
     def run(text):
         draft = parse_config((HEAD + text).encode(), source="small.yaml", folder=rows, default_name="small")
-        return run_sweep(prepare(draft), RunOptions(tracking_uri=server.uri), observer=Quiet())
+        return run_sweep(prepare(draft), RunOptions(tracking_uri=server.uri), observer=Silent())
 
     goals = "objective: [rmse, fit_seconds]\nselection: {constraints: [r2 >= 0.1]}\n"
     keys = f"trials: 12, seed: 1, pruner: median, {DEPTHS}"

@@ -6,6 +6,7 @@ import pathlib
 from pathlib import Path
 
 import pytest
+from tests.watching import Silent
 
 from wine_sweep.config import parse_config
 from wine_sweep.errors import SweepFailed, SweepInterrupted, TrackingError
@@ -22,32 +23,20 @@ registry: {name: small-model}
 """
 
 
-class Silent:
+class Watched(Silent):
     """Watches and says nothing; counts what it was told."""
 
     def __init__(self) -> None:
         self.ended = 0
 
-    def sweep_started(self, name, trials, workers) -> None:
-        pass
-
-    def trial_started(self, trial) -> None:
-        pass
-
     def trial_ended(self, trial, best) -> None:
         self.ended += 1
-
-    def phase(self, what) -> None:
-        pass
-
-    def results_wait(self, count) -> None:
-        pass
 
 
 def sweep(text: str, store, *overrides: str, stop=lambda: False, observer=None, promote=True, uri=None):
     draft = parse_config(text.encode(), source="test.yaml", folder=pathlib.Path.cwd(), default_name="test", overrides=overrides)
     options = RunOptions(tracking_uri=uri or store.uri, promote=promote)
-    return run_sweep(prepare(draft), options, observer=observer or Silent(), stop=stop)
+    return run_sweep(prepare(draft), options, observer=observer or Watched(), stop=stop)
 
 
 def runs_of(store):
@@ -118,7 +107,7 @@ def test_a_metric_that_is_not_finite_fails_its_trial_and_says_so(store):
 
 
 def test_stopping_closes_everything_as_killed_and_names_the_run(store):
-    observer = Silent()
+    observer = Watched()
     with pytest.raises(SweepInterrupted) as caught:
         sweep(GRID, store, stop=lambda: observer.ended >= 1, observer=observer)
     (parent,), children = runs_of(store)
