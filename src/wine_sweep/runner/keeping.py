@@ -67,7 +67,7 @@ class Keeping:
         uri = mask(str(self.writer.target.client.tracking_uri)) if self.writer.target else ""
         done = "has not answered" if uri.startswith("http") else "could not be written to"
         where = f"the tracking store{f' at {uri}' if uri else ''}"
-        return f"{where} {done} for {duration_in_words(self.policy.away_for)}: {self._waiting_in_words()}"
+        return f"{where} {done} for {duration_in_words(round(self.policy.away_for))}: {self._waiting_in_words()}"
 
     def _waiting_in_words(self) -> str:
         count, lost = self.writer.pending, self.journal.only_in_memory

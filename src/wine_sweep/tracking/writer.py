@@ -148,7 +148,7 @@ class BackgroundWriter(Generic[Target]):
                 if heard is None and self._stop():
                     heard = time.monotonic()
                 if heard is not None and (stalled := time.monotonic() - max(heard, self._progress)) > STALL_SECONDS:
-                    words = f"the tracking store has not answered for {duration_in_words(stalled)}"
+                    words = f"the tracking store has not answered for {duration_in_words(round(stalled))}"
                     self._error = self._error or TrackingError(words, is_outage=True)
                     self._policy.note(self._error, time.monotonic() - stalled, attempts=1)
                     self._done.set()
