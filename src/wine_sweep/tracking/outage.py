@@ -110,7 +110,7 @@ class OutagePolicy:
 
     def _came_back(self) -> None:
         if self._told:
-            _logger.warning("the tracking store is back after %s%s", duration_in_words(round(self.away_for)), self._results())
+            _logger.warning("the tracking store is back after %s%s", duration_in_words(self.away_for), self._results())
         self._away_since, self._told = None, False
 
     def _results(self) -> str:
