@@ -8,8 +8,6 @@ import pathlib
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -115,23 +113,6 @@ def test_answers_that_get_lost_make_nothing_twice(gate, server):
     run(gate.uri, "lost", Watcher({3: lose_much}), token="lost")
     assert gate.losing == []
     assert_whole(MlflowClient(server.uri), "lost", "lost")
-
-
-def test_a_locked_database_is_waited_for(store):
-    program = (
-        "import sqlite3, time\n"
-        f"connection = sqlite3.connect({str(store.folder / 'mlflow.db')!r})\n"
-        "connection.execute('begin exclusive')\nprint('locked', flush=True)\ntime.sleep(23)\n"
-    )
-    lockers = []
-
-    def lock() -> None:
-        lockers.append(subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True))
-        assert lockers[0].stdout.readline() == "locked\n"
-
-    run(store.uri, "locked", Watcher({3: lock}), token="locked")
-    assert lockers[0].wait(timeout=30) == 0
-    assert_whole(store.client, "locked", "locked")
 
 
 def test_a_full_disk_is_waited_for(small_disk, migrated, monkeypatch):
