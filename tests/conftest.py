@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import io
+import logging
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +67,18 @@ class CommandLine:
         )
 
 
+@contextmanager
+def logging_as_before() -> Iterator[None]:
+    """Put back what the command line sets on the package's logger."""
+    logger = logging.getLogger("wine_sweep")
+    before = logger.handlers[:], logger.level, logger.propagate
+    try:
+        yield
+    finally:
+        logger.handlers[:], level, logger.propagate = before
+        logger.setLevel(level)
+
+
 @dataclass(frozen=True)
 class InProcess:
     """Runs wine_sweep's command line in this process: the same exit code and output, without paying for imports again."""
@@ -80,7 +93,7 @@ class InProcess:
 
         output, errors = io.StringIO(), io.StringIO()
         command = ["wine-sweep", *map(str, arguments)]
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(errors):
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(errors), logging_as_before():
             patch.chdir(self.folder)
             patch.setenv("MLFLOW_TRACKING_URI", self.uri)
             patch.setenv("COLUMNS", "80")
