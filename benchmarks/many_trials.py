@@ -162,6 +162,7 @@ def read(folder: pathlib.Path, arguments: Sequence[str]) -> tuple[float, float]:
 def measure(method: str, trials: int, workers: int, every: int, folder: pathlib.Path) -> None:
     """Run one sweep in a fresh process, read it, and print both as tables."""
     path = folder / "sweep.yaml"
+    folder.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(config(method, trials, workers), sort_keys=False))
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as fresh:
         marks, peak = fresh.submit(sweep, path, trials, every).result()
