@@ -155,6 +155,15 @@ def test_a_cancelled_trial_is_ended_and_its_worker_replaced(make, tasks, tmp_pat
     assert workers.submit(trial("stepwise", 1, folder=str(tmp_path))).result(timeout=60).number == 1
 
 
+def test_what_a_finished_trial_has_left_running_ends_with_the_workers(make, tasks, tmp_path):
+    workers = make(tasks.pids, 1)
+    workers.submit(trial("stepwise", folder=str(tmp_path))).result(timeout=60)
+    worker, child = pids_of(tmp_path)
+    assert not is_gone(child)
+    workers.stop()
+    assert wait_until(lambda: is_gone(worker) and is_gone(child))
+
+
 def test_ctrl_c_does_not_reach_the_workers(make, tasks):
     workers = make(tasks.pid)
     process = int(workers.submit(trial(0)).result(timeout=60).scores["pid"].mean)

@@ -168,9 +168,9 @@ class ProcessWorkers:
             worker.kill() if worker.job is not None else worker.close()
         last = time.monotonic() + LEAVE_SECONDS
         for worker in self._staff:
-            if not worker.join(last - time.monotonic()):
-                worker.kill()
-                worker.join()
+            worker.join(last - time.monotonic())
+            worker.kill()  # one that did not leave, or what it has left behind
+            worker.join()
         self._staff.clear()
         self._bell.close()
         self._ear.close()
