@@ -14,6 +14,7 @@ from wine_sweep.config import parse_config
 from wine_sweep.errors import SweepInterrupted, TrackingError
 from wine_sweep.runner.preflight import prepare
 from wine_sweep.runner.sweep import RunOptions, run_sweep
+from wine_sweep.tracking.journal import Journal
 from wine_sweep.tracking.sweep_runs import SweepRuns
 
 SPACES = {
@@ -291,3 +292,17 @@ def test_what_the_child_runs_share_they_share_after_a_resume(store, in_process):
     assert in_process("resume", stopped).returncode == 0
     users = {run.data.tags["mlflow.user"] for run in children(store, stopped)}
     assert len(users) == 1
+
+
+def test_a_resume_that_fails_lets_go_of_the_sweep(store, in_process):
+    stopped = begin(store, config(SPACES["grid"]), after=3)
+    journal = Journal.of(store.client.get_run(stopped).data.tags["wine_sweep.journal"]).path
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    journal.write_text("no trial\n")
+    done = in_process("resume", stopped)
+    assert done.returncode == 1
+    assert f"{journal}:1: the journal holds something that is no trial" in done.stderr
+    assert store.client.get_run(stopped).info.status == "KILLED"
+    journal.unlink()
+    assert in_process("resume", stopped).returncode == 0
+    assert len(results(store, stopped)) == 12

@@ -53,7 +53,7 @@ def resume_command(request: ResumeRequest) -> None:
         if stop():
             raise SweepInterrupted("interrupted before the sweep went on", run_id=sweep.run_id)
         stop.grace = plan.prepared.config.execution.grace
-        resumption = resume(reader, plan)
+        resumption = resume(reader, plan, stop=stop)
         if not request.quiet:
             console.print(_what_is_there(plan, len(resumption.past.trials)), markup=False, soft_wrap=True)
         with SweepProgress(console, plan.prepared.objective.metric, quiet=request.quiet) as progress:

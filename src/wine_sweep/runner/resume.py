@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from wine_sweep.config import Draft, dump_config
@@ -18,6 +19,7 @@ from wine_sweep.tracking.journal import Journal
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.reader import RESULTS, Attempt, SweepReader, SweepRecord, latest_results
 from wine_sweep.tracking.sweep_runs import SweepHeader, SweepRuns
+from wine_sweep.tracking.writer import BackgroundWriter
 from wine_sweep.trial import Trial, TrialState
 
 
@@ -87,19 +89,39 @@ def plan_resume(reader: SweepReader, sweep: SweepRecord, draft: Draft, *, truste
     return Plan(sweep, prepared, older, extends=any(path[0] == "search" for path in changed))
 
 
-def resume(reader: SweepReader, plan: Plan) -> Resumption:
+def resume(reader: SweepReader, plan: Plan, *, stop: Callable[[], bool] = lambda: False) -> Resumption:
     """Take a sweep over, write what its journal on this machine holds, and close what a dead process left RUNNING.
+
+    Where that fails, the sweep is let go of again, KILLED.
+
+    Args:
+        reader: Reads the store.
+        plan: How the sweep goes on.
+        stop: Whether somebody wants to stop, so that an outage is not waited out.
 
     Raises:
         OwnershipError: Another process runs it.
         TrackingError: The store failed.
     """
+    runs = SweepRuns.take_over(reader.client, plan.sweep, _undescribed(plan))
+    beating = BackgroundWriter(lambda: runs)  # to read ten thousand trials from a server takes longer than a silence may
+    beating.every(names.BEAT_SECONDS, lambda runs: runs.beat())
+    try:
+        return _take_stock(reader, plan, runs, stop)
+    except BaseException:
+        runs.give_back(at=time.time())
+        raise
+    finally:
+        beating.close()
+
+
+def _take_stock(reader: SweepReader, plan: Plan, runs: SweepRuns, stop: Callable[[], bool]) -> Resumption:
+    """Bring MLflow and the journal together, and say what there is."""
     sweep, prepared = plan.sweep, plan.prepared
-    runs = SweepRuns.take_over(reader.client, sweep, _undescribed(plan))
     attempts = reader.attempts(sweep)
     journal = Journal.of(sweep.tags.get(names.JOURNAL, sweep.run_id))
     results = {each.number: each for each in latest_results(attempts) if each.state in RESULTS}
-    policy = OutagePolicy(prepared.config.execution.tracking_timeout, before_retry=runs.check_owner)
+    policy = OutagePolicy(prepared.config.execution.tracking_timeout, stop=stop, before_retry=runs.check_owner)
     results |= policy.run(lambda: _from_journal(runs, journal, attempts, results))
     policy.run(lambda: _close(runs, attempts, results, at=_last_seen(sweep, attempts)))
     runs.adopt(results.values())

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from wine_sweep.config import parse_config
 from wine_sweep.errors import ConfigError, NotFoundError, Path, Problem
 from wine_sweep.runner.preflight import Prepared
+from wine_sweep.runner.recorded import recorded_draft
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective
 from wine_sweep.tracking import names
@@ -55,8 +54,7 @@ def _is_usable(trial: Trial, objective: Objective) -> bool:
 
 def _difference(prepared: Prepared, reader: SweepReader, sweep: SweepRecord) -> str:
     """Name the parameters in which an older sweep's space differs."""
-    resolved = reader.file(sweep, names.RESOLVED_FILE)
-    draft = parse_config(resolved.encode(), source=sweep.run_id, folder=pathlib.Path.cwd(), default_name=sweep.name)
+    draft = recorded_draft(reader, sweep)
     if draft.config is None:
         return ""
     before = {each.key: each for each in Space.of(draft.config.search, draft.config.models).dimensions}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -31,6 +32,8 @@ BATCH_METRICS = 800
 BATCH_PARAMS = 100
 BATCH_TAGS = 100
 """MLflow takes 1,000 entries in a batch, of which 100 parameters and 100 tags."""
+
+_logger = logging.getLogger(__name__)
 
 MAX_TEXT = 6000
 """The longest value of a parameter."""
@@ -168,8 +171,12 @@ class SweepRuns:
         claim.take(sweep.run_id)
         runs = cls(client, sweep.experiment_id, sweep.run_id, _origin(sweep.tags), claim)
         runs._undescribed = header
-        with translated_errors(f"reopen the sweep '{sweep.name}'"):
-            client.update_run(sweep.run_id, status="RUNNING")
+        try:
+            with translated_errors(f"reopen the sweep '{sweep.name}'"):
+                client.update_run(sweep.run_id, status="RUNNING")
+        except TrackingError:
+            runs.release()
+            raise
         return runs
 
     def adopt(self, trials: Iterable[Trial]) -> None:
@@ -307,6 +314,20 @@ class SweepRuns:
             self.close_left_open(run_id, TrialState.KILLED, at=at)
         with translated_errors("end the sweep"):
             self.client.set_terminated(self.run_id, status, end_time=_milliseconds(at))
+
+    def give_back(self, *, at: float) -> None:
+        """Leave a sweep as somebody else may resume it: the parent run KILLED, what is below it as it is.
+
+        Args:
+            at: When, in seconds since the epoch.
+        """
+        try:
+            with translated_errors("let go of the sweep"):
+                self.client.set_terminated(self.run_id, "KILLED", end_time=_milliseconds(at))
+        except TrackingError as error:
+            _logger.error("the run %s stays RUNNING in MLflow: %s", self.run_id, error)
+        finally:
+            self.release()
 
     def release(self) -> None:
         """Let go of the sweep; again does no harm."""
