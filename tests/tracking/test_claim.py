@@ -12,13 +12,15 @@ import pytest
 
 from wine_sweep.errors import OwnershipError
 from wine_sweep.tracking import names
-from wine_sweep.tracking.claim import SETTLE_SECONDS, SILENCE_SECONDS, Claim, Owner, is_lost
+from wine_sweep.tracking.claim import SETTLE_SECONDS, SILENCE_SECONDS, Claim, is_lost
+from wine_sweep.tracking.owner import Owner
 from wine_sweep.tracking.state import machine_id, state_folder
 
 HOLDER = """
 import sys, time
 from mlflow import MlflowClient
-from wine_sweep.tracking.claim import Claim, Owner
+from wine_sweep.tracking.claim import Claim
+from wine_sweep.tracking.owner import Owner
 claim = Claim(MlflowClient(sys.argv[1]), Owner.here())
 claim.take(sys.argv[2])
 print("held", flush=True)

@@ -15,10 +15,10 @@ from wine_sweep.cli.trust import let_import_from
 from wine_sweep.config import Draft, read_config
 from wine_sweep.errors import SweepInterrupted
 from wine_sweep.runner.header import planned_trials
-from wine_sweep.runner.recorded import recorded_draft
+from wine_sweep.runner.recorded import Recorded
 from wine_sweep.runner.resume import Plan, plan_resume, resume
 from wine_sweep.runner.sweep import resume_sweep
-from wine_sweep.tracking.reader import SweepReader, SweepRecord
+from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.store import open_store
 
 
@@ -44,9 +44,10 @@ def resume_command(request: ResumeRequest) -> None:
     with stop_on_signals(console.print) as stop:
         reader = SweepReader(open_store(request.tracking_uri), request.experiment)
         sweep = reader.find(request.sweep)
-        draft = _draft(reader, sweep, request)
+        recorded = Recorded.of(reader, sweep)
+        draft = _draft(recorded, request)
         let_import_from(draft.folder, request.trusted)
-        plan = plan_resume(reader, sweep, draft, trusted=request.trusted)
+        plan = plan_resume(reader, sweep, recorded, draft, trusted=request.trusted)
         if sweep.status == "FINISHED" and not plan.has_more:
             _say_that_it_is_finished(plan, as_json=request.as_json)
             return
@@ -66,10 +67,10 @@ def _what_is_there(plan: Plan, results: int) -> str:
     return f"{name} ({run_id}) goes on: {results} trials have a result; planned: {planned}"
 
 
-def _draft(reader: SweepReader, sweep: SweepRecord, request: ResumeRequest) -> Draft:
+def _draft(recorded: Recorded, request: ResumeRequest) -> Draft:
     if request.config is not None:
         return read_config(request.config, request.overrides)
-    return recorded_draft(reader, sweep, request.overrides)
+    return recorded.draft(request.overrides)
 
 
 def _say_that_it_is_finished(plan: Plan, *, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from wine_sweep.errors import ConfigError, NotFoundError, Place, Problem
 from wine_sweep.registry import ModelRegistry, Promotion
 from wine_sweep.runner.closing import winner_tags
 from wine_sweep.runner.preflight import Prepared
-from wine_sweep.runner.recorded import prepare_recorded, recorded_draft
+from wine_sweep.runner.recorded import Recorded, prepare_recorded
 from wine_sweep.runner.winner import keep, promote, refit
 from wine_sweep.selection import Selection, choose, select
 from wine_sweep.tracking import names
@@ -69,7 +69,7 @@ def find_candidate(
         raise ConfigError(
             [Problem(f"the sweep '{sweep.name}' is {sweep.status}, not FINISHED; --force promotes from it all the same")]
         )
-    prepared = prepare_recorded(reader, sweep, recorded_draft(reader, sweep), trusted=trusted)
+    prepared = prepare_recorded(reader, sweep, Recorded.of(reader, sweep).draft(), trusted=trusted)
     trials = [replace(trial, params=prepared.space.restore(trial.params)) for trial in reader.trials(sweep)]
     selection = _select(trials, prepared, run_id)
     target = _target(prepared.config.registry, name, stage)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from wine_sweep.config import Draft, SweepConfig, parse_config
@@ -25,16 +26,32 @@ MAY_CHANGE = (
 """Keys that do not change what a trial is, nor which trial is better; the data itself is held against its digest."""
 
 
-def recorded_draft(reader: SweepReader, sweep: SweepRecord, overrides: Sequence[str] = ()) -> Draft:
-    """Read the config that a sweep was run with, with changes from the command line.
+@dataclass(frozen=True)
+class Recorded:
+    """The resolved config that a sweep was run with: its text, and where that stands."""
 
-    Raises:
-        ConfigError: A change cannot be applied.
-        TrackingError: The store failed.
-    """
-    resolved = sweep.tags.get(names.CONFIG) or reader.file(sweep, names.RESOLVED_FILE)
-    source = f"{names.RESOLVED_FILE} of {sweep.run_id}"
-    return parse_config(resolved.encode(), source=source, folder=pathlib.Path.cwd(), default_name=sweep.name, overrides=overrides)
+    text: str
+    source: str
+    name: str
+
+    @classmethod
+    def of(cls, reader: SweepReader, sweep: SweepRecord) -> Recorded:
+        """Read it from MLflow.
+
+        Raises:
+            TrackingError: The store failed.
+        """
+        text = sweep.tags.get(names.CONFIG) or reader.file(sweep, names.RESOLVED_FILE)
+        return cls(text, f"{names.RESOLVED_FILE} of {sweep.run_id}", sweep.name)
+
+    def draft(self, overrides: Sequence[str] = ()) -> Draft:
+        """Parse it, with changes from the command line.
+
+        Raises:
+            ConfigError: A change cannot be applied.
+        """
+        folder = pathlib.Path.cwd()
+        return parse_config(self.text.encode(), source=self.source, folder=folder, default_name=self.name, overrides=overrides)
 
 
 def prepare_recorded(reader: SweepReader, sweep: SweepRecord, draft: Draft, *, trusted: Sequence[str]) -> Prepared:
@@ -54,14 +71,13 @@ def prepare_recorded(reader: SweepReader, sweep: SweepRecord, draft: Draft, *, t
     return prepared
 
 
-def changed_keys(reader: SweepReader, sweep: SweepRecord, prepared: Prepared) -> list[Path]:
+def changed_keys(recorded: Recorded, sweep: SweepRecord, prepared: Prepared) -> list[Path]:
     """Say which keys of a config differ from the recorded one; none of them may be such as make trials comparable.
 
     Raises:
         ConfigError: With a problem for every key that differs.
-        TrackingError: The store failed.
     """
-    before = recorded_draft(reader, sweep).config
+    before = recorded.draft().config
     if before is None:
         raise ConfigError([Problem(f"the config of the sweep '{sweep.name}' cannot be read by this version of wine_sweep")])
     differences = list(_differences(_tree(before), _tree(prepared.config)))

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from wine_sweep.config import Draft, dump_config
 from wine_sweep.runner.header import planned_trials, sweep_header
 from wine_sweep.runner.preflight import Prepared
-from wine_sweep.runner.recorded import changed_keys, prepare_recorded
+from wine_sweep.runner.recorded import Recorded, changed_keys, prepare_recorded
 from wine_sweep.runner.trials import Past
 from wine_sweep.runner.warm_start import find_older
 from wine_sweep.search.methods import count_trials
 from wine_sweep.tracking import names
 from wine_sweep.tracking.journal import Journal
 from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.owner import BEAT_SECONDS
 from wine_sweep.tracking.reader import RESULTS, Attempt, SweepReader, SweepRecord, latest_results
 from wine_sweep.tracking.sweep_runs import SweepHeader, SweepRuns
 from wine_sweep.tracking.writer import BackgroundWriter
@@ -65,13 +66,14 @@ class Resumption:
     journal: Journal
 
 
-def plan_resume(reader: SweepReader, sweep: SweepRecord, draft: Draft, *, trusted: Sequence[str]) -> Plan:
+def plan_resume(reader: SweepReader, sweep: SweepRecord, recorded: Recorded, draft: Draft, *, trusted: Sequence[str]) -> Plan:
     """Hold a sweep against its config and data as they are now; writes nothing.
 
     Args:
         reader: Reads the store.
         sweep: The sweep.
-        draft: The recorded config with changes from the command line, or another one of the same space.
+        recorded: The config that it was run with.
+        draft: That with changes from the command line, or another one of the same space.
         trusted: Packages that estimators may come from, beside the usual ones.
 
     Raises:
@@ -80,7 +82,7 @@ def plan_resume(reader: SweepReader, sweep: SweepRecord, draft: Draft, *, truste
         TrackingError: The store failed.
     """
     prepared = prepare_recorded(reader, sweep, draft, trusted=trusted)
-    changed = changed_keys(reader, sweep, prepared)
+    changed = changed_keys(recorded, sweep, prepared)
     older: Sequence[Trial] = ()
     if names.FROM in sweep.tags:
         search = prepared.config.search.model_copy(update={"from_": sweep.tags[names.FROM]})
@@ -105,7 +107,7 @@ def resume(reader: SweepReader, plan: Plan, *, stop: Callable[[], bool] = lambda
     """
     runs = SweepRuns.take_over(reader.client, plan.sweep, _undescribed(plan))
     beating = BackgroundWriter(lambda: runs)  # to read ten thousand trials from a server takes longer than a silence may
-    beating.every(names.BEAT_SECONDS, lambda runs: runs.beat())
+    beating.every(BEAT_SECONDS, lambda runs: runs.beat())
     try:
         return _take_stock(reader, plan, runs, stop)
     except BaseException:

@@ -25,8 +25,8 @@ from wine_sweep.runner.recorder import Observer, WaitingResults
 from wine_sweep.runner.trials import Past, run_trials
 from wine_sweep.tracking import names
 from wine_sweep.tracking.journal import Journal
-from wine_sweep.tracking.names import BEAT_SECONDS
 from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.owner import BEAT_SECONDS
 from wine_sweep.trial import Trial
 
 if TYPE_CHECKING:  # these import MLflow, which takes seconds that the first trials should not wait for

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from wine_sweep.errors import ConfigError, NotFoundError, Path, Problem
 from wine_sweep.runner.preflight import Prepared
-from wine_sweep.runner.recorded import recorded_draft
+from wine_sweep.runner.recorded import Recorded
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective
 from wine_sweep.tracking import names
@@ -54,7 +54,7 @@ def _is_usable(trial: Trial, objective: Objective) -> bool:
 
 def _difference(prepared: Prepared, reader: SweepReader, sweep: SweepRecord) -> str:
     """Name the parameters in which an older sweep's space differs."""
-    draft = recorded_draft(reader, sweep)
+    draft = Recorded.of(reader, sweep).draft()
     if draft.config is None:
         return ""
     before = {each.key: each for each in Space.of(draft.config.search, draft.config.models).dimensions}

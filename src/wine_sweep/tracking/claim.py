@@ -6,15 +6,13 @@ tells at once whether it is alive; elsewhere the tag is watched for a while, so 
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import platform
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -23,55 +21,17 @@ from mlflow.entities import Run
 
 from wine_sweep.errors import OwnershipError
 from wine_sweep.tracking import names
+from wine_sweep.tracking.owner import BEAT_SECONDS, Owner
 from wine_sweep.tracking.state import machine_id, state_folder
 from wine_sweep.tracking.store import translated_errors
 
 _logger = logging.getLogger(__name__)
 
-SILENCE_SECONDS = 3.5 * names.BEAT_SECONDS
+SILENCE_SECONDS = 3.5 * BEAT_SECONDS
 """How long nothing is heard of an owner on another machine before it counts as dead: three beats, and some delay."""
 
 SETTLE_SECONDS = 1.0
 """How long a process that takes over waits before it looks whether another did the same."""
-
-
-@dataclass(frozen=True)
-class Owner:
-    """A process that runs a sweep.
-
-    Args:
-        token: What tells it from every other.
-        machine: Where it runs: the machine's own id, since names of machines repeat.
-        host: That machine's name.
-        pid: Its process id there.
-        beat: How often it has said that it is alive.
-    """
-
-    token: str
-    machine: str
-    host: str
-    pid: int
-    beat: int = 0
-
-    @classmethod
-    def here(cls) -> Owner:
-        """Describe this process."""
-        return cls(uuid.uuid4().hex, machine_id(), platform.node(), os.getpid())
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}"
-
-    def text(self) -> str:
-        """Write it as a tag's value."""
-        return json.dumps(asdict(self), separators=(",", ":"))
-
-    @classmethod
-    def of(cls, tags: Mapping[str, str]) -> Owner | None:
-        """Read the owner from a parent run's tags; None when it has none, or one that cannot be read."""
-        try:
-            return cls(**json.loads(tags.get(names.OWNER, "")))
-        except (ValueError, TypeError):
-            return None
 
 
 class Claim:

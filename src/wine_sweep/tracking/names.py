@@ -57,9 +57,6 @@ ENVIRONMENT_FILE = "environment.json"
 ERROR_FILE = "error.txt"
 MODEL_NAME = "model"
 
-BEAT_SECONDS = 10.0
-"""How often the process that runs a sweep says that it is alive."""
-
 
 class Kind(StrEnum):
     """What a run or a logged model of ours is."""

@@ -20,9 +20,10 @@ from mlflow.types import ColSpec, DataType, Schema
 from wine_sweep.data import bundled
 from wine_sweep.errors import TrackingError
 from wine_sweep.tracking import names
-from wine_sweep.tracking.claim import Claim, Owner
+from wine_sweep.tracking.claim import Claim
 from wine_sweep.tracking.metrics import metrics_of
 from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.owner import Owner
 from wine_sweep.tracking.reader import SweepRecord
 from wine_sweep.tracking.store import search_all, translated_errors
 from wine_sweep.tracking.tags import MAX_TAG, tags_of

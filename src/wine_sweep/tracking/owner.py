@@ -1,0 +1,55 @@
+"""The process that runs a sweep, as a tag on the parent run names it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from wine_sweep.tracking import names
+from wine_sweep.tracking.state import machine_id
+
+BEAT_SECONDS = 10.0
+"""How often it says that it is alive."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A process that runs a sweep.
+
+    Args:
+        token: What tells it from every other.
+        machine: Where it runs: the machine's own id, since names of machines repeat.
+        host: That machine's name.
+        pid: Its process id there.
+        beat: How often it has said that it is alive.
+    """
+
+    token: str
+    machine: str
+    host: str
+    pid: int
+    beat: int = 0
+
+    @classmethod
+    def here(cls) -> Owner:
+        """Describe this process."""
+        return cls(uuid.uuid4().hex, machine_id(), platform.node(), os.getpid())
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+    def text(self) -> str:
+        """Write it as a tag's value."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def of(cls, tags: Mapping[str, str]) -> Owner | None:
+        """Read the owner from a parent run's tags; None when it has none, or one that cannot be read."""
+        try:
+            return cls(**json.loads(tags.get(names.OWNER, "")))
+        except (ValueError, TypeError):
+            return None
