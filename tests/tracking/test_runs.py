@@ -22,7 +22,8 @@ from wine_sweep.tracking.models import ModelToLog, log_model
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.store import leave_retries_to_policy
-from wine_sweep.tracking.sweep_runs import SweepHeader, SweepRuns
+from wine_sweep.tracking.sweep_header import SweepHeader
+from wine_sweep.tracking.sweep_runs import SweepRuns
 from wine_sweep.trial import Failure, Score, Step, Trial, TrialState
 
 

@@ -18,7 +18,7 @@ from wine_sweep.search.methods import count_trials
 from wine_sweep.tracking import names
 
 if TYPE_CHECKING:  # it imports MLflow, which takes seconds
-    from wine_sweep.tracking.sweep_runs import SweepHeader
+    from wine_sweep.tracking.sweep_header import SweepHeader
 
 PACKAGES = (
     "wine-sweep",
@@ -50,7 +50,7 @@ def sweep_header(prepared: Prepared, *, experiment: str, started: float, tags: M
         started: When the sweep began, in seconds since the epoch.
         tags: The parent run's tags.
     """
-    from wine_sweep.tracking.sweep_runs import SweepHeader
+    from wine_sweep.tracking.sweep_header import SweepHeader
 
     dataset = prepared.material.dataset
     return SweepHeader(

@@ -19,7 +19,8 @@ from wine_sweep.tracking.journal import Journal
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.owner import BEAT_SECONDS
 from wine_sweep.tracking.reader import RESULTS, Attempt, SweepReader, SweepRecord, latest_results
-from wine_sweep.tracking.sweep_runs import SweepHeader, SweepRuns
+from wine_sweep.tracking.sweep_header import SweepHeader
+from wine_sweep.tracking.sweep_runs import SweepRuns
 from wine_sweep.tracking.writer import BackgroundWriter
 from wine_sweep.trial import Trial, TrialState
 

@@ -5,19 +5,12 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, TypeVar
 
-import pandas as pd
 from mlflow import MlflowClient
-from mlflow.data.dataset_source import DatasetSource
-from mlflow.data.http_dataset_source import HTTPDatasetSource
-from mlflow.data.sources import LocalArtifactDatasetSource
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
-from mlflow.types import ColSpec, DataType, Schema
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, Run, RunTag
 
-from wine_sweep.data import bundled
 from wine_sweep.errors import TrackingError
 from wine_sweep.tracking import names
 from wine_sweep.tracking.claim import Claim
@@ -26,6 +19,7 @@ from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.owner import Owner
 from wine_sweep.tracking.reader import SweepRecord
 from wine_sweep.tracking.store import search_all, translated_errors
+from wine_sweep.tracking.sweep_header import SweepHeader, dataset_of
 from wine_sweep.tracking.tags import MAX_TAG, tags_of
 from wine_sweep.trial import Trial, TrialState, canonical_json
 
@@ -39,9 +33,6 @@ _logger = logging.getLogger(__name__)
 MAX_TEXT = 6000
 """The longest value of a parameter."""
 
-DIGEST_CHARACTERS = 8
-"""As many as MLflow's own digests have; the whole one is in a tag."""
-
 Item = TypeVar("Item")
 _STATUS = {
     TrialState.FINISHED: "FINISHED",
@@ -50,35 +41,6 @@ _STATUS = {
     TrialState.PRUNED: "KILLED",
     TrialState.RUNNING: "RUNNING",
 }
-
-
-@dataclass(frozen=True)
-class SweepHeader:
-    """What stands on a parent run from the beginning.
-
-    Args:
-        name: The run's name.
-        experiment: The experiment's name; made if missing.
-        started: When the sweep began, in seconds since the epoch.
-        params: The parent run's parameters.
-        tags: Its tags.
-        files: Artifacts by name.
-        table: The data set, the target among its columns.
-        data_source: Where the table came from.
-        data_name: Its short name.
-        data_digest: Its digest.
-    """
-
-    name: str
-    experiment: str
-    started: float
-    params: Mapping[str, str]
-    tags: Mapping[str, str]
-    files: Mapping[str, str]
-    table: pd.DataFrame
-    data_source: str
-    data_name: str
-    data_digest: str
 
 
 class SweepRuns:
@@ -220,7 +182,7 @@ class SweepRuns:
         context = [InputTag("mlflow.data.context", "training")]
         with translated_errors("describe the sweep"):
             self._log(self.run_id, params=header.params)
-            self.client.log_inputs(self.run_id, datasets=[DatasetInput(_dataset(header), context)])
+            self.client.log_inputs(self.run_id, datasets=[DatasetInput(dataset_of(header), context)])
         for name, text in header.files.items():
             self.write_file(name, text)
         with translated_errors("describe the sweep"):
@@ -369,32 +331,6 @@ def _by_journal(client: MlflowClient, experiment_id: str, header: SweepHeader) -
 
 def _origin(tags: Mapping[str, str]) -> dict[str, str]:
     return {name: tags[name] for name in names.ORIGIN if name in tags}
-
-
-def _dataset(header: SweepHeader) -> Dataset:
-    """Describe the table as MLflow does: where it is from, its digest, its columns and their types, its size."""
-    source = _dataset_source(header.data_source)
-    columns = [ColSpec(_column_type(column), name) for name, column in header.table.items()]
-    rows, width = header.table.shape
-    return Dataset(
-        name=header.data_name,
-        digest=header.data_digest[:DIGEST_CHARACTERS],
-        source_type=source._get_source_type(),
-        source=source.to_json(),
-        schema=json.dumps({"mlflow_colspec": Schema(columns).to_dict()}),
-        profile=json.dumps({"num_rows": rows, "num_elements": rows * width}),
-    )
-
-
-def _column_type(column: pd.Series) -> DataType:
-    kinds = {"f": DataType.double, "i": DataType.long, "u": DataType.long, "b": DataType.boolean}
-    return kinds.get(column.dtype.kind, DataType.string)
-
-
-def _dataset_source(source: str) -> DatasetSource:
-    if source in bundled.NAMES:
-        return HTTPDatasetSource(bundled.DOI)
-    return LocalArtifactDatasetSource(source)
 
 
 def _experiment(client: MlflowClient, name: str) -> str:
