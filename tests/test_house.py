@@ -15,7 +15,7 @@ from wine_sweep import errors
 PACKAGE = Path(wine_sweep.__file__).parent
 
 LAYERS = [
-    {"errors", "task", "trial", "wording"},
+    {"bench", "errors", "task", "trial", "wording"},
     {"config"},
     {"data"},
     {"objective", "search", "execution"},
@@ -28,7 +28,7 @@ LAYERS = [
 ]
 """From the ground up: a part imports only from lower floors, and within its own floor only where `NEIGHBOURS` says so."""
 
-NEIGHBOURS = {("report", "tracking")}
+NEIGHBOURS = {("report", "tracking"), ("bench", "trial")}
 LEAVES = {"errors", "task", "trial"}
 SEAMS = {
     "mlflow": {"tracking", "registry"},

@@ -36,12 +36,18 @@ class TrialState(StrEnum):
 class Score:
     """One metric of one trial: mean and spread over the folds, and the folds themselves where they are known.
 
-    `std` is the population's standard deviation, as scikit-learn's ``cv_results_`` gives it.
+    `std` is the population's standard deviation, as scikit-learn's ``cv_results_`` gives it; NaN for a value that was
+    measured once and is no mean of anything, as a command's.
     """
 
     mean: float
-    std: float
+    std: float = math.nan
     folds: tuple[float, ...] = ()
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether it is a mean, with a spread."""
+        return not math.isnan(self.std)
 
     @classmethod
     def of(cls, folds: list[float]) -> Score:
@@ -67,6 +73,14 @@ class Step:
     def fits(self) -> int:
         """How many models were fitted."""
         return len(next(iter(self.values.values()), ()))
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a function or a command says of itself while it runs: metrics at a step of its own count, 0 or more."""
+
+    step: int
+    values: Mapping[str, float]
 
 
 class FailureCause(StrEnum):
@@ -109,6 +123,8 @@ class Trial:
         scores: The metrics by name; empty unless finished.
         steps: What a pruned or unfinished trial has behind it; of a finished one its budgets, if it had any.
         reported: What a pruner was told: the first objective's mean at each step that it was asked about.
+        reported_at: The numbers of these steps, where the trial counts them itself; empty where they count from 0.
+        reports: What a function or a command has said of itself so far, in the order of its steps.
         fit_seconds: The mean time of one fit, in seconds; NaN unless finished.
         started: When it began, in seconds since the epoch; NaN when it never did.
         ended: When it ended, likewise.
@@ -118,6 +134,7 @@ class Trial:
         violations: The limits on metrics that it breaks, each with by how much; such a trial is infeasible and cannot win.
         retries: How often it was measured again after a failure.
         spent: How long its steps so far were measured, in seconds; waiting between them does not count.
+        environment: Variables for the process that measures it: the run in MLflow that is handed over to it.
     """
 
     number: int
@@ -126,6 +143,8 @@ class Trial:
     scores: Mapping[str, Score] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
     reported: tuple[float, ...] = ()
+    reported_at: tuple[int, ...] = ()
+    reports: tuple[Report, ...] = ()
     fit_seconds: float = math.nan
     started: float = math.nan
     ended: float = math.nan
@@ -135,6 +154,7 @@ class Trial:
     violations: Mapping[str, float] = field(default_factory=dict)
     retries: int = 0
     spent: float = 0.0
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_feasible(self) -> bool:

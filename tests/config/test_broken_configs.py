@@ -82,7 +82,7 @@ def config(*sections):
 BROKEN = {
     # The file as a whole
     "a list for a config": ("- 1\n", "1:1: a config is a mapping of keys such as `data`, `model` and `search`"),
-    "no data": (f"{MODEL}\n{SEARCH}\n", "1:1: data: is missing"),
+    "no data": (f"{MODEL}\n{SEARCH}\n", "1:1: data: is missing: the table that the estimator learns from"),
     "no model": (f"{DATA}\n{SEARCH}\n", "1:1: model: is missing; give `model`, or `models` for several to choose between"),
     "no search": (f"{DATA}\n{MODEL}\n", "1:1: search: is missing"),
     "an unknown section": (
@@ -95,7 +95,7 @@ BROKEN = {
     "a list for an experiment": (config("experiment: [a]"), "4:13: experiment: expected text, got a list"),
     # data
     "a number for data": (config("data: 5"), "1:7: data: expected a mapping of keys, got 5"),
-    "nothing for data": (config("data:"), "1:6: data: expected a mapping of keys, got nothing"),
+    "nothing for data": (config("data:"), "1:6: data: is missing: the table that the estimator learns from"),
     "data without a source": (config("data: {target: y}"), "1:1: data.source: is missing"),
     "an unknown key in data": (
         config("data: {source: table.csv, traget: y}"),
@@ -297,10 +297,13 @@ BROKEN = {
         "1:46: data.weights: no row that fold 6 measures on has a weight above 0",
     ),
     # model
-    "neither estimator nor pipeline": (config("model: {params: {}}"), "2:8: model: give either `estimator` or `pipeline`"),
+    "neither estimator nor pipeline": (
+        config("model: {params: {}}"),
+        "2:8: model: give one of `estimator`, `pipeline`, `function` or `command`",
+    ),
     "estimator and pipeline": (
         config("model: {estimator: sklearn.svm.SVR, pipeline: {svr: sklearn.svm.SVR}}"),
-        "2:8: model: give either `estimator` or `pipeline`",
+        "2:8: model: give one of `estimator`, `pipeline`, `function` or `command`",
     ),
     "a model as text": (
         config("model: sklearn.svm.SVR"),
@@ -308,7 +311,7 @@ BROKEN = {
     ),
     "an unknown form of model": (
         config("model: {estimator: sklearn.svm.SVR, depth: 3}", "search: {parameters: {C: [1]}}"),
-        "2:37: model.depth: unknown key; allowed: estimator, pipeline, params",
+        "2:37: model.depth: unknown key; allowed: estimator, pipeline, params, function, command, folder, stdout",
     ),
     "an estimator without its package": (
         config("model: {estimator: ElasticNet}"),

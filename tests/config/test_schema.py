@@ -174,7 +174,8 @@ def test_a_models_name_that_would_break_a_reference_is_refused(character):
 def test_the_json_schema_is_json_and_refuses_unknown_keys():
     schema = SweepConfig.model_json_schema()
     assert json.loads(json.dumps(schema)) == schema
-    assert set(schema["required"]) == {"data", "search"}
+    assert set(schema["required"]) == {"search"}
+    assert schema["anyOf"][0] == {"required": ["data"]}
     assert schema["oneOf"] == [{"required": ["model"]}, {"required": ["models"]}]
     assert schema["additionalProperties"] is False
     assert all(schema["$defs"][name]["additionalProperties"] is False for name in ("DataConfig", "ModelConfig", "SearchConfig"))

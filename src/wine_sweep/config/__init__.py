@@ -6,6 +6,7 @@ from wine_sweep.config.evaluation import (
     Direction,
     EvaluationConfig,
     ObjectiveConfig,
+    Of,
     PickConfig,
     PickRule,
     SelectionConfig,
@@ -13,7 +14,7 @@ from wine_sweep.config.evaluation import (
 from wine_sweep.config.execution import Backend, ExecutionConfig, RetriesConfig
 from wine_sweep.config.expressions import Expression, ExpressionError
 from wine_sweep.config.loader import Draft, dump_config, parse_config, read_config
-from wine_sweep.config.model import FamilyConfig, ModelConfig, StepConfig
+from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, ModelForm, StepConfig
 from wine_sweep.config.parameters import Choices, Range
 from wine_sweep.config.schema import FAMILY, DataConfig, Duplicates, RegistryConfig, Stage, SweepConfig
 from wine_sweep.config.search import BudgetConfig, Method, PrunerConfig, PrunerType, RegretConfig, SearchConfig
@@ -29,6 +30,7 @@ __all__ = [
     "Direction",
     "Draft",
     "Duplicates",
+    "EstimatorConfig",
     "EvaluationConfig",
     "ExecutionConfig",
     "Expression",
@@ -36,7 +38,9 @@ __all__ = [
     "FamilyConfig",
     "Method",
     "ModelConfig",
+    "ModelForm",
     "ObjectiveConfig",
+    "Of",
     "PickConfig",
     "PickRule",
     "PrunerConfig",

@@ -114,11 +114,26 @@ class EvaluationConfig(Model):
         return self.cv.describe() + (f" × {self.seeds} seeds" if self.seeds > 1 else "")
 
 
+class Of(StrEnum):
+    """Which value of a metric's history counts, where a function or a command reports several."""
+
+    LAST = "last"
+    MIN = "min"
+    MAX = "max"
+
+
 class ObjectiveConfig(Model):
-    """A metric that decides, or ``fit_seconds``. Its direction follows from the metric."""
+    """A metric that decides, or ``fit_seconds``. Its direction follows from the metric, where that is a known one.
+
+    Args:
+        metric: Its name.
+        direction: Which way it is better.
+        of: Which value of its history counts, for functions and commands; the last by default.
+    """
 
     metric: Text
     direction: Direction | None = None
+    of: Of | None = None
 
 
 def _objectives(value: Any) -> Any:

@@ -15,7 +15,7 @@ from wine_sweep.config.document import Document
 from wine_sweep.config.overrides import apply_overrides
 from wine_sweep.config.parameters import FORMS
 from wine_sweep.config.problems import explain
-from wine_sweep.config.schema import NO_MODEL, NO_PARAMETERS, SweepConfig
+from wine_sweep.config.schema import NO_DATA, NO_MODEL, NO_PARAMETERS, SweepConfig
 from wine_sweep.config.yaml_reader import MAX_BYTES, read_yaml
 from wine_sweep.errors import ConfigError, Place, Problem
 
@@ -82,9 +82,12 @@ def dump_config(config: SweepConfig) -> str:
 
 
 def _lacking(raw: Mapping[str, Any]) -> Iterator[Problem]:
-    """Name what no section can miss by itself, since another may stand in for it: a model, and what is searched."""
+    """Name what no section can miss by itself, since it depends on another: a model, a table, and what is searched."""
     if not raw.keys() & {"model", "models"}:
         yield Problem(NO_MODEL, ("model",))
+    model = raw.get("model")
+    if raw.get("data") is None and not (isinstance(model, dict) and model.keys() & {"function", "command"}):
+        yield Problem(NO_DATA, ("data",))
     search = raw.get("search")
     if "models" not in raw and isinstance(search, dict) and not search.get("parameters", {}):
         message = "must not be empty" if "parameters" in search else NO_PARAMETERS

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from wine_sweep.config.evaluation import EvaluationConfig, Objectives, SelectionConfig
 from wine_sweep.config.execution import ExecutionConfig
 from wine_sweep.config.fields import Location, Model, Seed, Share, Text
-from wine_sweep.config.model import FamilyConfig, ModelConfig
+from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, ModelForm
 from wine_sweep.config.problems import wrong
 from wine_sweep.config.search import NEEDS_POINTS, Method, SearchConfig
 
@@ -80,6 +80,10 @@ NO_MODEL = "is missing; give `model`, or `models` for several to choose between"
 
 NO_PARAMETERS = "is missing: what is to be searched"
 
+NO_DATA = "is missing: the table that the estimator learns from"
+
+NO_OBJECTIVE = "is missing: a {form} has no usual metric; name the one that decides, as in {{metric: rmse, direction: minimize}}"
+
 
 class SweepConfig(Model):
     """One sweep, as one YAML file says it.
@@ -87,17 +91,26 @@ class SweepConfig(Model):
     Args:
         name: The parent run's name; the file's stem by default.
         experiment: The MLflow experiment, made if missing; by default MLFLOW_EXPERIMENT_NAME, else the sweep's name.
-        model: The estimator or pipeline.
+        data: The table; estimators need one, functions may have one, and a command reads its own.
+        model: The estimator or pipeline, or the user's own function or command.
         models: Instead of `model`: several by name, each with parameters of its own; the name is the parameter `model`.
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", json_schema_extra={"oneOf": [{"required": ["model"]}, {"required": ["models"]}]}
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={
+            "oneOf": [{"required": ["model"]}, {"required": ["models"]}],
+            "anyOf": [
+                {"required": ["data"]},
+                {"properties": {"model": {"anyOf": [{"required": ["function"]}, {"required": ["command"]}]}}},
+            ],
+        },
     )
 
     name: Text | None = None
     experiment: Text | None = None
-    data: DataConfig
+    data: DataConfig | None = None
     model: ModelConfig | None = None
     models: Annotated[dict[Text, FamilyConfig], Field(min_length=1)] | None = None
     search: SearchConfig
@@ -108,7 +121,12 @@ class SweepConfig(Model):
     registry: RegistryConfig | None = None
 
     @property
-    def families(self) -> dict[str | None, ModelConfig]:
+    def form(self) -> ModelForm:
+        """What is tuned; families are estimators."""
+        return ModelForm.ESTIMATOR if self.model is None else self.model.form
+
+    @property
+    def families(self) -> dict[str | None, EstimatorConfig]:
         """The models by family; a config with one `model` has one, under None."""
         if self.models is not None:
             return {family: model for family, model in self.models.items()}  # noqa: C416  # a dict of wider types
@@ -122,6 +140,31 @@ class SweepConfig(Model):
             raise wrong("give `model` or `models`, not both", "models")
         if self.model is not None and not self.search.parameters:
             raise wrong(NO_PARAMETERS, "search", "parameters")
+        return self
+
+    @model_validator(mode="after")
+    def _what_goes_with_the_model(self) -> Self:
+        form = self.form
+        if form.is_estimator:
+            if self.data is None:
+                raise wrong(NO_DATA, "data")
+            if any(each.of is not None for each in self.objective or ()):
+                raise wrong("`of` is for functions and commands, which report histories; folds are averaged", "objective")
+            return self
+        if not self.objective:
+            raise wrong(NO_OBJECTIVE.format(form=form.value), "objective")
+        if self.search.budget is not None:
+            raise wrong(f"a {form.value} reports its own steps; leave `budget` out", "search", "budget")
+        if form is ModelForm.COMMAND:
+            for name, plain in (("data", None), ("evaluation", EvaluationConfig())):
+                if getattr(self, name) != plain:
+                    raise wrong(f"a command reads its data and measures by itself; leave `{name}` out", name)
+            return self
+        plain = EvaluationConfig()
+        for name in ("metrics", "bootstrap", *(("cv",) if self.data is None else ())):
+            if getattr(self.evaluation, name) != getattr(plain, name):
+                why = "there is no `data` to split" if name == "cv" else "a function measures by itself"
+                raise wrong(f"{why}; leave `{name}` out", "evaluation", name)
         return self
 
     @model_validator(mode="after")

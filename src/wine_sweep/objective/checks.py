@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from wine_sweep.config import Choices, ModelConfig, Range
+from wine_sweep.config import Choices, EstimatorConfig, Range
 from wine_sweep.errors import Path, Problem
 from wine_sweep.objective.constraints import refusal
 from wine_sweep.objective.estimators import EstimatorError, copy_of, materialize, set_params
@@ -15,7 +15,7 @@ Searched = tuple[Spec, Path]
 """A searched parameter's values, and where they stand in the config."""
 
 
-def check_fixed(model: Any, config: ModelConfig, at: Path = ("model",)) -> list[Problem]:
+def check_fixed(model: Any, config: EstimatorConfig, at: Path = ("model",)) -> list[Problem]:
     """Hold the fixed parameters of a built model, whose section stands `at`, against its constraints."""
     fixed: list[tuple[Path, str]] = [((*at, "params", name), name) for name in config.params]
     for step, each in (config.pipeline or {}).items():

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wine_sweep.config import ModelConfig
+from wine_sweep.config import EstimatorConfig
 from wine_sweep.errors import Path, Problem
 from wine_sweep.objective.constraints import refusal
 from wine_sweep.task import Needs, Task
@@ -77,7 +77,7 @@ class Built:
     problems: list[Problem]
 
 
-def build_model(config: ModelConfig, trusted: Iterable[str], at: Path = ("model",)) -> Built:
+def build_model(config: EstimatorConfig, trusted: Iterable[str], at: Path = ("model",)) -> Built:
     """Build the unfitted estimator that a config describes, with its fixed parameters.
 
     Args:
@@ -189,7 +189,7 @@ def set_seed(model: Any, seed: int, *, except_for: Iterable[str] = ()) -> Any:
     return model.set_params(**open_states) if open_states else model
 
 
-def chosen_states(config: ModelConfig) -> set[str]:
+def chosen_states(config: EstimatorConfig) -> set[str]:
     """List the parameters that a config sets itself, by the names under which `get_params` knows them."""
     steps = {f"{step}__{name}" for step, each in (config.pipeline or {}).items() for name in each.params}
     return {*config.params, *steps}

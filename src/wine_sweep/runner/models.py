@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wine_sweep.config import FAMILY, BudgetConfig, EvaluationConfig, ModelConfig
+from wine_sweep.config import FAMILY, BudgetConfig, EstimatorConfig, EvaluationConfig
 from wine_sweep.errors import Path, Problem
 from wine_sweep.objective.checks import Searched, check_fixed, check_searched, first_value
 from wine_sweep.objective.constraints import refusal
@@ -33,7 +33,7 @@ class Models:
         problems: What is wrong with the sections.
     """
 
-    def __init__(self, configs: Mapping[str | None, ModelConfig], trusted: tuple[str, ...]) -> None:
+    def __init__(self, configs: Mapping[str | None, EstimatorConfig], trusted: tuple[str, ...]) -> None:
         self._trusted = trusted
         self.templates: dict[str | None, Any] = {}
         self.chosen = {family: frozenset(chosen_states(config)) for family, config in configs.items()}

@@ -160,7 +160,7 @@ class _Check:
         if self.goals is not None and self.space is not None and not self.problems:
             refused = self.models.without_probabilities(self.space, self.goals.metrics)
             self.problems += [Problem(message, self.goals.path_of(name)) for name, message in refused]
-        if needs is not None and "data" in sections:
+        if needs is not None and sections.get("data") is not None:
             self._check_data(sections["data"], evaluation, needs)
             if sections["data"].weights is not None:
                 self._check_weights(self.models)
