@@ -13,7 +13,7 @@ from wine_sweep.config.evaluation import (
 )
 from wine_sweep.config.execution import Backend, ExecutionConfig, RetriesConfig
 from wine_sweep.config.expressions import Expression, ExpressionError
-from wine_sweep.config.loader import Draft, dump_config, parse_config, read_config
+from wine_sweep.config.loader import Draft, dump_config, dump_tree, dump_yaml, parse_config, read_config
 from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, ModelForm, StepConfig
 from wine_sweep.config.parameters import Choices, Range
 from wine_sweep.config.schema import FAMILY, DataConfig, Duplicates, RegistryConfig, Stage, SweepConfig
@@ -55,6 +55,8 @@ __all__ = [
     "StepConfig",
     "SweepConfig",
     "dump_config",
+    "dump_tree",
+    "dump_yaml",
     "parse_config",
     "read_config",
 ]

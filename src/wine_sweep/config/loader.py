@@ -76,8 +76,17 @@ def parse_config(content: bytes, *, source: str, folder: pathlib.Path, default_n
 
 def dump_config(config: SweepConfig) -> str:
     """Write a config, its defaults too, as YAML that `parse_config` reads back as an equal one."""
-    tree = config.model_dump(by_alias=True)
-    text: str = yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
+    return dump_yaml(dump_tree(config))
+
+
+def dump_tree(config: SweepConfig) -> dict[str, Any]:
+    """Give a config, its defaults too, as plain values under the names that its keys have in YAML."""
+    return config.model_dump(by_alias=True)
+
+
+def dump_yaml(tree: Mapping[str, Any]) -> str:
+    """Write plain values as YAML that is read back as the same values."""
+    text: str = yaml.dump(dict(tree), Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
     return text
 
 
