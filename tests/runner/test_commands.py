@@ -237,7 +237,9 @@ def test_the_model_that_the_winners_script_has_logged_is_promoted(store, root, i
     folder = store.folder / "sweeps/elasticnet_script"
     shutil.copytree(root / "sweeps/elasticnet_script", folder)
     script = (folder / "train.py").read_text().replace("Path(__file__).parents[2]", f"Path({str(root)!r})")
-    (folder / "train.py").write_text(script if with_model else script.replace("mlflow.sklearn.log_model(", "(lambda *given, **named: None)("))
+    (folder / "train.py").write_text(
+        script if with_model else script.replace("mlflow.sklearn.log_model(", "(lambda *given, **named: None)(")
+    )
     ended = in_process(
         "run", folder / "sweep.yaml", "--trust", folder, "--json", "--quiet", "--set", "search.parameters.alpha=[0.01, 1]",
         "--set", "search.parameters.l1_ratio=[0.5]",

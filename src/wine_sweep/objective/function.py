@@ -10,7 +10,7 @@ import pickle
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -246,9 +246,10 @@ def _part_of(folder: Path, call: Call, *, alone: bool) -> Path:
 
 @contextmanager
 def _captured(bench: Bench) -> Iterator[None]:
-    """In a worker process, send what is printed, by whatever language, into files of the trial's; elsewhere it is shown."""
+    """In a worker process, send what is printed, by whatever language, into files of the trial's; elsewhere to stderr."""
     if multiprocessing.parent_process() is None:
-        yield
+        with redirect_stdout(sys.stderr):  # stdout is for results
+            yield
         return
     before = [(number, os.dup(number)) for number in (1, 2)]
     try:
@@ -292,4 +293,5 @@ def call_once(source: Source, params: Params, context: TrialContext) -> tuple[di
         ValueError: It returned neither metrics nor metrics and a model.
         Exception: Whatever the function raises.
     """
-    return metrics_and_model(source.load()(dict(params), context))
+    with redirect_stdout(sys.stderr):  # stdout is for results
+        return metrics_and_model(source.load()(dict(params), context))

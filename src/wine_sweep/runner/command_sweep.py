@@ -82,6 +82,11 @@ class CommandSweep(Prepared):
         stepwise = self.config.search.pruner is not None
         return CommandTask(self.command, model.stdout if model else None, self.of, stepwise=stepwise)
 
+    @property
+    def is_refitted(self) -> bool:
+        """No; see `refit`."""
+        return False
+
     def refit(self, trial: Trial) -> None:  # noqa: ARG002  # the interface's signature
         """Fit nothing: what the program has logged in the winner's run is the model."""
         return

@@ -86,9 +86,11 @@ def conclude(
     if selection is None or selection.trial.run_id is None:
         raise SweepFailed(closing.why_none_finished())
     policy.run(lambda: closing.write_selection(selection))
-    go_on_with("fitting the winner")
-    winner = prepared.refit(selection.trial) if prepared.is_refitted else None
-    go_on_with("saving the winner")
+    winner = None
+    if prepared.is_refitted:
+        go_on_with("fitting the winner")
+        winner = prepared.refit(selection.trial)
+        go_on_with("saving the winner")
     run_id = selection.trial.run_id
     uri = policy.run(lambda: SweepReader(runs.client).model_uri(run_id))
     uri = uri or crown(winner, runs, run_id, trusted=prepared.trusted_packages, policy=policy)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import pathlib
-import re
 from collections.abc import Sequence
 
 from wine_sweep.errors import ConfigError, Place, Problem
-
-_PACKAGE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 class Trust:
     """Whom the person at the keyboard trusts.
 
-    A value of ``--trust`` that could be a package's name is one; a value that is a file or a folder here is that too.
+    A value of ``--trust`` that could be a top-level package's name is one; a value that is a file or a folder here is that too.
 
     Args:
         given: The values of ``--trust``; relative paths start from the working folder.
@@ -25,7 +22,7 @@ class Trust:
 
     def __init__(self, given: Sequence[str]) -> None:
         self.given = tuple(given)
-        self.packages = tuple(each for each in given if _PACKAGE.fullmatch(each))
+        self.packages = tuple(each for each in given if each.isidentifier())
         self._paths = [path.resolve() for path in map(pathlib.Path, given) if path.exists()]
         lost = [each for each in given if each not in self.packages and not pathlib.Path(each).exists()]
         if lost:
