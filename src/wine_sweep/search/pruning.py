@@ -17,11 +17,12 @@ class StepReporter:
     """Reports a trial's steps to Optuna as its pruner wants them.
 
     Where a step is a fold, the mean of the folds so far is reported, and to Wilcoxon's test each fold's own value; where
-    the budget grows, the mean at that budget. Steps count from 0, for Hyperband and successive halving in resources.
+    the budget grows, the mean at that budget. Steps count from 0, for Hyperband and successive halving in resources. What a
+    trial reports at steps of its own count goes to each pruner as it is.
 
     Args:
         config: The section `search`, with a pruner.
-        steps: How many steps a trial has.
+        steps: How many steps a trial has; 0 where only the trial knows.
     """
 
     def __init__(self, config: SearchConfig, steps: int) -> None:
@@ -32,13 +33,15 @@ class StepReporter:
         self._budget = config.budget
         self.optuna_pruner = make_pruner(config.pruner, config.budget, steps)
 
-    def should_prune(self, trial: optuna.trial.Trial, steps: Sequence[float]) -> bool:
-        """Report the last of a trial's steps, and ask."""
-        whole = self._budget is not None or self._pruner.type is PrunerType.WILCOXON
-        value = steps[-1] if whole else fmean(steps)
-        number = resource(len(steps), self._budget) if counts_in_resources(self._pruner) else len(steps) - 1
-        trial.report(value, number)
+    def should_prune(self, trial: optuna.trial.Trial, steps: Sequence[float], at: Sequence[int] = ()) -> bool:
+        """Report the last of a trial's steps, and ask; `at` holds their numbers where the trial counts them itself."""
+        whole = bool(at) or self._budget is not None or self._pruner.type is PrunerType.WILCOXON
+        trial.report(steps[-1] if whole else fmean(steps), at[-1] if at else self._number(len(steps)))
         return trial.should_prune()
+
+    def _number(self, steps: int) -> int:
+        """Number the last of so many steps as Optuna's pruner wants it."""
+        return resource(steps, self._budget) if counts_in_resources(self._pruner) else steps - 1
 
 
 class PruningStudy:
@@ -60,9 +63,9 @@ class PruningStudy:
         """Begin a trial."""
         return self._study.ask()
 
-    def should_prune(self, trial: optuna.trial.Trial, steps: Sequence[float]) -> bool:
-        """Report the last of a trial's steps, and ask."""
-        return self._reporter.should_prune(trial, steps)
+    def should_prune(self, trial: optuna.trial.Trial, steps: Sequence[float], at: Sequence[int] = ()) -> bool:
+        """Report the last of a trial's steps, and ask; see `StepReporter`."""
+        return self._reporter.should_prune(trial, steps, at)
 
     def end(self, trial: optuna.trial.Trial, outcome: Outcome) -> None:
         """End a trial."""
