@@ -16,6 +16,8 @@ ERROR = "wine_sweep.error"
 RETRIES = "wine_sweep.retries"
 PRUNED = "wine_sweep.pruned"
 STEPS = "wine_sweep.steps"
+SCORES = "wine_sweep.scores"
+"""The metrics of a trial that are its scores and have no spread, by which the others are known."""
 WARNINGS = "wine_sweep.warnings"
 INFEASIBLE = "wine_sweep.infeasible"
 PARETO = "wine_sweep.pareto"
@@ -84,6 +86,11 @@ def fold_metric(name: str) -> str:
 def budget_metric(name: str) -> str:
     """Name the metric that holds another's mean at each budget, the budget as step: ``budget_rmse``."""
     return f"budget_{name}"
+
+
+def report_metric(name: str) -> str:
+    """Name the metric that holds what a trial reported of another, at the trial's own steps: ``report_loss``."""
+    return f"report_{name}"
 
 
 def test_metric(name: str) -> str:

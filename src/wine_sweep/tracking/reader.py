@@ -6,11 +6,10 @@ import json
 import math
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
@@ -19,6 +18,7 @@ from wine_sweep.config import Direction
 from wine_sweep.errors import NotFoundError
 from wine_sweep.tracking import names
 from wine_sweep.tracking.store import search_all, translated_errors
+from wine_sweep.tracking.tags import steps_from_text
 from wine_sweep.trial import FIT_SECONDS, Failure, Score, Trial, TrialState
 
 SHOWN = 5
@@ -234,12 +234,14 @@ def _trial(run: Run) -> Trial:
     state = _state(run.info.status, tags)
     error = tags.get(names.ERROR)
     kind, _, message = (error or "").partition(": ")
+    reported, reported_at = steps_from_text(tags.get(names.STEPS, "[]"))
     return Trial(
         number=int(tags[names.TRIAL]),
         params=json.loads(tags[names.PARAMS]) if names.PARAMS in tags else dict(run.data.params),
         state=state,
-        scores=_scores(metrics) if state is TrialState.FINISHED else {},
-        reported=tuple(json.loads(tags.get(names.STEPS, "[]"))),
+        scores=_scores(metrics, json.loads(tags.get(names.SCORES, "[]"))) if state is TrialState.FINISHED else {},
+        reported=reported,
+        reported_at=reported_at,
         fit_seconds=metrics.get(FIT_SECONDS, math.nan),
         started=_seconds(run.info.start_time),
         ended=_seconds(run.info.end_time),
@@ -251,12 +253,14 @@ def _trial(run: Run) -> Trial:
     )
 
 
-def _scores(metrics: dict[str, Any]) -> dict[str, Score]:
-    return {
+def _scores(metrics: Mapping[str, float], alone: Sequence[str]) -> dict[str, Score]:
+    """Find the scores among metrics: those that were written without spread, and those with the metric of their spread."""
+    spread = {
         name: Score(mean, metrics[names.spread_metric(name)])
         for name, mean in metrics.items()
         if names.spread_metric(name) in metrics
     }
+    return spread | {name: Score(metrics[name]) for name in alone if name in metrics}
 
 
 def _seconds(milliseconds: int | None) -> float:
