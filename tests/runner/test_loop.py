@@ -14,7 +14,7 @@ from wine_sweep.runner.loop import TrialLoop
 from wine_sweep.runner.stopping import Budget, StopReason
 from wine_sweep.search.searcher import Outcome, Suggestion
 from wine_sweep.selection import Objective
-from wine_sweep.trial import Failure, FailureCause, Score, Step, Trial, TrialState
+from wine_sweep.trial import Failure, FailureCause, Report, Score, Step, Trial, TrialState
 
 RMSE = Objective("rmse", Direction.MINIMIZE, "5 folds")
 
@@ -26,6 +26,7 @@ class Scripted:
         self.adaptive = adaptive
         self._prune = prune or (lambda params, steps: False)
         self.shown: list[tuple[int, list[float]]] = []
+        self.shown_at: list[tuple[int, list[int]]] = []
         self._values = iter(values)
         self.told: list[tuple[int, float | None]] = []
         self.known_at_ask: list[int] = []
@@ -42,8 +43,9 @@ class Scripted:
         self.told.append((suggestion.handle, outcome.values[0] if finished else None))
         self.outcomes.append(outcome)
 
-    def prune(self, suggestion, steps):
+    def prune(self, suggestion, steps, at=()):
         self.shown.append((suggestion.handle, list(steps)))
+        self.shown_at.append((suggestion.handle, list(at)))
         return self._prune(suggestion.params, steps)
 
     def learn(self, params, outcome) -> None:
@@ -57,6 +59,7 @@ class Shuffled:
         self.size = size
         self.submitted: list[Trial] = []
         self.stopped = False
+        self.dropped: list[int] = []
         self._open: list[tuple[Future, Trial]] = []
         self._random = random.Random(seed)
         self._outcome = outcome or finished
@@ -75,6 +78,9 @@ class Shuffled:
             future.set_result(self._outcome(trial))
         except Exception as error:  # noqa: BLE001  # whatever the scripted outcome raises
             future.set_exception(error)
+
+    def drop(self, trial) -> None:
+        self.dropped.append(trial.number)
 
     def explain(self, error):
         if isinstance(error, ExecutionError):
@@ -309,7 +315,89 @@ def test_a_pruned_trial_keeps_its_steps_and_is_told_as_pruned(run, size):
     assert [trial.reported for trial in result.trials] == [(10, 11, 12), (20, 21, 22), (30, 31), (40, 41)]
     assert [outcome.state for outcome in searcher.outcomes] == [trial.state for trial in result.trials]
     assert len(workers.submitted) == 12
+    assert workers.dropped == [2, 3]
     assert set(recorder.ended) == {0, 1, 2, 3}
+
+
+def reporting(steps, *, without=(), lost=()):
+    """Report at each of some steps, as a task does that knows nothing of what the loop writes down; then finish.
+
+    At the step n the trial with x reports x + n, or nothing but another metric; each number in `lost` loses a worker there.
+    """
+    begun: dict[int, Trial] = {}
+    losing = list(lost)
+
+    def outcome(trial: Trial) -> Trial:
+        if not trial.reports:
+            begun[trial.number] = trial
+        if len(trial.reports) == len(steps):
+            return finished(replace(begun[trial.number], reports=trial.reports))
+        step = steps[len(trial.reports)]
+        if step in losing:
+            losing.remove(step)
+            raise OSError("gone")
+        values = {"loss": 0.0} if step in without else {"rmse": float(trial.params["x"] + step), "loss": 0.0}
+        return replace(begun[trial.number], reports=(*trial.reports, Report(step, values)))
+
+    return outcome
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_after_each_report_the_searcher_is_asked_with_the_trials_own_steps(run, size):
+    result, searcher, workers, _ = run([10, 20, 30], size=size, outcome=reporting([0, 5, 7]))
+    assert sorted(searcher.shown) == [(x, [float(x + n) for n in (0, 5, 7)[:seen]]) for x in (10, 20, 30) for seen in (1, 2, 3)]
+    assert sorted(searcher.shown_at) == [(x, [0, 5, 7][:seen]) for x in (10, 20, 30) for seen in (1, 2, 3)]
+    assert [trial.state for trial in result.trials] == ["finished"] * 3
+    assert [trial.reported for trial in result.trials] == [(x, x + 5, x + 7) for x in (10, 20, 30)]
+    assert [trial.reported_at for trial in result.trials] == [(0, 5, 7)] * 3
+    assert [len(trial.reports) for trial in result.trials] == [3] * 3
+    assert workers.dropped == []
+
+
+def test_a_report_without_the_objective_is_no_question(run):
+    result, searcher, workers, _ = run([10], outcome=reporting([0, 1, 2, 3], without=[0, 2]))
+    assert searcher.shown_at == [(10, [1]), (10, [1, 3])]
+    assert len(workers.submitted) == 5
+    assert (result.trials[0].reported, result.trials[0].reported_at) == ((11, 13), (1, 3))
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_trial_that_is_pruned_after_a_report_is_dropped_before_it_ends(run, size):
+    result, _, workers, _ = run(
+        [10, 30], size=size, outcome=reporting([2, 4, 6]), prune=lambda params, steps: params["x"] == 30 and len(steps) == 2
+    )  # fmt: skip
+    assert [trial.state for trial in result.trials] == ["finished", "pruned"]
+    assert workers.dropped == [1]
+    assert (result.trials[1].reported, result.trials[1].reported_at) == ((32, 34), (2, 4))
+    assert [each.step for each in result.trials[1].reports] == [2, 4]
+    assert sum(trial.number == 1 for trial in workers.submitted) == 2
+
+
+def test_a_trial_that_reports_and_is_measured_again_begins_afresh_and_is_not_shown_twice(run):
+    result, searcher, workers, _ = run([10], outcome=reporting([0, 1, 2], lost=[2]), retries=RetriesConfig(worker=1))
+    assert searcher.shown_at == [(10, [0]), (10, [0, 1]), (10, [0, 1, 2])]
+    assert [(len(each.reports), each.reported_at) for each in workers.submitted] == [
+        (0, ()), (1, (0,)), (2, (0, 1)), (0, ()), (1, (0,)), (2, (0, 1)), (3, (0, 1, 2)),
+    ]  # fmt: skip
+    assert result.trials[0].retries == 1
+    assert result.trials[0].reported_at == (0, 1, 2)
+
+
+def test_a_replay_shows_the_pruner_every_report_again_at_its_step(run):
+    past = [replace(trial, reported=(10.0, 15.0), reported_at=(0, 5)) for trial in past_of([0], [10])]
+    result, searcher, _, _ = run([10, 20], outcome=reporting([0, 5]), past=past)
+    assert searcher.shown == [(10, [10.0]), (10, [10.0, 15.0]), (20, [20.0]), (20, [20.0, 25.0])]
+    assert searcher.shown_at == [(10, [0]), (10, [0, 5]), (20, [0]), (20, [0, 5])]
+    assert result.trials[0] == past[0]
+
+
+def test_a_worker_hears_of_a_drop_before_the_trial_is_kept(monkeypatch):
+    loop, _, workers, recorder, wait = make([10], outcome=reporting([0, 1]), prune=lambda params, steps: True)
+    seen = []
+    monkeypatch.setattr(recorder, "trial_ended", lambda trial: seen.append((trial.state, list(workers.dropped))))
+    monkeypatch.setattr("wine_sweep.runner.loop.wait", wait)
+    loop.run()
+    assert seen == [(TrialState.PRUNED, [0])]
 
 
 def test_a_trial_that_breaks_a_limit_is_finished_and_told_by_how_much(run):

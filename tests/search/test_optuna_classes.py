@@ -152,6 +152,14 @@ def test_halving_takes_its_factor_from_the_budget():
     assert make_pruner(PrunerConfig(type="hyperband"), budget, 4)._max_resource == 64
 
 
+@pytest.mark.parametrize(("options", "expected"), [({}, "auto"), ({"max_resource": 50}, 50), ({"reduction_factor": 2}, "auto")])
+def test_hyperband_goes_by_the_trials_where_nobody_knows_how_many_steps_there_are(options, expected):
+    made = make_pruner(PrunerConfig.model_validate({"type": "hyperband", **options}), None, 0)
+    assert made._max_resource == expected
+    with pytest.raises(OptionError, match="reduction_factor"):
+        make_pruner(PrunerConfig.model_validate({"type": "hyperband", "reduction_factor": 1}), None, 0)
+
+
 @pytest.mark.parametrize(("method", "needs"), [("gp", ("search", "method")), ("tpe", ("search", "regret"))])
 def test_what_needs_torch_says_so_where_there_is_none(method, needs, monkeypatch):
     import importlib.util

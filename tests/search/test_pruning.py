@@ -168,6 +168,40 @@ def test_with_several_objectives_pruning_looks_at_the_first(method, pruner):
     assert sum(each is not None for each in bad) >= 4
 
 
+def walk_at(search, trajectory, at):
+    """Run a trial that reports at steps of its own; the step at which it was pruned, or None."""
+    suggestion = search.ask()
+    for done in range(1, len(at) + 1):
+        if search.prune(suggestion, trajectory[:done], at[:done]):
+            search.tell(suggestion, Outcome(TrialState.PRUNED))
+            return at[done - 1]
+    search.tell(suggestion, Outcome(TrialState.FINISHED, (trajectory[-1],)))
+    return None
+
+
+@pytest.mark.parametrize("method", ["grid", "random", "tpe"])
+@pytest.mark.parametrize("pruner", PRUNERS)
+def test_trials_that_count_their_steps_themselves_are_pruned(method, pruner):
+    search = searcher(method, {"type": pruner, **PRUNERS[pruner]}, steps=0)
+    at = [0, 1, 3, 9, 10, 20, 27, 30, 40]
+    good, bad = [], []
+    for number in range(15):
+        good.append(walk_at(search, [value - 0.001 * number for value in GOOD], at))
+        bad.append(walk_at(search, [value + number for value in BAD], at))
+    assert good == [None] * 15
+    assert sum(each is not None for each in bad) >= 6
+    assert {each for each in bad if each is not None} <= set(at)
+
+
+def test_a_report_is_seen_as_it_is_and_at_its_step():
+    search = searcher("random", {"type": "threshold", "upper": 4.0}, steps=0)
+    assert walk_at(search, [1.0, 1.0, 5.0], [0, 10, 20]) == 20, "not as the mean of what was reported"
+    search = searcher("random", {"type": "median", "n_startup_trials": 2, "n_warmup_steps": 15}, steps=0)
+    for _ in range(3):
+        walk_at(search, GOOD[:4], [0, 10, 20, 30])
+    assert walk_at(search, BAD[:4], [0, 10, 20, 30]) == 20, "warm-up is in the trial's own steps"
+
+
 @pytest.mark.parametrize("method", ["grid", "random", "nsga2"])
 def test_without_a_pruner_nothing_is_pruned(method):
     search = searcher(method, None)

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from wine_sweep.errors import TrackingError
 from wine_sweep.tracking.journal import Journal
 from wine_sweep.tracking.state import state_folder
-from wine_sweep.trial import Failure, Score, Step, Trial, TrialState
+from wine_sweep.trial import Failure, Report, Score, Step, Trial, TrialState
 
 numbers = st.floats() | st.integers(-(2**60), 2**60)
 texts = st.text(st.characters(exclude_characters="@"))
@@ -33,6 +34,7 @@ steps = st.builds(
     st.floats(),
     st.none() | st.integers(1, 500) | st.floats(0, 1),
 )
+reports = st.builds(Report, st.integers(0, 2**60), st.dictionaries(texts, st.floats(), max_size=2))
 trials = st.builds(
     Trial,
     number=st.integers(0, 10**6),
@@ -48,6 +50,8 @@ trials = st.builds(
     run_id=st.none() | texts,
     violations=st.dictionaries(texts, st.floats(), max_size=2),
     reported=st.lists(st.floats(), max_size=3).map(tuple),
+    reported_at=st.lists(st.integers(0, 2**60), max_size=3).map(tuple),
+    reports=st.lists(reports, max_size=3).map(tuple),
 )
 
 
@@ -116,6 +120,23 @@ def test_credentials_in_the_texts_of_a_trial_are_not_written(tmp_path):
     assert "secret" not in journal.path.read_text()
     (read,) = journal.trials()
     assert (read.failure.message, read.warnings) == ("cannot reach http://***@host/x", (read.failure.message,))
+
+
+def test_the_environment_of_a_trial_is_not_written(tmp_path):
+    journal = Journal(tmp_path / "a.jsonl")
+    journal.add(replace(measured(0), environment={"MLFLOW_TRACKING_PASSWORD": "secret"}))
+    assert "secret" not in journal.path.read_text()
+    assert "MLFLOW" not in journal.path.read_text()
+    assert journal.trials() == [measured(0)]
+
+
+def test_a_line_of_before_there_were_reports_is_read(tmp_path):
+    journal = Journal(tmp_path / "a.jsonl")
+    journal.add(measured(0))
+    record = json.loads(journal.path.read_text())
+    old = {key: value for key, value in record.items() if key not in ("reports", "reported_at", "environment")}
+    journal.path.write_text(f"{json.dumps(old)}\n")
+    assert journal.trials() == [measured(0)]
 
 
 def test_a_killed_process_loses_no_trial_that_it_added(tmp_path):

@@ -11,6 +11,8 @@ from dataclasses import replace
 import mlflow
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mlflow import MlflowClient
 from sklearn.linear_model import Ridge
 
@@ -24,7 +26,8 @@ from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.store import leave_retries_to_policy
 from wine_sweep.tracking.sweep_header import SweepHeader
 from wine_sweep.tracking.sweep_runs import SweepRuns
-from wine_sweep.trial import Failure, Score, Step, Trial, TrialState
+from wine_sweep.tracking.tags import steps_from_text, steps_to_text
+from wine_sweep.trial import Failure, Report, Score, Step, Trial, TrialState
 
 
 def header(**keys) -> SweepHeader:
@@ -220,6 +223,43 @@ def test_a_pruned_trial_is_killed_keeps_its_folds_and_has_no_result(store, runs)
     reader = SweepReader(store.client)
     (read,) = reader.trials(reader.find(runs.run_id))
     assert (read.state, dict(read.scores), read.reported) == (TrialState.PRUNED, {}, (0.9, 0.8))
+
+
+def test_what_a_trial_reports_are_metrics_at_its_own_steps(store, runs):
+    reports = (Report(0, {"rmse": 0.9, "loss": 2.0}), Report(10, {"loss": 1.0}), Report(25, {"rmse": 0.7, "loss": 0.5}))
+    told = {"reports": reports, "reported": (0.9, 0.7), "reported_at": (0, 25)}
+    run_id = write(runs, Trial(0, {"x": 1}, TrialState.PRUNED, started=1e9, ended=1e9 + 1, **told))
+    found = {
+        name: sorted((each.step, each.value) for each in store.client.get_metric_history(run_id, f"report_{name}"))
+        for name in ("rmse", "loss")
+    }
+    assert found == {"rmse": [(0, 0.9), (25, 0.7)], "loss": [(0, 2.0), (10, 1.0), (25, 0.5)]}
+    run = store.client.get_run(run_id)
+    assert set(run.data.metrics) == {"report_rmse", "report_loss"}
+    assert (run.data.tags["wine_sweep.pruned"], run.data.tags["wine_sweep.steps"]) == ("3", "[[0, 0.9], [25, 0.7]]")
+    reader = SweepReader(store.client)
+    (read,) = reader.trials(reader.find(runs.run_id))
+    assert (read.state, read.reported, read.reported_at) == (TrialState.PRUNED, (0.9, 0.7), (0, 25))
+
+
+def test_a_score_that_is_no_mean_has_no_spread_and_is_told_from_other_metrics(store, runs):
+    scores = {"rmse": Score(0.5), "rmse_std": Score(3.0), "test_rmse": Score(0.6), "m": Score.of([1.0, 2.0])}
+    trial = replace(measured(0, x=1), scores=scores, reports=(Report(1, {"loss": 1.0}),), reported=(0.5,), reported_at=(1,))
+    run_id = write(runs, trial)
+    assert set(store.client.get_run(run_id).data.metrics) == {
+        "rmse", "rmse_std", "test_rmse", "m", "m_std", "fold_m", "fit_seconds", "report_loss",
+    }  # fmt: skip
+    reader = SweepReader(store.client)
+    (read,) = reader.trials(reader.find(runs.run_id))
+    assert {name: (score.mean, score.has_spread) for name, score in read.scores.items()} == {
+        "rmse": (0.5, False), "rmse_std": (3.0, False), "test_rmse": (0.6, False), "m": (1.5, True),
+    }  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**9), st.floats(allow_nan=False)), max_size=20), st.booleans())
+def test_what_a_pruner_was_told_comes_back_in_both_forms(told, numbered):
+    values, at = tuple(value for _, value in told), tuple(step for step, _ in told) if numbered else ()
+    assert steps_from_text(steps_to_text(values, at)) == (values, at)
 
 
 @pytest.mark.parametrize(("budgets", "expected"), [((1, 20), [1, 20]), ((0.25, 1.0), [250, 1000])])

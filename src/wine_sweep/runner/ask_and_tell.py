@@ -55,6 +55,7 @@ class AskAndTell:
     _next: int = 0
     _numbers: dict[str, int] = field(default_factory=dict)
     _suggestions: dict[int, Suggestion] = field(default_factory=dict)
+    _furthest: dict[int, int] = field(default_factory=dict)
     _untold: deque[tuple[Suggestion, int]] = field(default_factory=deque)
     _replays: bool = True
 
@@ -97,13 +98,24 @@ class AskAndTell:
         return trial
 
     def prune(self, trial: Trial) -> bool:
-        """Say whether a trial is not worth finishing, going by what it reported."""
+        """Say whether a trial is not worth finishing, going by what it reported.
+
+        One that counts its steps itself is asked about only when it is further than ever: measured again, it runs through
+        the steps that it had behind it once more.
+        """
         suggestion = self._suggestions.get(trial.number)
-        return suggestion is not None and self.searcher.prune(suggestion, trial.reported)
+        if suggestion is None:
+            return False
+        if trial.reported_at:
+            if trial.reported_at[-1] <= self._furthest.get(trial.number, -1):
+                return False
+            self._furthest[trial.number] = trial.reported_at[-1]
+        return self.searcher.prune(suggestion, trial.reported, trial.reported_at)
 
     def end(self, trial: Trial) -> None:
         """Take a trial that has ended."""
         self.trials[trial.number] = trial
+        self._furthest.pop(trial.number, None)
         was_suggested = self._suggestions.pop(trial.number, None) is not None
         if not was_suggested and trial.state is TrialState.FINISHED and self.searcher.adaptive:
             self.searcher.learn(trial.params, outcome_of(trial, self.objective))  # suggested by the one before
@@ -138,7 +150,8 @@ class AskAndTell:
     def _replay(self, past: Trial) -> None:
         """Take a trial of the past as it is; the pruner sees its steps again."""
         for steps in range(1, len(past.reported) + 1):
-            self.prune(replace(past, reported=past.reported[:steps]))
+            self.prune(replace(past, reported=past.reported[:steps], reported_at=past.reported_at[:steps]))
+        self._furthest.pop(past.number, None)
         del self._suggestions[past.number]
         self._add(past)
         self.recall(past)

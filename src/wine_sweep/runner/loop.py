@@ -182,12 +182,25 @@ class TrialLoop:
             self._kill()
 
     def _go_on(self, trial: Trial) -> None:
-        """Have a trial's next step measured, unless the searcher says that it is not worth it."""
-        trial = replace(trial, reported=tuple(fmean(self._of_step(step)) for step in trial.steps))
-        if self._search.prune(trial):
-            self._end(replace(trial, state=TrialState.PRUNED))
+        """Have a trial go on after a step or a report, unless the searcher says that it is not worth it."""
+        trial = self._with_reported(trial)
+        if self._has_news(trial) and self._search.prune(trial):
+            self.workers.drop(trial)
+            self._end(replace(trial, state=TrialState.PRUNED, ended=self.clock() if trial.reports else trial.ended))
         else:
             self._running[self.workers.submit(trial)] = trial
+
+    def _with_reported(self, trial: Trial) -> Trial:
+        """Fill in what a pruner is told: the first objective in each step, or in each report that has it."""
+        if not trial.reports:
+            return replace(trial, reported=tuple(fmean(self._of_step(step)) for step in trial.steps))
+        metric = self.objective.metric
+        told = [(each.step, each.values[metric]) for each in trial.reports if metric in each.values]
+        return replace(trial, reported=tuple(value for _, value in told), reported_at=tuple(step for step, _ in told))
+
+    def _has_news(self, trial: Trial) -> bool:
+        """Whether there is anything new to ask a pruner about."""
+        return not trial.reports or self.objective.metric in trial.reports[-1].values
 
     def _may_retry(self, trial: Trial) -> bool:
         """Say whether a failed trial is measured again, and count it; what runs when the sweep stops is not."""
@@ -204,8 +217,9 @@ class TrialLoop:
         return True
 
     def _retry(self, trial: Trial) -> None:
-        """Have a trial measured again, from the last step that it has behind it."""
-        again = replace(trial, retries=trial.retries + 1, spent=0.0)
+        """Have a trial measured again, from the last step that it has behind it; one that only reports begins afresh."""
+        told = trial.reported if trial.steps else ()
+        again = replace(trial, retries=trial.retries + 1, spent=0.0, reports=(), reported=told, reported_at=())
         self._running[self.workers.submit(again)] = again
 
     def _of_step(self, step: Step) -> Sequence[float]:
@@ -217,8 +231,8 @@ class TrialLoop:
         if future.cancelled():
             return replace(trial, state=TrialState.KILLED, ended=self.clock())
         error = future.exception()
-        if error is None:
-            return future.result()
+        if error is None:  # a task that reports knows only the trial that it began with
+            return replace(future.result(), reported=trial.reported, reported_at=trial.reported_at)
         if self._deadline is not None:  # whoever stops the sweep may have stopped its workers too
             return replace(trial, state=TrialState.KILLED, ended=self.clock())
         return replace(trial, state=TrialState.FAILED, failure=self.workers.explain(error), ended=self.clock())
@@ -249,8 +263,7 @@ class TrialLoop:
         """Keep what has finished, end the rest."""
         for future in list(self._running):
             if future.done() and not future.cancelled() and future.exception() is None and future.result().state.has_ended:
-                self._end(future.result())
-                del self._running[future]
+                self._end(self._outcome(future, self._running.pop(future)))
         if self._running:
             self.workers.stop()
         self._running.clear()

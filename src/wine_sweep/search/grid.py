@@ -165,9 +165,9 @@ class GridSearcher:
         if self._pruning is not None:
             self._pruning.end(suggestion.handle, outcome)
 
-    def prune(self, suggestion: Suggestion, steps: Sequence[float]) -> bool:
+    def prune(self, suggestion: Suggestion, steps: Sequence[float], at: Sequence[int] = ()) -> bool:
         """Say whether a trial is not worth finishing; see `Searcher`."""
-        return self._pruning is not None and self._pruning.should_prune(suggestion.handle, steps)
+        return self._pruning is not None and self._pruning.should_prune(suggestion.handle, steps, at)
 
     def learn(self, params: Params, outcome: Outcome) -> None:
         """Take an older trial: a grid has nothing to learn."""

@@ -113,7 +113,7 @@ def make_pruner(config: PrunerConfig, budget: BudgetConfig | None, steps: int) -
     Args:
         config: The key `pruner`.
         budget: The key `budget`; None when a step is a fold.
-        steps: How many steps a trial has.
+        steps: How many steps a trial has; 0 where only the trial knows. Hyperband then goes by those that have finished.
 
     Raises:
         OptionError: An option is unknown or wrong.
@@ -124,7 +124,7 @@ def make_pruner(config: PrunerConfig, budget: BudgetConfig | None, steps: int) -
         factor = {"reduction_factor": budget.factor} if budget else {}
         options = {"min_resource": 1, **factor, **options}
         if config.type is PrunerType.HYPERBAND:
-            options = {"max_resource": resource(steps, budget), **options}
+            options = {"max_resource": resource(steps, budget) if steps else "auto", **options}
             halving = {name: value for name, value in options.items() if name in ("min_resource", "reduction_factor")}
             _construct(optuna.pruners.SuccessiveHalvingPruner, halving)  # Hyperband itself only looks when it first prunes
     if config.type is PrunerType.PATIENT:

@@ -54,12 +54,14 @@ class Searcher(Protocol):
     def tell(self, suggestion: Suggestion, outcome: Outcome) -> None:
         """Take what came of a suggestion."""
 
-    def prune(self, suggestion: Suggestion, steps: Sequence[float]) -> bool:
+    def prune(self, suggestion: Suggestion, steps: Sequence[float], at: Sequence[int] = ()) -> bool:
         """Say whether a trial is not worth finishing.
 
         Args:
             suggestion: What is being tried.
-            steps: The first objective at each step so far, one or more: a fold's value, or the mean at a budget.
+            steps: The first objective at each step so far, one or more: a fold's value, the mean at a budget, or
+                what a trial reported at a step of its own.
+            at: The numbers of these steps, where the trial counts them itself; empty where they count from 0.
         """
 
     def learn(self, params: Params, outcome: Outcome) -> None:

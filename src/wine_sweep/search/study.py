@@ -100,13 +100,13 @@ class OptunaSearcher:
             if self._pruning is not None:
                 self._pruning.end(shadow, outcome)
 
-    def prune(self, suggestion: Suggestion, steps: Sequence[float]) -> bool:
+    def prune(self, suggestion: Suggestion, steps: Sequence[float], at: Sequence[int] = ()) -> bool:
         """Say whether a trial is not worth finishing; see `Searcher`."""
         trial, shadow = suggestion.handle
         with _translated_errors():
             if self._pruning is not None:
-                return self._pruning.should_prune(shadow, steps)
-            return self._reporter is not None and self._reporter.should_prune(trial, steps)
+                return self._pruning.should_prune(shadow, steps, at)
+            return self._reporter is not None and self._reporter.should_prune(trial, steps, at)
 
     def learn(self, params: Params, outcome: Outcome) -> None:
         """Take a finished trial of an earlier sweep; see `Searcher`."""

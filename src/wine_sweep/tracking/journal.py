@@ -127,7 +127,9 @@ class Journal:
 
 
 def _line(trial: Trial) -> bytes:
-    return json.dumps(_plain(_masked(trial)), separators=(",", ":")).encode() + b"\n"
+    """Write a trial, without the environment of its process: that holds credentials."""
+    kept = dataclasses.replace(_masked(trial), environment={})
+    return json.dumps(_plain(kept), separators=(",", ":")).encode() + b"\n"
 
 
 def _masked(trial: Trial) -> Trial:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
@@ -19,6 +18,7 @@ from wine_sweep.config import Direction
 from wine_sweep.errors import NotFoundError
 from wine_sweep.tracking import names
 from wine_sweep.tracking.store import search_all, translated_errors
+from wine_sweep.tracking.tags import steps_from_text
 from wine_sweep.trial import FIT_SECONDS, Failure, Score, Trial, TrialState
 
 SHOWN = 5
@@ -243,12 +243,14 @@ def _trial(run: Run) -> Trial:
     error = tags.get(names.ERROR)
     kind, _, message = (error or "").partition(": ")
     once: dict[str, float] = json.loads(tags.get(names.SCORES, "{}"))
+    reported, reported_at = steps_from_text(tags.get(names.STEPS, "[]"))
     return Trial(
         number=int(tags[names.TRIAL]),
         params=json.loads(tags[names.PARAMS]) if names.PARAMS in tags else dict(run.data.params),
         state=state,
         scores=_scores(metrics, once) if state is TrialState.FINISHED else {},
-        reported=tuple(json.loads(tags.get(names.STEPS, "[]"))),
+        reported=reported,
+        reported_at=reported_at,
         fit_seconds=metrics.get(FIT_SECONDS, once.get(FIT_SECONDS, math.nan)),
         started=_seconds(run.info.start_time),
         ended=_seconds(run.info.end_time),
@@ -260,7 +262,7 @@ def _trial(run: Run) -> Trial:
     )
 
 
-def _scores(metrics: dict[str, Any], once: Mapping[str, float]) -> dict[str, Score]:
+def _scores(metrics: Mapping[str, float], once: Mapping[str, float]) -> dict[str, Score]:
     """Give the metrics that are means with a spread, and those that were measured once."""
     means = {
         name: Score(mean, metrics[names.spread_metric(name)])

@@ -23,14 +23,14 @@ def tags_of(trial: Trial) -> dict[str, str]:
     if trial.retries:
         tags[names.RETRIES] = str(trial.retries)
     if trial.state is TrialState.PRUNED:
-        tags[names.PRUNED] = str(len(trial.steps))
+        tags[names.PRUNED] = str(len(trial.steps or trial.reports))
     if any(not score.has_spread for score in trial.scores.values()):
         values = {name: score.mean for name, score in trial.scores.items() if not score.has_spread}
         tags[names.SCORES] = _mapped({FIT_SECONDS: trial.fit_seconds, **values})
     if trial.violations:
         tags[names.INFEASIBLE] = json.dumps(dict(trial.violations))
     if trial.reported:
-        tags[names.STEPS] = _listed(trial.reported)
+        tags[names.STEPS] = steps_to_text(trial.reported, trial.reported_at)
     if trial.warnings:
         tags[names.WARNINGS] = _listed(trial.warnings)
     return tags
@@ -45,7 +45,20 @@ def _mapped(values: Mapping[str, float]) -> str:
     return text
 
 
-def _listed(items: Sequence[str | float]) -> str:
+def steps_to_text(reported: Sequence[float], at: Sequence[int]) -> str:
+    """Write what a pruner was told: a list of values, or of pairs of step and value where the trial counts its steps."""
+    return _listed([[step, value] for step, value in zip(at, reported, strict=True)] if at else reported)
+
+
+def steps_from_text(text: str) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """Read both forms back: the values, and the numbers of their steps, or none where they count from 0."""
+    items = json.loads(text)
+    if not all(isinstance(each, list) for each in items):
+        return tuple(items), ()
+    return tuple(value for _, value in items), tuple(step for step, _ in items)
+
+
+def _listed(items: Sequence[str | float | list[float]]) -> str:
     """Write a list as JSON, as many of its first entries as fit into a tag: hundreds of numbers, dozens of warnings."""
     text, kept = json.dumps(list(items)), list(items)
     while len(text) > MAX_TAG:
