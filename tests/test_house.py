@@ -15,7 +15,7 @@ from wine_sweep import errors
 PACKAGE = Path(wine_sweep.__file__).parent
 
 LAYERS = [
-    {"bench", "errors", "task", "trial", "wording"},
+    {"bench", "errors", "leash", "task", "trial", "wording"},
     {"config"},
     {"data", "wandb"},
     {"objective", "search", "execution"},
@@ -29,7 +29,7 @@ LAYERS = [
 """From the ground up: a part imports only from lower floors, and within its own floor only where `NEIGHBOURS` says so."""
 
 NEIGHBOURS = {("report", "tracking"), ("bench", "trial")}
-LEAVES = {"errors", "task", "trial"}
+LEAVES = {"errors", "leash", "task", "trial"}
 SEAMS = {
     "mlflow": {"tracking", "registry"},
     "optuna": {"search"},

@@ -35,12 +35,14 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change a key of the config; repeatable.")
 ]
 Trusted = Annotated[
-    list[str] | None, typer.Option("--trust", metavar="PACKAGE", help="Also take estimators from this package; repeatable.")
+    list[str] | None,
+    typer.Option("--trust", metavar="CODE", help="Trust a package, or a file or folder with code of your own; repeatable."),
 ]
 Workers = Annotated[int | None, typer.Option("--workers", metavar="N", min=1, help="Worker processes. Default: all cores.")]
 Trials = Annotated[int | None, typer.Option("--trials", metavar="N", min=1, help="At most this many trials.")]
 NoPromote = Annotated[bool, typer.Option("--no-promote", help="Do everything but the promotion.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what functions and commands print.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no logs.")]
 
 
@@ -68,6 +70,7 @@ def run(
     tracking_uri: TrackingUri = None,
     experiment: Experiment = None,
     quiet: Quiet = False,
+    verbose: Verbose = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a sweep: its trials, the winner, the promotion."""
@@ -82,6 +85,7 @@ def run(
             tracking_uri=tracking_uri,
             experiment=experiment,
             quiet=quiet,
+            verbose=verbose,
             as_json=as_json,
         )
     )
@@ -103,6 +107,7 @@ def resume(
     tracking_uri: TrackingUri = None,
     experiment: Experiment = None,
     quiet: Quiet = False,
+    verbose: Verbose = False,
     as_json: AsJson = False,
 ) -> None:
     """Go on where a sweep stopped, from what MLflow has of it."""
@@ -118,6 +123,7 @@ def resume(
             tracking_uri=tracking_uri,
             experiment=experiment,
             quiet=quiet,
+            verbose=verbose,
             as_json=as_json,
         )
     )

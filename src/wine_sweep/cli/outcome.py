@@ -21,7 +21,7 @@ from wine_sweep.report.summary import (
     trials_in_words,
 )
 from wine_sweep.runner.conclusion import SweepResult
-from wine_sweep.runner.preflight import Prepared
+from wine_sweep.runner.prepared import Prepared
 from wine_sweep.runner.winner import promotion_in_words
 from wine_sweep.wording import mask
 
@@ -43,8 +43,8 @@ def print_outcome(result: SweepResult, *, as_json: bool, tracking_uri: str | Non
         console.print(f"[dim]… and {len(board.rows) - TOP} more: wine-sweep compare {result.run_id[:8]}[/dim]")
     console.print(f"\n[bold]Why trial {result.selection.trial.number}[/bold]")
     lines = list(result.selection.reasons)
-    if result.winner.test_scores:
-        lines.append(test_in_words(result.winner.test_scores, result.winner.interval))
+    if result.test_scores:
+        lines.append(test_in_words(result.test_scores, result.test_interval))
     for line in [*lines, promotion_in_words(result.promotion)]:
         console.print(f"- {line}", markup=False)
     _print_notes(console, prepared, result)
@@ -79,10 +79,10 @@ def _print_notes(console: Console, prepared: Prepared, result: SweepResult) -> N
 
 
 def _work(prepared: Prepared, result: SweepResult) -> Work:
-    budget, folds, seeds = prepared.config.search.budget, len(prepared.material.folds), prepared.config.evaluation.seeds
+    budget, full = prepared.config.search.budget, prepared.fits.full
     budgets = budget.steps() if budget is not None else []
-    steps = [folds * seeds * each / budgets[-1] for each in budgets] or [float(seeds)] * folds
-    return count_work(result.trials, steps=steps, whole=folds * seeds)
+    steps = [full * each / budgets[-1] for each in budgets] or [full / (prepared.steps or 1)] * (prepared.steps or 1)
+    return count_work(result.trials, steps=steps, whole=full)
 
 
 def _document(prepared: Prepared, result: SweepResult) -> dict[str, Any]:
@@ -96,8 +96,8 @@ def _document(prepared: Prepared, result: SweepResult) -> dict[str, Any]:
         "method": prepared.config.search.method.value,
         "fits": {"done": round(work.done, 3), "without_pruning": work.whole},
         "selection": result.selection.record(),
-        "test_scores": dict(result.winner.test_scores),
-        "test_interval": result.winner.interval.record() if result.winner.interval else None,
+        "test_scores": dict(result.test_scores),
+        "test_interval": result.test_interval.record() if result.test_interval else None,
         "promotion": result.promotion.record() if result.promotion else None,
         "stopped_by": result.closing.stopped_by.value,
         "repeated_suggestions": result.closing.repeats,

@@ -13,12 +13,14 @@ from rich.text import Text
 
 from wine_sweep.cli.console import plain_table, stdout
 from wine_sweep.cli.trust import let_import_from
-from wine_sweep.config import FAMILY, ExecutionConfig, Method, SearchConfig, read_config
+from wine_sweep.config import FAMILY, DataConfig, ExecutionConfig, Method, SearchConfig, read_config
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.execution import count_workers
 from wine_sweep.report.leaderboard import params_in_words
-from wine_sweep.runner.header import estimator_name, experiment_name
-from wine_sweep.runner.preflight import Prepared, prepare
+from wine_sweep.runner.header import experiment_name
+from wine_sweep.runner.material import Material
+from wine_sweep.runner.preflight import prepare
+from wine_sweep.runner.prepared import Prepared
 from wine_sweep.search.grid import grid_points
 from wine_sweep.search.methods import count_trials
 from wine_sweep.search.repeatability import what_repeats
@@ -66,7 +68,7 @@ def plan_command(
 
 
 def _describe(path: Path, prepared: Prepared, experiment: str | None) -> dict[str, Any]:
-    config, material = prepared.config, prepared.material
+    config = prepared.config
     registry = config.registry
     search, space, objective = config.search, prepared.space, prepared.objective
     first = islice(grid_points(search, space), FIRST) if search.method is Method.GRID else search.initial[:FIRST]
@@ -82,7 +84,7 @@ def _describe(path: Path, prepared: Prepared, experiment: str | None) -> dict[st
         "cluster": config.execution.address,
         "limits_of_a_trial": _limits(config.execution),
         "fits": _fits(prepared),
-        "estimator": estimator_name(prepared),
+        prepared.kind: prepared.subject,
         "parameters": {each.key: _parameter(each) for each in space.dimensions},
         "constraints": list(search.constraints),
         "from": search.from_,
@@ -92,29 +94,42 @@ def _describe(path: Path, prepared: Prepared, experiment: str | None) -> dict[st
             search, workers=count_workers(config.execution), goals=objective.metrics, limits=objective.limits
         ),
         "first_trials": [dict(point) for point in first],
-        "data": {
-            "source": material.dataset.name,
-            "target": material.dataset.target.name,
-            "rows": len(material.dataset.target),
-            "train_rows": len(material.split.train),
-            "test_rows": len(material.split.test),
-            "groups": config.data.groups,
-            "weights": config.data.weights,
-        },
+        "data": _data(config.data, prepared.material) if config.data and prepared.material else None,
         "evaluation": prepared.objective.evaluation,
-        "metrics": [metric.name for metric in prepared.metrics],
+        "metrics": list(prepared.measured),
         "objective": objective.in_words(),
         "limits": list(objective.limits),
         "promotion": {"model": registry.name, "stage": registry.stage.value, "alias": registry.stage.alias} if registry else None,
     }
 
 
+def _lines_of_data(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield (
+        "data",
+        f"{data['source']}, target {data['target']}: {data['train_rows']:,} rows to learn from, {data['test_rows']:,} test rows",
+    )
+    if data["groups"]:
+        yield "  groups", f"rows with the same {data['groups']} stay on one side of every split"
+    if data["weights"]:
+        yield "  weights", f"rows count by {data['weights']}, in fitting and in measuring"
+
+
 def _fits(prepared: Prepared) -> int | None:
     """Count the fits, the winner's own among them; with a pruner there will be fewer."""
     count = count_trials(prepared.config.search, prepared.space)
-    budget, seeds = prepared.config.search.budget, prepared.config.evaluation.seeds
-    rungs = 1 if budget is None else len(budget.steps())
-    return None if count is None else count * len(prepared.material.folds) * rungs * seeds + 1
+    return None if count is None else count * prepared.fits.trial + prepared.fits.winner
+
+
+def _data(config: DataConfig, material: Material) -> dict[str, Any]:
+    return {
+        "source": material.dataset.name,
+        "target": material.dataset.target.name,
+        "rows": len(material.dataset.target),
+        "train_rows": len(material.split.train),
+        "test_rows": len(material.split.test),
+        "groups": config.groups,
+        "weights": config.weights,
+    }
 
 
 def _parameter(dimension: Dimension) -> str:
@@ -130,7 +145,9 @@ def _pruning(prepared: Prepared) -> str | None:
     pruner, budget = prepared.config.search.pruner, prepared.config.search.budget
     if pruner is None:
         return None
-    if budget is None:
+    if not prepared.steps:
+        steps = f"at each step that the {prepared.kind} reports"
+    elif budget is None:
         steps = f"after each of {prepared.steps} folds"
     elif budget.parameter is not None:
         steps = f"at {budget.parameter} {', '.join(f'{value:g}' for value in budget.steps())}"
@@ -163,22 +180,17 @@ def _lines(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "", f"a trial is ended when it {' or '.join(plan['limits_of_a_trial'])}"
     if plan["method_reason"]:
         yield "", f"auto picked {plan['method']}: {plan['method_reason']}"
-    yield "estimator", plan["estimator"]
+    kind = next(kind for kind in ("estimator", "function", "command") if kind in plan)
+    yield kind, plan[kind]
     for name, text in plan["parameters"].items():
         yield f"  {name}", text
     for text in plan["constraints"]:
         yield "  constraint", text
     for index, point in enumerate(plan["first_trials"]):
         yield f"  trial {index:04d}", params_in_words(point)
-    yield (
-        "data",
-        f"{data['source']}, target {data['target']}: {data['train_rows']:,} rows to learn from, {data['test_rows']:,} test rows",
-    )
-    if data["groups"]:
-        yield "  groups", f"rows with the same {data['groups']} stay on one side of every split"
-    if data["weights"]:
-        yield "  weights", f"rows count by {data['weights']}, in fitting and in measuring"
-    yield "measured", f"{', '.join(plan['metrics'])} over {plan['evaluation']}"
+    if data is not None:
+        yield from _lines_of_data(data)
+    yield "measured", ", ".join(plan["metrics"]) + (f" over {plan['evaluation']}" if plan["evaluation"] else "")
     yield "objective", plan["objective"]
     for text in plan["limits"]:
         yield "  limit", text

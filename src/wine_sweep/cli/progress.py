@@ -87,6 +87,10 @@ class SweepProgress:
         self._bar.update(self._task, completed=self._done)
         self._show()
 
+    def trial_printed(self, number: int, line: str) -> None:
+        """Show a line that a trial has printed, above the bar."""
+        self._console.print(f"trial {number:04d} | {line}", soft_wrap=True, markup=False)
+
     def phase(self, what: str) -> None:
         """Show what is being done now."""
         self._bar.update(self._task, state=escape(what))

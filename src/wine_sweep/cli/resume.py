@@ -34,6 +34,7 @@ class ResumeRequest:
     tracking_uri: str | None
     experiment: str | None
     quiet: bool
+    verbose: bool
     as_json: bool
 
 
@@ -58,7 +59,7 @@ def resume_command(request: ResumeRequest) -> None:
         if not request.quiet:
             console.print(_what_is_there(plan, len(resumption.past.trials)), markup=False, soft_wrap=True)
         with SweepProgress(console, plan.prepared.objective.metric, quiet=request.quiet) as progress:
-            result = resume_sweep(resumption, observer=progress, may_promote=request.promote, stop=stop)
+            result = resume_sweep(resumption, observer=progress, may_promote=request.promote, verbose=request.verbose, stop=stop)
     print_outcome(result, as_json=request.as_json, tracking_uri=request.tracking_uri)
 
 

@@ -14,7 +14,8 @@ from wine_sweep.cli.trust import let_import_from
 from wine_sweep.config import Backend, read_config
 from wine_sweep.errors import SweepInterrupted
 from wine_sweep.execution import warm_up
-from wine_sweep.runner.preflight import Prepared, prepare
+from wine_sweep.runner.preflight import prepare
+from wine_sweep.runner.prepared import Prepared
 from wine_sweep.runner.sweep import RunOptions, run_sweep
 from wine_sweep.wording import mask
 
@@ -30,6 +31,7 @@ class RunRequest:
     tracking_uri: str | None
     experiment: str | None
     quiet: bool
+    verbose: bool
     as_json: bool
 
 
@@ -45,6 +47,7 @@ def run_command(request: RunRequest) -> None:
             tracking_uri=request.tracking_uri,
             experiment=request.experiment,
             promote=request.promote,
+            verbose=request.verbose,
             command=mask(f"wine-sweep {' '.join(sys.argv[1:])}"),
         )
         stop.grace = prepared.config.execution.grace

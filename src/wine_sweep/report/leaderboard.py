@@ -71,6 +71,12 @@ class Leaderboard:
         """Whether there is a Pareto front to mark."""
         return any(row.front for row in self.rows)
 
+    @cached_property
+    def with_spread(self) -> frozenset[str]:
+        """The metrics that have a spread in some row; all where no row has any metric."""
+        spread = frozenset(name for row in self.rows for name, (_, std) in row.metrics.items() if not math.isnan(std))
+        return spread if any(row.metrics for row in self.rows) else frozenset(self.metrics)
+
     @property
     def sweeps(self) -> list[str]:
         """The sweeps' names, each once."""
@@ -112,7 +118,7 @@ def as_csv(board: Leaderboard) -> str:
     """Write a leaderboard as CSV with a header."""
     buffer = io.StringIO()
     columns = ["sweep", "run_id", "trial", "state", "best", *(["pareto"] if board.has_front else []), *board.params]
-    columns += [column for name in _measured(board) for column in (name, names.spread_metric(name))]
+    columns += [column for name in _measured(board) for column in _columns_of(board, name)]
     writer = csv.DictWriter(buffer, [*columns, FIT_SECONDS, "error"], lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows({key: "" if value is None else value for key, value in record.items()} for record in as_records(board))
@@ -170,13 +176,18 @@ def _measured(board: Leaderboard) -> list[str]:
     return [name for name in board.metrics if name != FIT_SECONDS]
 
 
+def _columns_of(board: Leaderboard, name: str) -> list[str]:
+    """Name a metric's columns: its mean, and its spread where any trial has one."""
+    return [name, *([names.spread_metric(name)] if name in board.with_spread else [])]
+
+
 def _metric_cell(row: Row, name: str, *, spread: bool) -> str:
     if name not in row.metrics:
         return ""
     mean, std = row.metrics[name]
     plain = 1e-3 <= abs(mean) < 1e5
     shown = f"{mean:.4f}" if plain else f"{mean:.4g}"
-    spread = spread and name != FIT_SECONDS
+    spread = spread and name != FIT_SECONDS and not math.isnan(std)
     return f"{shown} ± {std:.4f}" if spread and plain else f"{shown} ± {std:.2g}" if spread else shown
 
 
@@ -204,7 +215,8 @@ def _sort_key(row: Row, order: Goal, *, several: bool) -> tuple[object, ...]:
     if order.metric not in row.metrics:
         return True, False, False, False, 0.0, 0.0
     mean, std = row.metrics[order.metric]
-    return False, row.is_infeasible, several and not row.best, several and not row.front, order.loss(mean), std
+    spread = 0.0 if math.isnan(std) else std
+    return False, row.is_infeasible, several and not row.best, several and not row.front, order.loss(mean), spread
 
 
 def _record(row: Row, board: Leaderboard) -> dict[str, Cell]:
@@ -221,7 +233,8 @@ def _record(row: Row, board: Leaderboard) -> dict[str, Cell]:
         record[name] = canonical_json(value) if isinstance(value, list | dict) else value
     for name in _measured(board):
         mean, std = row.metrics.get(name, (None, None))
-        record |= {name: mean, names.spread_metric(name): std}
+        spread = None if std is None or math.isnan(std) else std
+        record |= dict(zip(_columns_of(board, name), (mean, spread), strict=False))
     record[FIT_SECONDS] = None if math.isnan(row.fit_seconds) else row.fit_seconds
     record["error"] = row.error
     return record

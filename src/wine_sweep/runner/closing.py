@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from wine_sweep.config import Expression
 from wine_sweep.report.leaderboard import as_csv, make_leaderboard
 from wine_sweep.report.summary import count_states, group_failures, markdown_summary, trials_in_words
-from wine_sweep.runner.header import estimator_name
-from wine_sweep.runner.preflight import Prepared
+from wine_sweep.runner.prepared import Prepared
 from wine_sweep.runner.stopping import StopReason
 from wine_sweep.selection import Selection, number
 from wine_sweep.selection.objective import known_values
@@ -18,7 +17,7 @@ from wine_sweep.tracking import names
 from wine_sweep.trial import Trial, TrialState
 
 if TYPE_CHECKING:  # these import MLflow, which takes seconds that the first trials should not wait for
-    from wine_sweep.runner.winner import Winner
+    from wine_sweep.runner.refit import Winner
     from wine_sweep.tracking.sweep_runs import SweepRuns
 
 
@@ -68,12 +67,12 @@ class Closing:
             if trial.run_id is not None:
                 self.runs.set_tags(trial.run_id, {names.PARETO: "true"})
 
-    def write_winner(self, selection: Selection, winner: Winner, outcome: str) -> None:
+    def write_winner(self, selection: Selection, winner: Winner | None, outcome: str) -> None:
         """Write the summary anew, with the winner.
 
         Args:
             selection: The winner and the reasons.
-            winner: The refitted model.
+            winner: The refitted model, if it was fitted anew.
             outcome: What became of it, in a sentence.
 
         Raises:
@@ -85,7 +84,8 @@ class Closing:
     def _note(self, selection: Selection | None, winner: Winner | None, outcome: str) -> str:
         prepared = self.prepared
         return markdown_summary(
-            f"{prepared.name}: {estimator_name(prepared)} on {prepared.material.dataset.name}",
+            f"{prepared.name}: {prepared.subject}"
+            + (f" on {prepared.material.dataset.name}" if prepared.material is not None else ""),
             self.trials,
             prepared.objective,
             selection=selection,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from wine_sweep.errors import SweepFailed, SweepInterrupted
+from wine_sweep.errors import ModelError, SweepFailed, SweepInterrupted
+from wine_sweep.objective.bootstrap import Interval
 from wine_sweep.registry import Promotion
 from wine_sweep.runner.closing import Closing
 from wine_sweep.runner.keeping import Keeping
 from wine_sweep.runner.recorder import Observer
+from wine_sweep.runner.refit import Winner
 from wine_sweep.runner.stopping import StopReason
-from wine_sweep.runner.winner import Winner, keep, promote, promotion_in_words, refit
+from wine_sweep.runner.winner import crown, promote, promotion_in_words
 from wine_sweep.selection import Selection, select
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.trial import Trial
@@ -24,19 +26,29 @@ class SweepResult:
     Args:
         closing: All trials, the runs they are in, and why there are no more.
         selection: The winner and the reasons.
-        winner: The refitted model.
+        winner: The refitted model; None where its run held one already.
         promotion: Where it was promoted to; None when nothing was to be promoted.
     """
 
     closing: Closing
     selection: Selection
-    winner: Winner
+    winner: Winner | None
     promotion: Promotion | None
 
     @property
     def run_id(self) -> str:
         """The parent run's id."""
         return self.closing.runs.run_id
+
+    @property
+    def test_scores(self) -> Mapping[str, float]:
+        """The winner's metrics on the test rows; empty where there are none."""
+        return self.winner.test_scores if self.winner is not None else {}
+
+    @property
+    def test_interval(self) -> Interval | None:
+        """How sure the objective's value among them is; None where that is not known."""
+        return self.winner.interval if self.winner is not None else None
 
     @property
     def trials(self) -> Sequence[Trial]:
@@ -57,7 +69,7 @@ def conclude(
         SweepFailed: No trial finished, or too many failed.
         SweepInterrupted: `stop` said so.
         TrackingError: The store failed.
-        ModelError: The winner cannot be fitted or saved.
+        ModelError: The winner cannot be fitted or saved, or has no model to promote.
     """
 
     def go_on_with(what: str) -> None:
@@ -75,13 +87,15 @@ def conclude(
         raise SweepFailed(closing.why_none_finished())
     policy.run(lambda: closing.write_selection(selection))
     go_on_with("fitting the winner")
-    winner = refit(prepared, selection.trial.params)
+    winner = prepared.refit(selection.trial)
     go_on_with("saving the winner")
     run_id = selection.trial.run_id
     uri = policy.run(lambda: SweepReader(runs.client).model_uri(run_id))
-    uri = uri or keep(winner, runs, run_id, trusted=prepared.factory.trusted, policy=policy)
+    uri = uri or crown(winner, runs, run_id, trusted=prepared.trusted, policy=policy)
     registry, promotion = prepared.config.registry, None
     if registry is not None and may_promote:
+        if uri is None:
+            raise ModelError(prepared.why_no_model(selection.trial))
         go_on_with(f"promoting it to {registry.stage.value}")
         promotion = promote(prepared, runs, selection, name=registry.name, stage=registry.stage, model_uri=uri, policy=policy)
     policy.run(lambda: closing.write_winner(selection, winner, promotion_in_words(promotion)))

@@ -12,13 +12,14 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from wine_sweep.config import ModelConfig, dump_config
-from wine_sweep.runner.preflight import Prepared
+from wine_sweep.config import dump_config
+from wine_sweep.runner.prepared import Prepared
 from wine_sweep.search.methods import count_trials
 from wine_sweep.tracking import names
 
 if TYPE_CHECKING:  # it imports MLflow, which takes seconds
     from wine_sweep.tracking.sweep_header import SweepHeader
+    from wine_sweep.tracking.sweep_runs import SweepRuns
 
 PACKAGES = (
     "wine-sweep",
@@ -50,9 +51,9 @@ def sweep_header(prepared: Prepared, *, experiment: str, started: float, tags: M
         started: When the sweep began, in seconds since the epoch.
         tags: The parent run's tags.
     """
-    from wine_sweep.tracking.sweep_header import SweepHeader
+    from wine_sweep.tracking.sweep_header import SweepData, SweepHeader
 
-    dataset = prepared.material.dataset
+    dataset = prepared.material.dataset if prepared.material is not None else None
     return SweepHeader(
         name=prepared.name,
         experiment=experiment,
@@ -60,46 +61,37 @@ def sweep_header(prepared: Prepared, *, experiment: str, started: float, tags: M
         params=sweep_params(prepared),
         tags=tags,
         files=sweep_files(prepared),
-        table=dataset.table,
-        data_source=dataset.source,
-        data_name=dataset.name,
-        data_digest=dataset.digest,
+        data=None if dataset is None else SweepData(dataset.table, dataset.source, dataset.name, dataset.digest),
     )
+
+
+def runs_of(prepared: Prepared) -> type[SweepRuns]:
+    """Say how the runs of a sweep are written: by this process alone, or by its trials' processes too."""
+    from wine_sweep.tracking.shared_runs import SharedRuns
+    from wine_sweep.tracking.sweep_runs import SweepRuns
+
+    return SharedRuns if prepared.hands_over_runs else SweepRuns
 
 
 def sweep_params(prepared: Prepared) -> dict[str, str]:
     """Give the parent run's parameters."""
-    config, dataset = prepared.config, prepared.material.dataset
-    return {
+    config = prepared.config
+    params = {
         "method": config.search.method.value,
         "trials": planned_trials(prepared),
         "seed": str(config.search.seed),
-        "estimator": estimator_name(prepared),
+        prepared.kind: prepared.subject,
         "objective": prepared.objective.in_words(),
-        "evaluation": prepared.objective.evaluation,
-        "data": dataset.name,
-        "data_rows": str(len(dataset.target)),
-        "test_rows": str(len(prepared.material.split.test)),
     }
+    if prepared.objective.evaluation:
+        params["evaluation"] = prepared.objective.evaluation
+    return params | (prepared.material.variables if prepared.material is not None else {})
 
 
 def planned_trials(prepared: Prepared) -> str:
     """Say how many trials a sweep is to have, or that only the time ends it."""
     count = count_trials(prepared.config.search, prepared.space)
     return str(count) if count is not None else "until the timeout"
-
-
-def estimator_name(prepared: Prepared) -> str:
-    """Name the estimator: its dotted path, a pipeline's classes joined by ``>``, or the families."""
-    if prepared.config.models:
-        return ", ".join(prepared.config.models)
-    return next(map(_model_name, prepared.config.families.values()))
-
-
-def _model_name(model: ModelConfig) -> str:
-    if model.estimator is not None:
-        return model.estimator
-    return " > ".join(step.estimator.rpartition(".")[2] for step in (model.pipeline or {}).values())
 
 
 def sweep_tags(prepared: Prepared, *, command: str) -> dict[str, str]:
@@ -110,13 +102,16 @@ def sweep_tags(prepared: Prepared, *, command: str) -> dict[str, str]:
         names.OBJECTIVE: prepared.objective.metric,
         names.DIRECTION: prepared.objective.direction.value,
         names.SPACE: prepared.space.fingerprint(),
-        names.DATA: prepared.material.dataset.digest,
+        names.DATA: prepared.digest,
+        names.SUBJECT: prepared.kind,
         names.SOURCE_NAME: command,
         names.SOURCE_TYPE: "LOCAL",
         names.USER: user_name(),
     }
     if prepared.objective.others or prepared.objective.limits:
         tags[names.OBJECTIVES] = json.dumps(prepared.objective.record())
+    if prepared.program is not None:
+        tags[names.PROGRAM] = prepared.program
     if prepared.method_reason:
         tags[names.METHOD_REASON] = prepared.method_reason
     commit = git_commit(prepared.draft.folder)
@@ -128,7 +123,7 @@ def sweep_files(prepared: Prepared) -> dict[str, str]:
     return {
         names.CONFIG_FILE: prepared.draft.text,
         names.RESOLVED_FILE: dump_config(prepared.config),
-        names.ENVIRONMENT_FILE: json.dumps(environment(prepared.factory.trusted), indent=2) + "\n",
+        names.ENVIRONMENT_FILE: json.dumps(environment(prepared.trusted), indent=2) + "\n",
     }
 
 

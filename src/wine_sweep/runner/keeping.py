@@ -28,19 +28,29 @@ class Keeping:
         writer: Writes them.
         journal: Holds them until they are written.
         policy: Says how long an outage is waited for.
+        verbose: Whether the observer is told what trials print.
     """
 
     writer: BackgroundWriter[SweepRuns]
     journal: Journal
     policy: OutagePolicy
+    verbose: bool = False
 
     @classmethod
-    def begin(cls, make: Callable[[], SweepRuns], policy: OutagePolicy, journal: Journal, *, stop: Callable[[], bool]) -> Keeping:
+    def begin(
+        cls,
+        make: Callable[[], SweepRuns],
+        policy: OutagePolicy,
+        journal: Journal,
+        *,
+        stop: Callable[[], bool],
+        verbose: bool = False,
+    ) -> Keeping:
         """Start a writer, which makes the runs in its own thread."""
         writer = BackgroundWriter(make, policy=policy, stop=stop)
         policy.waiting = lambda: writer.pending
         policy.before_retry = lambda: writer.target.check_owner() if writer.target is not None else None
-        return cls(writer, journal, policy)
+        return cls(writer, journal, policy, verbose)
 
     @property
     def run_id(self) -> str:

@@ -9,12 +9,12 @@ from pydantic import ValidationError
 
 from wine_sweep.config import RegistryConfig, Stage
 from wine_sweep.config.problems import explain
-from wine_sweep.errors import ConfigError, NotFoundError, Place, Problem
+from wine_sweep.errors import ConfigError, ModelError, NotFoundError, Place, Problem
 from wine_sweep.registry import ModelRegistry, Promotion
 from wine_sweep.runner.closing import winner_tags
-from wine_sweep.runner.preflight import Prepared
+from wine_sweep.runner.prepared import Prepared
 from wine_sweep.runner.recorded import Recorded, prepare_recorded
-from wine_sweep.runner.winner import keep, promote, refit
+from wine_sweep.runner.winner import crown, promote
 from wine_sweep.selection import Selection, choose, select
 from wine_sweep.tracking import names
 from wine_sweep.tracking.outage import OutagePolicy
@@ -115,8 +115,10 @@ def promote_candidate(reader: SweepReader, candidate: Candidate) -> Promotion:
     policy, uri = OutagePolicy(PATIENCE_SECONDS), candidate.model_uri
     leave_retries_to_policy()
     if uri is None:
-        winner = refit(candidate.prepared, trial.params)
-        uri = keep(winner, runs, trial.run_id or "", trusted=candidate.prepared.factory.trusted, policy=policy)
+        winner = candidate.prepared.refit(trial)
+        uri = crown(winner, runs, trial.run_id or "", trusted=candidate.prepared.trusted, policy=policy)
+    if uri is None:
+        raise ModelError(candidate.prepared.why_no_model(trial))
     policy.run(lambda: runs.write_json(names.SELECTION_FILE, candidate.selection.record()))
     promotion = promote(
         candidate.prepared,

@@ -9,7 +9,8 @@ from typing import Any
 
 from wine_sweep.config import Draft, SweepConfig, parse_config
 from wine_sweep.errors import ConfigError, DataError, Path, Problem
-from wine_sweep.runner.preflight import Prepared, prepare
+from wine_sweep.runner.preflight import prepare
+from wine_sweep.runner.prepared import Prepared
 from wine_sweep.tracking import names
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
 from wine_sweep.wording import show
@@ -21,6 +22,8 @@ MAY_CHANGE = (
     ("registry",),
     ("evaluation", "bootstrap"),
     ("data", "source"),
+    ("model", "folder"),
+    ("model", "function"),
     *(("search", key) for key in ("trials", "timeout", "target", "patience", "regret")),
 )
 """Keys that do not change what a trial is, nor which trial is better; the data itself is held against its digest."""
@@ -63,11 +66,10 @@ def prepare_recorded(reader: SweepReader, sweep: SweepRecord, draft: Draft, *, t
         TrackingError: The store failed.
     """
     prepared = prepare(draft, trusted=trusted)
-    if prepared.material.dataset.digest != sweep.tags.get(names.DATA):
-        changes = "; ".join(_changes_of_data(reader, sweep, prepared)) or "the same rows and columns, with other values"
-        raise DataError(
-            f"{prepared.material.dataset.source} has changed since the sweep '{sweep.name}' ({changes}); run a new sweep on it"
-        )
+    if prepared.digest != sweep.tags.get(names.DATA):
+        what = prepared.material.dataset.source if prepared.material is not None else prepared.subject
+        changes = prepared.why_changed(*reader.table(sweep))
+        raise DataError(f"{what} has changed since the sweep '{sweep.name}' ({changes}); run a new sweep on it")
     return prepared
 
 
@@ -94,19 +96,6 @@ def changed_keys(recorded: Recorded, sweep: SweepRecord, prepared: Prepared) -> 
     if problems:
         raise ConfigError(prepared.draft.document.locate(problems))
     return [path for path, _, _ in differences]
-
-
-def _changes_of_data(reader: SweepReader, sweep: SweepRecord, prepared: Prepared) -> Iterator[str]:
-    rows, columns = reader.table(sweep)
-    table = prepared.material.dataset.table
-    if rows != len(table):
-        yield f"{rows} rows then, {len(table)} now"
-    gone = [name for name in columns if name not in table.columns]
-    new = [str(name) for name in table.columns if name not in columns]
-    if gone:
-        yield f"without {', '.join(gone)}"
-    if new:
-        yield f"with {', '.join(new)} besides"
 
 
 def _tree(config: SweepConfig) -> dict[str, Any]:

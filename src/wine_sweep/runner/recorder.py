@@ -8,6 +8,7 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from wine_sweep.runner.outputs import Outputs
 from wine_sweep.selection import Objective
 from wine_sweep.tracking import names
 from wine_sweep.tracking.journal import Journal
@@ -36,6 +37,9 @@ class Observer(Protocol):
 
     def trial_recalled(self, trial: Trial, best: Trial | None) -> None:
         """A trial that ended before the sweep was resumed is taken as it is; `best` is the best so far."""
+
+    def trial_printed(self, number: int, line: str) -> None:
+        """A trial has printed a line; told only where it was asked for."""
 
     def phase(self, what: str) -> None:
         """The sweep goes on to something else, in a few words: ``fitting the winner``."""
@@ -104,6 +108,7 @@ class SweepRecorder:
         objective: What decides.
         observer: Is told what happens.
         best_steps: For each metric the numbers of the trials at which its best stands in MLflow already.
+        verbose: Whether the observer is told what trials print.
         clock: Tells the time in seconds since the epoch.
     """
 
@@ -115,12 +120,14 @@ class SweepRecorder:
         observer: Observer,
         *,
         best_steps: Mapping[str, Container[int]] | None = None,
+        verbose: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._writer = writer
         self._journal = journal
         self._observer = observer
         self._waiting = WaitingResults(writer, observer)
+        self._outputs = Outputs(journal.spool, observer.trial_printed) if verbose else None
         self._clock = clock
         self._best = BestSoFar(objective)
         self._best_steps = best_steps or {}
@@ -130,6 +137,8 @@ class SweepRecorder:
         """Have the child run made."""
         self._started[trial.number] = self._clock()
         self._writer.do(lambda runs: runs.start_trial(trial, self._started[trial.number]))
+        if self._outputs is not None:
+            self._outputs.follow(trial)
         self._observer.trial_started(trial)
 
     def trial_ended(self, trial: Trial) -> None:
@@ -139,10 +148,13 @@ class SweepRecorder:
         """
         if not math.isnan(trial.started):
             self._started[trial.number] = trial.started
+        if self._outputs is not None:
+            self._outputs.end(trial)
         is_result = trial.state is not TrialState.KILLED
         if is_result:
             self._journal.add(replace(trial, started=self._started[trial.number]))
-        self._writer.do(lambda runs: runs.finish_trial(trial), is_result=is_result)
+        files = self._journal.spool.folder(trial.number)
+        self._writer.do(lambda runs: runs.finish_trial(trial, files), is_result=is_result)
         self._add(trial)
         self._observer.trial_ended(trial, self._best.trial)
 
@@ -166,6 +178,8 @@ class SweepRecorder:
         return self._writer.pending >= MOST_UNWRITTEN and not self._writer.is_away
 
     def check(self) -> None:
-        """Raise what went wrong in the writer thread, and tell the observer how many results wait for the store."""
+        """Raise what went wrong in the writer thread, and tell the observer how many results wait, and what trials print."""
         self._waiting.tell()
+        if self._outputs is not None:
+            self._outputs.look()
         self._writer.check()

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from wine_sweep.config import Draft, dump_config
-from wine_sweep.runner.header import planned_trials, sweep_header
-from wine_sweep.runner.preflight import Prepared
+from wine_sweep.runner.header import planned_trials, runs_of, sweep_header
+from wine_sweep.runner.prepared import Prepared
 from wine_sweep.runner.recorded import Recorded, changed_keys, prepare_recorded
 from wine_sweep.runner.trials import Past
 from wine_sweep.runner.warm_start import find_older
@@ -106,7 +106,7 @@ def resume(reader: SweepReader, plan: Plan, *, stop: Callable[[], bool] = lambda
         OwnershipError: Another process runs it.
         TrackingError: The store failed.
     """
-    runs = SweepRuns.take_over(reader.client, plan.sweep, _undescribed(plan))
+    runs = runs_of(plan.prepared).take_over(reader.client, plan.sweep, _undescribed(plan))
     beating = BackgroundWriter(lambda: runs)  # to read ten thousand trials from a server takes longer than a silence may
     beating.every(BEAT_SECONDS, lambda runs: runs.beat())
     try:
@@ -158,7 +158,7 @@ def _from_journal(
             runs.adopt([open_runs[trial.number]])
         else:
             runs.start_trial(trial, trial.started)
-        runs.finish_trial(trial)
+        runs.finish_trial(trial, journal.spool.folder(trial.number))
         written[trial.number] = replace(trial, run_id=runs.trial_run_ids[trial.number])
     return written
 

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from wine_sweep.errors import (
@@ -18,9 +19,9 @@ from wine_sweep.errors import (
     WineSweepError,
 )
 from wine_sweep.runner.closing import Closing
-from wine_sweep.runner.header import experiment_name, sweep_header, sweep_tags
+from wine_sweep.runner.header import experiment_name, runs_of, sweep_header, sweep_tags
 from wine_sweep.runner.keeping import FINISHED, Keeping
-from wine_sweep.runner.preflight import Prepared
+from wine_sweep.runner.prepared import Prepared
 from wine_sweep.runner.recorder import Observer, WaitingResults
 from wine_sweep.runner.trials import Past, run_trials
 from wine_sweep.tracking import names
@@ -46,6 +47,7 @@ class RunOptions:
         experiment: The experiment, in place of the config's.
         promote: Whether the winner is promoted, if the config names a registered model.
         command: What the user typed, for MLflow's column "source".
+        verbose: Whether the observer is told what trials print.
         token: Names the journal on this machine; the parent run's tag ``wine_sweep.journal``.
     """
 
@@ -53,6 +55,7 @@ class RunOptions:
     experiment: str | None = None
     promote: bool = True
     command: str = "wine_sweep"
+    verbose: bool = False
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
@@ -84,9 +87,9 @@ def run_sweep(
     started = clock()
     older: list[Trial] = []
     policy = OutagePolicy(prepared.config.execution.tracking_timeout, stop=stop)
-    keeping = Keeping.begin(
-        lambda: _begin(prepared, options, started, older, policy), policy, Journal.of(options.token), stop=stop
-    )
+    journal = Journal.of(options.token)
+    make = partial(_begin, prepared, options, started, older, policy)
+    keeping = Keeping.begin(make, policy, journal, stop=stop, verbose=options.verbose)
     keeping.writer.do(lambda runs: runs.describe())
     sweep = _Sweep(prepared, keeping, observer=observer, stop=stop, clock=clock)
     return sweep.carry_out(older, Past(), may_promote=options.promote)
@@ -97,12 +100,13 @@ def resume_sweep(
     *,
     observer: Observer,
     may_promote: bool = True,
+    verbose: bool = False,
     stop: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.time,
 ) -> SweepResult:
     """Go on where a sweep stopped; see `run_sweep` for what else is given and raised."""
     policy = OutagePolicy(resumption.prepared.config.execution.tracking_timeout, stop=stop)
-    keeping = Keeping.begin(lambda: _go_on(resumption), policy, resumption.journal, stop=stop)
+    keeping = Keeping.begin(lambda: _go_on(resumption), policy, resumption.journal, stop=stop, verbose=verbose)
     keeping.writer.do(lambda runs: runs.describe())
     sweep = _Sweep(resumption.prepared, keeping, observer=observer, stop=stop, clock=clock)
     return sweep.carry_out(resumption.older, resumption.past, may_promote=may_promote)
@@ -114,7 +118,6 @@ def _begin(prepared: Prepared, options: RunOptions, started: float, older: list[
     The trials that `search.from` names are put into `older`, before anything is written.
     """
     from wine_sweep.tracking.store import leave_retries_to_policy, open_store
-    from wine_sweep.tracking.sweep_runs import SweepRuns
 
     client = open_store(options.tracking_uri, create=True)
     tags = {**sweep_tags(prepared, command=options.command), names.JOURNAL: options.token}
@@ -127,7 +130,7 @@ def _begin(prepared: Prepared, options: RunOptions, started: float, older: list[
         tags[names.FROM] = found.run_id
     header = sweep_header(prepared, experiment=experiment_name(prepared, options.experiment), started=started, tags=tags)
     leave_retries_to_policy()
-    return SweepRuns.begin(client, header, policy=policy)
+    return runs_of(prepared).begin(client, header, policy=policy)
 
 
 def _go_on(resumption: Resumption) -> SweepRuns:

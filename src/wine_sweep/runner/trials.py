@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from wine_sweep.config import Backend, SearchConfig
 from wine_sweep.execution import make_workers
 from wine_sweep.runner.ask_and_tell import outcome_of
+from wine_sweep.runner.handover import HandedOver
 from wine_sweep.runner.keeping import Keeping
 from wine_sweep.runner.loop import LoopResult, TrialLoop
-from wine_sweep.runner.preflight import Prepared
+from wine_sweep.runner.own_goals import needed_metrics
+from wine_sweep.runner.prepared import Prepared
 from wine_sweep.runner.recorder import Observer, SweepRecorder
 from wine_sweep.runner.stopping import Budget, make_stoppers
 from wine_sweep.search.methods import count_points, count_trials, make_searcher
@@ -68,7 +70,13 @@ def run_trials(
     search, space, objective = prepared.config.search, prepared.space, prepared.objective
     writer = keeping.writer
     execution = prepared.config.execution
-    workers = make_workers(execution, prepared.measurement(), packages=prepared.packages)  # they start while Optuna is imported
+    workers = make_workers(  # they start while Optuna is imported
+        execution, prepared.task(), packages=prepared.packages, spool=keeping.journal.spool.root
+    )
+    if prepared.hands_over_runs:
+        watched = objective.metric if search.pruner is not None else None
+        needed, of = needed_metrics(objective), prepared.of
+        workers = HandedOver(workers, writer, needed=needed, of=of, watched=watched, clock=clock)
     try:
         searcher = _searcher(prepared, search)
         stoppers = make_stoppers(search, space, objective)
@@ -79,10 +87,13 @@ def run_trials(
         lag = execution.workers or past.workers or workers.size
         writer.do(lambda runs: runs.set_tags(runs.run_id, {names.WORKERS: str(lag)}))
         observer.sweep_started(prepared.name, count_trials(search, space), workers.size)
+        recorder = SweepRecorder(
+            writer, keeping.journal, objective, observer, best_steps=past.best_steps, verbose=keeping.verbose, clock=clock
+        )
         loop = TrialLoop(
             searcher=searcher,
             workers=workers,
-            recorder=SweepRecorder(writer, keeping.journal, objective, observer, best_steps=past.best_steps, clock=clock),
+            recorder=recorder,
             objective=objective,
             budget=_budget(search, space, spent=past.seconds),
             stoppers=stoppers,

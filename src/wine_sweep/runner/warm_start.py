@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from wine_sweep.errors import ConfigError, NotFoundError, Path, Problem
-from wine_sweep.runner.preflight import Prepared
+from wine_sweep.runner.prepared import Prepared
 from wine_sweep.runner.recorded import Recorded
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective

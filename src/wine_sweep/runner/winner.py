@@ -1,131 +1,40 @@
-"""The winner: refitted, measured on the test rows, kept as a model, and promoted."""
+"""The winner: kept as a model, and promoted."""
 
 from __future__ import annotations
 
 import json
-import logging
 import time
-import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
-
-import numpy as np
-import pandas as pd
 
 from wine_sweep.config import Stage
 from wine_sweep.errors import ModelError
-from wine_sweep.objective.bootstrap import MOST_LEFT_OUT, Interval, Sample, percentile_interval, resample_scores
-from wine_sweep.objective.metrics import evaluate
-from wine_sweep.objective.weights import fit, part_of
 from wine_sweep.registry import ModelRegistry, Promotion
 from wine_sweep.runner.header import user_name
-from wine_sweep.runner.preflight import Prepared
+from wine_sweep.runner.prepared import Prepared
+from wine_sweep.runner.refit import Winner
 from wine_sweep.selection import Selection
 from wine_sweep.tracking import names
 from wine_sweep.tracking.models import ModelToLog, check_loads_back, log_model
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.sweep_runs import SweepRuns
-from wine_sweep.trial import Params
-
-_logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Winner:
-    """A refitted model.
-
-    Args:
-        model: Fitted on all rows that are not test rows.
-        train: Those rows' features.
-        test: The test rows' features.
-        predictions: What the model predicts for the test rows.
-        test_scores: Its metrics on them.
-        interval: The bootstrap percentile interval of the objective's metric on them; None when there is none.
-    """
-
-    model: Any
-    train: pd.DataFrame
-    test: pd.DataFrame
-    predictions: np.ndarray
-    test_scores: Mapping[str, float]
-    interval: Interval | None = None
-
-
-def refit(prepared: Prepared, params: Params) -> Winner:
-    """Fit the winner on all rows that are not test rows, and measure it on the test rows.
-
-    Raises:
-        ModelError: The estimator fails on them.
-    """
-    dataset, split = prepared.material.dataset, prepared.material.split
-    target = dataset.target.to_numpy()
-    train, test = (
-        dataset.features.iloc[split.train].reset_index(drop=True),
-        dataset.features.iloc[split.test].reset_index(drop=True),
-    )
-    model = prepared.factory.make(params)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the trial has recorded what its estimator warns of
-        try:
-            fit(model, train.copy(), target[split.train], part_of(dataset.weights, split.train))
-            predictions = np.asarray(model.predict(test.copy()))
-        except Exception as error:  # an estimator of the user's may raise anything
-            raise ModelError(f"the winner cannot be fitted on all training rows: {type(error).__name__}: {error}") from error
-        sample = Sample(test, target[split.test], dataset.groups[split.test], part_of(dataset.weights, split.test))
-        scores = _test_scores(prepared, model, sample)
-        interval = _test_interval(prepared, model, sample) if prepared.objective.metric in scores else None
-    return Winner(model, train, test, predictions, scores, interval)
-
-
-def _test_scores(prepared: Prepared, model: Any, sample: Sample) -> dict[str, float]:
-    """Measure on the test rows; a metric that cannot be computed there is left out, and the user told."""
-    scores = {}
-    for metric in prepared.metrics:
-        try:
-            value = evaluate(model, [metric], sample.features.copy(), sample.target, sample.weights)[metric.name]
-        except Exception as error:  # noqa: BLE001  # a scorer may raise anything, and the winner stands without it
-            _logger.warning("%s cannot be computed on the test rows: %s: %s", metric.name, type(error).__name__, error)
-            continue
-        if np.isfinite(value):
-            scores[metric.name] = value
-        else:
-            _logger.warning("%s is %s on the %d test rows", metric.name, value, len(sample.target))
-    return scores
-
-
-def _test_interval(prepared: Prepared, model: Any, sample: Sample) -> Interval | None:
-    """Say how sure the objective's value on the test rows is; None when the config wants no interval or there is none."""
-    asked, metric = prepared.config.evaluation.bootstrap, prepared.metrics[0]
-    if asked.resamples == 0:
-        return None
-    scores = resample_scores(model, metric, sample, resamples=asked.resamples, seed=prepared.config.search.seed)
-    interval = percentile_interval(scores, asked.confidence, metric=metric.name)
-    if interval is None:
-        _logger.warning(
-            "no interval for %s on the test rows: it cannot be computed on %d of %d resamples, more than %g%%",
-            metric.name,
-            np.isnan(scores).sum(),
-            len(scores),
-            100 * MOST_LEFT_OUT,
-        )
-    return interval
-
-
-def keep(
-    winner: Winner,
+def crown(
+    winner: Winner | None,
     runs: SweepRuns,
     run_id: str,
     *,
     trusted: tuple[str, ...],
     policy: OutagePolicy,
     clock: Callable[[], float] = time.time,
-) -> str:
+) -> str | None:
     """Log the winner as a model under its trial's run, load it back, and log its test metrics.
 
+    Where it was not fitted anew, the model is the one that the trial's own process has logged.
+
     Args:
-        winner: The refitted model.
+        winner: The refitted model; None where the trial's run is to hold one.
         runs: The sweep's runs.
         run_id: The trial's run.
         trusted: Packages that the person at the keyboard trusts.
@@ -133,22 +42,35 @@ def keep(
         clock: Tells the time in seconds since the epoch.
 
     Returns:
-        The model's URI.
+        The model's URI; None when there is none.
 
     Raises:
         ModelError: It cannot be saved, or does not load back as it was.
         TrackingError: The store failed.
     """
-    to_log = ModelToLog(winner.model, winner.train, trusted)
-    uri = policy.run(lambda: log_model(runs.client, to_log, experiment_id=runs.experiment_id, run_id=run_id))
-    policy.run(lambda: check_loads_back(uri, winner.test, winner.predictions))
+    if winner is None:
+        return policy.run(lambda: runs.adopt_model(run_id))
+    uri: str | None = None
+    if winner.model is not None:
+        uri = _keep(winner, runs, run_id, trusted, policy)
     metrics = {names.test_metric(name): value for name, value in winner.test_scores.items()}
     if winner.interval is not None:
         metrics[names.test_low_metric(winner.interval.metric)] = winner.interval.low
         metrics[names.test_high_metric(winner.interval.metric)] = winner.interval.high
     now = clock()
     policy.run(lambda: runs.log_metrics(run_id, metrics, at=now))
-    policy.run(lambda: runs.set_tags(run_id, {names.MODEL: uri}))
+    if uri is not None:
+        tags = {names.MODEL: uri}
+        policy.run(lambda: runs.set_tags(run_id, tags))
+    return uri
+
+
+def _keep(winner: Winner, runs: SweepRuns, run_id: str, trusted: tuple[str, ...], policy: OutagePolicy) -> str:
+    to_log = ModelToLog(winner.model, winner.train, trusted)
+    uri = policy.run(lambda: log_model(runs.client, to_log, experiment_id=runs.experiment_id, run_id=run_id))
+    if winner.test is not None and winner.predictions is not None:
+        test, predictions = winner.test, winner.predictions
+        policy.run(lambda: check_loads_back(uri, test, predictions))
     return uri
 
 
@@ -184,7 +106,7 @@ def promote(
     tags = {
         names.SWEEP: runs.run_id,
         names.TRIAL: str(selection.trial.number),
-        names.DATA: prepared.material.dataset.digest,
+        names.DATA: prepared.digest,
         names.PARAMS: json.dumps(dict(selection.trial.params)),
     }
     promotion = ModelRegistry(runs.client, policy).promote(

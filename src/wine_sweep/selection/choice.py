@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wine_sweep.selection.objective import Goal, Objective, eligible, number
+from wine_sweep.selection.objective import Goal, Objective, eligible, number, shown
 from wine_sweep.selection.pareto import by_pick, pareto_front
 from wine_sweep.trial import FIT_SECONDS, Trial, TrialState
 
 RULE = "best mean of the objective; on a tie the smaller spread, then the earlier trial"
+RULE_OF_ONE_VALUE = "best value of the objective; on a tie the earlier trial"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ class Selection:
 
 def rule(objective: Objective) -> str:
     """Say how the winner is chosen."""
-    return RULE if not objective.others else f"{objective.pick_in_words()}, on the Pareto front; on a tie the earlier trial"
+    if not objective.others:
+        return RULE if objective.evaluation else RULE_OF_ONE_VALUE
+    return f"{objective.pick_in_words()}, on the Pareto front; on a tie the earlier trial"
 
 
 def rank(trials: Iterable[Trial], objective: Objective, *, by: Goal | None = None) -> list[Trial]:
@@ -72,7 +75,7 @@ def rank(trials: Iterable[Trial], objective: Objective, *, by: Goal | None = Non
 
     def order(trial: Trial) -> tuple[float, float, int]:
         score = trial.score(measure.metric)
-        return measure.loss(score.mean), score.std, trial.number
+        return measure.loss(score.mean), score.std if score.has_spread else 0.0, trial.number
 
     return sorted(eligible(trials, [measure.metric]), key=order)
 
@@ -95,8 +98,7 @@ def choose(trial: Trial, trials: Sequence[Trial], objective: Objective, *, by: s
     score = trial.score(objective.metric)
     reasons = (
         f"Trial {trial.number} was chosen by hand ({by}).",
-        f"By mean {objective.metric} over {objective.evaluation} it is {place} of {len(ranked)} that could win:"
-        f" {number(score.mean)} ± {number(score.std)}.",
+        f"By {objective.measure} it is {place} of {len(ranked)} that could win: {shown(score)}.",
     )
     return Selection(trial, objective, reasons, tuple(each for each in ranked if each.number != trial.number)[:5])
 
@@ -104,21 +106,21 @@ def choose(trial: Trial, trials: Sequence[Trial], objective: Objective, *, by: s
 def _reasons(ranked: Sequence[Trial], objective: Objective) -> Iterable[str]:
     best = ranked[0].score(objective.metric)
     word = "lowest" if objective.minimize else "highest"
-    yield (
-        f"Trial {ranked[0].number} has the {word} mean {objective.metric} over {objective.evaluation}:"
-        f" {number(best.mean)} ± {number(best.std)}, of {len(ranked)} finished trials."
-    )
+    yield (f"Trial {ranked[0].number} has the {word} {objective.measure}: {shown(best)}, of {len(ranked)} finished trials.")
     if len(ranked) == 1:
         return
     second = ranked[1].score(objective.metric)
     gap = abs(second.mean - best.mean)
     if gap == 0:
         tie = "smaller spread" if second.std > best.std else "lower number"
-        yield f"Trial {ranked[1].number} has the same mean; the {tie} decides."
+        yield f"Trial {ranked[1].number} has the same {'mean' if best.has_spread else 'value'}; the {tie} decides."
+        return
+    if not best.has_spread:
+        yield f"The next, trial {ranked[1].number}, is {number(gap)} worse ({shown(second)})."
         return
     within = "well within" if gap < best.std / 2 else "within" if gap < best.std else "more than"
     yield (
-        f"The next, trial {ranked[1].number}, is {number(gap)} worse ({number(second.mean)} ± {number(second.std)}),"
+        f"The next, trial {ranked[1].number}, is {number(gap)} worse ({shown(second)}),"
         f" {within} the winner's spread over the folds."
     )
 
@@ -160,7 +162,7 @@ def _entry(trial: Trial, objective: Objective) -> dict[str, Any]:
         "run_id": trial.run_id,
         "params": dict(trial.params),
         "mean": score.mean,
-        "std": score.std,
+        "std": score.std if score.has_spread else None,
         "metrics": {name: each.mean for name, each in trial.scores.items()},
         **({FIT_SECONDS: trial.fit_seconds} if FIT_SECONDS in objective.metrics else {}),
     }

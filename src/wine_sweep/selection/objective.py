@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wine_sweep.config import Direction, Expression, PickConfig, PickRule
-from wine_sweep.trial import FIT_SECONDS, Trial, TrialState
+from wine_sweep.trial import FIT_SECONDS, Score, Trial, TrialState
 
 SPREAD = "_std"
 """What follows a metric's name in the name of its spread."""
@@ -47,7 +47,7 @@ class Objective(Goal):
     Args:
         metric: The first goal's metric.
         direction: Which way it is better.
-        evaluation: What a mean is a mean over: ``5 folds``.
+        evaluation: What a mean is a mean over: ``5 folds``; empty where a metric is measured once, and is no mean.
         others: The goals after the first.
         pick: How the winner is chosen among several goals.
         limits: Limits on metrics, as the config writes them.
@@ -67,6 +67,11 @@ class Objective(Goal):
     def metrics(self) -> list[str]:
         """The goals' metrics."""
         return [goal.metric for goal in self.goals]
+
+    @property
+    def measure(self) -> str:
+        """What is compared, in words: ``mean rmse over 5 folds``, or ``rmse``."""
+        return f"mean {self.metric} over {self.evaluation}" if self.evaluation else self.metric
 
     def values(self, trial: Trial) -> tuple[float, ...]:
         """Give a finished trial's value for each goal."""
@@ -119,9 +124,9 @@ def _parsed(limit: str) -> Expression:
 
 
 def known_values(trial: Trial) -> dict[str, float]:
-    """Give what a limit can speak of: each metric's mean and spread, and ``fit_seconds``."""
+    """Give what a limit can speak of: each metric's mean, its spread if it has one, and ``fit_seconds``."""
     means = {name: score.mean for name, score in trial.scores.items()}
-    spreads = {f"{name}{SPREAD}": score.std for name, score in trial.scores.items()}
+    spreads = {f"{name}{SPREAD}": score.std for name, score in trial.scores.items() if score.has_spread}
     return {FIT_SECONDS: trial.fit_seconds, **means, **spreads}
 
 
@@ -138,3 +143,8 @@ def eligible(trials: Iterable[Trial], metrics: Iterable[str]) -> list[Trial]:
 def number(value: float) -> str:
     """Show a metric with four significant digits."""
     return f"{value:.4g}"
+
+
+def shown(score: Score) -> str:
+    """Show a metric with its spread, if it has one: ``0.6502 ± 0.0175``."""
+    return f"{number(score.mean)} ± {number(score.std)}" if score.has_spread else number(score.mean)

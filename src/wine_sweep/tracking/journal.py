@@ -7,6 +7,7 @@ import functools
 import json
 import logging
 import os
+import shutil
 from collections.abc import Mapping
 from io import FileIO
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from wine_sweep.errors import TrackingError
+from wine_sweep.spool import Spool
 from wine_sweep.tracking.state import state_folder, state_folders
 from wine_sweep.trial import Trial
 from wine_sweep.wording import mask
@@ -46,6 +48,11 @@ class Journal:
         """Give the journal of the sweep whose parent run has this token as its tag ``wine_sweep.journal``."""
         paths = [folder / _FOLDER / f"{token}.jsonl" for folder in state_folders()]
         return cls(next((path for path in paths if path.exists()), None) or state_folder() / _FOLDER / f"{token}.jsonl")
+
+    @property
+    def spool(self) -> Spool:
+        """Where the files of its trials are, beside it, until they too are in MLflow."""
+        return Spool(self.path.with_suffix(".files"))
 
     @property
     def only_in_memory(self) -> int:
@@ -94,6 +101,7 @@ class Journal:
         self.close()
         self._waiting.clear()
         try:
+            shutil.rmtree(self.spool.root, ignore_errors=True)
             self.path.unlink(missing_ok=True)
         except OSError as error:
             _logger.warning("the journal %s is not needed any more and could not be deleted: %s", self.path, error)

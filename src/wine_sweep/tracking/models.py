@@ -34,12 +34,12 @@ class ModelToLog:
 
     Args:
         model: Fitted.
-        features: The rows it was fitted on, of shape (rows, features).
+        features: The rows it was fitted on, of shape (rows, features); None where they are not known.
         trusted: Packages that the person at the keyboard trusts, beside the usual ones.
     """
 
     model: Any
-    features: pd.DataFrame
+    features: pd.DataFrame | None
     trusted: tuple[str, ...] = ()
 
 
@@ -58,7 +58,7 @@ def log_model(client: MlflowClient, to_log: ModelToLog, *, experiment_id: str, r
         TrackingError: The store failed.
     """
     types = _trusted_types(to_log)
-    example = to_log.features.head(EXAMPLE_ROWS)
+    example = to_log.features.head(EXAMPLE_ROWS) if to_log.features is not None else None
     with translated_errors("log the model"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _delete_half_logged(client, experiment_id, run_id)
@@ -71,7 +71,7 @@ def log_model(client: MlflowClient, to_log: ModelToLog, *, experiment_id: str, r
             run_id=run_id,
             model_id=logged.model_id,
             sk_model=to_log.model,
-            signature=infer_signature(example, to_log.model.predict(example.copy())),
+            signature=infer_signature(example, to_log.model.predict(example.copy())) if example is not None else None,
             input_example=example,
             pip_requirements=_requirements(to_log),
             serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,

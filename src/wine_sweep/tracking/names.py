@@ -21,6 +21,9 @@ INFEASIBLE = "wine_sweep.infeasible"
 PARETO = "wine_sweep.pareto"
 OBJECTIVES = "wine_sweep.objectives"
 METHOD_REASON = "wine_sweep.method_reason"
+SUBJECT = "wine_sweep.subject"
+SCORES = "wine_sweep.scores"
+PROGRAM = "wine_sweep.program"
 FROM = "wine_sweep.from"
 STOPPED_BY = "wine_sweep.stopped_by"
 BEST_TRIAL = "wine_sweep.best_trial"
@@ -84,6 +87,11 @@ def fold_metric(name: str) -> str:
 def budget_metric(name: str) -> str:
     """Name the metric that holds another's mean at each budget, the budget as step: ``budget_rmse``."""
     return f"budget_{name}"
+
+
+def report_metric(name: str) -> str:
+    """Name the metric that holds what a function or a command has reported of another, at its own steps: ``report_rmse``."""
+    return f"report_{name}"
 
 
 def test_metric(name: str) -> str:

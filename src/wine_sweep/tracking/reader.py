@@ -147,7 +147,7 @@ class SweepReader:
         """Read all child runs of a sweep, in no order. Scores hold mean and spread; `folds` reads the folds' own values."""
         query = f"tags.`{names.PARENT_RUN_ID}` = '{sweep.run_id}' AND tags.`{names.KIND}` = '{names.Kind.TRIAL}'"
         found = search_all(self.client, [sweep.experiment_id], query)
-        return [Attempt(_trial(run), run.info.status not in _STATES) for run in found]
+        return [Attempt(_trial(run), _is_open(run)) for run in found]
 
     def folds(self, run_id: str, metric: str) -> tuple[float, ...]:
         """Read a metric's value in each fold of a trial that has finished, in the order of the folds; one call a trial."""
@@ -222,11 +222,19 @@ def latest_results(attempts: Iterable[Attempt]) -> list[Trial]:
 def _state(status: str, tags: Mapping[str, str]) -> TrialState:
     """Say what became of a trial.
 
-    The tag is written with the measurements, and the run ended after that: while it is open, the tag knows more.
+    The tag is written with the measurements, and the run ended after that: while it is open, the tag knows more. A trial's
+    own process, to which its run was handed over, may end that run before anybody has said what came of the trial.
     """
     if names.PRUNED in tags:
         return TrialState.PRUNED
+    if tags.get(names.STATE) == TrialState.RUNNING:
+        return TrialState.RUNNING
     return _STATES.get(status) or TrialState(tags.get(names.STATE, TrialState.RUNNING))
+
+
+def _is_open(run: Run) -> bool:
+    """Whether nobody has ended a child run who knew what came of its trial; the trial's own process may have ended it."""
+    return run.info.status not in _STATES or run.data.tags.get(names.STATE) == TrialState.RUNNING
 
 
 def _trial(run: Run) -> Trial:
@@ -234,13 +242,14 @@ def _trial(run: Run) -> Trial:
     state = _state(run.info.status, tags)
     error = tags.get(names.ERROR)
     kind, _, message = (error or "").partition(": ")
+    once: dict[str, float] = json.loads(tags.get(names.SCORES, "{}"))
     return Trial(
         number=int(tags[names.TRIAL]),
         params=json.loads(tags[names.PARAMS]) if names.PARAMS in tags else dict(run.data.params),
         state=state,
-        scores=_scores(metrics) if state is TrialState.FINISHED else {},
+        scores=_scores(metrics, once) if state is TrialState.FINISHED else {},
         reported=tuple(json.loads(tags.get(names.STEPS, "[]"))),
-        fit_seconds=metrics.get(FIT_SECONDS, math.nan),
+        fit_seconds=metrics.get(FIT_SECONDS, once.get(FIT_SECONDS, math.nan)),
         started=_seconds(run.info.start_time),
         ended=_seconds(run.info.end_time),
         failure=Failure(kind, message) if error else None,
@@ -251,12 +260,14 @@ def _trial(run: Run) -> Trial:
     )
 
 
-def _scores(metrics: dict[str, Any]) -> dict[str, Score]:
-    return {
+def _scores(metrics: dict[str, Any], once: Mapping[str, float]) -> dict[str, Score]:
+    """Give the metrics that are means with a spread, and those that were measured once."""
+    means = {
         name: Score(mean, metrics[names.spread_metric(name)])
         for name, mean in metrics.items()
-        if names.spread_metric(name) in metrics
+        if names.spread_metric(name) in metrics and name not in once
     }
+    return means | {name: Score(value) for name, value in once.items() if name != FIT_SECONDS}
 
 
 def _seconds(milliseconds: int | None) -> float:

@@ -20,6 +20,23 @@ DIGEST_CHARACTERS = 8
 
 
 @dataclass(frozen=True)
+class SweepData:
+    """The table of a sweep.
+
+    Args:
+        table: The target among its columns.
+        source: Where it came from.
+        name: Its short name.
+        digest: Its digest.
+    """
+
+    table: pd.DataFrame
+    source: str
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True)
 class SweepHeader:
     """What stands on a parent run from the beginning.
 
@@ -30,10 +47,7 @@ class SweepHeader:
         params: The parent run's parameters.
         tags: Its tags.
         files: Artifacts by name.
-        table: The data set, the target among its columns.
-        data_source: Where the table came from.
-        data_name: Its short name.
-        data_digest: Its digest.
+        data: The table; None where there is none.
     """
 
     name: str
@@ -42,20 +56,17 @@ class SweepHeader:
     params: Mapping[str, str]
     tags: Mapping[str, str]
     files: Mapping[str, str]
-    table: pd.DataFrame
-    data_source: str
-    data_name: str
-    data_digest: str
+    data: SweepData | None = None
 
 
-def dataset_of(header: SweepHeader) -> Dataset:
+def dataset_of(data: SweepData) -> Dataset:
     """Describe the table as MLflow does: where it is from, its digest, its columns and their types, its size."""
-    source = _dataset_source(header.data_source)
-    columns = [ColSpec(_column_type(column), name) for name, column in header.table.items()]
-    rows, width = header.table.shape
+    source = _dataset_source(data.source)
+    columns = [ColSpec(_column_type(column), name) for name, column in data.table.items()]
+    rows, width = data.table.shape
     return Dataset(
-        name=header.data_name,
-        digest=header.data_digest[:DIGEST_CHARACTERS],
+        name=data.name,
+        digest=data.digest[:DIGEST_CHARACTERS],
         source_type=source._get_source_type(),
         source=source.to_json(),
         schema=json.dumps({"mlflow_colspec": Schema(columns).to_dict()}),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any, TypeVar
 
 from mlflow import MlflowClient
-from mlflow.entities import DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.entities import DatasetInput, InputTag, LoggedModelStatus, Metric, Param, Run, RunTag
 
 from wine_sweep.errors import TrackingError
 from wine_sweep.tracking import names
@@ -59,6 +61,7 @@ class SweepRuns:
         run_id: The parent run.
         experiment_id: Where it is.
         trial_run_ids: The child runs that were made here, by trial number.
+        origin: The tags that child runs share with the parent run.
     """
 
     def __init__(
@@ -76,7 +79,7 @@ class SweepRuns:
         self._open: set[int] = set()
         self._unsure: set[int] = set()
         self._undescribed: SweepHeader | None = None
-        self._origin = dict(origin or {})
+        self.origin = dict(origin or {})
         self._claim = claim
 
     @classmethod
@@ -182,7 +185,8 @@ class SweepRuns:
         context = [InputTag("mlflow.data.context", "training")]
         with translated_errors("describe the sweep"):
             self._log(self.run_id, params=header.params)
-            self.client.log_inputs(self.run_id, datasets=[DatasetInput(dataset_of(header), context)])
+            if header.data is not None:
+                self.client.log_inputs(self.run_id, datasets=[DatasetInput(dataset_of(header.data), context)])
         for name, text in header.files.items():
             self.write_file(name, text)
         with translated_errors("describe the sweep"):
@@ -196,7 +200,7 @@ class SweepRuns:
         Where an outage leaves open whether it was made, it is looked for first.
         """
         tags = {
-            **self._origin,
+            **self.origin,
             names.PARENT_RUN_ID: self.run_id,
             names.KIND: names.Kind.TRIAL,
             names.TRIAL: str(trial.number),
@@ -231,16 +235,36 @@ class SweepRuns:
         found = search_all(self.client, [self.experiment_id], query)
         yield from (run.info.run_id for run in found if run.info.run_id not in known)
 
-    def finish_trial(self, trial: Trial) -> None:
-        """Write what a trial measured and end its run with the status that is true."""
+    def finish_trial(self, trial: Trial, files: Path | None = None) -> None:
+        """Write what a trial measured and end its run with the status that is true.
+
+        Args:
+            trial: The trial, which has ended.
+            files: A folder whose content becomes the run's artifacts; it need not be there, and is deleted once they are kept.
+        """
         run_id = self.trial_run_ids[trial.number]
         ended = _milliseconds(trial.ended)
         with translated_errors(f"write trial {trial.number}"):
             if trial.failure is not None and trial.failure.traceback:
                 self.client.log_text(run_id, trial.failure.traceback, names.ERROR_FILE)
-            self._log(run_id, params=trial.params, metrics=list(metrics_of(trial, ended)), tags=tags_of(trial))
+            if files is not None and files.is_dir():
+                self._keep_files(run_id, files)
+            self._log_result(run_id, trial, ended)
             self.client.set_terminated(run_id, _STATUS[trial.state], end_time=ended)
         self._open.discard(trial.number)
+        if files is not None:
+            shutil.rmtree(files, ignore_errors=True)
+
+    def _keep_files(self, run_id: str, folder: Path) -> None:
+        """Make files a run's artifacts, those that hold something."""
+        for path in [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size == 0]:
+            path.unlink()
+        if any(path.is_file() for path in folder.rglob("*")):
+            self.client.log_artifacts(run_id, str(folder))
+
+    def _log_result(self, run_id: str, trial: Trial, at: int) -> None:
+        """Log all that a trial was and measured, at a time in milliseconds since the epoch."""
+        self._log(run_id, params=trial.params, metrics=list(metrics_of(trial, at)), tags=tags_of(trial))
 
     def log_metrics(self, run_id: str, values: Mapping[str, float], *, at: float, step: int = 0) -> None:
         """Log metrics to any run of the sweep."""
@@ -260,6 +284,18 @@ class SweepRuns:
     def write_json(self, name: str, record: Mapping[str, Any]) -> None:
         """Write an artifact of the parent run as indented JSON."""
         self.write_file(name, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+
+    def adopt_model(self, run_id: str) -> str | None:
+        """Give the URI of the model that a trial's own process has logged under its run, the newest; None when there is none."""
+        query = f"source_run_id = '{run_id}'"
+        with translated_errors(f"look for a model of the run {run_id}"):
+            found = self.client.search_logged_models([self.experiment_id], filter_string=query)
+        ready = [each for each in found if each.status == LoggedModelStatus.READY]
+        if not ready:
+            return None
+        uri: str = max(ready, key=lambda each: each.creation_timestamp).model_uri
+        self.set_tags(run_id, {names.MODEL: uri})
+        return uri
 
     def end(self, status: str | None, *, at: float) -> None:
         """End every child run that is still RUNNING as killed, known here or not, and the parent run.
@@ -330,7 +366,9 @@ def _by_journal(client: MlflowClient, experiment_id: str, header: SweepHeader) -
 
 
 def _origin(tags: Mapping[str, str]) -> dict[str, str]:
-    return {name: tags[name] for name in names.ORIGIN if name in tags}
+    """Give the tags that child runs share with the parent; the source of a trial that runs a program is that program."""
+    origin = {name: tags[name] for name in names.ORIGIN if name in tags}
+    return origin | ({names.SOURCE_NAME: tags[names.PROGRAM]} if names.PROGRAM in tags else {})
 
 
 def _experiment(client: MlflowClient, name: str) -> str:

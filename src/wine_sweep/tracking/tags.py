@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from wine_sweep.tracking import names
-from wine_sweep.trial import Trial, TrialState
+from wine_sweep.trial import FIT_SECONDS, Trial, TrialState
 
 MAX_TEXT = 6000
 """The longest text of an error that is kept."""
@@ -24,6 +24,9 @@ def tags_of(trial: Trial) -> dict[str, str]:
         tags[names.RETRIES] = str(trial.retries)
     if trial.state is TrialState.PRUNED:
         tags[names.PRUNED] = str(len(trial.steps))
+    if any(not score.has_spread for score in trial.scores.values()):
+        values = {name: score.mean for name, score in trial.scores.items() if not score.has_spread}
+        tags[names.SCORES] = _mapped({FIT_SECONDS: trial.fit_seconds, **values})
     if trial.violations:
         tags[names.INFEASIBLE] = json.dumps(dict(trial.violations))
     if trial.reported:
@@ -31,6 +34,15 @@ def tags_of(trial: Trial) -> dict[str, str]:
     if trial.warnings:
         tags[names.WARNINGS] = _listed(trial.warnings)
     return tags
+
+
+def _mapped(values: Mapping[str, float]) -> str:
+    """Write a mapping as JSON, as many of its first entries as fit into a tag."""
+    text, kept = json.dumps(dict(values)), dict(values)
+    while len(text) > MAX_TAG:
+        kept.popitem()
+        text = json.dumps(kept)
+    return text
 
 
 def _listed(items: Sequence[str | float]) -> str:

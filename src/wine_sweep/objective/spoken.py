@@ -1,0 +1,137 @@
+"""What a program that knows no MLflow says of its metrics: in a JSON file, or in what it prints."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wine_sweep.config import Of
+from wine_sweep.trial import Report
+from wine_sweep.wording import show
+
+STEP = "step"
+
+
+class SpokenError(ValueError):
+    """What a program says cannot be understood; the message says where and why."""
+
+
+@dataclass(frozen=True)
+class Saying:
+    """Metrics that were said at once, with the step that they are of, if one was named."""
+
+    values: Mapping[str, float]
+    step: int | None = None
+
+
+def sayings_of_file(path: Path) -> list[Saying]:
+    """Read a file of metrics: one JSON object, a list of them, or one on each line; none where there is no such file.
+
+    Raises:
+        SpokenError: It is no JSON, or holds something that is no number.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpokenError(f"{path.name} cannot be read: {error}") from error
+    try:
+        whole = json.loads(text) if text.strip() else []
+    except json.JSONDecodeError:
+        return [_saying(_parsed(line, f"{path.name}:{at}"), f"{path.name}:{at}") for at, line in _lines(text)]
+    return [_saying(each, path.name) for each in (whole if isinstance(whole, list) else [whole])]
+
+
+def sayings_of_line(line: str) -> list[Saying]:
+    """Read one whole line of a file of metrics; nothing where it is no JSON object by itself.
+
+    Raises:
+        SpokenError: It holds something that is no number.
+    """
+    try:
+        found = json.loads(line)
+    except json.JSONDecodeError:
+        return []
+    return [_saying(found, "metrics.json")] if isinstance(found, dict) else []
+
+
+def sayings_of_text(text: str, pattern: re.Pattern[str]) -> Iterator[Saying]:
+    """Find metrics in what a program has printed.
+
+    Args:
+        text: What it printed.
+        pattern: Its named groups are metrics, or `name` and `value`; `step` numbers them.
+
+    Raises:
+        SpokenError: A group holds something that is no number.
+    """
+    for match in pattern.finditer(text):
+        groups = {name: value for name, value in match.groupdict().items() if value is not None}
+        step = groups.pop(STEP, None)
+        if "name" in groups and "value" in groups:
+            groups = {groups["name"]: groups["value"]}
+        values = {name: _number_in(value, name) for name, value in groups.items()}
+        yield Saying(values, None if step is None else int(_number_in(step, STEP)))
+
+
+def reports(sayings: Iterable[Saying]) -> tuple[Report, ...]:
+    """Put together what was said of each step, the first step first; what was said of none is left out."""
+    found: dict[int, dict[str, float]] = {}
+    for each in sayings:
+        if each.step is not None:
+            found.setdefault(each.step, {}).update(each.values)
+    return tuple(Report(step, values) for step, values in sorted(found.items()))
+
+
+def results(sayings: Iterable[Saying], of: Mapping[str, Of]) -> dict[str, float]:
+    """Give the value of each metric that counts: the last that was said, or as `of` says for it."""
+    histories: dict[str, list[float]] = {}
+    for each in sayings:
+        for name, value in each.values.items():
+            histories.setdefault(name, []).append(value)
+    return {name: that_counts(values, of.get(name, Of.LAST)) for name, values in histories.items()}
+
+
+def that_counts(values: list[float], of: Of) -> float:
+    """Choose from a history of one value or more; one that is no number counts as it is."""
+    if of is Of.LAST:
+        return values[-1]
+    broken = next((value for value in values if math.isnan(value)), None)
+    return broken if broken is not None else min(values) if of is Of.MIN else max(values)
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    return ((number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip())
+
+
+def _parsed(line: str, place: str) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise SpokenError(f"{place}: is neither a JSON object nor one on each line: {error.msg}") from error
+
+
+def _saying(found: Any, place: str) -> Saying:
+    if not isinstance(found, dict):
+        raise SpokenError(f'{place}: expected an object of metrics such as {{"rmse": 0.7}}, got {show(found)}')
+    step = found.get(STEP)
+    if step is not None and (isinstance(step, bool) or not isinstance(step, int) or step < 0):
+        raise SpokenError(f"{place}: a step is a whole number of 0 or more, got {show(step)}")
+    values = {name: value for name, value in found.items() if name != STEP}
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise SpokenError(f"{place}: the metric '{name}' is {show(value)}; a number is needed")
+    return Saying({name: float(value) for name, value in values.items()}, step)
+
+
+def _number_in(text: str, name: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise SpokenError(f"the pattern of `stdout` found '{text[:60]}' for {name}, which is no number") from error

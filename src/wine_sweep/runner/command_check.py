@@ -1,0 +1,157 @@
+"""A config held against the command that it names, before anything runs."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import shutil
+from collections.abc import Iterator
+
+from wine_sweep.config import Backend, Draft, ExecutionConfig, Method, ModelConfig, SearchConfig, SelectionConfig
+from wine_sweep.config.words import ENVIRONMENT, PLACEHOLDERS, WHOLE_WORDS, placeholders
+from wine_sweep.errors import Problem
+from wine_sweep.execution import check_backend, count_workers
+from wine_sweep.objective.command import Command, path_with_this_python
+from wine_sweep.runner.command_sweep import CommandSweep
+from wine_sweep.runner.method import settle_method
+from wine_sweep.runner.own_goals import OwnGoals
+from wine_sweep.runner.trust import Trust, how_to_trust
+from wine_sweep.search.checks import check_space
+from wine_sweep.search.space import Space
+from wine_sweep.wording import one_of
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_PYTHON = re.compile(r"(.*/)?(python[\d.]*|\{python\})")
+
+
+class CommandCheck:
+    """Goes through the sections of a draft that are right by themselves; what depends on a broken one is left out.
+
+    Args:
+        draft: The config as read; its section `model` is right by itself, and a command.
+        trusted: The values of ``--trust``.
+    """
+
+    def __init__(self, draft: Draft, trusted: tuple[str, ...]) -> None:
+        self.draft = draft
+        self.trust = Trust(trusted)
+        self.problems: list[Problem] = []
+        self.space: Space | None = None
+        self.goals: OwnGoals | None = None
+        self.method: tuple[Method, str] | None = None
+
+    def run(self) -> None:
+        """Find what is wrong."""
+        sections = self.draft.sections
+        model: ModelConfig = sections["model"]
+        execution: ExecutionConfig | None = sections.get("execution")
+        self.problems += self._check_trust(model)
+        if execution is not None:
+            self.problems += check_backend(execution)
+            if execution.address is None:
+                self.problems += self._check_program(model)
+        if sections.get("objective"):
+            self.goals = OwnGoals(sections["objective"], sections.get("selection", SelectionConfig()), "")
+            self.problems += self.goals.problems
+        if (search := sections.get("search")) is not None:
+            self._check_search(search, model, execution)
+
+    def prepared(self) -> CommandSweep:
+        """Give the sweep; nothing is wrong with the draft."""
+        config, goals, space = self.draft.config, self.goals, self.space
+        if not (config and config.model and config.model.command and goals and goals.objective and space and self.method):
+            raise RuntimeError("a draft without problems lacks a part")
+        model, search = config.model, config.search
+        folder = self._folder(model)
+        method, reason = self.method
+        changed = {
+            "model": model.model_copy(update={"folder": str(folder)}),
+            "search": search.model_copy(update={"method": method}),
+        }
+        variables = _threads(config.execution)
+        command = Command(tuple(config.model.command), folder, model.params, search.seed, variables)
+        return CommandSweep(
+            config.model_copy(update=changed),
+            self.draft,
+            space,
+            reason,
+            goals.objective,
+            self.trust.given,
+            None,
+            command,
+            goals.of,
+        )
+
+    def _folder(self, model: ModelConfig) -> pathlib.Path:
+        return (self.draft.folder / pathlib.Path(model.folder or ".").expanduser()).resolve()
+
+    def _check_trust(self, model: ModelConfig) -> Iterator[Problem]:
+        """A command can do anything: the config's folder has to be trusted, or the one file that is run."""
+        folder = self._folder(model)
+        if self.trust.covers(folder) and self.trust.covers(self.draft.folder):
+            return
+        script = _script(model, folder)
+        if script is not None and self.trust.covers(script):
+            return
+        what = script if script is not None and script.is_file() else folder
+        yield Problem(f"runs code of your own; {how_to_trust(what)}", ("model", "command"))
+
+    def _check_program(self, model: ModelConfig) -> Iterator[Problem]:
+        """Look for the folder, the program, and the script of a Python."""
+        folder = self._folder(model)
+        if not folder.is_dir():
+            yield Problem(f"there is no folder {folder}", ("model", "folder"))
+            return
+        program = (model.command or [""])[0]
+        search = path_with_this_python(os.environ.get("PATH", os.defpath))
+        if "{" not in program:
+            found = (folder / program).is_file() if os.sep in program else shutil.which(program, path=search)
+            if not found:
+                where = f"in {folder}" if os.sep in program else "on the PATH"
+                yield Problem(f"there is no program '{program}' {where}", ("model", "command", 0))
+        script = _script(model, folder)
+        if script is not None and not script.is_file():
+            yield Problem(f"there is no file {script}", ("model", "command", 1))
+
+    def _check_search(self, search: SearchConfig, model: ModelConfig, execution: ExecutionConfig | None) -> None:
+        space = Space.of(search)
+        problems = [*check_space(search, space), *_check_placeholders(model, space)]
+        if search.pruner is not None and execution is not None and execution.backend is Backend.SERIAL:
+            problems.append(Problem("backend serial cannot stop a command; use `backend: processes`", ("search", "pruner")))
+        self.problems += problems
+        if problems:
+            return
+        self.space = space
+        if self.goals is not None and self.goals.objective is not None and not self.draft.problems:
+            self.method, problems = settle_method(search, space, self.goals.objective, steps=0, values=1)
+            self.problems += problems
+
+
+def _check_placeholders(model: ModelConfig, space: Space) -> Iterator[Problem]:
+    known = [*dict.fromkeys([*model.params, *space.names]), *PLACEHOLDERS, *WHOLE_WORDS]
+    sometimes = {each.name for each in space.dimensions if each.when}
+    for index, word in enumerate(model.command or ()):
+        for name in placeholders(word):
+            path = ("model", "command", index)
+            if name.startswith(ENVIRONMENT):
+                if name.removeprefix(ENVIRONMENT) not in os.environ:
+                    yield Problem(f"the environment variable {name.removeprefix(ENVIRONMENT)} is not set", path)
+            elif name not in known:
+                yield Problem(f"{{{name}}} is no parameter; {one_of(name, known)}; a literal brace is doubled", path)
+            elif name in sometimes:
+                yield Problem(f"{{{name}}} is searched only sometimes; {{args}} lists what a trial has", path)
+
+
+def _script(model: ModelConfig, folder: pathlib.Path) -> pathlib.Path | None:
+    """Give the file that a command runs: its second word after a Python, or its first where that is a path."""
+    words = model.command or []
+    if len(words) > 1 and _PYTHON.fullmatch(words[0]) and words[1].endswith(".py"):
+        return folder / words[1]
+    return folder / words[0] if os.sep in words[0] and "{" not in words[0] else None
+
+
+def _threads(execution: ExecutionConfig) -> dict[str, str]:
+    """Give each process its share of the cores, unless the user has said how many threads there are to be."""
+    share = max(1, (os.cpu_count() or 1) // (count_workers(execution) or os.cpu_count() or 1))
+    return {name: os.environ.get(name, str(share)) for name in THREADS}

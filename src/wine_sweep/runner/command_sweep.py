@@ -1,0 +1,103 @@
+"""Sweeps of a command of the user's own: each trial is a process, and its child run is handed over to it."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from wine_sweep.config import Of
+from wine_sweep.objective.command import Command
+from wine_sweep.objective.process import CommandTask
+from wine_sweep.runner.own_goals import needed_metrics
+from wine_sweep.runner.prepared import Fits, Prepared
+from wine_sweep.trial import Trial
+
+
+@dataclass(frozen=True)
+class CommandSweep(Prepared):
+    """A sweep of a command.
+
+    Args:
+        command: What is run.
+        chosen: Which value of a metric's history counts, where that is not the last.
+    """
+
+    command: Command
+    chosen: Mapping[str, Of]
+
+    @property
+    def kind(self) -> str:
+        """See `Prepared`."""
+        return "command"
+
+    @property
+    def subject(self) -> str:
+        """The command as it would be typed, with its placeholders."""
+        return " ".join(word if "{" in word else shlex.quote(word) for word in self.command.words)
+
+    @property
+    def program(self) -> str:
+        """The file that is run, as a run of it by hand would name it; the program where no file is named."""
+        return next(iter(self._files), self.command.words[0])
+
+    @property
+    def digest(self) -> str:
+        """Digest the words, and the content of those files that they name."""
+        found = hashlib.sha256("\0".join(self.command.words).encode())
+        for name in self._files:
+            content = (self.command.folder / name).read_bytes()
+            found.update(hashlib.sha256(content).digest())
+        return found.hexdigest()
+
+    @property
+    def steps(self) -> int:
+        """0: a program counts its steps itself."""
+        return 0
+
+    @property
+    def fits(self) -> Fits:
+        """One process a trial; the winner's has logged its model already."""
+        return Fits(1, 1, winner=0)
+
+    @property
+    def measured(self) -> Sequence[str]:
+        """What decides or is limited; whatever else the program logs is kept too."""
+        return needed_metrics(self.objective)
+
+    @property
+    def of(self) -> Mapping[str, Of]:
+        """See `Prepared`."""
+        return self.chosen
+
+    @property
+    def hands_over_runs(self) -> bool:
+        """Whether a trial's process may write into its child run: yes."""
+        return True
+
+    def task(self) -> CommandTask:
+        """See `Prepared`."""
+        model = self.config.model
+        stepwise = self.config.search.pruner is not None
+        return CommandTask(self.command, model.stdout if model else None, self.of, stepwise=stepwise)
+
+    def refit(self, trial: Trial) -> None:  # noqa: ARG002  # the interface's signature
+        """Fit nothing: what the program has logged in the winner's run is the model."""
+        return
+
+    def why_no_model(self, trial: Trial) -> str:
+        """See `Prepared`."""
+        return (
+            f"the command logged no model in the run of trial {trial.number}, so there is nothing to promote:"
+            " have it call mlflow's log_model, or leave `registry` out"
+        )
+
+    def why_changed(self, rows: int, columns: Sequence[str]) -> str:  # noqa: ARG002  # the interface's signature
+        """See `Prepared`."""
+        return f"the content of {' or '.join(self._files)}" if self._files else "its words"
+
+    @property
+    def _files(self) -> list[str]:
+        """The words that name files."""
+        return [word for word in self.command.words if "{" not in word and (self.command.folder / word).is_file()]

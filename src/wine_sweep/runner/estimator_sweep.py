@@ -1,0 +1,116 @@
+"""Sweeps of scikit-learn style estimators: measured fold by fold, the winner fitted on all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from wine_sweep.config import EstimatorConfig
+from wine_sweep.objective.factory import ModelFactory
+from wine_sweep.objective.measurement import Measurement
+from wine_sweep.objective.metrics import Metric
+from wine_sweep.objective.weights import part_of
+from wine_sweep.runner.material import Material
+from wine_sweep.runner.prepared import Fits, Prepared
+from wine_sweep.runner.refit import Winner, refit
+from wine_sweep.task import Needs
+from wine_sweep.trial import Trial
+
+
+@dataclass(frozen=True)
+class EstimatorSweep(Prepared):
+    """A sweep of an estimator, a pipeline, or families of them.
+
+    Args:
+        material: The rows.
+        factory: Makes the estimator of a trial.
+        metrics: What is measured, the objective's metric first.
+        needs: What the model does, and what it needs of a table.
+    """
+
+    material: Material
+    factory: ModelFactory
+    metrics: Sequence[Metric]
+    needs: Needs
+
+    @property
+    def kind(self) -> str:
+        """See `Prepared`."""
+        return "estimator"
+
+    @property
+    def subject(self) -> str:
+        """Name the estimator: its dotted path, a pipeline's classes joined by ``>``, or the families."""
+        if self.config.models:
+            return ", ".join(self.config.models)
+        return next(map(_model_name, self.config.families.values()))
+
+    @property
+    def digest(self) -> str:
+        """The table's; see `Prepared`."""
+        return self.material.dataset.digest
+
+    @property
+    def steps(self) -> int:
+        """How many steps a trial has that a pruner looks at."""
+        budget = self.config.search.budget
+        return len(self.material.folds) if budget is None else len(budget.steps())
+
+    @property
+    def fits(self) -> Fits:
+        """See `Prepared`."""
+        budget = self.config.search.budget
+        full = len(self.material.folds) * self.config.evaluation.seeds
+        return Fits(full * (1 if budget is None else len(budget.steps())), full, winner=1)
+
+    @property
+    def measured(self) -> Sequence[str]:
+        """See `Prepared`."""
+        return [metric.name for metric in self.metrics]
+
+    @property
+    def packages(self) -> list[str]:
+        """The top-level modules that the estimators come from, those among parameters too."""
+        found = {*self.factory.trusted}
+        parts: list[object] = [self.config.model_dump(include={"model", "models", "search"})]
+        while parts:
+            part = parts.pop()
+            if isinstance(part, Mapping):
+                estimator = part.get("estimator")
+                found |= {estimator.partition(".")[0]} if isinstance(estimator, str) else set()
+                parts += part.values()
+            elif isinstance(part, list | tuple):
+                parts += part
+        return sorted(found)
+
+    def task(self) -> Measurement:
+        """See `Prepared`."""
+        dataset, train = self.material.dataset, self.material.split.train
+        return Measurement(
+            self.factory,
+            dataset.features.iloc[train].reset_index(drop=True),
+            dataset.target.to_numpy()[train],
+            self.material.folds,
+            self.metrics,
+            weights=part_of(dataset.weights, train),
+            seeds=self.config.evaluation.seeds,
+            budget=self.config.search.budget,
+            stepwise=self.config.search.pruner is not None,
+        )
+
+    def refit(self, trial: Trial) -> Winner:
+        """See `Prepared`."""
+        evaluation, seed = self.config.evaluation, self.config.search.seed
+        model = self.factory.make(trial.params)
+        objective = self.objective.metric
+        return refit(model, self.material, self.metrics, bootstrap=evaluation.bootstrap, objective=objective, seed=seed)
+
+    def why_changed(self, rows: int, columns: Sequence[str]) -> str:
+        """See `Prepared`."""
+        return self.material.why_changed(rows, columns)
+
+
+def _model_name(model: EstimatorConfig) -> str:
+    if model.estimator is not None:
+        return model.estimator
+    return " > ".join(step.estimator.rpartition(".")[2] for step in (model.pipeline or {}).values())

@@ -1,0 +1,44 @@
+"""What running trials print, line by line, for somebody who watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wine_sweep.objective.output import STDERR_FILE, STDOUT_FILE, Tail
+from wine_sweep.spool import Spool
+from wine_sweep.trial import Trial
+
+
+class Outputs:
+    """Follows the files that functions and commands print to, on this machine.
+
+    Args:
+        spool: Where these files are.
+        tell: Is told a trial's number and a line of its output.
+    """
+
+    def __init__(self, spool: Spool, tell: Callable[[int, str], object]) -> None:
+        self._spool = spool
+        self._tell = tell
+        self._tails: dict[int, list[Tail]] = {}
+
+    def follow(self, trial: Trial) -> None:
+        """Begin with a trial."""
+        folder = self._spool.folder(trial.number)
+        self._tails[trial.number] = [Tail(folder / name) for name in (STDOUT_FILE, STDERR_FILE)]
+
+    def look(self) -> None:
+        """Tell the lines that are new."""
+        for number in self._tails:
+            self._tell_lines(number)
+
+    def end(self, trial: Trial) -> None:
+        """Tell the rest of a trial that has ended; its files may be deleted then."""
+        if trial.number in self._tails:
+            self._tell_lines(trial.number, to_the_end=True)
+            del self._tails[trial.number]
+
+    def _tell_lines(self, number: int, *, to_the_end: bool = False) -> None:
+        for tail in self._tails[number]:
+            for line in tail.read(to_the_end=to_the_end).splitlines():
+                self._tell(number, line)

@@ -1,0 +1,133 @@
+"""A sweep that can run: what all have in common, whatever it is that they tune."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from wine_sweep.bench import Task
+from wine_sweep.config import Draft, Of, SweepConfig
+from wine_sweep.runner.material import Material
+from wine_sweep.runner.refit import Winner
+from wine_sweep.search.space import Space
+from wine_sweep.selection import Objective
+from wine_sweep.trial import Trial
+
+
+@dataclass(frozen=True)
+class Fits:
+    """How often something is fitted; a function is called, a command is run.
+
+    Args:
+        trial: In a trial that is not pruned: folds times seeds, at every budget.
+        full: Of these, how many are at the full budget.
+        winner: To have the winner's model, once the trials are done.
+    """
+
+    trial: int
+    full: int
+    winner: int
+
+
+@dataclass(frozen=True)
+class Prepared(ABC):
+    """A sweep that can run.
+
+    Args:
+        config: The config, its paths absolute, its method never ``auto``.
+        draft: The config file as read, with the places of its keys.
+        space: What is searched.
+        method_reason: Why ``auto`` picked the method; empty when the config names one.
+        objective: What decides.
+        trusted: Packages, files and folders that the person at the keyboard trusts.
+        material: The rows; None where there is no table.
+    """
+
+    config: SweepConfig
+    draft: Draft
+    space: Space
+    method_reason: str
+    objective: Objective
+    trusted: tuple[str, ...]
+    material: Material | None
+
+    @property
+    def name(self) -> str:
+        """The sweep's name."""
+        return self.config.name or "sweep"
+
+    @property
+    @abstractmethod
+    def kind(self) -> str:
+        """What is tuned, in a word: ``estimator``, ``function`` or ``command``."""
+
+    @property
+    @abstractmethod
+    def subject(self) -> str:
+        """What is tuned, by name: an estimator's path, a pipeline's classes, families, a function, a command's words."""
+
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """A digest, in hex, of all that trials depend on beside the config: the table, the user's own files."""
+
+    @property
+    @abstractmethod
+    def steps(self) -> int:
+        """How many steps a trial has that a pruner looks at; 0 where it counts them itself."""
+
+    @property
+    @abstractmethod
+    def fits(self) -> Fits:
+        """How often something is fitted, called or run."""
+
+    @property
+    @abstractmethod
+    def measured(self) -> Sequence[str]:
+        """The names of the metrics that are known to be measured."""
+
+    @property
+    def program(self) -> str | None:
+        """What the source of a trial's run is, where that is not the sweep's own command."""
+        return None
+
+    @property
+    def packages(self) -> list[str]:
+        """The top-level modules that trials need, which a cluster must have in the same versions."""
+        return []
+
+    @property
+    def of(self) -> Mapping[str, Of]:
+        """Which value of a metric's history counts, where that is not the last."""
+        return {}
+
+    @property
+    def hands_over_runs(self) -> bool:
+        """Whether a trial's process writes into its child run itself."""
+        return False
+
+    @abstractmethod
+    def task(self) -> Task:
+        """Make what workers measure trials with."""
+
+    @abstractmethod
+    def refit(self, trial: Trial) -> Winner | None:
+        """Fit the winner once more, on all rows that are not test rows; None where its run holds the model already.
+
+        Raises:
+            ModelError: It cannot be fitted.
+        """
+
+    def why_no_model(self, trial: Trial) -> str:
+        """Say why a winner that was neither refitted nor logged cannot be promoted."""
+        return f"trial {trial.number} has no model to promote"
+
+    @abstractmethod
+    def why_changed(self, rows: int, columns: Sequence[str]) -> str:
+        """Say what has changed since a sweep, where the digest has.
+
+        Args:
+            rows: How many rows the sweep's table had; 0 where it had no table.
+            columns: The names of that table's columns.
+        """

@@ -1,0 +1,47 @@
+"""What ``--trust`` allows: packages by name, and code of the user's own by file or folder."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+from collections.abc import Sequence
+
+from wine_sweep.errors import ConfigError, Place, Problem
+
+_PACKAGE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
+class Trust:
+    """Whom the person at the keyboard trusts.
+
+    A value of ``--trust`` that could be a package's name is one; a value that is a file or a folder here is that too.
+
+    Args:
+        given: The values of ``--trust``; relative paths start from the working folder.
+
+    Raises:
+        ConfigError: A value is neither.
+    """
+
+    def __init__(self, given: Sequence[str]) -> None:
+        self.given = tuple(given)
+        self.packages = tuple(each for each in given if _PACKAGE.fullmatch(each))
+        self._paths = [path.resolve() for path in map(pathlib.Path, given) if path.exists()]
+        lost = [each for each in given if each not in self.packages and not pathlib.Path(each).exists()]
+        if lost:
+            here = Place("--trust")
+            raise ConfigError(
+                [Problem(f"'{each}' is no file or folder here, and no package's name", place=here) for each in lost]
+            )
+
+    def covers(self, path: pathlib.Path) -> bool:
+        """Whether a file or folder is trusted, by itself or as part of a trusted folder."""
+        whole = path.resolve()
+        return any(each in (whole, *whole.parents) for each in self._paths)
+
+
+def how_to_trust(path: pathlib.Path) -> str:
+    """Say what to type: ``run with --trust sweeps/mine if you trust it``."""
+    here, whole = pathlib.Path.cwd(), path.resolve()
+    shown = whole.relative_to(here) if whole.is_relative_to(here) else whole
+    return f"run with --trust {shown} if you trust it"

@@ -1,0 +1,83 @@
+"""Child runs that the trials' own processes write into: what such a process has logged stands, and is read back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wine_sweep.tracking import names
+from wine_sweep.tracking.metrics import metrics_of
+from wine_sweep.tracking.store import translated_errors
+from wine_sweep.tracking.sweep_runs import SweepRuns
+from wine_sweep.tracking.tags import tags_of
+from wine_sweep.trial import FIT_SECONDS, Trial, TrialState
+
+_SQLITE = "sqlite:///"
+_OF_THE_SYSTEM = "system/"
+"""What MLflow's own metrics of processor and memory begin with."""
+
+
+@dataclass(frozen=True)
+class Logged:
+    """What a process has logged in its run: the latest value of each metric, and the parameters."""
+
+    metrics: Mapping[str, float]
+    params: Mapping[str, str]
+
+
+class SharedRuns(SweepRuns):
+    """The runs of a sweep whose trials' processes may write into their child runs.
+
+    A child run is then what a run of the program by hand would have logged, and beside it tags of ours, those parameters
+    that the program has not logged itself, and what it said in other ways.
+    """
+
+    def handover(self, number: int) -> dict[str, str]:
+        """Give the variables by which MLflow, in a trial's process, takes up the trial's run."""
+        return {
+            "MLFLOW_TRACKING_URI": _from_anywhere(str(self.client.tracking_uri)),
+            "MLFLOW_EXPERIMENT_ID": self.experiment_id,
+            "MLFLOW_RUN_ID": self.trial_run_ids[number],
+        }
+
+    def begin_again(self, trial: Trial, *, at: float) -> None:
+        """Close the run of a trial that is measured again, and make another: what is logged cannot be taken back.
+
+        Args:
+            trial: The trial.
+            at: When, in seconds since the epoch.
+        """
+        self.close_left_open(self.trial_run_ids[trial.number], TrialState.KILLED, at=at)
+        self.start_trial(trial, at)
+
+    def logged(self, number: int) -> Logged:
+        """Read what a trial's process has logged."""
+        run_id = self.trial_run_ids[number]
+        with translated_errors(f"read the run {run_id}"):
+            data = self.client.get_run(run_id).data
+        metrics = {name: value for name, value in data.metrics.items() if not name.startswith(_OF_THE_SYSTEM)}
+        return Logged(metrics, dict(data.params))
+
+    def history(self, number: int, metric: str) -> list[tuple[int, float]]:
+        """Read a metric's history in a trial's run: (step, value), in the order of steps."""
+        run_id = self.trial_run_ids[number]
+        with translated_errors(f"read {metric} of the run {run_id}"):
+            found = self.client.get_metric_history(run_id, metric)
+        return [(each.step, each.value) for each in sorted(found, key=lambda each: (each.step, each.timestamp))]
+
+    def _log_result(self, run_id: str, trial: Trial, at: int) -> None:
+        """Add what the trial's process has not logged itself."""
+        there = self.logged(trial.number)
+        params = {name: value for name, value in trial.params.items() if name not in there.params}
+        known = {*there.metrics, *map(names.report_metric, there.metrics), *([FIT_SECONDS] if there.metrics else [])}
+        metrics = [metric for metric in metrics_of(trial, at) if metric.key not in known]
+        self._log(run_id, params=params, metrics=metrics, tags=tags_of(trial))
+
+
+def _from_anywhere(uri: str) -> str:
+    """Give a store's URI that means the same in another working folder."""
+    path = uri.removeprefix(_SQLITE)
+    if path == uri or os.path.isabs(path):
+        return uri
+    return f"{_SQLITE}{os.path.abspath(path)}"
