@@ -12,8 +12,8 @@ def words(*command, program="train.py", names=NAMES):
     return convert_command(command, program, names)[0]
 
 
-def notes(*command, program="train.py", names=NAMES, has_booleans=False):
-    return [(note.kind, note.message) for note in convert_command(command, program, names, has_booleans=has_booleans)[1]]
+def notes(*command, program="train.py", names=NAMES, values=()):
+    return [(note.kind, note.message) for note in convert_command(command, program, names, values)[1]]
 
 
 def test_without_a_command_it_is_w_and_bs_own():
@@ -76,9 +76,15 @@ def test_an_unknown_macro_is_left_out_and_named():
     ) in notes("x", "${arg}", "${args}")
 
 
-def test_parameters_that_nobody_hands_on_are_handed_on():
-    assert words("python", "${program}") == ["python", "train.py", "{args}"]
-    assert any("{args} is added" in message for kind, message in notes("python", "${program}") if kind is Kind.APPROXIMATED)
+def test_parameters_that_nobody_hands_on_are_named():
+    assert words("python", "${program}") == ["python", "train.py"]
+    (message,) = [message for kind, message in notes("python", "${program}") if kind is Kind.APPROXIMATED]
+    assert message.startswith("hands on no parameters; add {args}")
+
+
+def test_a_command_without_words_is_w_and_bs_own():
+    assert words("${env}") == ["python", "train.py", "{args}"]
+    assert any("has no words" in message for _, message in notes("${env}"))
 
 
 def test_a_name_that_can_be_no_placeholder_is_named():
@@ -86,11 +92,20 @@ def test_a_name_that_can_be_no_placeholder_is_named():
     assert any("'a{b' is not handed on" in message for _, message in notes("x", "${args_no_equals}", names=["a{b"]))
 
 
-def test_booleans_are_spelled_otherwise():
-    message = "true and false are handed on as such; W&B hands on True and False"
-    assert (Kind.APPROXIMATED, message) in notes("x", "${args}", has_booleans=True)
-    assert (Kind.APPROXIMATED, message) not in notes("x", "${args_no_boolean_flags}", has_booleans=True)
-    assert (Kind.APPROXIMATED, message) not in notes("x", "${args_json}", has_booleans=True)
+@pytest.mark.parametrize(
+    ("macro", "odd", "plain"),
+    [
+        ("${args}", [True, None, [1], {}], [1, "true", 0.5]),
+        ("${args_no_hyphens}", [True, None, [1], {}], [1, "true", 0.5]),
+        ("${args_no_equals}", [True, None, [1], {}], [1, "true", 0.5]),
+        ("${args_no_boolean_flags}", [None, [1], {}], [True, 1]),
+        ("${args_json}", [], [True, None, [1], {}]),
+    ],
+)
+def test_values_that_are_spelled_otherwise_are_named(macro, odd, plain):
+    message = "true, null and lists are spelled as in JSON; W&B spells them as Python does, True, None and ['a']"
+    assert all((Kind.APPROXIMATED, message) in notes("x", macro, values=[value]) for value in odd)
+    assert (Kind.APPROXIMATED, message) not in notes("x", macro, values=plain)
 
 
 def test_a_program_that_is_missing_has_a_stand_in():

@@ -23,8 +23,8 @@ def notes(**changes):
 
 
 def test_what_the_program_has_to_change_comes_first():
-    first = translated().notes[:2]
-    assert [note.key for note in first] == ["wandb.log", "wandb.config"]
+    first = translated().notes[:3]
+    assert [note.key for note in first] == ["wandb.log", "wandb.config", "wandb.init"]
     assert 'mlflow.log_metric("loss", …)' in first[0].message
     assert "$WINE_SWEEP_METRICS" in first[0].message
     assert report(translated().notes)[:2] == ["First, the program has to change", f"  wandb.log: {first[0].message}"]
@@ -125,8 +125,9 @@ EXPECTED = """\
 # Not carried over:
 # - wandb.log: what the program gives to wandb.log is not seen here: log it to MLflow
 #   (mlflow.log_metric("validation_loss", …)), or write it as JSON to the file $WINE_SWEEP_METRICS
-# - wandb.config: it is not filled here: the program has to read its parameters from its arguments (and
-#   WANDB_MODE=disabled keeps wandb.init quiet)
+# - wandb.config: it is not filled here: the program has its parameters from its arguments, or as JSON from
+#   $WINE_SWEEP_PARAMS
+# - wandb.init: it would still begin a run at W&B for each trial; WANDB_MODE=disabled keeps it from that
 name: sweepdemo
 model:
   command: [python, train.py, "{args}"]

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,12 +23,12 @@ class Imported:
     Args:
         text: The config.
         notes: What became of the sweep's keys.
-        folder: Where its command runs.
+        trusted: What has to be trusted for a run: the config's folder, and that of its command.
     """
 
     text: str
     notes: tuple[Note, ...]
-    folder: Path
+    trusted: tuple[Path, ...]
 
 
 def import_wandb_command(path: Path, *, output: Path | None, force: bool, as_json: bool) -> None:
@@ -45,7 +46,7 @@ def import_wandb_command(path: Path, *, output: Path | None, force: bool, as_jso
         return
     if output is None:
         print(imported.text, end="")
-    print("\n".join([*report(imported.notes), *_next(output, imported.folder)]), file=sys.stderr)
+    print("\n".join([*report(imported.notes), *_next(output, imported.trusted)]), file=sys.stderr)
 
 
 def _import(path: Path, output: Path | None) -> Imported:
@@ -58,7 +59,7 @@ def _import(path: Path, output: Path | None) -> Imported:
     draft = parse_config(text.encode(), source=str(path), folder=home, default_name=path.stem)
     if draft.problems:
         raise ConfigError([Problem(each.message, each.path, Place(str(path))) for each in draft.problems])
-    return Imported(text, translation.notes, folder)
+    return Imported(text, translation.notes, (folder,) if home.is_relative_to(folder) else (home, folder))
 
 
 def _read(path: Path) -> bytes:
@@ -88,8 +89,8 @@ def _write(text: str, output: Path, source: Path, *, force: bool) -> None:
         raise ConfigError([Problem(f"cannot be written: {error.strerror or error}", place=place)]) from error
 
 
-def _next(output: Path | None, folder: Path) -> list[str]:
+def _next(output: Path | None, trusted: Sequence[Path]) -> list[str]:
     """Say what to type; a program of the user's own runs only where the command line says that it may."""
     config = shlex.quote(str(output)) if output is not None else "CONFIG"
-    trust = shlex.quote(os.path.relpath(folder))
-    return ["", "Next", f"  wine-sweep plan {config} --trust {trust}", f"  wine-sweep run {config} --trust {trust}"]
+    trust = " ".join(f"--trust {shlex.quote(os.path.relpath(each))}" for each in trusted)
+    return ["", "Next", f"  wine-sweep plan {config} {trust}", f"  wine-sweep run {config} {trust}"]

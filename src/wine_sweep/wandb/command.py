@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from wine_sweep.config.words import WHOLE_WORDS, placeholders
 from wine_sweep.wandb.notes import Note, approximated, carried, left_out
@@ -49,6 +50,15 @@ class _Command:
     notes: list[Note] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
 
+    def read(self, words: Sequence[str]) -> None:
+        """Put in W&B's words one by one."""
+        for word, following in zip(words, [*words[1:], ""], strict=True):
+            found = _MACRO.fullmatch(word)
+            if found is not None and not _VARIABLE.fullmatch(word):
+                self.macro(found[1], following)
+            else:
+                self.text(word)
+
     def macro(self, name: str, following: str) -> None:
         """Put in what stands for a word that is one macro."""
         self.used.add(name)
@@ -86,7 +96,7 @@ class _Command:
 
 
 def convert_command(
-    command: Sequence[str] | None, program: str | None, names: Sequence[str], *, has_booleans: bool = False
+    command: Sequence[str] | None, program: str | None, names: Sequence[str], values: Iterable[Any] = ()
 ) -> tuple[list[str], list[Note]]:
     """Give the words of `model.command`.
 
@@ -94,30 +104,28 @@ def convert_command(
         command: W&B's words; None or none for its default.
         program: W&B's `program`.
         names: The parameters' names.
-        has_booleans: Whether true or false is among their values.
+        values: Their values, as far as the file lists them.
     """
-    given = list(command or DEFAULT)
     result = _Command(program, names)
-    for word, following in zip(given, [*given[1:], ""], strict=True):
-        found = _MACRO.fullmatch(word)
-        if found is not None and not _VARIABLE.fullmatch(word):
-            result.macro(found[1], following)
-        else:
-            result.text(word)
-    _hand_on_parameters(result)
+    result.read(command or DEFAULT)
+    if not result.words:
+        result.notes.append(approximated("command", "has no words; what W&B runs by default stands in for it", _AT))
+        result.read(DEFAULT)
     result.notes += _about_program(result, is_default=not command)
-    if has_booleans and result.used & {"args", "args_no_hyphens", *_FOR_EACH}:
-        message = "true and false are handed on as such; W&B hands on True and False"
-        result.notes.append(approximated("command", message, _AT))
+    result.notes += _about_parameters(result, values)
     return result.words, result.notes
 
 
-def _hand_on_parameters(command: _Command) -> None:
-    """See to it that the program is told its parameters; without, every trial would be the same."""
+def _about_parameters(command: _Command, values: Iterable[Any]) -> Iterator[Note]:
+    """Say how the program gets its parameters, where that is not as at W&B."""
     if not command.used & {*_AS_WORD, *_FOR_EACH}:
-        command.words.append(_AS_WORD["args"])
-        message = "{args} is added: the command hands on no parameters, and wandb.config, which has them at W&B, is empty here"
-        command.notes.append(approximated("command", message, _AT))
+        message = "hands on no parameters; add {args}, or have the program read $WINE_SWEEP_PARAMS, or all trials are the same"
+        yield approximated("command", message, _AT)
+    spelled = command.used & {"args", "args_no_hyphens", *_FOR_EACH}
+    odd = (bool, type(None), list, dict) if spelled else (type(None), list, dict)
+    if (spelled or "args_no_boolean_flags" in command.used) and any(isinstance(value, odd) for value in values):
+        message = "true, null and lists are spelled as in JSON; W&B spells them as Python does, True, None and ['a']"
+        yield approximated("command", message, _AT)
 
 
 def _about_program(command: _Command, *, is_default: bool) -> list[Note]:

@@ -46,8 +46,8 @@ def translate(sweep: WandbSweep, *, folder: str | None = None) -> Translation:
     """
     found = leaves(sweep.parameters)
     names = [leaf.name for leaf in found]
-    has_booleans = any(isinstance(value, bool) for leaf in found for value in leaf.values)
-    words, about_command = convert_command(sweep.command, sweep.program, names, has_booleans=has_booleans)
+    values = [value for leaf in found for value in leaf.values]
+    words, about_command = convert_command(sweep.command, sweep.program, names, values)
     parameters, about_parameters = convert_leaves(found, in_grid=sweep.method is Strategy.GRID)
     search, about_search = _search(sweep, parameters)
     objective, about_metric = _objective(sweep.objectives)
@@ -69,11 +69,13 @@ def _about_program(sweep: WandbSweep) -> list[Note]:
     """Say what no config can carry over, since the program itself has to change."""
     metric = sweep.objectives[0].name if sweep.objectives else METRIC
     how = f'log it to MLflow (mlflow.log_metric("{metric}", …)), or write it as JSON to the file $WINE_SWEEP_METRICS'
-    words = "the program has to read its parameters from its arguments (and WANDB_MODE=disabled keeps wandb.init quiet)"
+    words = "the program has its parameters from its arguments, or as JSON from $WINE_SWEEP_PARAMS"
+    quiet = "it would still begin a run at W&B for each trial; WANDB_MODE=disabled keeps it from that"
     alone = "W&B's agents run one trial at a time, and so does this config; more workers for more at once"
     return [
         left_out("wandb.log", f"what the program gives to wandb.log is not seen here: {how}"),
         left_out("wandb.config", f"it is not filled here: {words}"),
+        left_out("wandb.init", quiet),
         approximated("wandb agent", alone, ("execution", "workers")),
     ]
 
