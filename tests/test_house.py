@@ -15,7 +15,7 @@ from wine_sweep import errors
 PACKAGE = Path(wine_sweep.__file__).parent
 
 LAYERS = [
-    {"bench", "errors", "leash", "task", "trial", "wording"},
+    {"bench", "errors", "leash", "spool", "task", "trial", "wording"},
     {"config"},
     {"data", "wandb"},
     {"objective", "search", "execution"},
@@ -24,12 +24,12 @@ LAYERS = [
     {"registry"},
     {"runner"},
     {"cli"},
-    {"__main__"},
+    {"__main__", "api"},
 ]
 """From the ground up: a part imports only from lower floors, and within its own floor only where `NEIGHBOURS` says so."""
 
 NEIGHBOURS = {("report", "tracking"), ("bench", "trial")}
-LEAVES = {"errors", "leash", "task", "trial"}
+LEAVES = {"errors", "leash", "spool", "task", "trial"}
 SEAMS = {
     "mlflow": {"tracking", "registry"},
     "optuna": {"search"},
@@ -127,15 +127,20 @@ def test_what_workers_load_has_neither_mlflow_nor_optuna():
     assert not loaded_after("import wine_sweep.objective.measurement, wine_sweep.execution") & {"mlflow", "optuna"}
 
 
-def test_the_exported_names_are_the_errors():
-    raised = {
-        name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.WineSweepError)
-    }
-    assert set(wine_sweep.__all__) == raised
+ERRORS = sorted(
+    name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.WineSweepError)
+)
+
+
+def test_the_exported_names_are_the_errors_and_what_a_notebook_needs():
+    api = ["Rows", "Sweep", "SweepConfig", "SweepOutcome", "TrialContext", "load_config"]
+    assert wine_sweep.__all__ == sorted([*ERRORS, *api])
+    assert dir(wine_sweep) == wine_sweep.__all__
     assert all(hasattr(wine_sweep, name) for name in wine_sweep.__all__)
+    assert not hasattr(wine_sweep, "load_conifg")
 
 
-@pytest.mark.parametrize("name", [name for name in wine_sweep.__all__ if name != "WineSweepError"])
+@pytest.mark.parametrize("name", [name for name in ERRORS if name != "WineSweepError"])
 def test_every_error_is_also_the_fitting_builtin(name):
     error = getattr(wine_sweep, name)
     assert issubclass(error, errors.WineSweepError)

@@ -21,3 +21,6 @@ class Silent:
 
     def results_wait(self, count) -> None:
         pass
+
+    def trial_printed(self, number, line) -> None:
+        pass

@@ -1,7 +1,12 @@
 """Hyperparameter sweeps from one YAML file, tracked in MLflow, the best model promoted to Staging.
 
-The way in is the command line, ``python -m wine_sweep``. Importing the package is cheap and does nothing.
+On the command line it is ``python -m wine_sweep``; from Python, `Sweep` and `load_config`. Importing the package is cheap
+and does nothing: what it gives is loaded when it is first asked for.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from wine_sweep.errors import (
     ConfigError,
@@ -18,6 +23,11 @@ from wine_sweep.errors import (
     WineSweepError,
 )
 
+if TYPE_CHECKING:
+    from wine_sweep.api import Sweep, SweepOutcome, load_config
+    from wine_sweep.config import SweepConfig
+    from wine_sweep.objective.context import Rows, TrialContext
+
 __all__ = [
     "ConfigError",
     "DataError",
@@ -26,9 +36,37 @@ __all__ = [
     "NotFoundError",
     "OutageError",
     "OwnershipError",
+    "Rows",
     "SearchError",
+    "Sweep",
+    "SweepConfig",
     "SweepFailed",
     "SweepInterrupted",
+    "SweepOutcome",
     "TrackingError",
+    "TrialContext",
     "WineSweepError",
+    "load_config",
 ]
+
+_LOADED_LATER = {
+    "Rows": "wine_sweep.objective.context",
+    "Sweep": "wine_sweep.api",
+    "SweepConfig": "wine_sweep.config",
+    "SweepOutcome": "wine_sweep.api",
+    "TrialContext": "wine_sweep.objective.context",
+    "load_config": "wine_sweep.api",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load what is not an error when it is first asked for."""
+    if name not in _LOADED_LATER:
+        raise AttributeError(f"module 'wine_sweep' has no attribute '{name}'")
+    import importlib
+
+    return getattr(importlib.import_module(_LOADED_LATER[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -8,14 +8,11 @@ from pathlib import Path
 
 from wine_sweep.cli.console import stdout
 from wine_sweep.cli.trust import let_import_from
-from wine_sweep.config import Stage
-from wine_sweep.errors import ConfigError, Place, Problem
 from wine_sweep.report.leaderboard import params_in_words
-from wine_sweep.runner.promotion import find_candidate, promote_candidate
+from wine_sweep.runner.promotion import find_candidate, find_stage, promote_candidate
 from wine_sweep.runner.winner import promotion_in_words
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.store import open_store
-from wine_sweep.wording import one_of
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ def promote_command(request: PromoteRequest) -> None:
         reader.find(request.sweep),
         run_id=request.run_id,
         name=request.name,
-        stage=_stage(request.stage),
+        stage=find_stage(request.stage, "--stage"),
         force=request.force,
         trusted=request.trusted,
     )
@@ -62,12 +59,3 @@ def promote_command(request: PromoteRequest) -> None:
     would_be = f"Would become a version of {candidate.name} in {candidate.stage.value}; nothing was changed."
     for line in (*candidate.selection.reasons, promotion_in_words(promotion) if promotion else would_be):
         console.print(f"- {line}", markup=False)
-
-
-def _stage(text: str | None) -> Stage | None:
-    if text is None:
-        return None
-    for stage in Stage:
-        if text.lower() == stage.alias:
-            return stage
-    raise ConfigError([Problem(f"no stage '{text}'; {one_of(text, [stage.value for stage in Stage])}", place=Place("--stage"))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -35,12 +36,13 @@ _Dumper.add_representer(
 )
 
 
-def dump_tree(tree: Any, *, flow: bool | None = None) -> str:
-    """Write plain values, keys in the order that they have.
+def dump_yaml(tree: Mapping[str, Any], *, flow: bool | None = None) -> str:
+    """Write plain values as YAML that is read back as the same values, keys in the order that they have.
 
     Args:
         tree: Mappings, lists, scalars, `Block` where a mapping is to have a line for each key.
         flow: Whether what is no `Block` stands in braces and brackets; by default what holds only scalars does.
     """
-    text: str = yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=flow, width=WIDTH)
+    plain = tree if isinstance(tree, dict) else dict(tree)
+    text: str = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=flow, width=WIDTH)
     return text

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from wine_sweep.config.document import Document
-from wine_sweep.config.dumping import dump_tree
+from wine_sweep.config.dumping import dump_yaml
 from wine_sweep.config.overrides import apply_overrides
 from wine_sweep.config.parameters import FORMS
 from wine_sweep.config.problems import explain
@@ -75,7 +75,12 @@ def parse_config(content: bytes, *, source: str, folder: pathlib.Path, default_n
 
 def dump_config(config: SweepConfig) -> str:
     """Write a config, its defaults too, as YAML that `parse_config` reads back as an equal one."""
-    return dump_tree(config.model_dump(by_alias=True))
+    return dump_yaml(dump_tree(config))
+
+
+def dump_tree(config: SweepConfig) -> dict[str, Any]:
+    """Give a config, its defaults too, as plain values under the names that its keys have in YAML."""
+    return config.model_dump(by_alias=True)
 
 
 def _lacking(raw: Mapping[str, Any]) -> Iterator[Problem]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -17,6 +15,7 @@ from wine_sweep.config import BudgetConfig
 from wine_sweep.data import Fold
 from wine_sweep.objective.factory import ModelFactory
 from wine_sweep.objective.metrics import Metric, evaluate
+from wine_sweep.objective.mishaps import describe_error, merged, recorded_warnings, summary
 from wine_sweep.objective.weights import fit, part_of
 from wine_sweep.trial import Failure, Params, Score, Step, Trial, TrialState
 
@@ -59,7 +58,7 @@ class Measurement:
         started = trial.started if trial.steps else self.clock()
         steps, caught, failure = list(trial.steps), list[warnings.WarningMessage](), None
         try:
-            with _recorded_warnings() as caught:
+            with recorded_warnings() as caught:
                 while failure is None and len(steps) < self.steps and (not self.stepwise or len(steps) == len(trial.steps)):
                     steps.append(self._measure(trial.params, len(steps)))
                     failure = self._not_finite(steps)
@@ -70,7 +69,7 @@ class Measurement:
             steps=tuple(steps),
             started=started,
             ended=self.clock(),
-            warnings=_merged(trial.warnings, _summary(caught)),
+            warnings=merged(trial.warnings, summary(caught)),
         )
         if failure is not None:
             return replace(after, state=TrialState.FAILED, steps=(), failure=failure)
@@ -151,37 +150,3 @@ def share_of(rows: np.ndarray, share: float, *, classes: np.ndarray | None, seed
         members = order[labels[order] == label]
         place[members] = np.arange(len(members)) / len(members)
     return rows[place < share]
-
-
-def describe_error(error: BaseException) -> Failure:
-    """Turn an exception into a trial's failure: its type, the first line of its message, and the traceback."""
-    message = str(error).strip()
-    first_line = message.splitlines()[0][:500] if message else ""
-    return Failure(type(error).__name__, first_line, "".join(traceback.format_exception(error)))
-
-
-@contextmanager
-def _recorded_warnings() -> Iterator[list[warnings.WarningMessage]]:
-    """Catch what estimators warn their users of, such as missing convergence; leave out what is meant for developers."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("ignore")
-        for category in (UserWarning, RuntimeWarning):
-            warnings.simplefilter("always", category)
-        yield caught
-
-
-def _summary(caught: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
-    """Keep the first warning of each category, in one line: the numbers in them differ from fold to fold."""
-    first: dict[str, str] = {}
-    for warning in caught:
-        message = " ".join(str(warning.message).split())
-        first.setdefault(warning.category.__name__, message[:200])
-    return tuple(f"{category}: {message}" for category, message in first.items())
-
-
-def _merged(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]:
-    """Put the warnings of two steps together, one of each category."""
-    found: dict[str, str] = {}
-    for text in (*before, *after):
-        found.setdefault(text.partition(": ")[0], text)
-    return tuple(found.values())

@@ -87,11 +87,11 @@ def conclude(
         raise SweepFailed(closing.why_none_finished())
     policy.run(lambda: closing.write_selection(selection))
     go_on_with("fitting the winner")
-    winner = prepared.refit(selection.trial)
+    winner = prepared.refit(selection.trial) if prepared.is_refitted else None
     go_on_with("saving the winner")
     run_id = selection.trial.run_id
     uri = policy.run(lambda: SweepReader(runs.client).model_uri(run_id))
-    uri = uri or crown(winner, runs, run_id, trusted=prepared.trusted, policy=policy)
+    uri = uri or crown(winner, runs, run_id, trusted=prepared.trusted_packages, policy=policy)
     registry, promotion = prepared.config.registry, None
     if registry is not None and may_promote:
         if uri is None:

@@ -7,8 +7,10 @@ from typing import Protocol
 
 from wine_sweep.config import Draft, ModelForm
 from wine_sweep.errors import ConfigError, Problem
+from wine_sweep.objective.function import Source
 from wine_sweep.runner.command_check import CommandCheck
 from wine_sweep.runner.estimator_check import EstimatorCheck
+from wine_sweep.runner.function_check import FunctionCheck
 from wine_sweep.runner.prepared import Prepared
 
 
@@ -28,17 +30,18 @@ class Check(Protocol):
         """Give the sweep; nothing is wrong with the draft."""
 
 
-def prepare(draft: Draft, *, trusted: Sequence[str] = ()) -> Prepared:
+def prepare(draft: Draft, *, trusted: Sequence[str] = (), source: Source | None = None) -> Prepared:
     """Check everything about a sweep that can be checked without running it, and load its data.
 
     Args:
         draft: The config as read.
         trusted: Packages that estimators may come from beside the usual ones; files and folders with code of one's own.
+        source: The function that is swept, where the config's `model` only stands for it.
 
     Raises:
         ConfigError: With every problem found, each at its place.
     """
-    check = _check_of(draft, tuple(trusted))
+    check = _check_of(draft, tuple(trusted), source)
     check.run()
     problems = draft.document.locate([*draft.problems, *check.problems])
     if problems:
@@ -46,8 +49,10 @@ def prepare(draft: Draft, *, trusted: Sequence[str] = ()) -> Prepared:
     return check.prepared()
 
 
-def _check_of(draft: Draft, trusted: tuple[str, ...]) -> Check:
+def _check_of(draft: Draft, trusted: tuple[str, ...], source: Source | None) -> Check:
     model = draft.sections.get("model")
     if model is not None and model.form is ModelForm.COMMAND:
         return CommandCheck(draft, trusted)
+    if model is not None and model.form is ModelForm.FUNCTION:
+        return FunctionCheck(draft, trusted, source)
     return EstimatorCheck(draft, trusted)

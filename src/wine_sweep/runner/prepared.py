@@ -10,6 +10,7 @@ from wine_sweep.bench import Task
 from wine_sweep.config import Draft, Of, SweepConfig
 from wine_sweep.runner.material import Material
 from wine_sweep.runner.refit import Winner
+from wine_sweep.runner.trust import Trust
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective
 from wine_sweep.trial import Trial
@@ -88,6 +89,11 @@ class Prepared(ABC):
         """The names of the metrics that are known to be measured."""
 
     @property
+    def trusted_packages(self) -> tuple[str, ...]:
+        """Packages whose types a model may hold, beside the usual ones."""
+        return Trust(self.trusted).packages
+
+    @property
     def program(self) -> str | None:
         """What the source of a trial's run is, where that is not the sweep's own command."""
         return None
@@ -110,6 +116,11 @@ class Prepared(ABC):
     @abstractmethod
     def task(self) -> Task:
         """Make what workers measure trials with."""
+
+    @property
+    def is_refitted(self) -> bool:
+        """Whether the winner is fitted once more when the trials are done; it may be later, to be promoted."""
+        return True
 
     @abstractmethod
     def refit(self, trial: Trial) -> Winner | None:

@@ -12,6 +12,7 @@ from wine_sweep.config.problems import explain
 from wine_sweep.errors import ConfigError, ModelError, NotFoundError, Place, Problem
 from wine_sweep.registry import ModelRegistry, Promotion
 from wine_sweep.runner.closing import winner_tags
+from wine_sweep.runner.conclusion import SweepResult
 from wine_sweep.runner.prepared import Prepared
 from wine_sweep.runner.recorded import Recorded, prepare_recorded
 from wine_sweep.runner.winner import crown, promote
@@ -22,6 +23,7 @@ from wine_sweep.tracking.reader import SweepReader, SweepRecord
 from wine_sweep.tracking.store import leave_retries_to_policy
 from wine_sweep.tracking.sweep_runs import SweepRuns
 from wine_sweep.trial import Trial, TrialState
+from wine_sweep.wording import one_of
 
 PATIENCE_SECONDS = 30.0
 """How long a store that is away is waited for; somebody sits and waits for the outcome."""
@@ -116,7 +118,7 @@ def promote_candidate(reader: SweepReader, candidate: Candidate) -> Promotion:
     leave_retries_to_policy()
     if uri is None:
         winner = candidate.prepared.refit(trial)
-        uri = crown(winner, runs, trial.run_id or "", trusted=candidate.prepared.trusted, policy=policy)
+        uri = crown(winner, runs, trial.run_id or "", trusted=candidate.prepared.trusted_packages, policy=policy)
     if uri is None:
         raise ModelError(candidate.prepared.why_no_model(trial))
     policy.run(lambda: runs.write_json(names.SELECTION_FILE, candidate.selection.record()))
@@ -131,6 +133,46 @@ def promote_candidate(reader: SweepReader, candidate: Candidate) -> Promotion:
     )
     policy.run(lambda: runs.set_tags(runs.run_id, winner_tags(candidate.selection)))
     return promotion
+
+
+def promote_result(result: SweepResult, *, name: str | None, stage: str | None) -> Promotion:
+    """Promote the winner of a sweep that this process has run.
+
+    Args:
+        result: What came of the sweep.
+        name: The registered model; by default the config's.
+        stage: The stage's name; by default the config's.
+
+    Raises:
+        ConfigError: There is no such stage, the model is in Production, or nobody says which registered model it is for.
+        ModelError: It cannot be fitted or saved, or there is no model.
+        TrackingError: The store failed.
+    """
+    prepared, reader = result.closing.prepared, SweepReader(result.closing.runs.client)
+    target = _target(prepared.config.registry, name, find_stage(stage, "stage"))
+    uri = reader.model_uri(result.selection.trial.run_id or "")
+    sweep = reader.find(result.run_id)
+    candidate = Candidate(sweep, prepared, result.selection, target.name, target.stage, uri)
+    _refuse_to_empty_production(reader, candidate)
+    return promote_candidate(reader, candidate)
+
+
+def find_stage(text: str | None, source: str) -> Stage | None:
+    """Find a stage by its name in any case; None for none.
+
+    Args:
+        text: The name.
+        source: What the user gave it as, for the error.
+
+    Raises:
+        ConfigError: There is no such stage.
+    """
+    if text is None:
+        return None
+    for stage in Stage:
+        if text.lower() == stage.alias:
+            return stage
+    raise ConfigError([Problem(f"no stage '{text}'; {one_of(text, [stage.value for stage in Stage])}", place=Place(source))])
 
 
 def _select(trials: Sequence[Trial], prepared: Prepared, run_id: str | None) -> Selection:

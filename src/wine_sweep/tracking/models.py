@@ -7,6 +7,7 @@ import importlib.util
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import mlflow.pyfunc
@@ -16,6 +17,7 @@ import pandas as pd
 import skops.io
 from mlflow import MlflowClient
 from mlflow.models import Model, infer_signature
+from mlflow.pyfunc import PythonModel
 
 from wine_sweep.errors import ModelError
 from wine_sweep.objective.estimators import TRUSTED_PACKAGES
@@ -57,7 +59,7 @@ def log_model(client: MlflowClient, to_log: ModelToLog, *, experiment_id: str, r
         ModelError: It cannot be saved: it holds objects of packages that nobody trusts, or such as skops cannot write.
         TrackingError: The store failed.
     """
-    types = _trusted_types(to_log)
+    flavor, own = _flavor(to_log)
     example = to_log.features.head(EXAMPLE_ROWS) if to_log.features is not None else None
     with translated_errors("log the model"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -67,19 +69,37 @@ def log_model(client: MlflowClient, to_log: ModelToLog, *, experiment_id: str, r
         info = Model.log(
             artifact_path=None,
             name=names.MODEL_NAME,
-            flavor=mlflow.sklearn,
+            flavor=flavor,
             run_id=run_id,
             model_id=logged.model_id,
-            sk_model=to_log.model,
-            signature=infer_signature(example, to_log.model.predict(example.copy())) if example is not None else None,
             input_example=example,
             pip_requirements=_requirements(to_log),
-            serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
-            skops_trusted_types=types,
+            **own,
             code_paths=_code_paths(to_log.trusted) or None,
         )
     uri: str = info.model_uri
     return uri
+
+
+def _flavor(to_log: ModelToLog) -> tuple[ModuleType, dict[str, Any]]:
+    """Say how MLflow saves a model: as scikit-learn's by skops, or as a Python model of the user's own.
+
+    Raises:
+        ModelError: It is neither.
+    """
+    model, features = to_log.model, to_log.features
+    if isinstance(model, PythonModel):
+        return mlflow.pyfunc, {"python_model": model}
+    if not (hasattr(model, "predict") and hasattr(model, "get_params")):
+        name = type(model).__name__
+        raise ModelError(f"a {name} cannot be kept: a model is a scikit-learn style estimator or an mlflow.pyfunc.PythonModel")
+    example = None if features is None else features.head(EXAMPLE_ROWS)
+    return mlflow.sklearn, {
+        "sk_model": model,
+        "signature": infer_signature(example, model.predict(example.copy())) if example is not None else None,
+        "serialization_format": mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
+        "skops_trusted_types": _trusted_types(to_log),
+    }
 
 
 def _delete_half_logged(client: MlflowClient, experiment_id: str, run_id: str) -> None:
@@ -137,7 +157,15 @@ def _trusted_types(to_log: ModelToLog) -> list[str]:
 
 def _requirements(to_log: ModelToLog) -> list[str]:
     """Pin what the model needs to load: MLflow would start Python again, for many seconds, to find that out."""
-    packages = {"sklearn", "numpy", "scipy", "pandas", "skops", *_packages(to_log.model, {*TRUSTED_PACKAGES, *to_log.trusted})}
+    packages = {
+        "sklearn",
+        "numpy",
+        "scipy",
+        "pandas",
+        "skops",
+        "cloudpickle",
+        *_packages(to_log.model, {*TRUSTED_PACKAGES, *to_log.trusted}),
+    }
     installed = importlib.metadata.packages_distributions()
     distributions = {name for package in packages for name in installed.get(package, ())}
     return [f"{name}=={importlib.metadata.version(name)}" for name in sorted(distributions)]
@@ -153,5 +181,6 @@ def _code_paths(trusted: Iterable[str]) -> list[str]:
 
 
 def _packages(model: Any, allowed: Iterable[str]) -> set[str]:
-    parts = [model, *(value for value in model.get_params(deep=True).values() if hasattr(value, "fit"))]
+    inner = model.get_params(deep=True).values() if hasattr(model, "get_params") else ()
+    parts = [model, *(value for value in inner if hasattr(value, "fit"))]
     return {type(part).__module__.partition(".")[0] for part in parts} & set(allowed)

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from wine_sweep.config.dumping import Block, dump_tree
+from wine_sweep.config import Block, dump_yaml
 from wine_sweep.config.yaml_reader import read_yaml
 from wine_sweep.wandb.notes import Kind, Note
 from wine_sweep.wandb.translate import Translation
@@ -22,7 +22,7 @@ def write_config(translation: Translation, source: str) -> str:
         translation: The config and the notes.
         source: The name of W&B's file.
     """
-    body = dump_tree(_in_blocks(translation.tree), flow=True)
+    body = dump_yaml(_in_blocks(translation.tree), flow=True)
     keys = read_yaml(body.encode(), "the new config").keys
     placed: dict[int, list[Note]] = {}
     for note in translation.notes:

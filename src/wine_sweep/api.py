@@ -1,0 +1,232 @@
+"""Sweeps from Python: built, run and read in a notebook or a program."""
+
+from __future__ import annotations
+
+import pathlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from wine_sweep.cli.console import stderr
+from wine_sweep.cli.progress import SweepProgress
+from wine_sweep.cli.signals import stop_on_signals
+from wine_sweep.config import Draft, SweepConfig, dump_tree, dump_yaml, parse_config, read_config
+from wine_sweep.errors import ConfigError, Problem
+from wine_sweep.objective.function import Train, name_of, source_of
+from wine_sweep.runner.preflight import prepare
+from wine_sweep.runner.recorder import Observer
+from wine_sweep.runner.sweep import RunOptions, run_sweep
+from wine_sweep.trial import Trial
+
+if TYPE_CHECKING:  # they take a second to import, or are not needed to build a sweep
+    import pandas as pd
+
+    from wine_sweep.registry import Promotion
+    from wine_sweep.runner.conclusion import SweepResult
+
+_NO_FILE = "notebook.py"
+"""Stands in a config for the file of a function that was given as it is."""
+
+
+def load_config(path: str | pathlib.Path, *, overrides: Sequence[str] = ()) -> SweepConfig:
+    """Read a config file, with paths in it made absolute.
+
+    Args:
+        path: The YAML file.
+        overrides: Changes, each ``key.path=value``, as the command line's ``--set``.
+
+    Raises:
+        ConfigError: It cannot be read, or is wrong; with every problem that shows without running anything.
+    """
+    draft = read_config(pathlib.Path(path), overrides)
+    return _absolute(_config_of(draft), draft.folder)
+
+
+class Sweep:
+    """A sweep that can be run.
+
+    Example:
+        >>> from wine_sweep import Sweep
+        >>> sweep = Sweep(
+        ...     {
+        ...         "name": "parabola",
+        ...         "search": {"parameters": {"x": [0, 1, 2, 3]}},
+        ...         "objective": {"metric": "loss", "direction": "minimize"},
+        ...     },
+        ...     function=lambda params, context: {"loss": (params["x"] - 2) ** 2},
+        ... )
+        >>> result = sweep.run(quiet=True)  # doctest: +SKIP
+        >>> result.best.params  # doctest: +SKIP
+        {'x': 2}
+
+    Args:
+        config: As `load_config` gives it, or the same keys as a mapping; relative paths start from the working folder.
+        function: What is swept, in place of the config's `model`: called as ``function(params, context)``, it returns
+            metrics, or metrics and a fitted model. It may be defined anywhere, a notebook too.
+        trust: Packages, files and folders whose code is trusted, as the command line's ``--trust``.
+        tracking_uri: MLflow's store; by default what MLFLOW_TRACKING_URI or MLflow itself says.
+        experiment: The MLflow experiment, in place of the config's.
+
+    Raises:
+        ConfigError: The config is wrong.
+        DataError: Its table cannot be used.
+    """
+
+    def __init__(
+        self,
+        config: SweepConfig | Mapping[str, Any],
+        *,
+        function: Train | None = None,
+        trust: Sequence[str] = (),
+        tracking_uri: str | None = None,
+        experiment: str | None = None,
+    ) -> None:
+        source = None if function is None else source_of(function)
+        self._prepared = prepare(_draft(config, function), trusted=trust, source=source)
+        self._tracking_uri = tracking_uri
+        self._experiment = experiment
+
+    @property
+    def config(self) -> SweepConfig:
+        """The config with its defaults, its paths absolute."""
+        return self._prepared.config
+
+    def run(self, *, promote: bool = True, quiet: bool = False, verbose: bool = False) -> SweepOutcome:
+        """Run the sweep: its trials, the winner, the promotion. Progress is shown on stderr, in a notebook below the cell.
+
+        Args:
+            promote: Whether the winner is promoted, if the config names a registered model.
+            quiet: Whether to show nothing.
+            verbose: Whether to show what functions and commands print.
+
+        Raises:
+            SweepFailed: No trial finished, or too many failed.
+            SweepInterrupted: Somebody stopped it; it can be resumed by its run id.
+            TrackingError: MLflow's store failed.
+            ModelError: The winner cannot be saved, or has no model to promote.
+        """
+        options = RunOptions(
+            tracking_uri=self._tracking_uri,
+            experiment=self._experiment,
+            promote=promote,
+            command="wine_sweep.Sweep",
+            verbose=verbose,
+        )
+        grace = self._prepared.config.execution.grace
+        with _watched(self._prepared.objective.metric, quiet=quiet, grace=grace) as (observer, stop):
+            result = run_sweep(self._prepared, options, observer=observer, stop=stop)
+        return SweepOutcome(result)
+
+
+@dataclass(frozen=True)
+class SweepOutcome:
+    """What came of a sweep.
+
+    Args:
+        result: The runner's own result.
+    """
+
+    result: SweepResult
+
+    @property
+    def run_id(self) -> str:
+        """The parent run's id in MLflow."""
+        return self.result.run_id
+
+    @property
+    def best(self) -> Trial:
+        """The winner: its `params`, `scores`, `run_id`."""
+        return self.result.selection.trial
+
+    @property
+    def reasons(self) -> Sequence[str]:
+        """Why it is the winner, a sentence each."""
+        return self.result.selection.reasons
+
+    @property
+    def test_scores(self) -> Mapping[str, float]:
+        """The winner's metrics on the test rows; empty where there are none."""
+        return self.result.test_scores
+
+    @property
+    def promotion(self) -> Promotion | None:
+        """Where the winner was promoted to; None where it was not."""
+        return self.result.promotion
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """All trials, a row each, the best first: trial, state, parameters, metrics with their spread, `error`, `run_id`."""
+        import pandas as pd
+
+        from wine_sweep.report.leaderboard import as_records, make_leaderboard
+
+        prepared = self.result.closing.prepared
+        board = make_leaderboard([(prepared.name, prepared.objective, self.result.trials)])
+        return pd.DataFrame(as_records(board))
+
+    def promote(self, *, name: str | None = None, stage: str | None = None) -> Promotion:
+        """Promote the winner now, as ``wine-sweep promote`` does.
+
+        Args:
+            name: The registered model; the config's by default.
+            stage: ``Staging`` or ``Production``; the config's by default.
+
+        Raises:
+            ConfigError: Nobody says which registered model it is for, or there is no such stage.
+            ModelError: There is no model to promote.
+            TrackingError: The registry failed.
+        """
+        from wine_sweep.runner.promotion import promote_result
+
+        return promote_result(self.result, name=name, stage=stage)
+
+    def _repr_html_(self) -> str:
+        """Show the leaderboard in a notebook."""
+        html: str = self.trials.to_html(index=False)
+        return html
+
+
+def _config_of(draft: Draft) -> SweepConfig:
+    if draft.problems or draft.config is None:
+        raise ConfigError(draft.problems)
+    return draft.config
+
+
+def _absolute(config: SweepConfig, folder: pathlib.Path) -> SweepConfig:
+    """Make the paths of a config mean the same from every working folder."""
+    from wine_sweep.data.table import resolve_source
+
+    changed: dict[str, object] = {}
+    if config.data is not None:
+        changed["data"] = config.data.model_copy(update={"source": resolve_source(config.data.source, folder)})
+    if config.model is not None and config.model.command is not None:
+        changed["model"] = config.model.model_copy(update={"folder": str((folder / (config.model.folder or ".")).resolve())})
+    if config.model is not None and config.model.function is not None:
+        file, name = config.model.function_parts
+        changed["model"] = config.model.model_copy(update={"function": f"{(folder / file).resolve()}:{name}"})
+    return config.model_copy(update=changed)
+
+
+def _draft(config: SweepConfig | Mapping[str, Any], function: Train | None) -> Draft:
+    """Write a config as the text that a file would hold, and read it back: one way in for all."""
+    tree = dump_tree(config) if isinstance(config, SweepConfig) else dict(config)
+    if function is not None:
+        if tree.get("model") is not None or tree.get("models") is not None:
+            raise ConfigError([Problem("names a model, and a function was given too; keep one of the two", ("model",))])
+        tree["model"] = {"function": f"{_NO_FILE}:{name_of(function)}"}
+    return parse_config(dump_yaml(tree).encode(), source="<config>", folder=pathlib.Path.cwd(), default_name="sweep")
+
+
+@contextmanager
+def _watched(metric: str, *, quiet: bool, grace: float) -> Iterator[tuple[Observer, Callable[[], bool]]]:
+    """Show progress; in the main thread, hear Ctrl-C as the command line does: the first lets what runs end."""
+    console = stderr()
+    with ExitStack() as stack:
+        stop: Callable[[], bool] = lambda: False  # noqa: E731  # replaced where signals can be heard
+        if threading.current_thread() is threading.main_thread():
+            switch = stack.enter_context(stop_on_signals(console.print))
+            switch.grace = grace
+            stop = switch
+        yield stack.enter_context(SweepProgress(console, metric, quiet=quiet)), stop

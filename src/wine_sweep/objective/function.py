@@ -1,0 +1,295 @@
+"""A function of the user's own as a trial: loaded from its file, called, and its metrics taken. This runs in workers."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import multiprocessing
+import os
+import pickle
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from wine_sweep.bench import Bench
+from wine_sweep.config import Of
+from wine_sweep.objective.context import Rows, StopTrial, TrialContext, numbers_of
+from wine_sweep.objective.mishaps import describe_error, merged, recorded_warnings, summary
+from wine_sweep.objective.output import STDERR_FILE, STDOUT_FILE
+from wine_sweep.objective.spoken import that_counts
+from wine_sweep.trial import Failure, Params, Report, Score, Trial, TrialState
+
+Train = Callable[[dict[str, Any], TrialContext], Any]
+"""A function of the user's: it takes parameters and a context, and returns metrics, or metrics and a fitted model."""
+
+
+@dataclass(frozen=True)
+class FunctionSource:
+    """A function by its file and its name, which a worker loads for itself.
+
+    Args:
+        file: The Python file, absolute.
+        name: The function's name in it.
+    """
+
+    file: Path
+    name: str
+
+    def load(self) -> Train:
+        """Import the file, once in a process, and give the function.
+
+        Raises:
+            AttributeError: There is no such function in it.
+            Exception: Whatever the file raises when it is imported.
+        """
+        found: Train = getattr(_module(self.file), self.name)
+        return found
+
+
+@dataclass(frozen=True)
+class PickledFunction:
+    """A function that has no file of its own, such as a notebook's, as cloudpickle has written it.
+
+    Args:
+        pickled: What cloudpickle has made of it.
+        name: Its name.
+    """
+
+    pickled: bytes
+    name: str
+
+    def load(self) -> Train:
+        """Give the function."""
+        found: Train = pickle.loads(self.pickled)  # noqa: S301  # it comes from the process that runs the sweep
+        return found
+
+
+Source = FunctionSource | PickledFunction
+
+
+def source_of(function: Train) -> PickledFunction:
+    """Make a function ready for other processes: one of a module is named, any other is written down as it is."""
+    import cloudpickle  # it comes with MLflow, and only this needs it
+
+    return PickledFunction(cloudpickle.dumps(function), name_of(function))
+
+
+def name_of(function: Train) -> str:
+    """Give a function's name; ``function`` for one that has none, such as a lambda."""
+    name = getattr(function, "__name__", "function")
+    return name if name.isidentifier() else "function"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of the function for a trial: a fold, if there are folds, and a seed."""
+
+    fold: int | None
+    repeat: int
+
+
+@dataclass(frozen=True)
+class FunctionTask:
+    """Measures a trial by calling a function: once, or for each fold and seed, and the mean counts.
+
+    What the first call reports is what a pruner looks at, and what is kept as a history.
+
+    Args:
+        source: Gives the function.
+        params: Parameters that stay fixed.
+        seed: The first seed.
+        needed: The metrics that it has to return, or to report.
+        rows: For each fold what to fit on and what to measure on; None where there is no table.
+        seeds: How many seeds each fold is called with.
+        of: Which value of a metric's history counts, where that is not the last.
+        stepwise: Whether to ask after each report whether to go on.
+        clock: Tells the time in seconds since the epoch.
+    """
+
+    source: Source
+    params: Mapping[str, Any]
+    seed: int
+    needed: Sequence[str]
+    rows: Sequence[tuple[Rows, Rows]] | None = None
+    seeds: int = 1
+    of: Mapping[str, Of] = field(default_factory=dict)
+    stepwise: bool = False
+    clock: Callable[[], float] = time.time
+
+    @property
+    def calls(self) -> list[Call]:
+        """List the calls of a trial."""
+        folds: Sequence[int | None] = [None] if self.rows is None else range(len(self.rows))
+        return [Call(fold, repeat) for fold in folds for repeat in range(self.seeds)]
+
+    def __call__(self, trial: Trial, bench: Bench) -> Trial:
+        """Measure a trial; see `Task`. Whatever the function raises becomes the trial's failure."""
+        trial = replace(trial, started=self.clock(), reports=())
+        found: list[Mapping[str, float]] = []
+        spent: list[float] = []
+        failure: Failure | None = None
+        caught = []
+        try:
+            with recorded_warnings() as caught, _captured(bench):
+                train = self.source.load()
+                for index, call in enumerate(self.calls):
+                    hearer = _Hearer(replace(trial, reports=()), bench, asks=self.stepwise and index == 0)
+                    began = time.perf_counter()
+                    returned = train({**self.params, **trial.params}, self._context(call, trial, bench, hearer))
+                    spent.append(time.perf_counter() - began)
+                    trial = hearer.trial if index == 0 else trial
+                    found.append(self._results(returned, hearer.reports))
+        except StopTrial:
+            return replace(trial, state=TrialState.KILLED, ended=self.clock())
+        except Exception as error:  # noqa: BLE001  # whatever a user's function raises is this trial's result, not the sweep's end
+            failure = describe_error(error)
+        after = replace(trial, ended=self.clock(), warnings=merged(trial.warnings, summary(caught)))
+        failure = failure or self._lack(found)
+        if failure is not None:
+            return replace(after, state=TrialState.FAILED, failure=failure)
+        return replace(after, state=TrialState.FINISHED, scores=_summed(found), fit_seconds=fmean(spent))
+
+    def _context(self, call: Call, trial: Trial, bench: Bench, hearer: _Hearer) -> TrialContext:
+        return TrialContext(
+            trial=trial.number,
+            seed=self.seed + call.repeat,
+            fold=call.fold,
+            rows=None if self.rows is None or call.fold is None else self.rows[call.fold],
+            folder=lambda: _part_of(bench.folder, call, alone=len(self.calls) == 1),
+            tell=hearer.hear,
+        )
+
+    def _results(self, returned: Any, reports: Sequence[Report]) -> dict[str, float]:
+        """Give what one call came to: what it returned, or the last that it reported; or as `of` says."""
+        metrics, _ = metrics_and_model(returned)
+        histories: dict[str, list[float]] = {}
+        for values in (*(report.values for report in reports), metrics):
+            for name, value in values.items():
+                histories.setdefault(name, []).append(value)
+        return {name: that_counts(values, self.of.get(name, Of.LAST)) for name, values in histories.items()}
+
+    def _lack(self, found: Sequence[Mapping[str, float]]) -> Failure | None:
+        """Say what keeps calls from being a result."""
+        for call, values in zip(self.calls, found, strict=False):
+            where = "" if call.fold is None else f" in fold {call.fold}"
+            for name in self.needed:
+                if name not in values:
+                    others = ", ".join(sorted(values)[:10]) or "nothing"
+                    return Failure("MissingMetric", f"the function gave no metric '{name}'{where}; it gave {others}")
+                if not math.isfinite(values[name]):
+                    return Failure("NonFiniteMetric", f"{name} is {values[name]}{where}")
+        return None
+
+
+def metrics_and_model(returned: Any) -> tuple[dict[str, float], Any]:
+    """Take apart what a function returned: metrics, or metrics and a fitted model; the model is None where there is none.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    metrics, model = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, None)
+    if not isinstance(metrics, Mapping):
+        raise ValueError(f"the function returned {type(returned).__name__}; it returns metrics by name, or (metrics, model)")
+    return numbers_of(metrics, "what the function returned"), model
+
+
+class _Hearer:
+    """Takes the reports of one call.
+
+    Args:
+        trial: The trial as it is.
+        bench: Where it is measured.
+        asks: Whether to ask after each report whether to go on.
+    """
+
+    def __init__(self, trial: Trial, bench: Bench, *, asks: bool) -> None:
+        self.trial = trial
+        self._bench = bench
+        self._asks = asks
+
+    @property
+    def reports(self) -> Sequence[Report]:
+        """All reports so far."""
+        return self.trial.reports
+
+    def hear(self, report: Report) -> None:
+        """Take a report.
+
+        Raises:
+            StopTrial: The trial is not worth finishing.
+        """
+        self.trial = replace(self.trial, reports=(*self.trial.reports, report))
+        if self._asks and not self._bench.report(self.trial):
+            raise StopTrial
+
+
+def _summed(found: Sequence[Mapping[str, float]]) -> dict[str, Score]:
+    """Give each metric that every call has: its mean and spread, or the one value of a single call."""
+    if len(found) == 1:
+        return {name: Score(value) for name, value in found[0].items()}
+    common = [name for name in found[0] if all(name in each for each in found)]
+    return {name: Score.of([each[name] for each in found]) for name in common}
+
+
+def _part_of(folder: Path, call: Call, *, alone: bool) -> Path:
+    """Name the folder of one call's files: the trial's own where there is one call."""
+    if alone:
+        return folder
+    parts = [f"fold_{call.fold}"] if call.fold is not None else []
+    return folder.joinpath(*parts, f"seed_{call.repeat}") if call.repeat or not parts else folder.joinpath(*parts)
+
+
+@contextmanager
+def _captured(bench: Bench) -> Iterator[None]:
+    """In a worker process, send what is printed, by whatever language, into files of the trial's; elsewhere it is shown."""
+    if multiprocessing.parent_process() is None:
+        yield
+        return
+    before = [(number, os.dup(number)) for number in (1, 2)]
+    try:
+        for number, name in ((1, STDOUT_FILE), (2, STDERR_FILE)):
+            file = os.open(bench.folder / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            os.dup2(file, number)
+            os.close(file)
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        for number, kept in before:
+            os.dup2(kept, number)
+            os.close(kept)
+
+
+def _module(file: Path) -> Any:
+    """Import a file under its own name, with its folder to import from; again gives the same module."""
+    known = sys.modules.get(file.stem)
+    if known is not None and getattr(known, "__file__", None) == str(file):
+        return known
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} cannot be imported")
+    if str(file.parent) not in sys.path:
+        sys.path.insert(0, str(file.parent))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[file.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[file.stem]
+        raise
+    return module
+
+
+def call_once(source: Source, params: Params, context: TrialContext) -> tuple[dict[str, float], Any]:
+    """Call a function by itself, and give its metrics and its model.
+
+    Raises:
+        ValueError: It returned neither metrics nor metrics and a model.
+        Exception: Whatever the function raises.
+    """
+    return metrics_and_model(source.load()(dict(params), context))

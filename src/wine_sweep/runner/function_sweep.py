@@ -1,0 +1,152 @@
+"""Sweeps of a function of the user's own: called in a worker for each trial, and once more for the winner's model."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wine_sweep.config import Of
+from wine_sweep.errors import ModelError
+from wine_sweep.objective.context import Rows, TrialContext
+from wine_sweep.objective.function import FunctionSource, FunctionTask, Source, call_once
+from wine_sweep.objective.weights import part_of
+from wine_sweep.runner.own_goals import needed_metrics
+from wine_sweep.runner.prepared import Fits, Prepared
+from wine_sweep.runner.refit import Winner, rows_of
+from wine_sweep.trial import Trial
+
+
+@dataclass(frozen=True)
+class FunctionSweep(Prepared):
+    """A sweep of a function.
+
+    Args:
+        source: Gives the function.
+        chosen: Which value of a metric's history counts, where that is not the last.
+    """
+
+    source: Source
+    chosen: Mapping[str, Of]
+
+    @property
+    def kind(self) -> str:
+        """See `Prepared`."""
+        return "function"
+
+    @property
+    def subject(self) -> str:
+        """The function's file and name, or its own name where it has no file of its own."""
+        if isinstance(self.source, FunctionSource):
+            return f"{self.source.file.name}:{self.source.name}"
+        return self.source.name
+
+    @property
+    def digest(self) -> str:
+        """Digest the function's file, and the table if there is one."""
+        code = self.source.file.read_bytes() if isinstance(self.source, FunctionSource) else self.source.pickled
+        found = hashlib.sha256(code)
+        if self.material is not None:
+            found.update(self.material.dataset.digest.encode())
+        return found.hexdigest()
+
+    @property
+    def steps(self) -> int:
+        """0: a function counts its steps itself."""
+        return 0
+
+    @property
+    def fits(self) -> Fits:
+        """A call for each fold and seed, and one for the winner."""
+        calls = len(self.task().calls)
+        return Fits(calls, calls, winner=int(self.is_refitted))
+
+    @property
+    def measured(self) -> Sequence[str]:
+        """What decides or is limited; whatever else the function returns is kept too."""
+        return needed_metrics(self.objective)
+
+    @property
+    def of(self) -> Mapping[str, Of]:
+        """See `Prepared`."""
+        return self.chosen
+
+    @property
+    def trusted_packages(self) -> tuple[str, ...]:
+        """Packages whose types a model may hold: the trusted ones, and the function's own module."""
+        own = (self.source.file.stem,) if isinstance(self.source, FunctionSource) else ()
+        return (*super().trusted_packages, *own)
+
+    def task(self) -> FunctionTask:
+        """See `Prepared`."""
+        return FunctionTask(
+            self.source,
+            self._fixed,
+            self.config.search.seed,
+            needed_metrics(self.objective),
+            self._folds(),
+            self.config.evaluation.seeds,
+            self.of,
+            stepwise=self.config.search.pruner is not None,
+        )
+
+    @property
+    def is_refitted(self) -> bool:
+        """Whether the function is called for the winner: for its test scores, or for a model that is to be promoted."""
+        return self.material is not None or self.config.registry is not None
+
+    def refit(self, trial: Trial) -> Winner:
+        """Call the function once more: on all rows that are not test rows, measured on these; see `Prepared`."""
+        material = self.material
+        parts = None if material is None else (self._rows(material.split.train), self._rows(material.split.test))
+        with tempfile.TemporaryDirectory() as folder:
+            context = TrialContext(
+                trial=trial.number,
+                seed=self.config.search.seed,
+                fold=None,
+                rows=parts,
+                folder=lambda: Path(folder),
+                tell=lambda _report: None,
+            )
+            try:
+                metrics, model = call_once(self.source, {**self._fixed, **trial.params}, context)
+            except Exception as error:  # a function of the user's may raise anything
+                message = f"{self.subject} fails for the winner's model: {type(error).__name__}: {error}"
+                raise ModelError(message) from error
+        if material is None:
+            return Winner(model, {})
+        train, test = rows_of(material)
+        predictions = np.asarray(model.predict(test.copy())) if hasattr(model, "get_params") else None
+        return Winner(model, metrics, train=train, test=test, predictions=predictions)
+
+    def why_no_model(self, trial: Trial) -> str:  # noqa: ARG002  # the interface's signature
+        """See `Prepared`."""
+        return f"{self.subject} returns metrics and no model to promote: have it return (metrics, model), or leave `registry` out"
+
+    def why_changed(self, rows: int, columns: Sequence[str]) -> str:
+        """See `Prepared`."""
+        if self.material is None:
+            return "the content of the file"
+        return f"the content of {self.subject.partition(':')[0]}, or the table: {self.material.why_changed(rows, columns)}"
+
+    @property
+    def _fixed(self) -> Mapping[str, Any]:
+        return self.config.model.params if self.config.model is not None else {}
+
+    def _folds(self) -> list[tuple[Rows, Rows]] | None:
+        if self.material is None:
+            return None
+        train = self.material.split.train
+        return [(self._rows(train[fold.fit]), self._rows(train[fold.measure])) for fold in self.material.folds]
+
+    def _rows(self, numbers: np.ndarray) -> Rows:
+        if self.material is None:
+            raise ValueError("there is no table")
+        dataset = self.material.dataset
+        features = dataset.features.iloc[numbers].reset_index(drop=True)
+        return Rows(features, dataset.target.to_numpy()[numbers], part_of(dataset.weights, numbers))
