@@ -85,7 +85,7 @@ def test_what_is_prepared_fits_together(folder):
 
 def test_workers_get_the_training_rows_and_no_test_row(folder):
     ready = prepared(folder)
-    measurement = pickle.loads(pickle.dumps(ready.measurement()))
+    measurement = pickle.loads(pickle.dumps(ready.task()))
     train = ready.material.split.train
     assert measurement.features["a"].tolist() == train.tolist()  # column a counts the rows
     assert measurement.features.index.tolist() == list(range(40))

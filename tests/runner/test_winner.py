@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from wine_sweep.config import parse_config
 from wine_sweep.runner.preflight import prepare
-from wine_sweep.runner.winner import refit
+from wine_sweep.trial import Trial
 
 CONFIG = """
 name: biscuits
@@ -174,14 +174,14 @@ def test_a_sweep_from_before_these_keys_is_refitted_and_promoted(store, in_proce
 
 
 def test_no_resamples_are_no_interval(tmp_path):
-    winner = refit(prepared(PLAIN, tmp_path, "evaluation.bootstrap=0"), {"alpha": 1})
+    winner = prepared(PLAIN, tmp_path, "evaluation.bootstrap=0").refit(Trial(0, {"alpha": 1}))
     assert winner.interval is None
     assert set(winner.test_scores) == {"rmse", "mae", "r2"}
 
 
 def test_the_interval_is_of_the_objective_and_the_searchs_seed_draws_it(tmp_path):
     def found(*overrides):
-        return refit(prepared(PLAIN, tmp_path, "evaluation.bootstrap=200", *overrides), {"alpha": 1}).interval
+        return prepared(PLAIN, tmp_path, "evaluation.bootstrap=200", *overrides).refit(Trial(0, {"alpha": 1})).interval
 
     assert found().metric == "rmse"
     assert found() == found()
@@ -200,7 +200,7 @@ search: {parameters: {C: [1]}}
 evaluation: {cv: {holdout: 0.5, stratified: false}, metrics: [roc_auc]}
 """
     with caplog.at_level(logging.WARNING):
-        winner = refit(prepared(text, tmp_path), {"C": 1})
+        winner = prepared(text, tmp_path).refit(Trial(0, {"C": 1}))
     assert "roc_auc" in winner.test_scores
     assert winner.interval is None
     (record,) = caplog.records
@@ -211,7 +211,7 @@ evaluation: {cv: {holdout: 0.5, stratified: false}, metrics: [roc_auc]}
 
 def test_weights_reach_the_workers_training_rows_alone(table, store):
     ready = prepared(CONFIG, store.folder)
-    measurement = ready.measurement()
+    measurement = ready.task()
     *_, train, _ = split_by_hand(table)
     np.testing.assert_array_equal(measurement.weights, table["readings"].to_numpy(dtype=float)[train])
     assert measurement.features.columns.tolist() == ["moisture", "sugar", "acid", "heat"]

@@ -111,7 +111,7 @@ class CommandCheck:
                 where = f"in {folder}" if os.sep in program else "on the PATH"
                 yield Problem(f"there is no program '{program}' {where}", ("model", "command", 0))
         script = _script(model, folder)
-        if script is not None and not script.is_file():
+        if script is not None and os.sep not in program and not script.is_file():
             yield Problem(f"there is no file {script}", ("model", "command", 1))
 
     def _check_search(self, search: SearchConfig, model: ModelConfig, execution: ExecutionConfig | None) -> None:
