@@ -220,7 +220,7 @@ def ui(
     ui_command(tracking_uri=tracking_uri, host=host, port=port)
 
 
-@app.command()
+@app.command("import-wandb")
 def import_wandb(
     sweep: Annotated[Path, typer.Argument(metavar="FILE", help="A W&B sweep's YAML file.", show_default=False)],
     output: Annotated[
