@@ -123,3 +123,14 @@ def test_it_imports_nothing_heavy(tmp_path):
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
     assert not set(result.stderr.splitlines()) & {"mlflow", "optuna", "sklearn", "pandas", "numpy"}
+
+
+def test_what_it_says_to_type_is_what_plan_takes(run):
+    imported = run("import-wandb", "wandb.yaml", "--output", "sweep.yaml")
+    plan = imported.stderr.splitlines()[-2].split()
+    assert plan[:2] == ["wine-sweep", "plan"]
+    planned = run(*plan[1:], "--json")
+    assert planned.returncode == 0, planned.stderr
+    (document,) = json.loads(planned.stdout)
+    assert document["trials"] == 10
+    assert document["objective"] == "minimize loss"
