@@ -1,31 +1,64 @@
-"""Where trials put files: what is kept with them, and what is not. Imports nothing of the package."""
+"""Where the files of trials lie until they are kept elsewhere: two folders for each trial. Imports nothing of the package."""
 
 from __future__ import annotations
 
 import shutil
+import tempfile
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Spool:
-    """Two folders for each trial below one root; none is made here.
+    """A folder with the folders of trials: ``0007`` for files that are kept, ``0007.scratch`` for files that nobody keeps.
+
+    Nothing is made before somebody has a file to put there.
 
     Args:
-        root: The folder of all.
+        root: The folder, an absolute path.
+        is_temporary: Whether it goes when `close` is called.
     """
 
     root: Path
+    is_temporary: bool = False
+
+    @classmethod
+    def at(cls, root: Path | None) -> Spool:
+        """Give the spool at a folder; without one a temporary spool of its own."""
+        if root is not None:
+            return cls(root.absolute())
+        return cls(Path(tempfile.gettempdir()).absolute() / f"wine-sweep-{uuid.uuid4().hex}", is_temporary=True)
 
     def folder(self, number: int) -> Path:
-        """Name the folder of what is kept with a trial, as its artifacts."""
+        """Name the folder for a trial's files that are kept, whether it is there or not."""
         return self.root / f"{number:04d}"
 
     def scratch(self, number: int) -> Path:
-        """Name the folder of what nobody keeps."""
+        """Name the folder for a trial's files that nobody keeps, whether it is there or not."""
         return self.root / f"{number:04d}.scratch"
 
+    def make(self, folder: Path) -> Path:
+        """Make one of the folders unless it is there, for the owner of this process only."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
+        return folder
+
     def clear(self, number: int) -> None:
-        """Delete both."""
+        """Remove both folders of a trial.
+
+        Raises:
+            OSError: Something of them stays.
+        """
         for folder in (self.folder(number), self.scratch(number)):
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder.exists():
+                shutil.rmtree(folder)
+
+    def clear_scratch(self, number: int) -> None:
+        """Remove the files of a trial that nobody keeps, as far as they can be: what it has left running may still write."""
+        shutil.rmtree(self.scratch(number), ignore_errors=True)
+
+    def close(self) -> None:
+        """Remove a temporary spool, as far as it can be."""
+        if self.is_temporary:
+            shutil.rmtree(self.root, ignore_errors=True)

@@ -12,7 +12,7 @@ import ctypes, os, re, signal, subprocess, sys, time
 from dataclasses import replace
 import numpy
 from sklearn.linear_model import Ridge
-from wine_sweep.trial import Score, Step, TrialState
+from wine_sweep.trial import Report, Score, Step, TrialState
 
 FOLDER = os.path.dirname(__file__)
 
@@ -20,65 +20,130 @@ def done(trial, **values):
     scores = {name: Score(float(value), 0.0) for name, value in values.items()}
     return replace(trial, state=TrialState.FINISHED, scores=scores)
 
-def double(trial):
+def double(trial, bench=None):
     return done(trial, twice=trial.params["x"] * 2.0)
 
-def threads(trial):
+def threads(trial, bench=None):
     from threadpoolctl import threadpool_info
     return done(trial, threads=max((pool["num_threads"] for pool in threadpool_info()), default=1))
 
-def by_x(trial):
+def by_x(trial, bench=None):
     \"\"\"Do what x says: a name of one of the others, or a number to double.\"\"\"
     what = trial.params["x"]
-    return globals()[what](trial) if isinstance(what, str) else double(trial)
+    return globals()[what](trial, bench) if isinstance(what, str) else double(trial)
 
-def die(trial):
+def die(trial, bench=None):
     os.kill(os.getpid(), signal.SIGKILL)
 
-def crash(trial):
+def crash(trial, bench=None):
     ctypes.string_at(0)
 
-def leave(trial):
+def leave(trial, bench=None):
     os._exit(7)
 
-def exit_politely(trial):
+def exit_politely(trial, bench=None):
     sys.exit("enough")
 
-def unpicklable(trial):
+def unpicklable(trial, bench=None):
     return replace(trial, params={"x": lambda: None})
 
-def hang(trial):
+def hang(trial, bench=None):
     time.sleep(3600)
 
-def hold_the_lock(trial):
+def hold_the_lock(trial, bench=None):
     re.match(r"(a+)+$", "a" * 64 + "b")  # hangs in C and never lets another thread of Python's run
 
-def eat(trial):
+def eat(trial, bench=None):
     eaten = []
     for _ in range(400):
         eaten.append(b"x" * 10_000_000)
         time.sleep(0.005)
     return double(trial)
 
-def eat_in_a_child(trial):
+def eat_in_a_child(trial, bench=None):
     program = "import time; eaten = b'x' * 600_000_000; time.sleep(3600)"
     subprocess.run([sys.executable, "-c", program])
 
-def pids(trial):
+def pids(trial, bench=None):
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
     folder = trial.params["folder"]
     with open(os.path.join(folder, f"{trial.number}.tmp"), "w") as file:
         file.write(f"{os.getpid()} {child.pid}")
     os.rename(file.name, os.path.join(folder, f"{trial.number}.pids"))
-    return globals()[trial.params["x"]](trial)
+    return globals()[trial.params["x"]](trial, bench)
 
-def pid(trial):
+def pid(trial, bench=None):
     time.sleep(0.2)
     return done(trial, pid=os.getpid())
 
-def stepwise(trial):
+def stepwise(trial, bench=None):
     time.sleep(0.4)
     return replace(trial, steps=(*trial.steps, Step({"rmse": (1.0,)}, 0.1)))
+
+def orphan(trial, bench=None):
+    \"\"\"Start a child as a command is started, in a group of its own, and wait for it.\"\"\"
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"], process_group=0)
+    note(trial, f"{os.getpid()} {child.pid}")
+    child.wait()
+
+def note(trial, text):
+    path = os.path.join(trial.params["folder"], f"{trial.number}.pids")
+    with open(f"{path}.tmp", "w") as file:
+        file.write(text)
+    os.rename(f"{path}.tmp", path)
+
+def reporting(trial, bench):
+    \"\"\"Report as often as x says, unless somebody says stop; tell each answer, and who gave it.\"\"\"
+    started, answers = 17.0, []
+    for step in range(trial.params["x"]):
+        time.sleep(trial.params.get("pause", 0.0))
+        trial = replace(trial, started=started, reports=(*trial.reports, Report(step, {"rmse": 10.0 - step})))
+        answers.append(bench.report(trial))
+        if not answers[-1]:
+            break
+    if "folder" in trial.params:
+        note(trial, f"{os.getpid()} {sum(answers)} {len(answers)}")
+    time.sleep(trial.params.get("last", 0.0))
+    return done(trial, pid=os.getpid(), answers=sum(answers))
+
+def stubborn(trial, bench):
+    \"\"\"Report, and go on for an hour whatever the answer.\"\"\"
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"], process_group=0)
+    note(trial, f"{os.getpid()} {child.pid}")
+    bench.report(replace(trial, reports=(Report(0, {"rmse": 1.0}),)))
+    time.sleep(3600)
+
+def deaf(trial, bench):
+    \"\"\"Report on and on, although the answer is no.\"\"\"
+    answers = [bench.report(trial) for _ in range(5)]
+    return done(trial, answers=sum(answers), asked=len(answers))
+
+def ended_too_early(trial, bench):
+    bench.report(done(trial, twice=0.0))
+
+def talking(trial, bench):
+    \"\"\"Leave a thread behind that reports when the trial has long ended.\"\"\"
+    import threading
+    threading.Thread(target=lambda: (time.sleep(0.2), bench.report(trial)), daemon=True).start()
+    return double(trial)
+
+def files(trial, bench):
+    \"\"\"Write into both folders what x says, after what is there already; hang, die or go on in steps as is said.\"\"\"
+    for folder in (bench.folder, bench.scratch):
+        with open(folder / "log", "a") as file:
+            file.write(str(trial.params["x"]))
+    scores = {"seen": len((bench.folder / "log").read_text()), "scratch": len((bench.scratch / "log").read_text())}
+    if trial.params.get("then") == "report" and not trial.reports:
+        bench.report(replace(trial, reports=(Report(0, {"rmse": 1.0}),)))
+        scores["scratch"] = len((bench.scratch / "log").read_text())
+    elif trial.params.get("then") == "step" and len(trial.steps) < 2:
+        return replace(trial, steps=(*trial.steps, Step({"rmse": (1.0,)}, 0.1)))
+    elif trial.params.get("then") in ("hang", "die"):
+        globals()[trial.params["then"]](trial)
+    return done(trial, **scores)
+
+def no_files(trial, bench):
+    return done(trial, folders=len(list(bench.folder.parent.iterdir())))
 
 class Fragile(Ridge):
     def __init__(self, alpha=1.0, folder="", what="die"):
@@ -100,7 +165,7 @@ class CountingTask:
     def __init__(self, folder):
         self.folder = folder
 
-    def __call__(self, trial):
+    def __call__(self, trial, bench=None):
         return double(trial)
 
     def __reduce__(self):

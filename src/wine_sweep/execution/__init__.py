@@ -1,7 +1,8 @@
 """Where trials are measured: in this process, in worker processes or on a cluster, behind one small interface."""
 
+from wine_sweep.bench import Task
 from wine_sweep.execution.backends import check_backend, count_workers, make_workers
-from wine_sweep.execution.base import Limits, LostTrialError, Task, Workers
+from wine_sweep.execution.base import Limits, LostTrialError, Workers
 from wine_sweep.execution.staff import warm_up
 
 __all__ = ["Limits", "LostTrialError", "Task", "Workers", "check_backend", "count_workers", "make_workers", "warm_up"]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
+from wine_sweep.bench import Task
 from wine_sweep.config import Backend, ExecutionConfig
 from wine_sweep.errors import Problem
-from wine_sweep.execution.base import Limits, Task, Workers
+from wine_sweep.execution.base import Limits, Workers
 from wine_sweep.execution.processes import ProcessWorkers
 from wine_sweep.execution.serial import SerialWorkers
 
@@ -37,22 +39,23 @@ def check_backend(config: ExecutionConfig) -> list[Problem]:
     return []
 
 
-def make_workers(config: ExecutionConfig, task: Task, *, packages: Sequence[str] = ()) -> Workers:
+def make_workers(config: ExecutionConfig, task: Task, *, packages: Sequence[str] = (), spool: Path | None = None) -> Workers:
     """Make the backend that a config names, for one task.
 
     Args:
         config: The section `execution`.
         task: What measures a trial; picklable.
         packages: The top-level modules of the estimators, which a cluster must have in the same versions.
+        spool: Where trials put files, see `Spool`; without it they go when the trial or the workers do.
 
     Raises:
         ExecutionError: The cluster cannot be used.
     """
     if config.backend is Backend.SERIAL:
-        return SerialWorkers(task)
+        return SerialWorkers(task, spool)
     limits, count = Limits(config.trial_timeout, config.memory_limit), count_workers(config)
     if config.backend is Backend.DASK:
         from wine_sweep.execution.dask import DaskWorkers  # an extra, and slow to import
 
-        return DaskWorkers(task, config.address, count, limits, packages=packages)
-    return ProcessWorkers(task, count or _cores(), limits)
+        return DaskWorkers(task, config.address, count, limits, packages=packages, spool=spool)
+    return ProcessWorkers(task, count or _cores(), limits, spool=spool)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
 from wine_sweep.trial import Failure, Trial
-
-Task = Callable[[Trial], Trial]
 
 
 @dataclass(frozen=True)
@@ -40,6 +37,9 @@ class Workers(Protocol):
     `submit` gives comes to an end: with the measured trial, with an exception that `explain` puts into words when its
     worker is lost or it exceeded a limit, or cancelled by `stop`.
 
+    A trial that is given back RUNNING waits for the next `submit` or for `drop`. Where its task measures in steps, nobody
+    waits meanwhile; where its task has reported (`Bench.report`), its worker does: it is held, by the trial's number.
+
     Attributes:
         size: How many trials are measured at a time, 1 or more; on a cluster it changes as workers join and leave.
     """
@@ -49,10 +49,19 @@ class Workers(Protocol):
         """See the class."""
 
     def submit(self, trial: Trial) -> Future[Trial]:
-        """Have a trial measured.
+        """Have a trial measured, or have one go on that was given back RUNNING.
+
+        One that was given back by a report goes on in the worker that holds it; when that has died, it fails as one does
+        whose worker died measuring, and begins afresh when it is submitted once more.
 
         Raises:
             ExecutionError: The workers as a whole are gone.
+        """
+
+    def drop(self, trial: Trial) -> None:
+        """Take note that a trial that was given back RUNNING is not to go on; returns at once.
+
+        A worker that holds it is told so. It is free when the trial's task has ended; what that says is thrown away.
         """
 
     def explain(self, error: BaseException) -> Failure:

@@ -11,12 +11,15 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from wine_sweep.bench import Task
 from wine_sweep.errors import ExecutionError
-from wine_sweep.execution.base import Limits, LostTrialError, Task, failure_of
+from wine_sweep.execution.base import Limits, LostTrialError, failure_of
 from wine_sweep.execution.cluster import PACKAGES, connect, differences, distributions, own_versions
 from wine_sweep.execution.outpost import Outpost, measure_at, open_outpost
+from wine_sweep.spool import Spool
 from wine_sweep.trial import Failure, FailureCause, Trial
 
 _logger = logging.getLogger(__name__)
@@ -73,6 +76,7 @@ class DaskWorkers:
             for as many as the cluster has threads.
         limits: What a trial may take.
         packages: The top-level modules of the estimators, whose versions count too.
+        spool: Where the files of trials are put when these have ended; None for a temporary folder.
 
     Raises:
         ExecutionError: Nobody answers, no worker comes, or a worker's packages are not ours.
@@ -86,8 +90,10 @@ class DaskWorkers:
         limits: Limits = Limits(),
         *,
         packages: Sequence[str] = (),
+        spool: Path | None = None,
     ) -> None:
         self._most = workers
+        self._spool = Spool.at(spool)
         self._limits = limits
         self._pickled = pickle.dumps(task)
         self._ours = own_versions(dict.fromkeys((*PACKAGES, *distributions(packages))))
@@ -126,6 +132,9 @@ class DaskWorkers:
             self._dispatch()
         future.add_done_callback(self._forget_cancelled)
         return future
+
+    def drop(self, trial: Trial) -> None:
+        """Have a trial ended that was given back RUNNING; see `Workers`."""
 
     def explain(self, error: BaseException) -> Failure:
         """Say how a worker was lost; see `Workers`."""

@@ -10,11 +10,14 @@ from collections import deque
 from concurrent.futures import Future
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 
+from wine_sweep.bench import Task
 from wine_sweep.errors import ExecutionError
-from wine_sweep.execution.base import Limits, Task, failure_of
+from wine_sweep.execution.base import Limits, LostTrialError, failure_of
 from wine_sweep.execution.memory import LOOK_SECONDS
-from wine_sweep.execution.staff import Worker, warm_up
+from wine_sweep.execution.staff import Hold, Worker, warm_up
+from wine_sweep.spool import Spool
 from wine_sweep.trial import Failure, Trial
 
 LEAVE_SECONDS = 2.0
@@ -34,14 +37,27 @@ class ProcessWorkers:
         size: The number of processes.
         limits: What a trial may take.
         idle_seconds: How long a worker may have nothing to do before it is ended until there is; None for ever.
+        spool: Where trials put files; None for a temporary folder.
     """
 
-    def __init__(self, task: Task | bytes, size: int, limits: Limits = Limits(), *, idle_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        task: Task | bytes,
+        size: int,
+        limits: Limits = Limits(),
+        *,
+        idle_seconds: float | None = None,
+        spool: Path | None = None,
+    ) -> None:
         self.size = size
         self._pickled = task if isinstance(task, bytes) else pickle.dumps(task)
         self._limits = limits
         self._idle_seconds = float("inf") if idle_seconds is None else idle_seconds
+        self._spool = Spool.at(spool)
         self._waiting: deque[tuple[Trial, Future[Trial]]] = deque()
+        self._going_on: deque[tuple[Trial, Future[Trial]]] = deque()
+        self._dropped: deque[int] = deque()
+        self._lost: dict[int, Failure] = {}
         self._staff: list[Worker] = []
         self._ear: Connection
         self._bell: Connection
@@ -61,10 +77,19 @@ class ProcessWorkers:
         with self._lock:
             if self._is_over:
                 raise ExecutionError(f"the worker processes are gone: {self._error or 'they were stopped'}") from self._error
-            self._waiting.append((trial, future))
+            (self._going_on if self.holds(trial.number) else self._waiting).append((trial, future))
         future.add_done_callback(lambda done: self._ring() if done.cancelled() else None)
         self._ring()
         return future
+
+    def drop(self, trial: Trial) -> None:
+        """Have a trial ended that was given back RUNNING; see `Workers`."""
+        self._dropped.append(trial.number)
+        self._ring()
+
+    def holds(self, number: int) -> bool:
+        """Whether a worker holds a trial, or ends it, or has died of late while it held it."""
+        return number in self._lost or any(each.hold is not None and each.hold.number == number for each in list(self._staff))
 
     def explain(self, error: BaseException) -> Failure:
         """Say how a worker was lost, or which limit was exceeded; see `Workers`."""
@@ -87,6 +112,7 @@ class ProcessWorkers:
         try:
             self._hire(self.size)
             while not self._stopping:
+                self._answer()
                 self._assign()
                 self._wait()
                 for worker in list(self._staff):
@@ -98,7 +124,32 @@ class ProcessWorkers:
 
     def _hire(self, number: int) -> None:
         for _ in range(number):
-            self._staff.append(Worker(self._pickled, self._limits))
+            self._staff.append(Worker(self._pickled, self._limits, self._spool))
+
+    def _answer(self) -> None:
+        """Answer the workers that hold trials: which end, and which go on. One that has died fails its trial now."""
+        while self._dropped:
+            number = self._dropped.popleft()
+            self._lost.pop(number, None)
+            if (holder := self._holder(number)) is not None:
+                holder.drop()
+        while self._going_on:
+            trial, future = self._going_on.popleft()
+            failure, holder = self._lost.pop(trial.number, None), self._holder(trial.number)
+            if failure is not None:
+                if future.set_running_or_notify_cancel():
+                    future.set_exception(LostTrialError(failure))
+            elif holder is None:
+                self._waiting.append((trial, future))
+            elif future.cancelled():
+                future.set_running_or_notify_cancel()
+                holder.drop(seconds=0.0)
+            else:
+                holder.give(trial, future)
+
+    def _holder(self, number: int) -> Worker | None:
+        """Find the worker in which a trial waits to go on."""
+        return next((each for each in self._staff if each.hold is not None and each.hold == Hold(number)), None)
 
     def _assign(self) -> None:
         """Bring trials to workers that are ready, and start workers for those that are left."""
@@ -117,7 +168,8 @@ class ProcessWorkers:
         now = time.monotonic()
         jobs = [worker.job for worker in self._staff if worker.job is not None]
         times = [job.deadline - now for job in jobs]
-        times += [worker.idle_since + self._idle_seconds - now for worker in self._staff if worker.job is None]
+        times += [worker.hold.until - now for worker in self._staff if worker.hold is not None]
+        times += [worker.idle_since + self._idle_seconds - now for worker in self._staff if worker.has_nothing]
         times += [LOOK_SECONDS] if jobs and self._limits.memory is not None else []
         longest = min(times, default=float("inf"))
         sources: list[Connection | int] = [self._ear]
@@ -136,31 +188,37 @@ class ProcessWorkers:
             self._end(worker, None)
         elif (failure := worker.excess()) is not None:
             self._end(worker, failure)
-        elif worker.job is None and time.monotonic() - worker.idle_since >= self._idle_seconds:
+        elif worker.is_overdue or (worker.has_nothing and time.monotonic() - worker.idle_since >= self._idle_seconds):
             self._end(worker, None)
 
     def _bury(self, worker: Worker) -> None:
         """Take a worker that died off the list. One that died before its first trial takes a waiting one along.
 
-        Otherwise workers that cannot even start would be started for ever.
+        Otherwise workers that cannot even start would be started for ever. What it held is lost when it is to go on.
         """
         failure = worker.why_lost()
+        if worker.hold is not None and worker.hold.waits:
+            self._lost[worker.hold.number] = failure
         if not worker.is_ready and self._waiting:
             worker.give(*self._waiting.popleft())
         self._end(worker, failure)
 
     def _end(self, worker: Worker, failure: Failure | None) -> None:
         """Kill a worker, and with it what it started; its trial ends with a failure, or is cancelled already."""
+        number = worker.number
         worker.kill()
-        self._staff.remove(worker)
-        worker.fail(failure or Failure("Cancelled", "nobody waits for it"))
         worker.join()
+        self._staff.remove(worker)
+        if number is not None:
+            self._spool.clear_scratch(number)  # before anybody hears of the end, and measures the trial again
+        worker.fail(failure or Failure("Cancelled", "nobody waits for it"))
 
     def _dismiss(self) -> None:
         """End everything."""
         with self._lock:
             self._is_over = True
-        open_trials = [*self._waiting, *((each.job.trial, each.job.future) for each in self._staff if each.job is not None)]
+        open_trials = [*self._going_on, *self._waiting]
+        open_trials += [(each.job.trial, each.job.future) for each in self._staff if each.job is not None]
         for _, future in open_trials:
             future.cancel()
             future.set_running_or_notify_cancel()
@@ -171,6 +229,9 @@ class ProcessWorkers:
             worker.join(last - time.monotonic())
             worker.kill()  # one that did not leave, or what it has left behind
             worker.join()
+            if worker.number is not None:
+                self._spool.clear_scratch(worker.number)
         self._staff.clear()
+        self._spool.close()
         self._bell.close()
         self._ear.close()

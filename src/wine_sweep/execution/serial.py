@@ -3,31 +3,48 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from wine_sweep.execution.base import Task, failure_of
+from wine_sweep.bench import Task
+from wine_sweep.execution.base import failure_of
+from wine_sweep.execution.benches import SpoolBench, measure
+from wine_sweep.spool import Spool
 from wine_sweep.trial import Failure, Trial
 
 
 class SerialWorkers:
-    """Measures a trial while it is submitted, with one BLAS/OpenMP thread, as a worker process would."""
+    """Measures a trial while it is submitted, with one BLAS/OpenMP thread, as a worker process would.
+
+    A task cannot report here: whoever would answer waits for `submit`. Functions and commands are therefore not pruned with
+    the backend serial, which the check of a config refuses; a report is a RuntimeError.
+
+    Args:
+        task: What measures a trial.
+        spool: Where trials put files; None for a temporary folder.
+    """
 
     size = 1
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, spool: Path | None = None) -> None:
         self._task = task
+        self._spool = Spool.at(spool)
 
     def submit(self, trial: Trial) -> Future[Trial]:
         """Measure a trial; the future is done when this returns."""
         future: Future[Trial] = Future()
         with threadpool_limits(limits=1):
-            future.set_result(self._task(trial))
+            future.set_result(measure(self._task, trial, SpoolBench(self._spool, trial.number)))
         return future
+
+    def drop(self, trial: Trial) -> None:
+        """Nobody holds a trial here."""
 
     def explain(self, error: BaseException) -> Failure:
         """Name what the task let through; an estimator's own errors are in the trial already."""
         return failure_of(error)
 
     def stop(self) -> None:
-        """Nothing runs between two trials."""
+        """Remove a temporary spool; nothing runs between two trials."""
+        self._spool.close()

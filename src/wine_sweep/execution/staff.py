@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import signal
 import threading
 import time
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 
 from wine_sweep.execution.base import Limits, LostTrialError
+from wine_sweep.execution.benches import Question
 from wine_sweep.execution.memory import MemoryMeter
-from wine_sweep.execution.worker import READY, kill_family, serve
+from wine_sweep.execution.worker import READY, groups_beside, kill_family, serve
+from wine_sweep.spool import Spool
 from wine_sweep.trial import Failure, FailureCause, Trial
 from wine_sweep.wording import duration_in_words, show_bytes
 
 END_SECONDS = 5.0
-"""How long a process that was killed may take to be gone."""
+"""How long a process that was killed may take to be gone, and a task that is not to go on to end by itself."""
 
 _PRELOAD = ["wine_sweep.objective.measurement", "wine_sweep.execution.worker", "sklearn.linear_model", "sklearn.pipeline"]
 
@@ -34,30 +38,52 @@ class Job:
     deadline: float
 
 
+@dataclass(frozen=True)
+class Hold:
+    """A trial that has reported: its task waits in the worker for an answer, or ends because the answer was no.
+
+    Args:
+        number: The trial's.
+        until: When its task is to have ended, by the monotonic clock; infinite while it waits.
+    """
+
+    number: int
+    until: float = math.inf
+
+    @property
+    def waits(self) -> bool:
+        """Whether it may go on."""
+        return self.until == math.inf
+
+
 class Worker:
     """Starts a worker process. Used by one thread.
 
     Args:
         pickled: The task.
         limits: What a trial may take.
+        spool: Where trials put files.
 
     Attributes:
         job: What it measures now.
+        hold: What it would go on with now, or is ending; there is never a job as well.
         is_ready: Whether it has loaded its task.
         idle_since: Since when it has had nothing to do, by the monotonic clock.
     """
 
-    def __init__(self, pickled: bytes, limits: Limits) -> None:
+    def __init__(self, pickled: bytes, limits: Limits, spool: Spool) -> None:
         start = context()
         self.connection, theirs = start.Pipe()
         self._process: BaseProcess = start.Process(  # type: ignore[attr-defined]  # each context has one, BaseContext does not
-            target=serve, args=(theirs, pickled), name="wine-sweep-worker"
+            target=serve, args=(theirs, pickled, spool), name="wine-sweep-worker"
         )
         self._process.start()
         theirs.close()
         self._limits = limits
         self._meter = MemoryMeter(self._process.pid) if limits.memory is not None and self._process.pid is not None else None
         self.job: Job | None = None
+        self.hold: Hold | None = None
+        self._beside: set[int] = set()
         self.is_ready = False
         self.idle_since = time.monotonic()
 
@@ -69,20 +95,41 @@ class Worker:
     @property
     def is_free(self) -> bool:
         """Whether it is there and waits for a trial: one that has anything to say then has died."""
-        return self.is_ready and self.job is None and not wait([self.connection, self.sentinel], timeout=0)
+        return self.is_ready and self.has_nothing and not wait([self.connection, self.sentinel], timeout=0)
+
+    @property
+    def has_nothing(self) -> bool:
+        """Whether it has no trial, neither to measure nor to go on with."""
+        return self.job is None and self.hold is None
+
+    @property
+    def number(self) -> int | None:
+        """The number of the trial that it has, if it has one."""
+        if self.job is not None:
+            return self.job.trial.number
+        return self.hold.number if self.hold is not None else None
 
     def give(self, trial: Trial, future: Future[Trial]) -> None:
-        """Have it measure a trial. One that it cannot be told of any more comes to light as its death."""
+        """Have it measure a trial, or go on with the one that it holds. It not being there any more shows as its death."""
+        message = trial if self.hold is None else True
+        self.hold = None
         now = time.monotonic()
         left = float("inf") if self._limits.seconds is None else self._limits.seconds - trial.spent
         self.job = Job(trial, future, now, now + left)
-        try:
-            self.connection.send(trial)
-        except OSError:
-            return
+        self._send(message)
+
+    def drop(self, seconds: float | None = None) -> None:
+        """Have it end the trial that it holds, within `END_SECONDS` or other seconds."""
+        if self.hold is not None and self.hold.waits:
+            self.hold = replace(self.hold, until=time.monotonic() + (END_SECONDS if seconds is None else seconds))
+            self._send(False)
+
+    def _send(self, message: Trial | bool) -> None:
+        with suppress(OSError):  # it has died, which its sentinel tells
+            self.connection.send(message)
 
     def take_message(self) -> bool:
-        """Take what it says, if it says something: that it is ready, or what came of its trial.
+        """Take what it says, if it says something: that it is ready, what its trial asks, or what came of it.
 
         Returns:
             Whether it is alive, as far as that can be told from here.
@@ -90,18 +137,35 @@ class Worker:
         try:
             if not self.connection.poll():
                 return True
-            message: str | Trial | Failure = self.connection.recv()
+            message: str | Question | Trial | Failure = self.connection.recv()
         except (EOFError, OSError):
             return False
         if message == READY:
             self.is_ready = True
             self.idle_since = time.monotonic()
-        elif isinstance(message, Failure):
-            self.fail(message)
-        elif isinstance(message, Trial) and self.job is not None:
-            spent = self.job.trial.spent + time.monotonic() - self.job.began
-            self._settle(message if message.state.has_ended else replace(message, spent=spent))
+        elif isinstance(message, Question):
+            self._take_question(message.trial)
+        else:
+            self._take_answer(message)
         return True
+
+    def _take_question(self, trial: Trial) -> None:
+        """Give a trial back that has reported, and hold it; what nobody waits for is to be ended at once."""
+        self.hold = Hold(trial.number)  # before anybody sees the trial, and submits it again
+        if not self._settle(self._with_time(trial)):
+            self.drop(seconds=0.0)
+
+    def _take_answer(self, answer: str | Trial | Failure) -> None:
+        """Pass on what came of its trial; of one that was not to go on nobody hears."""
+        self.hold = None
+        if isinstance(answer, Failure):
+            self.fail(answer)
+        elif isinstance(answer, Trial):
+            self._settle(answer if answer.state.has_ended else self._with_time(answer))
+
+    def _with_time(self, trial: Trial) -> Trial:
+        """Add to a trial that is not at its end the time that it was measured, up to now."""
+        return trial if self.job is None else replace(trial, spent=self.job.trial.spent + time.monotonic() - self.job.began)
 
     def excess(self) -> Failure | None:
         """Say which limit its trial exceeds, if it exceeds one."""
@@ -115,6 +179,11 @@ class Worker:
             return Failure("MemoryLimit", message, cause=FailureCause.MEMORY)
         return None
 
+    @property
+    def is_overdue(self) -> bool:
+        """Whether it has been told to end a trial, and has not in time."""
+        return self.hold is not None and time.monotonic() >= self.hold.until
+
     def fail(self, failure: Failure) -> None:
         """End its trial with a failure."""
         self._settle(LostTrialError(failure))
@@ -122,12 +191,14 @@ class Worker:
     def kill(self) -> None:
         """End the process and those that it started, whatever they are doing."""
         if self._process.pid is not None:
-            kill_family(self._process.pid)
+            kill_family(self._process.pid, self._beside)
         self._process.kill()  # before it made a family of its own it is not in it
-        self.close()
+        self.connection.close()
 
     def close(self) -> None:
-        """Let it go: an idle one ends by itself once nobody can bring it a trial."""
+        """Let it go: it ends by itself, unless it is busy, once nobody can bring it a trial or an answer."""
+        if self._process.pid is not None:
+            self._beside = groups_beside(self._process.pid)  # whom it leaves behind, nobody can find
         self.connection.close()
 
     def join(self, seconds: float = END_SECONDS) -> bool:
@@ -143,14 +214,17 @@ class Worker:
         hint = "; the system may be out of memory" if code == -signal.SIGKILL else ""
         return Failure("WorkerDied", f"the worker process {how}{hint}", cause=FailureCause.WORKER)
 
-    def _settle(self, outcome: Trial | LostTrialError) -> None:
+    def _settle(self, outcome: Trial | LostTrialError) -> bool:
+        """Pass on what came of its trial, and say whether anybody waited for it."""
         job, self.job = self.job, None
         self.idle_since = time.monotonic()
-        if job is not None and job.future.set_running_or_notify_cancel():
-            if isinstance(outcome, Trial):
-                job.future.set_result(outcome)
-            else:
-                job.future.set_exception(outcome)
+        if job is None or not job.future.set_running_or_notify_cancel():
+            return False
+        if isinstance(outcome, Trial):
+            job.future.set_result(outcome)
+        else:
+            job.future.set_exception(outcome)
+        return True
 
 
 def warm_up() -> None:

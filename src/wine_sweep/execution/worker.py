@@ -9,27 +9,36 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import NoReturn
 
+import psutil
 from threadpoolctl import threadpool_limits
 
-from wine_sweep.execution.base import Task
+from wine_sweep.bench import Bench
+from wine_sweep.execution.benches import SpoolBench, WorkerBench, measure
+from wine_sweep.spool import Spool
 from wine_sweep.trial import Failure, Trial
 
 READY = "ready"
 """What a worker says once it can measure; until then no trial's time runs."""
 
+_Task = Callable[[Trial, Bench], Trial | Failure]
+"""A task, or what stands in for one that could not be loaded."""
 
-def serve(connection: Connection, pickled: bytes) -> None:
+
+def serve(connection: Connection, pickled: bytes, spool: Spool) -> None:
     """Measure trials until the other end of the connection is closed.
 
-    For each trial one answer is sent back: the measured trial, or the failure of a task that raised.
+    For each trial one answer is sent back: the measured trial, or the failure of a task that raised. Before that the task
+    may ask, with a `Question`, and is brought True or False.
 
     Args:
         connection: Brings trials, takes answers.
         pickled: The task.
+        spool: Where trials put files.
     """
     _die_with_parent()
     _take_one_thread()
@@ -38,17 +47,40 @@ def serve(connection: Connection, pickled: bytes) -> None:
         connection.send(READY)
         while True:
             trial = connection.recv()
-            _answer(connection, _measure(task, trial))
+            _answer(connection, _measure(task, trial, WorkerBench(spool, trial.number, connection)))
     except (EOFError, BrokenPipeError, ConnectionResetError):  # the other end is closed: nobody waits for an answer
         return
 
 
-def kill_family(pid: int) -> None:
-    """Kill a worker and the processes that it started, if they are still there."""
+def kill_family(pid: int, beside: Collection[int] = ()) -> None:
+    """Kill a worker and the processes that it started, if they are still there.
+
+    Most are in the worker's own group; what runs in another, as commands do, is found by way of its parents.
+
+    Args:
+        pid: The worker.
+        beside: Groups that were found while the worker was there.
+    """
+    groups = [pid, *{*beside, *groups_beside(pid)}]  # the worker first: it could start more
+    for group in groups if pid != os.getpid() else reversed(groups):
+        try:
+            os.killpg(group, signal.SIGKILL) if hasattr(os, "killpg") else os.kill(group, signal.SIGTERM)
+        except (ProcessLookupError, PermissionError):  # macOS says "not permitted" of a group of which only zombies are left
+            continue
+
+
+def groups_beside(pid: int) -> set[int]:
+    """Give the groups that a worker's descendants are in, without its own and without ours."""
+    if not hasattr(os, "getpgid"):
+        return set()
+    groups = set()
     try:
-        os.killpg(pid, signal.SIGKILL) if hasattr(os, "killpg") else os.kill(pid, signal.SIGTERM)
-    except (ProcessLookupError, PermissionError):  # macOS says "not permitted" of a group of which only zombies are left
-        return
+        for each in psutil.Process(pid).children(recursive=True):
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                groups.add(os.getpgid(each.pid))
+    except psutil.Error:  # the worker has ended, and its children are nobody's
+        return set()
+    return groups - {pid, os.getpgrp()}
 
 
 def _die_with_parent() -> None:
@@ -87,19 +119,19 @@ def _take_one_thread() -> None:
     threadpool_limits(limits=1)
 
 
-def _load(pickled: bytes) -> Callable[[Trial], Trial | Failure]:
+def _load(pickled: bytes) -> _Task:
     """Unpickle the task; where that fails, every trial fails for that reason."""
     try:
-        task: Task = pickle.loads(pickled)  # noqa: S301  # it comes from the process that started this one
+        task: _Task = pickle.loads(pickled)  # noqa: S301  # it comes from the process that started this one
     except Exception as error:  # noqa: BLE001  # whatever importing a user's module raises
         failure = _failure(error)
-        return lambda _trial: failure
+        return lambda _trial, _bench: failure
     return task
 
 
-def _measure(task: Callable[[Trial], Trial | Failure], trial: Trial) -> Trial | Failure:
+def _measure(task: _Task, trial: Trial, bench: SpoolBench) -> Trial | Failure:
     try:
-        return task(trial)
+        return measure(task, trial, bench)
     except BaseException as error:  # noqa: BLE001  # sys.exit() in an estimator too is its trial's end, not the worker's
         return _failure(error)
 

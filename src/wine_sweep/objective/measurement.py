@@ -11,6 +11,7 @@ from statistics import fmean
 import numpy as np
 import pandas as pd
 
+from wine_sweep.bench import Bench
 from wine_sweep.config import BudgetConfig
 from wine_sweep.data import Fold
 from wine_sweep.objective.factory import ModelFactory
@@ -53,7 +54,7 @@ class Measurement:
         """How many steps a trial has."""
         return len(self.folds) if self.budget is None else len(self.budget.steps())
 
-    def __call__(self, trial: Trial) -> Trial:
+    def __call__(self, trial: Trial, bench: Bench | None = None) -> Trial:  # noqa: ARG002  # it has no files, and its steps are its reports
         """Measure a trial, or its next step. Whatever its estimator raises becomes the trial's `failure`; nothing is raised."""
         started = trial.started if trial.steps else self.clock()
         steps, caught, failure = list(trial.steps), list[warnings.WarningMessage](), None
