@@ -134,3 +134,32 @@ def test_what_it_says_to_type_is_what_plan_takes(run):
     (document,) = json.loads(planned.stdout)
     assert document["trials"] == 10
     assert document["objective"] == "minimize loss"
+
+
+SCRIPT = """
+import json, os, sys
+given = dict(word.removeprefix("--").split("=", 1) for word in sys.argv[1:])
+assert json.loads(os.environ["WINE_SWEEP_PARAMS"])["opt.beta"] == float(given["opt.beta"])
+with open(os.environ["WINE_SWEEP_METRICS"], "w") as file:
+    json.dump({"loss": float(given["lr"]) + float(given["opt.beta"])}, file)
+"""
+NESTED = """
+program: train.py
+method: random
+run_cap: 3
+metric: {name: loss}
+parameters:
+  lr: {distribution: log_uniform, min: -5, max: 0}
+  opt: {parameters: {beta: {distribution: q_uniform, min: 0, max: 1, q: 0.25}}}
+"""
+
+
+def test_an_imported_sweep_runs(in_process, store):
+    (store.folder / "train.py").write_text(SCRIPT)
+    (store.folder / "wandb.yaml").write_text(NESTED)
+    imported = in_process("import-wandb", "wandb.yaml", "--output", "sweep.yaml")
+    done = in_process(*imported.stderr.splitlines()[-1].split()[1:], "--quiet", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["trials"]["finished"] == 3
+    assert document["objective"]["metric"] == "loss"
