@@ -82,7 +82,7 @@ def test_the_table_of_search_features_names_every_method_pruner_and_key():
 
 def test_the_readme_names_every_command_and_only_those():
     table = README.split("## Commands")[1].split("## The config")[0]
-    named = set(re.findall(r"^\| `([a-z]+)", table, re.MULTILINE))
+    named = set(re.findall(r"^\| `([a-z-]+)", table, re.MULTILINE))
     real = {command.name or command.callback.__name__ for command in app.registered_commands}
     assert named == real
 

@@ -17,7 +17,7 @@ PACKAGE = Path(wine_sweep.__file__).parent
 LAYERS = [
     {"bench", "errors", "leash", "spool", "task", "trial", "wording"},
     {"config"},
-    {"data"},
+    {"data", "wandb"},
     {"objective", "search", "execution"},
     {"selection"},
     {"tracking", "report"},

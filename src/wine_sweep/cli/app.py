@@ -220,6 +220,21 @@ def ui(
     ui_command(tracking_uri=tracking_uri, host=host, port=port)
 
 
+@app.command("import-wandb")
+def import_wandb(
+    sweep: Annotated[Path, typer.Argument(metavar="FILE", help="A W&B sweep's YAML file.", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="CONFIG", help="Write to this file. Default: stdout.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that exists.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Turn a W&B sweep into a config, and say what became of each key."""
+    from wine_sweep.cli.import_wandb import import_wandb_command
+
+    import_wandb_command(sweep, output=output, force=force, as_json=as_json)
+
+
 @app.command()
 def schema() -> None:
     """Print the config's JSON Schema, for editors."""

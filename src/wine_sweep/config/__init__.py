@@ -1,5 +1,6 @@
 """What to sweep: a frozen, typed config, read from YAML with the place of every mistake."""
 
+from wine_sweep.config.dumping import Block, dump_yaml
 from wine_sweep.config.evaluation import (
     BootstrapConfig,
     CrossValidation,
@@ -13,7 +14,7 @@ from wine_sweep.config.evaluation import (
 )
 from wine_sweep.config.execution import Backend, ExecutionConfig, RetriesConfig
 from wine_sweep.config.expressions import Expression, ExpressionError
-from wine_sweep.config.loader import Draft, dump_config, dump_tree, dump_yaml, parse_config, read_config
+from wine_sweep.config.loader import Draft, dump_config, dump_tree, parse_config, read_config
 from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, ModelForm, StepConfig
 from wine_sweep.config.parameters import Choices, Range
 from wine_sweep.config.schema import FAMILY, DataConfig, Duplicates, RegistryConfig, Stage, SweepConfig
@@ -22,6 +23,7 @@ from wine_sweep.config.search import BudgetConfig, Method, PrunerConfig, PrunerT
 __all__ = [
     "FAMILY",
     "Backend",
+    "Block",
     "BootstrapConfig",
     "BudgetConfig",
     "Choices",

@@ -5,13 +5,12 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from wine_sweep.config.document import Document
+from wine_sweep.config.dumping import dump_yaml
 from wine_sweep.config.overrides import apply_overrides
 from wine_sweep.config.parameters import FORMS
 from wine_sweep.config.problems import explain
@@ -84,12 +83,6 @@ def dump_tree(config: SweepConfig) -> dict[str, Any]:
     return config.model_dump(by_alias=True)
 
 
-def dump_yaml(tree: Mapping[str, Any]) -> str:
-    """Write plain values as YAML that is read back as the same values."""
-    text: str = yaml.dump(dict(tree), Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
-    return text
-
-
 def _lacking(raw: Mapping[str, Any]) -> Iterator[Problem]:
     """Name what no section can miss by itself, since it depends on another: a model, a table, and what is searched."""
     if not raw.keys() & {"model", "models"}:
@@ -101,24 +94,6 @@ def _lacking(raw: Mapping[str, Any]) -> Iterator[Problem]:
     if "models" not in raw and isinstance(search, dict) and not search.get("parameters", {}):
         message = "must not be empty" if "parameters" in search else NO_PARAMETERS
         yield Problem(message, ("search", "parameters"))
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes every text that YAML 1.2 or 1.1 would read as something else, and writes no aliases."""
-
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # the signature of PyYAML
-        return True
-
-
-def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style = (
-        '"' if not value.replace("_", "a").replace(".", "a").replace("-", "a").isalnum() or value[:1] in "-.0123456789" else None
-    )
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
-
-
-_Dumper.add_representer(str, _represent_text)
-_Dumper.add_multi_representer(StrEnum, lambda dumper, value: _represent_text(dumper, value.value))
 
 
 def _valid_sections(raw: dict[Any, Any]) -> dict[str, Any]:

@@ -1,0 +1,96 @@
+"""``wine-sweep import-wandb``. Imports neither MLflow nor Optuna, and runs nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wine_sweep.config import parse_config
+from wine_sweep.config.yaml_reader import MAX_BYTES
+from wine_sweep.errors import ConfigError, Place, Problem
+from wine_sweep.wandb import Note, WandbSweep, read_sweep, report, translate, write_config
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A config made of a W&B sweep.
+
+    Args:
+        text: The config.
+        notes: What became of the sweep's keys.
+        trusted: What has to be trusted for a run: the config's folder, and that of its command.
+    """
+
+    text: str
+    notes: tuple[Note, ...]
+    trusted: tuple[Path, ...]
+
+
+def import_wandb_command(path: Path, *, output: Path | None, force: bool, as_json: bool) -> None:
+    """Write the config that a W&B sweep comes to: the config to a file or stdout, what became of the keys to stderr.
+
+    Raises:
+        ConfigError: The file is no sweep that W&B would take, or the config cannot be written.
+    """
+    imported = _import(path, output)
+    if output is not None:
+        _write(imported.text, output, path, force=force)
+    if as_json:
+        notes = [{"key": note.key, "kind": note.kind.value, "message": note.message} for note in imported.notes]
+        print(json.dumps({"config": imported.text, "notes": notes}, indent=2, ensure_ascii=False))
+        return
+    if output is None:
+        print(imported.text, end="")
+    print("\n".join([*report(imported.notes), *_next(output, imported.trusted)]), file=sys.stderr)
+
+
+def _import(path: Path, output: Path | None) -> Imported:
+    """Read and translate; what our config could not hold would be found here, before anything is written."""
+    sweep = read_sweep(_read(path), str(path))
+    home = Path.cwd() if output is None else output.resolve().parent
+    folder = _folder(sweep, home, path)
+    translation = translate(sweep, folder=None if folder == home else os.path.relpath(folder, home))
+    text = write_config(translation, path.name)
+    draft = parse_config(text.encode(), source=str(path), folder=home, default_name=path.stem)
+    if draft.problems:
+        raise ConfigError([Problem(each.message, each.path, Place(str(path))) for each in draft.problems])
+    return Imported(text, translation.notes, (folder,) if home.is_relative_to(folder) else (home, folder))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError([Problem(f"cannot be read: {error.strerror or error}", place=Place(str(path)))]) from error
+
+
+def _folder(sweep: WandbSweep, home: Path, path: Path) -> Path:
+    """Find where the program lies: beside the config, where W&B's agent would be started, or beside W&B's file."""
+    candidates = (home, Path.cwd(), path.resolve().parent)
+    return next((each for each in candidates if sweep.program is not None and (each / sweep.program).is_file()), home)
+
+
+def _write(text: str, output: Path, source: Path, *, force: bool) -> None:
+    place = Place(str(output))
+    if output.resolve() == source.resolve():
+        raise ConfigError([Problem("is the file to import; give the config another name", place=place)])
+    try:
+        with output.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise ConfigError([Problem("exists already; give another name, or --force to write over it", place=place)]) from error
+    except OSError as error:
+        raise ConfigError([Problem(f"cannot be written: {error.strerror or error}", place=place)]) from error
+
+
+def _next(output: Path | None, trusted: Sequence[Path]) -> list[str]:
+    """Say what to type; a program of the user's own runs only where the command line says that it may."""
+    config = shlex.quote(str(output)) if output is not None else "CONFIG"
+    trust = " ".join(f"--trust {shlex.quote(os.path.relpath(each))}" for each in trusted)
+    return ["", "Next", f"  wine-sweep plan {config} {trust}", f"  wine-sweep run {config} {trust}"]
