@@ -150,7 +150,7 @@ def test_a_pruner_is_asked_after_each_report_and_its_no_ends_the_function(desk):
     def train(params, context):
         try:
             reporting(params, context)
-        except Exception:  # a training loop's own: it must not catch the stop
+        except Exception:  # noqa: BLE001  # a training loop's own: it must not catch the stop
             ended.append("caught")
         finally:
             ended.append("cleaned up")

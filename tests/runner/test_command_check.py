@@ -1,5 +1,6 @@
 """What is wrong with a config that names a command or a function, before anything runs: each at its place."""
 
+# ruff: noqa: E501  # a config and what is wrong with it are read on one line
 from __future__ import annotations
 
 import pytest
