@@ -114,6 +114,14 @@ def stubborn(trial, bench):
     time.sleep(3600 if trial.params["x"] == 0 else 0)
     return done(trial)
 
+def levels(trial, bench):
+    begun, level = trial, float(trial.params["level"])
+    for step in (0, 10, 20):
+        trial = replace(trial, reports=(*trial.reports, Report(step, {"rmse": level})))
+        if not bench.report(trial):
+            return trial
+    return replace(done(begun, rmse=level), reports=trial.reports)
+
 def deaf(trial, bench):
     \"\"\"Report on and on, although the answer is no.\"\"\"
     answers = [bench.report(trial) for _ in range(5)]
