@@ -107,11 +107,20 @@ def reporting(trial, bench):
     return done(trial, pid=os.getpid(), answers=sum(answers))
 
 def stubborn(trial, bench):
-    \"\"\"Report, and go on for an hour whatever the answer.\"\"\"
+    \"\"\"Report, and if x is 0 go on for an hour whatever the answer.\"\"\"
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"], process_group=0)
     note(trial, f"{os.getpid()} {child.pid}")
     bench.report(replace(trial, reports=(Report(0, {"rmse": 1.0}),)))
-    time.sleep(3600)
+    time.sleep(3600 if trial.params["x"] == 0 else 0)
+    return done(trial)
+
+def levels(trial, bench):
+    begun, level = trial, float(trial.params["level"])
+    for step in (0, 10, 20):
+        trial = replace(trial, reports=(*trial.reports, Report(step, {"rmse": level})))
+        if not bench.report(trial):
+            return trial
+    return replace(done(begun, rmse=level), reports=trial.reports)
 
 def deaf(trial, bench):
     \"\"\"Report on and on, although the answer is no.\"\"\"

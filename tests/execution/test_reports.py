@@ -10,9 +10,14 @@ from concurrent.futures import wait
 import pytest
 from tests.execution.clusters import is_gone, pids_of, wait_until
 
-from wine_sweep.config import ExecutionConfig
+from wine_sweep.config import Direction, ExecutionConfig, SearchConfig
 from wine_sweep.execution import Limits, make_workers, staff
 from wine_sweep.execution.processes import ProcessWorkers
+from wine_sweep.runner.loop import TrialLoop
+from wine_sweep.runner.stopping import Budget
+from wine_sweep.search.methods import make_searcher
+from wine_sweep.search.space import Space
+from wine_sweep.selection import Objective
 from wine_sweep.trial import FailureCause, Report, Trial, TrialState
 
 
@@ -208,6 +213,41 @@ def test_a_thread_that_reports_after_its_trials_end_is_not_heard(make, tasks):
     for number in range(4):
         assert measured(workers, trial(1, number)).scores["twice"].mean == 2
         time.sleep(0.15)
+
+
+class Noted:
+    """A recorder that keeps nothing but the end of each trial."""
+
+    def __init__(self):
+        self.ended = {}
+
+    def trial_ended(self, ended) -> None:
+        self.ended[ended.number] = ended
+
+    def trial_started(self, begun) -> None:
+        pass
+
+    trial_recalled = trial_started
+
+    def check(self) -> None:
+        pass
+
+    def is_behind(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_loop_prunes_what_reports_poorly_and_its_workers_go_on(make, tasks, size):
+    search = SearchConfig.model_validate(
+        {"method": "grid", "parameters": {"level": [1, 2, 9, 1.5, 8, 3]}, "pruner": {"type": "threshold", "upper": 5.0}}
+    )
+    searcher = make_searcher(search, Space.of(search), directions=[Direction.MINIMIZE], steps=0)
+    recorder, workers = Noted(), make(tasks.levels, size)
+    result = TrialLoop(searcher, workers, recorder, Objective("rmse", Direction.MINIMIZE, ""), Budget(trials=6)).run()
+    assert [each.state for each in result.trials] == ["finished", "finished", "pruned", "finished", "pruned", "finished"]
+    assert [each.reported for each in result.trials] == [(1, 1, 1), (2, 2, 2), (9,), (1.5, 1.5, 1.5), (8,), (3, 3, 3)]
+    assert [each.reported_at for each in result.trials] == [(0, 10, 20), (0, 10, 20), (0,), (0, 10, 20), (0,), (0, 10, 20)]
+    assert recorder.ended == {each.number: each for each in result.trials}
 
 
 def test_in_this_process_nobody_can_be_asked(tasks):
