@@ -14,7 +14,7 @@ from wine_sweep.cli.progress import SweepProgress
 from wine_sweep.cli.signals import stop_on_signals
 from wine_sweep.config import Draft, SweepConfig, dump_tree, dump_yaml, parse_config, read_config
 from wine_sweep.errors import ConfigError, Problem
-from wine_sweep.objective.function import Train, name_of, source_of
+from wine_sweep.objective.source import Train, name_of, source_of
 from wine_sweep.runner.preflight import prepare
 from wine_sweep.runner.recorder import Observer
 from wine_sweep.runner.sweep import RunOptions, run_sweep

@@ -87,14 +87,15 @@ class CommandCheck:
         return (self.draft.folder / pathlib.Path(model.folder or ".").expanduser()).resolve()
 
     def _check_trust(self, model: ModelConfig) -> Iterator[Problem]:
-        """A command can do anything: the config's folder has to be trusted, or the one file that is run."""
+        """A command can do anything: where it runs and where it is written has to be trusted, or the one file that is run."""
         folder = self._folder(model)
-        if self.trust.covers(folder) and self.trust.covers(self.draft.folder):
+        if self.trust.covers(folder) and (self.trust.covers(self.draft.folder) or not self.draft.is_file):
             return
         script = _script(model, folder)
         if script is not None and self.trust.covers(script):
             return
-        what = script if script is not None and script.is_file() else folder
+        elsewhere = self.draft.folder if self.trust.covers(folder) else folder
+        what = script if script is not None and script.is_file() else elsewhere
         yield Problem(f"runs code of your own; {how_to_trust(what)}", ("model", "command"))
 
     def _check_program(self, model: ModelConfig) -> Iterator[Problem]:

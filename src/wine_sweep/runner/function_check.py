@@ -14,7 +14,7 @@ from wine_sweep.data.roles import find_roles
 from wine_sweep.data.table import resolve_source
 from wine_sweep.errors import DataError, Path, Problem
 from wine_sweep.execution import check_backend
-from wine_sweep.objective.function import FunctionSource, Source
+from wine_sweep.objective.source import FunctionSource, Source
 from wine_sweep.runner.function_sweep import FunctionSweep
 from wine_sweep.runner.material import Material, load_material
 from wine_sweep.runner.method import settle_method
