@@ -15,9 +15,9 @@ from wine_sweep.cli.signals import stop_on_signals
 from wine_sweep.config import Draft, SweepConfig, dump_tree, dump_yaml, parse_config, read_config
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.objective.source import Train, name_of, source_of
-from wine_sweep.runner.preflight import prepare
 from wine_sweep.runner.recorder import Observer
 from wine_sweep.runner.sweep import RunOptions, run_sweep
+from wine_sweep.subjects.preflight import prepare
 from wine_sweep.trial import Trial
 
 if TYPE_CHECKING:  # they take a second to import, or are not needed to build a sweep

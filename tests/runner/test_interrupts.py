@@ -16,9 +16,9 @@ from tests.watching import Silent
 from wine_sweep.config import parse_config
 from wine_sweep.errors import ModelError, NotFoundError, SweepInterrupted, TrackingError
 from wine_sweep.runner import conclusion, winner
-from wine_sweep.runner.preflight import prepare
 from wine_sweep.runner.promotion import find_candidate, promote_candidate
 from wine_sweep.runner.sweep import RunOptions, run_sweep
+from wine_sweep.subjects.preflight import prepare
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.sweep_runs import SweepRuns
 from wine_sweep.tracking.writer import BackgroundWriter

@@ -21,8 +21,8 @@ from wine_sweep.report.summary import (
     trials_in_words,
 )
 from wine_sweep.runner.conclusion import SweepResult
-from wine_sweep.runner.prepared import Prepared
 from wine_sweep.runner.winner import promotion_in_words
+from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.wording import mask
 
 TOP = 10

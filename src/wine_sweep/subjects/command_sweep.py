@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from wine_sweep.config import Of
 from wine_sweep.objective.command import Command
 from wine_sweep.objective.process import CommandTask
-from wine_sweep.runner.own_goals import needed_metrics
-from wine_sweep.runner.prepared import Fits, Prepared
+from wine_sweep.subjects.own_goals import needed_metrics
+from wine_sweep.subjects.prepared import Fits, Prepared
 from wine_sweep.trial import Trial
 
 

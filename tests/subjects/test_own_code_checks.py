@@ -7,9 +7,9 @@ import pytest
 
 from wine_sweep.config import Method, parse_config, read_config
 from wine_sweep.errors import ConfigError
-from wine_sweep.runner.command_sweep import CommandSweep
-from wine_sweep.runner.function_sweep import FunctionSweep
-from wine_sweep.runner.preflight import prepare
+from wine_sweep.subjects.command_sweep import CommandSweep
+from wine_sweep.subjects.function_sweep import FunctionSweep
+from wine_sweep.subjects.preflight import prepare
 
 SEARCH = "search: {parameters: {alpha: [0.1, 1]}}"
 OBJECTIVE = "objective: {metric: rmse}"

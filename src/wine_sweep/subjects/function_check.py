@@ -15,13 +15,13 @@ from wine_sweep.data.table import resolve_source
 from wine_sweep.errors import DataError, Path, Problem
 from wine_sweep.execution import check_backend
 from wine_sweep.objective.source import FunctionSource, Source
-from wine_sweep.runner.function_sweep import FunctionSweep
-from wine_sweep.runner.material import Material, load_material
-from wine_sweep.runner.method import settle_method
-from wine_sweep.runner.own_goals import OwnGoals
-from wine_sweep.runner.trust import Trust, how_to_trust
 from wine_sweep.search.checks import check_space
 from wine_sweep.search.space import Space
+from wine_sweep.subjects.function_sweep import FunctionSweep
+from wine_sweep.subjects.material import Material, load_material
+from wine_sweep.subjects.method import settle_method
+from wine_sweep.subjects.own_goals import OwnGoals
+from wine_sweep.subjects.trust import Trust, how_to_trust
 from wine_sweep.task import Needs, Task
 from wine_sweep.wording import did_you_mean
 

@@ -16,10 +16,10 @@ from wine_sweep.errors import ModelError
 from wine_sweep.objective.context import Rows, Table, TrialContext
 from wine_sweep.objective.function import FunctionTask, call_once
 from wine_sweep.objective.source import FunctionSource, Source
-from wine_sweep.runner.material import Material
-from wine_sweep.runner.own_goals import needed_metrics
-from wine_sweep.runner.prepared import Fits, Prepared
-from wine_sweep.runner.refit import Winner, rows_of
+from wine_sweep.subjects.material import Material
+from wine_sweep.subjects.own_goals import needed_metrics
+from wine_sweep.subjects.prepared import Fits, Prepared
+from wine_sweep.subjects.refit import Winner, rows_of
 from wine_sweep.trial import Trial
 
 

@@ -13,12 +13,12 @@ from wine_sweep.config.words import ENVIRONMENT, PLACEHOLDERS, WHOLE_WORDS, plac
 from wine_sweep.errors import Problem
 from wine_sweep.execution import check_backend, count_workers
 from wine_sweep.objective.command import Command, path_with_this_python
-from wine_sweep.runner.command_sweep import CommandSweep
-from wine_sweep.runner.method import settle_method
-from wine_sweep.runner.own_goals import OwnGoals
-from wine_sweep.runner.trust import Trust, how_to_trust
 from wine_sweep.search.checks import check_space
 from wine_sweep.search.space import Space
+from wine_sweep.subjects.command_sweep import CommandSweep
+from wine_sweep.subjects.method import settle_method
+from wine_sweep.subjects.own_goals import OwnGoals
+from wine_sweep.subjects.trust import Trust, how_to_trust
 from wine_sweep.wording import one_of
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
