@@ -125,7 +125,8 @@ def levels(trial, bench):
 def deaf(trial, bench):
     \"\"\"Report on and on, although the answer is no.\"\"\"
     answers = [bench.report(trial) for _ in range(5)]
-    return done(trial, answers=sum(answers), asked=len(answers))
+    note(trial, f"{os.getpid()} {sum(answers)} {len(answers)}")
+    return done(trial)
 
 def ended_too_early(trial, bench):
     bench.report(done(trial, twice=0.0))
@@ -134,7 +135,7 @@ def talking(trial, bench):
     \"\"\"Leave a thread behind that reports when the trial has long ended.\"\"\"
     import threading
     threading.Thread(target=lambda: (time.sleep(0.2), bench.report(trial)), daemon=True).start()
-    return double(trial)
+    return done(trial, pid=os.getpid())
 
 def files(trial, bench):
     \"\"\"Write into both folders what x says, after what is there already; hang, die or go on in steps as is said.\"\"\"

@@ -121,7 +121,7 @@ def test_stop_ends_what_is_held(make, tasks, tmp_path):
 def test_the_files_of_trials_come_here_and_nothing_stays_there(make, tasks, dask_cluster, tmp_path):
     workers = make(tasks.files, limits=Limits(seconds=1))
     (tmp_path / "spool/0001").mkdir(parents=True)
-    (tmp_path / "spool/0001/log").write_text("old")
+    (tmp_path / "spool/0001/old").write_text("of an earlier attempt")
     assert measured(workers, trial("a")).scores["seen"].mean == 1
     assert measured(workers, trial("b", 1, then="hang")).failure.cause is FailureCause.TIMEOUT
     assert measured(workers, trial("c", 2, then="die")).failure.cause is FailureCause.WORKER

@@ -69,10 +69,11 @@ class Outpost:
             if not _is_wanted(worker, key):
                 future.cancel()
                 raise CancelledError
-        try:
-            after = future.result()
-        except LostTrialError as error:
+        error = future.exception()  # not raised: its traceback would keep this outpost until Python looks for circles
+        if isinstance(error, LostTrialError):
             after = replace(trial, state=TrialState.FAILED, steps=(), failure=error.failure, ended=time.time())
+        else:
+            after = future.result()
         if after.state.has_ended:
             return Parcel(after, self._take_files(trial.number))
         return Parcel(after, is_held=workers.holds(trial.number))
