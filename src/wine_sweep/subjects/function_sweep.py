@@ -11,29 +11,27 @@ from typing import Any
 
 import numpy as np
 
-from wine_sweep.config import Of
 from wine_sweep.errors import ModelError
 from wine_sweep.objective.context import Rows, Table, TrialContext
 from wine_sweep.objective.function import FunctionTask, call_once
 from wine_sweep.objective.source import FunctionSource, Source
 from wine_sweep.subjects.material import Material
+from wine_sweep.subjects.own_code import OwnCodeSweep
 from wine_sweep.subjects.own_goals import needed_metrics
-from wine_sweep.subjects.prepared import Fits, Prepared
+from wine_sweep.subjects.prepared import Fits
 from wine_sweep.subjects.refit import Winner, rows_of
 from wine_sweep.trial import Trial
 
 
 @dataclass(frozen=True)
-class FunctionSweep(Prepared):
+class FunctionSweep(OwnCodeSweep):
     """A sweep of a function.
 
     Args:
         source: Gives the function.
-        chosen: Which value of a metric's history counts, where that is not the last.
     """
 
     source: Source
-    chosen: Mapping[str, Of]
 
     @property
     def kind(self) -> str:
@@ -57,25 +55,10 @@ class FunctionSweep(Prepared):
         return found.hexdigest()
 
     @property
-    def steps(self) -> int:
-        """0: a function counts its steps itself."""
-        return 0
-
-    @property
     def fits(self) -> Fits:
         """A call for each fold and seed, and one for the winner."""
         calls = len(self.task().calls)
         return Fits(calls, calls, winner=int(self.is_refitted))
-
-    @property
-    def measured(self) -> Sequence[str]:
-        """What decides or is limited; whatever else the function returns is kept too."""
-        return needed_metrics(self.objective)
-
-    @property
-    def of(self) -> Mapping[str, Of]:
-        """See `Prepared`."""
-        return self.chosen
 
     @property
     def trusted_packages(self) -> tuple[str, ...]:
