@@ -25,6 +25,21 @@ with open(os.devnull, "wb") as null:
         wait_for_exit(process)
 """
 
+KILLED_AT_THE_FORK = """
+import os, signal, sys, time
+from pathlib import Path
+from wine_sweep.leash import on_leash
+
+def in_the_child():
+    os.write(1, str(os.getpid()).encode())
+    time.sleep(0.3)
+
+os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGKILL), after_in_child=in_the_child)
+with on_leash(["sh", "-c", "touch begun; sleep 300"], folder=Path.cwd(),
+              environment=dict(os.environ), stdout=sys.stdout.buffer, stderr=sys.stderr.buffer):
+    time.sleep(300)
+"""
+
 
 def members(group: int) -> list[int]:
     """Give the living processes of a group."""
@@ -93,6 +108,15 @@ def test_it_is_killed_when_whoever_started_it_is_with_all_that_it_started(tmp_pa
     starter.send_signal(number)
     starter.wait(timeout=10)
     assert gone(group)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel is not asked to kill it")
+def test_it_does_not_even_begin_when_whoever_starts_it_is_killed_while_it_is_started(tmp_path):
+    command = [sys.executable, "-c", KILLED_AT_THE_FORK]
+    starter = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    assert starter.returncode == -signal.SIGKILL
+    assert gone(int(starter.stdout))
+    assert not (tmp_path / "begun").exists()
 
 
 def test_a_program_that_is_not_there_is_an_error_and_leaves_no_pipe_open(tmp_path):

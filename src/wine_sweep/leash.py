@@ -9,24 +9,25 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import IO
 
+if sys.platform == "linux":
+    import fcntl
 
-def kill_when_closed(read_end: int, group: int) -> None:
-    """Have the kernel kill a process group once the other end of a pipe is closed, be it by SIGKILL; on Linux alone.
+
+def kill_when_closed(read_end: int) -> None:
+    """Have the kernel kill this process's group once the other end of a pipe is closed, be it by SIGKILL; on Linux alone.
 
     That the pipe was closed is signalled as SIGKILL (fcntl(2), F_SETSIG), for as long as somebody has its read end.
 
     Args:
         read_end: The pipe's read end.
-        group: The process group's id.
     """
-    import fcntl
-
     fcntl.fcntl(read_end, fcntl.F_SETSIG, signal.SIGKILL)
-    fcntl.fcntl(read_end, fcntl.F_SETOWN, -group)
+    fcntl.fcntl(read_end, fcntl.F_SETOWN, -os.getpgrp())
     fcntl.fcntl(read_end, fcntl.F_SETFL, fcntl.fcntl(read_end, fcntl.F_GETFL) | os.O_ASYNC)
 
 
@@ -37,7 +38,8 @@ def on_leash(
     """Start a process in a group of its own; when the context is left, whatever is left of the group is killed.
 
     On Linux the group is also killed when this process ends in any other way: the process holds the read end of a pipe
-    whose write end is here alone.
+    whose write end is here alone. It asks for that itself before it becomes the program, while it still has the write end
+    too: were it asked for from here, whoever is killed just before would leave the program running.
 
     Args:
         words: The program and its arguments; no shell is between.
@@ -60,10 +62,9 @@ def on_leash(
             stderr=stderr,
             process_group=0,
             pass_fds=(read_end,),
+            preexec_fn=partial(kill_when_closed, read_end) if sys.platform == "linux" else None,  # noqa: PLW1509  # takes no lock
         )
         try:
-            if sys.platform == "linux":
-                kill_when_closed(read_end, process.pid)
             yield process
         finally:
             _kill_group(process)

@@ -78,6 +78,7 @@ def test_a_parameter_that_the_trial_does_not_have_is_an_error(tmp_path):
 
 def test_the_environment_says_the_same_as_the_words(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "another")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # what a sweep sets for itself
     trial = Trial(4, {"svr__C": 0.5, "learning-rate": 1}, environment={"MLFLOW_RUN_ID": "abc"})
     found = command("x", params={"epochs": 3}, OMP_NUM_THREADS="2").environment(trial, tmp_path)
     assert found["WINE_SWEEP_PARAM_SVR__C"] == "0.5"
@@ -87,6 +88,7 @@ def test_the_environment_says_the_same_as_the_words(tmp_path, monkeypatch):
     assert found["WINE_SWEEP_METRICS"] == str(tmp_path / "metrics.json")
     assert found["MLFLOW_RUN_ID"] == "abc"
     assert "MLFLOW_EXPERIMENT_NAME" not in found
+    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in found
     assert (found["OMP_NUM_THREADS"], found["PYTHONUNBUFFERED"]) == ("2", "1")
     assert found["HOME"] == os.environ["HOME"]
 

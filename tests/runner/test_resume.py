@@ -157,6 +157,20 @@ def test_what_a_killed_process_left_running_is_closed_and_done_again(store, in_p
     assert sorted(row["trial"] for row in compared) == list(range(12)), "each trial is shown once"
 
 
+@pytest.mark.parametrize(("tag", "status"), [("running", "KILLED"), ("killed", "KILLED"), ("failed", "FAILED")])
+def test_a_run_that_its_own_process_has_ended_is_what_its_trial_came_to(store, in_process, tag, status):
+    """A script to which a run was handed over ends it FINISHED, whatever its trial then comes to, if it comes to anything."""
+    stopped = begin(store, config(SPACES["grid"]), after=5)
+    ended = next(run for run in children(store, stopped) if run.info.status == "FINISHED")
+    store.client.set_tag(ended.info.run_id, "wine_sweep.state", tag)
+    store.client.update_run(stopped, status="RUNNING")
+    done = in_process("resume", stopped)
+    assert done.returncode == 0, done.stderr
+    assert store.client.get_run(ended.info.run_id).info.status == status
+    assert len(results(store, stopped)) == 12 - (status == "FAILED")
+    assert len(children(store, stopped)) == 12 + (status == "KILLED")
+
+
 @pytest.mark.parametrize("step", ["_log", "log_inputs", "config.yaml", "config.resolved.yaml", "environment.json"])
 def test_a_sweep_that_stopped_before_it_was_described_is_resumed_and_described(store, in_process, monkeypatch, step):
     def fails(*_arguments, **_keys):

@@ -173,6 +173,13 @@ def test_a_prepared_command_means_the_same_from_every_folder(folder):
     assert ready.material is None
 
 
+@pytest.mark.parametrize(("given", "kept"), [("9", "9"), ("0", None), (None, None)])
+def test_a_command_keeps_the_retries_of_mlflow_that_the_user_has_set(folder, monkeypatch, given, kept):
+    name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    monkeypatch.setenv(name, given) if given else monkeypatch.delenv(name, raising=False)
+    assert prepared(folder, COMMAND, SEARCH, OBJECTIVE).command.variables.get(name) == kept
+
+
 def test_the_digest_is_of_words_and_files(folder):
     first = prepared(folder, COMMAND, SEARCH, OBJECTIVE).digest
     assert prepared(folder, COMMAND, SEARCH, OBJECTIVE).digest == first

@@ -18,8 +18,10 @@ METRICS_FILE = "metrics.json"
 PARAMS_FILE = "params.json"
 METRICS_VARIABLE = "WINE_SWEEP_METRICS"
 _NO_NAME = re.compile(r"[^A-Z0-9_]")
-_UNWANTED = ("MLFLOW_EXPERIMENT_NAME",)
-"""Variables that would have MLflow look for another experiment than that of the run that is handed over."""
+RETRIES_VARIABLE = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+_UNWANTED = ("MLFLOW_EXPERIMENT_NAME", RETRIES_VARIABLE)
+"""Variables that would have MLflow look for another experiment than that of the run that is handed over, or have it try
+once alone, which is what wine_sweep sets for itself."""
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,8 @@ class HandedOver:
 
     def explain(self, error: BaseException) -> Failure:
         """See `Workers`."""
+        if isinstance(error, ExecutionError):  # what `submit` raised, after a run was handed over
+            raise error
         return self._workers.explain(error)
 
     def stop(self) -> None:
@@ -158,28 +160,25 @@ class HandedOver:
                 outcome = replace(outcome, environment={})
                 if outcome.state is TrialState.FINISHED:
                     ended = outcome
-                    self._writer.do(lambda runs: self._settle(runs, flight, ended))
-                    return
+                    if any(name not in ended.scores for name in self._needed):
+                        self._writer.do(lambda runs: self._settle(runs, flight, ended))
+                        return
+                    outcome = _judged(ended, self._needed, None)  # at once: the store may be away
             self._deliver(flight, outcome)
 
     def _settle(self, runs: SharedRuns, flight: _Flight, trial: Trial) -> None:
         """Read what the process has logged, and say what came of the trial; in the writer's thread."""
-        if any(name not in trial.scores for name in self._needed):
-            there = runs.logged(trial.number)
-            known = {name: value for name, value in there.metrics.items() if name not in trial.scores}
-            known |= {
-                name: that_counts([value for _, value in runs.history(trial.number, name)], of)
-                for name, of in self._of.items()
-                if name in known
-            }
-            trial = replace(trial, scores={**_scores(known), **trial.scores})
-            failure = _lacks(trial, self._needed, there)
-        else:
-            failure = _lacks(trial, self._needed, None)
-        if failure is not None:
-            trial = replace(trial, state=TrialState.FAILED, failure=failure, scores={})
+        there = runs.logged(trial.number)
+        known = {name: value for name, value in there.metrics.items() if name not in trial.scores}
+        known |= {
+            name: that_counts([value for _, value in runs.history(trial.number, name)], of)
+            for name, of in self._of.items()
+            if name in known
+        }
+        judged = _judged(replace(trial, scores={**_scores(known), **trial.scores}), self._needed, there)
         with self._lock:
-            self._deliver(flight, trial)
+            if self._flights.get(trial.number) is flight:  # else the sweep was stopped meanwhile
+                self._deliver(flight, judged)
 
     def _look(self, runs: SharedRuns, metric: str) -> None:
         """Show the loop each trial whose run has new steps; in the writer's thread."""
@@ -210,6 +209,12 @@ class HandedOver:
 
 def _scores(values: Mapping[str, float]) -> dict[str, Score]:
     return {name: Score(value) for name, value in values.items()}
+
+
+def _judged(trial: Trial, needed: Iterable[str], there: Logged | None) -> Trial:
+    """Give a trial as it is, or FAILED where something keeps it from being a result."""
+    failure = _lacks(trial, needed, there)
+    return trial if failure is None else replace(trial, state=TrialState.FAILED, failure=failure, scores={})
 
 
 def _lacks(trial: Trial, needed: Iterable[str], there: Logged | None) -> Failure | None:

@@ -125,8 +125,11 @@ def _take_stock(reader: SweepReader, plan: Plan, runs: SweepRuns, stop: Callable
     journal = Journal.of(sweep.tags.get(names.JOURNAL, sweep.run_id))
     results = {each.number: each for each in latest_results(attempts) if each.state in RESULTS}
     policy = OutagePolicy(prepared.config.execution.tracking_timeout, stop=stop, before_retry=runs.check_owner)
-    results |= policy.run(lambda: _from_journal(runs, journal, attempts, results))
-    policy.run(lambda: _close(runs, attempts, results, at=_last_seen(sweep, attempts)))
+    written = policy.run(lambda: _from_journal(runs, journal, attempts, results))
+    ended = {each.run_id for each in written.values()}
+    left = [each for each in attempts if each.is_open and each.trial.run_id not in ended]
+    policy.run(lambda: _close(runs, left, results, at=_last_seen(sweep, attempts)))
+    results |= written
     runs.adopt(results.values())
     if plan.extends:
         runs.set_tags(sweep.run_id, {names.TRIALS: planned_trials(prepared)})
@@ -172,14 +175,12 @@ def _undescribed(plan: Plan) -> SweepHeader | None:
     return replace(header, params={name: value for name, value in header.params.items() if name not in sweep.params})
 
 
-def _close(runs: SweepRuns, attempts: Sequence[Attempt], results: Mapping[int, Trial], *, at: float) -> None:
+def _close(runs: SweepRuns, left: Sequence[Attempt], results: Mapping[int, Trial], *, at: float) -> None:
     """End the runs that a dead process left open: as what their trials came to, or as killed."""
-    written = {each.run_id for each in results.values() if not math.isnan(each.ended)}
-    for each in attempts:
-        if each.is_open and each.trial.run_id not in written:
-            kept = results.get(each.trial.number)
-            has_result = kept is not None and kept.run_id == each.trial.run_id
-            runs.close_left_open(each.trial.run_id or "", each.trial.state if has_result else TrialState.KILLED, at=at)
+    for each in left:
+        kept = results.get(each.trial.number)
+        has_result = kept is not None and kept.run_id == each.trial.run_id
+        runs.close_left_open(each.trial.run_id or "", each.trial.state if has_result else TrialState.KILLED, at=at)
 
 
 def _last_seen(sweep: SweepRecord, attempts: Sequence[Attempt]) -> float:

@@ -12,7 +12,7 @@ from wine_sweep.config import Draft, ExecutionConfig, ModelConfig
 from wine_sweep.config.words import ENVIRONMENT, PLACEHOLDERS, WHOLE_WORDS, placeholders
 from wine_sweep.errors import Problem
 from wine_sweep.execution import check_backend, count_workers
-from wine_sweep.objective.command import Command, path_with_this_python
+from wine_sweep.objective.command import RETRIES_VARIABLE, Command, path_with_this_python
 from wine_sweep.search.space import Space
 from wine_sweep.subjects.command_sweep import CommandSweep
 from wine_sweep.subjects.own_code import OwnCodeCheck
@@ -56,7 +56,7 @@ class CommandCheck(OwnCodeCheck):
             raise RuntimeError("a draft without problems lacks a part")
         model = config.model
         folder = self._folder(model)
-        variables = _threads(config.execution)
+        variables = {**_threads(config.execution), **_retries()}
         command = Command(tuple(config.model.command), folder, model.params, config.search.seed, variables)
         changed = {"model": model.model_copy(update={"folder": str(folder)})}
         return CommandSweep(*self.common(changed, None), command)
@@ -121,3 +121,9 @@ def _threads(execution: ExecutionConfig) -> dict[str, str]:
     """Give each process its share of the cores, unless the user has said how many threads there are to be."""
     share = max(1, (os.cpu_count() or 1) // (count_workers(execution) or os.cpu_count() or 1))
     return {name: os.environ.get(name, str(share)) for name in THREADS}
+
+
+def _retries() -> dict[str, str]:
+    """Give MLflow's retries as the user has set them, if they are set; 0 is what wine_sweep sets, for itself alone."""
+    given = os.environ.get(RETRIES_VARIABLE, "0")
+    return {RETRIES_VARIABLE: given} if given != "0" else {}

@@ -81,7 +81,8 @@ class Attempt:
 
     Args:
         trial: The trial as this run tells of it, its `run_id` among the rest.
-        is_open: Whether the run has not ended in MLflow. Its trial may have: what it measured is written before the run is ended.
+        is_open: Whether the run has not ended in MLflow, or not as what its trial came to. The trial may have ended: what it
+            measured is written before the run is ended.
     """
 
     trial: Trial
@@ -222,19 +223,19 @@ def latest_results(attempts: Iterable[Attempt]) -> list[Trial]:
 def _state(status: str, tags: Mapping[str, str]) -> TrialState:
     """Say what became of a trial.
 
-    The tag is written with the measurements, and the run ended after that: while it is open, the tag knows more. A trial's
-    own process, to which its run was handed over, may end that run before anybody has said what came of the trial.
+    The tag is written with the measurements, and the run ended after that: the tag knows more, not only while the run is
+    open. A trial's own process, to which its run was handed over, may end that run before anybody has said what came of the
+    trial, and in its own way.
     """
     if names.PRUNED in tags:
         return TrialState.PRUNED
-    if tags.get(names.STATE) == TrialState.RUNNING:
-        return TrialState.RUNNING
-    return _STATES.get(status) or TrialState(tags.get(names.STATE, TrialState.RUNNING))
+    return TrialState(tags[names.STATE]) if names.STATE in tags else _STATES.get(status, TrialState.RUNNING)
 
 
 def _is_open(run: Run) -> bool:
-    """Whether nobody has ended a child run who knew what came of its trial; the trial's own process may have ended it."""
-    return run.info.status not in _STATES or run.data.tags.get(names.STATE) == TrialState.RUNNING
+    """Whether a child run has not ended as what its trial came to: not at all, or as the trial's own process saw it."""
+    state = _state(run.info.status, run.data.tags)
+    return _STATES.get(run.info.status) is not (TrialState.KILLED if state is TrialState.PRUNED else state)
 
 
 def _trial(run: Run) -> Trial:
