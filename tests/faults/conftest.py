@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.faults.faultkit.audit import Account, all_runs, complaints, sweeps, take_account
-from tests.faults.faultkit.place import SEARCHES, TRIALS, Place
+from tests.faults.faultkit.place import KINDS, SEARCHES, TRIALS, Place
 from tests.faults.faultkit.server import ManagedServer
 from tests.faults.faultkit.tally import Line, Tally
 
@@ -18,6 +18,7 @@ TIMEOUT_SECONDS = 1800
 
 TALLY = pytest.StashKey[Tally]()
 Audit = Callable[..., Account]
+Undisturbed = Callable[[str, str], tuple[Account, float]]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -102,44 +103,47 @@ def served_place(server: ManagedServer, tmp_path: Path) -> Iterator[Place]:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Account, float]]:
-    """Give the account of an undisturbed sweep of a search, and how long that took, in seconds."""
-    known: dict[str, tuple[Account, float]] = {}
+def undisturbed(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """Give the account of an undisturbed sweep of a search and a kind, and how long that took, in seconds."""
+    known: dict[tuple[str, str], tuple[Account, float]] = {}
 
-    def get(search: str) -> tuple[Account, float]:
-        if search not in known:
+    def get(search: str, kind: str) -> tuple[Account, float]:
+        if (search, kind) not in known:
             place = made_place(migrated, tmp_path_factory.mktemp("undisturbed"))
-            place.write_config(search)
+            place.write_config(search, kind=kind)
             command = place.run()
             ended = command.wait()
             assert ended.code == 0, ended
             seconds = command.age
             account = take_account(place.client, sweeps(place.client)[0].info.run_id)
-            assert complaints(account, account, expected=TRIALS) == []
+            assert complaints(account, account, expected=TRIALS, has_model=KINDS[kind].has_model) == []
             place.assert_nothing_left_over()
-            known[search] = (account, seconds)
-        return known[search]
+            known[search, kind] = (account, seconds)
+        return known[search, kind]
 
     return get
 
 
 @pytest.fixture
-def seconds(undisturbed: Callable[[str], tuple[Account, float]]) -> Callable[[str], float]:
-    """Give how long an undisturbed sweep of a search takes."""
-    return lambda search: undisturbed(search)[1]
+def seconds(undisturbed: Undisturbed) -> Callable[[str, str], float]:
+    """Give how long an undisturbed sweep of a search and a kind takes."""
+    return lambda search, kind: undisturbed(search, kind)[1]
 
 
 @pytest.fixture
-def audit(request: pytest.FixtureRequest, undisturbed: Callable[[str], tuple[Account, float]]) -> Audit:
+def audit(request: pytest.FixtureRequest, undisturbed: Undisturbed) -> Audit:
     """Hold a sweep that has ended well against an undisturbed one, and count it; without a `search` there is none to compare."""
     tally = request.config.stash[TALLY]
 
     def check(
         place: Place, scenario: str, *, search: str | None = SEARCHES["grid"], expected: int = TRIALS, times: int = 1
     ) -> Account:
+        kind = place.kind
         account = take_account(place.client, sweeps(place.client)[0].info.run_id)
-        wrong = complaints(account, undisturbed(search)[0] if search else account, expected=expected)
-        tally.add(scenario, _line(account, expected, wrong, times))
+        reference = undisturbed(search, kind.name)[0] if search else account
+        wrong = complaints(account, reference, expected=expected, has_model=kind.has_model)
+        whose = "" if kind is KINDS["estimator"] else f" ({kind.name})"
+        tally.add(f"{scenario}{whose}", _line(account, expected, wrong, times))
         assert not wrong, "\n".join(wrong[:10])
         assert len(sweeps(place.client)) == 1
         return account

@@ -6,6 +6,7 @@ import math
 import random
 import signal
 import time
+from dataclasses import dataclass
 
 import pytest
 from tests.faults.faultkit.audit import all_runs, has_result, sweeps
@@ -73,16 +74,34 @@ def disturb(place: Place, moment: float, draw: random.Random, lifetime: float) -
         moment = draw.uniform(1, lifetime) if again else math.inf
 
 
-@pytest.mark.parametrize("method", ["grid", *(pytest.param(each, marks=pytest.mark.full_form) for each in ("random", "tpe"))])
-def test_a_sweep_whose_orchestrator_is_killed_at_any_moment_ends_as_if_it_had_not_been(method, new_place, audit, times, seconds):
-    search = SEARCHES[method]
-    lifetime, draw = seconds(search), random.Random(SEED)
-    count = times(20, 3) if method == "grid" else times(6, 1)
-    for index, moment in enumerate(moments(count, lifetime)):
+@dataclass(frozen=True)
+class Case:
+    """Which sweeps are killed, and how many of them: in the full form, and in the short one."""
+
+    method: str
+    kind: str
+    full: int
+    short: int
+
+
+CASES = [
+    pytest.param(Case("grid", "estimator", 20, 3), id="grid"),
+    pytest.param(Case("random", "estimator", 6, 1), id="random", marks=pytest.mark.full_form),
+    pytest.param(Case("tpe", "estimator", 6, 1), id="tpe", marks=pytest.mark.full_form),
+    pytest.param(Case("grid", "function", 10, 1), id="function"),
+    pytest.param(Case("grid", "command", 15, 2), id="command"),
+]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_sweep_whose_orchestrator_is_killed_at_any_moment_ends_as_if_it_had_not_been(case, new_place, audit, times, seconds):
+    search, kind = SEARCHES[case.method], case.kind
+    lifetime, draw = seconds(search, kind), random.Random(SEED)
+    for index, moment in enumerate(moments(times(case.full, case.short), lifetime)):
         kills = 0
         while not kills:  # where it had ended before, it is killed a little earlier
-            place = new_place(f"{method}-{index}-{moment:.2f}")
-            place.write_config(search)
+            place = new_place(f"{case.method}-{kind}-{index}-{moment:.2f}")
+            place.write_config(search, kind=kind)
             kills = disturb(place, moment, draw, lifetime)
             moment *= 0.8  # noqa: PLW2901  # the next attempt's
-        audit(place, f"kill -9 of the orchestrator, {method}", search=search, times=kills)
+        audit(place, f"kill -9 of the orchestrator, {case.method}", search=search, times=kills)

@@ -10,15 +10,17 @@ from tests.faults.faultkit.audit import all_runs, sweeps
 from tests.faults.faultkit.place import SEARCHES, Command, Ended, Place
 
 INTERRUPTED = 130
-PAUSE = 0.4
+PAUSES = {"estimator": 0.4, "function": 0.4, "command": 0.25}
+"""How long a trial takes; those of commands do not begin before the parent run is made."""
+
 SIGNALS = [
     pytest.param(signal.SIGINT, id="SIGINT"),
     pytest.param(signal.SIGTERM, id="SIGTERM", marks=pytest.mark.full_form),
 ]
 
 
-def under_way(place: Place) -> Command:
-    place.write_config(SEARCHES["grid"], pause=PAUSE)
+def under_way(place: Place, kind: str) -> Command:
+    place.write_config(SEARCHES["grid"], kind=kind, pause=PAUSES[kind])
     command = place.run()
     place.wait_until_under_way(command)
     return command
@@ -43,22 +45,25 @@ def resumed(place: Place) -> None:
     assert ended.code == 0, ended
 
 
+@pytest.mark.parametrize("kind", ["estimator", pytest.param("function", marks=pytest.mark.full_form), "command"])
 @pytest.mark.parametrize("number", SIGNALS)
-def test_the_first_signal_lets_what_runs_finish(place, audit, number):
-    command = under_way(place)
+def test_the_first_signal_lets_what_runs_finish(place, audit, number, kind):
+    command = under_way(place, kind)
     command.send(number)
     stopped(place, command)
     assert place.fitting() == {}
     assert len(place.notes("began")) == len(place.notes("ended"))
     resumed(place)
-    assert len(place.notes("began")) == len({params for _, params in place.notes("began")}) + 1  # nothing was measured twice
+    began = [params for _, params in place.notes("began")]
+    assert len(began) == len({*began}) + place.kind.has_model  # nothing was measured twice, but for the winner's fit
     audit(place, f"{number.name} once")
 
 
 @pytest.mark.full_form
+@pytest.mark.parametrize("kind", PAUSES)
 @pytest.mark.parametrize("second", SIGNALS)
-def test_the_second_signal_stops_at_once(place, audit, second):
-    command = under_way(place)
+def test_the_second_signal_stops_at_once(place, audit, second, kind):
+    command = under_way(place, kind)
     command.send(signal.SIGINT)
     time.sleep(0.05)
     command.send(second)
@@ -70,9 +75,11 @@ def test_the_second_signal_stops_at_once(place, audit, second):
 
 
 @pytest.mark.full_form
-def test_what_runs_for_longer_than_the_grace_is_killed(place, audit):
+@pytest.mark.parametrize("kind", PAUSES)
+def test_what_runs_for_longer_than_the_grace_is_killed(place, audit, kind):
     place.write_config(
         "{method: grid, parameters: {shift: [0.1, 0.4], deed: [work, hang]}}",
+        kind=kind,
         execution="{backend: processes, workers: 2, grace: 2s, trial_timeout: 10s}",
     )
     command = place.run()

@@ -1,37 +1,72 @@
-"""kill -9 of workers: each costs one retry of its own trial."""
+"""kill -9 of workers, and of commands' own processes: each costs one retry of its own trial."""
 
 from __future__ import annotations
 
 import os
 import signal
+from dataclasses import dataclass
 
+import psutil
 import pytest
-from tests.faults.faultkit.audit import all_runs
+from tests.faults.faultkit.audit import PARENT, all_runs
 from tests.faults.faultkit.place import SEARCHES, Command, Place
 
 
-def kill_workers(place: Place, command: Command, count: int) -> set[tuple[str, ...]]:
-    """Kill -9 so many workers in the middle of a fit, no trial twice, spread over the sweep, and say whose fits these were."""
-    killed: set[tuple[str, ...]] = set()
+@dataclass(frozen=True)
+class Case:
+    """Who is killed, and how often: in the full form, and in the short one."""
+
+    kind: str
+    victim: str
+    full: int
+    short: int
+
+
+CASES = [
+    pytest.param(Case("estimator", "worker", 20, 4), id="estimator"),
+    pytest.param(Case("function", "worker", 10, 2), id="function", marks=pytest.mark.full_form),
+    pytest.param(Case("command", "worker", 10, 2), id="command"),
+    pytest.param(Case("command", "process", 10, 2), id="the command itself"),
+]
+
+
+def kill_workers(place: Place, command: Command, count: int, victim: str) -> dict[int, tuple[str, ...]]:
+    """Kill -9 so many processes in the middle of a trial, no trial twice, spread over the sweep.
+
+    A command's worker is its parent, and the command is to be gone as soon as that is.
+
+    Returns:
+        Who was measuring, and what.
+    """
+    killed: dict[int, tuple[str, ...]] = {}
     while len(killed) < count:
         place.wait_for_ended(2 * len(killed), command)
-        place.wait_until(lambda: bool(set(place.fitting().values()) - killed), command)
-        pid, params = next((pid, params) for pid, params in place.fitting().items() if params not in killed)
-        os.kill(pid, signal.SIGKILL)
-        killed.add(params)
+        place.wait_until(lambda: bool(set(place.fitting().values()) - {*killed.values()}), command)
+        pid, params = next((pid, params) for pid, params in place.fitting().items() if params not in killed.values())
+        measuring = psutil.Process(pid)
+        (measuring.parent() if victim == "worker" and place.kind.is_command else measuring).kill()
+        assert not psutil.wait_procs([measuring], timeout=5)[1], "a command has outlived its worker"
+        killed[pid] = params
     return killed
 
 
-def test_workers_that_are_killed_cost_a_retry_each_and_nothing_else(place, audit, times):
-    count = times(20, 4)
-    place.write_config(SEARCHES["grid"], pause=0.4)
+@pytest.mark.parametrize("case", CASES)
+def test_workers_that_are_killed_cost_a_retry_each_and_nothing_else(case, place, audit, times):
+    count = times(case.full, case.short)
+    place.write_config(SEARCHES["grid"], kind=case.kind, pause=0.4)
     command = place.run()
-    killed = kill_workers(place, command, count)
+    killed = kill_workers(place, command, count, case.victim)
     ended = command.wait()
     assert ended.code == 0, ended
-    audit(place, "kill -9 of a worker", times=count)
+    audit(place, f"kill -9 of a {case.victim}", times=count)
     began = [params for pid, params in place.notes("began") if pid != command.pid]  # it refits the winner itself
-    assert sorted(began) == sorted([*{*began}, *killed])
+    assert sorted(began) == sorted([*{*began}, *killed.values()])
+    if place.kind.is_command:  # a worker of the others has measured other trials before
+        assert not {pid for pid, _ in place.notes("ended")} & killed.keys()
+    trials = [run for run in all_runs(place.client) if PARENT in run.data.tags]
+    assert [run.data.tags["wine_sweep.retries"] for run in trials if "wine_sweep.retries" in run.data.tags] == ["1"] * count
+    left = sum(run.info.status == "KILLED" for run in trials)  # what a command has logged cannot be taken back
+    assert left == (count if place.kind.is_command else 0)
     place.assert_nothing_left_over()
 
 

@@ -132,13 +132,16 @@ def _version(client: MlflowClient, run_ids: Mapping[int, str], problems: list[st
     return next(iter(of_run), None), len(versions)
 
 
-def complaints(account: Account, reference: Account, *, expected: int, status: str = "FINISHED") -> list[str]:
+def complaints(
+    account: Account, reference: Account, *, expected: int, has_model: bool = True, status: str = "FINISHED"
+) -> list[str]:
     """Say in what a finished sweep is not as it should be.
 
     Args:
         account: The sweep that was disturbed.
         reference: One with the same config that was not.
         expected: How many trials it has.
+        has_model: Whether its winner is to be a model version, the only one; else there is to be none.
         status: What its parent run should be.
     """
     found = list(account.problems)
@@ -149,7 +152,7 @@ def complaints(account: Account, reference: Account, *, expected: int, status: s
         found.append(f"{account.running} runs are RUNNING")
     if account.status != status:
         found.append(f"the sweep is {account.status}, not {status}")
-    if account.versions != 1 or account.winner is None:
+    if account.versions != int(has_model) or (account.winner is None) == has_model:
         found.append(f"{account.versions} model versions")
     if account.winner != reference.winner:
         found.append(f"the winner is trial {account.winner}, undisturbed it is {reference.winner}")

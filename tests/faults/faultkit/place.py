@@ -24,14 +24,60 @@ POLL_SECONDS = 0.02
 CONFIG = """\
 name: faults
 experiment: faults
-data: {{source: wine-quality-red}}
-model: {{estimator: fault_estimators.Slow, params: {{pause: {pause}}}}}
 search: {search}
-evaluation: {{cv: {{holdout: 0.25}}, metrics: [rmse, mae], bootstrap: 0}}
 objective: rmse
 execution: {execution}
-registry: {{name: {model}}}
 """
+
+COMMAND = 'model: {{command: [python, SCRIPT, "{{args}}"], params: {{pause: {pause}}}}}\n'
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a sweep tunes.
+
+    Args:
+        name: What it is called.
+        config: The sections of its config that no other kind has; `{pause}` stands for how long a trial takes.
+        trust: The value of ``--trust``.
+        has_model: Whether its winner is fitted once more, by the orchestrator itself, and promoted.
+        is_command: Whether each trial is a process, which a worker starts, with a run of its own.
+    """
+
+    name: str
+    config: str
+    trust: str = "."
+    has_model: bool = True
+    is_command: bool = False
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            "estimator",
+            f"""\
+data: {{{{source: wine-quality-red}}}}
+model: {{{{estimator: {MODULE}.Slow, params: {{{{pause: {{pause}}}}}}}}}}
+evaluation: {{{{cv: {{{{holdout: 0.25}}}}, metrics: [rmse, mae], bootstrap: 0}}}}
+registry: {{{{name: {MODEL}}}}}
+""",
+            MODULE,
+        ),
+        Kind(
+            "function",
+            f"""\
+data: {{{{source: wine-quality-red}}}}
+model: {{{{function: "fault_function.py:train", params: {{{{pause: {{pause}}}}}}}}}}
+evaluation: {{{{cv: {{{{holdout: 0.25}}}}}}}}
+registry: {{{{name: {MODEL}}}}}
+""",
+        ),
+        Kind("command", COMMAND.replace("SCRIPT", "fault_command.py"), has_model=False, is_command=True),
+        Kind("tracked", COMMAND.replace("SCRIPT", "fault_tracked.py"), has_model=False, is_command=True),
+    )
+}
+"""An estimator, a function, a command that speaks JSON, and one that logs to MLflow itself."""
 
 SEARCHES = {
     "grid": """
@@ -117,16 +163,19 @@ class Place:
         folder: Where commands are started.
         uri: The store.
         environment: More variables for every command.
+        kind: What the sweep tunes that was configured last.
     """
 
     folder: Path
     uri: str
     environment: dict[str, str] = field(default_factory=dict)
     marker: str = field(default_factory=lambda: uuid.uuid4().hex)
+    kind: Kind = KINDS["estimator"]
     _commands: list[Command] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        shutil.copy(MATERIAL / f"{MODULE}.py", self.folder)
+        for path in MATERIAL.glob("*.py"):
+            shutil.copy(path, self.folder)
         self.notes_file.touch()
 
     @property
@@ -143,8 +192,18 @@ class Place:
     def notes_file(self) -> Path:
         return self.folder / "notes.txt"
 
-    def write_config(self, search: str, *, pause: float = 0.1, execution: str = "{backend: processes, workers: 2}") -> None:
-        self.folder.joinpath("sweep.yaml").write_text(CONFIG.format(search=search, pause=pause, execution=execution, model=MODEL))
+    def write_config(
+        self,
+        search: str,
+        *,
+        kind: str = "estimator",
+        pause: float = 0.1,
+        execution: str = "{backend: processes, workers: 2}",
+    ) -> None:
+        """Write the config of a sweep."""
+        self.kind = KINDS[kind]
+        text = CONFIG.format(search=search, execution=execution) + self.kind.config.format(pause=pause)
+        self.folder.joinpath("sweep.yaml").write_text(text)
 
     def variables(self) -> dict[str, str]:
         """Give the environment of every process that belongs to this place; credentials of the test's own are not in it."""
@@ -178,11 +237,11 @@ class Place:
 
     def run(self, *arguments: object) -> Command:
         """Start the sweep."""
-        return self.start("run", "sweep.yaml", "--trust", MODULE, *arguments)
+        return self.start("run", "sweep.yaml", "--trust", self.kind.trust, *arguments)
 
     def resume(self, sweep: str = "latest", *arguments: object) -> Command:
         """Start to go on with the sweep."""
-        return self.start("resume", sweep, "--trust", MODULE, *arguments)
+        return self.start("resume", sweep, "--trust", self.kind.trust, *arguments)
 
     def notes(self, word: str) -> list[tuple[int, tuple[str, ...]]]:
         """Give who began or ended a fit: process ids, and the parameters as text."""
