@@ -175,7 +175,9 @@ class HandedOver:
             for name, of in self._of.items()
             if name in known
         }
-        judged = _judged(replace(trial, scores={**_scores(known), **trial.scores}), self._needed, there)
+        scores = {**_scores(known), **trial.scores}
+        first = {name: scores[name] for name in self._needed if name in scores}  # a tag that is too short for all loses the last
+        judged = _judged(replace(trial, scores={**first, **scores}), self._needed, there)
         with self._lock:
             if self._flights.get(trial.number) is flight:  # else the sweep was stopped meanwhile
                 self._deliver(flight, judged)
