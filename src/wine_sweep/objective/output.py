@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 STDOUT_FILE = "stdout.txt"
@@ -18,6 +19,7 @@ class Tail:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._read = 0
+        self._file = 0
 
     def read(self, *, to_the_end: bool = False) -> str:
         """Give the whole lines that are new.
@@ -27,6 +29,9 @@ class Tail:
         """
         try:
             with self._path.open("rb") as file:
+                now = os.fstat(file.fileno())
+                if now.st_ino != self._file or now.st_size < self._read:  # another attempt has begun it anew
+                    self._file, self._read = now.st_ino, 0
                 file.seek(self._read)
                 found = file.read()
         except FileNotFoundError:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from wine_sweep.objective.output import STDERR_FILE, STDOUT_FILE, Tail
 from wine_sweep.spool import Spool
 from wine_sweep.trial import Trial
+from wine_sweep.wording import mask
 
 
 class Outputs:
@@ -41,4 +42,4 @@ class Outputs:
     def _tell_lines(self, number: int, *, to_the_end: bool = False) -> None:
         for tail in self._tails[number]:
             for line in tail.read(to_the_end=to_the_end).splitlines():
-                self._tell(number, line)
+                self._tell(number, mask(line))
