@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -92,12 +93,12 @@ class CommandTask:
             if not self.stepwise:
                 wait_for_exit(process)
             else:
-                watch = _Watch(self.pattern, bench)
-                while not wait_for_exit(process, LOOK_SECONDS):
-                    for report in watch.new_reports():
-                        trial = replace(trial, reports=(*trial.reports, report))
-                        if not bench.report(trial):
-                            return None, trial
+                with closing(_Watch(self.pattern, bench)) as watch:
+                    while not wait_for_exit(process, LOOK_SECONDS):
+                        for report in watch.new_reports():
+                            trial = replace(trial, reports=(*trial.reports, report))
+                            if not bench.report(trial):
+                                return None, trial
         return process.returncode, trial
 
     def _sayings(self, bench: Bench) -> list[Saying]:
@@ -128,6 +129,10 @@ class _Watch:
         self._printed = Tail(bench.folder / STDOUT_FILE)
         self._written = Tail(bench.scratch / METRICS_FILE)
         self._last = -1
+
+    def close(self) -> None:
+        self._printed.close()
+        self._written.close()
 
     def new_reports(self) -> Iterator[Report]:
         for report in reports(self._sayings()):

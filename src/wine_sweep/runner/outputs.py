@@ -37,7 +37,8 @@ class Outputs:
         """Tell the rest of a trial that has ended; its files may be deleted then."""
         if trial.number in self._tails:
             self._tell_lines(trial.number, to_the_end=True)
-            del self._tails[trial.number]
+            for tail in self._tails.pop(trial.number):
+                tail.close()
 
     def _tell_lines(self, number: int, *, to_the_end: bool = False) -> None:
         for tail in self._tails[number]:
