@@ -26,7 +26,7 @@ from wine_sweep.config import (
     SweepConfig,
     parse_config,
 )
-from wine_sweep.runner.preflight import prepare
+from wine_sweep.subjects.preflight import prepare
 
 README = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)

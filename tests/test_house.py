@@ -20,7 +20,7 @@ LAYERS = [
     {"data", "wandb"},
     {"objective", "search", "execution"},
     {"selection"},
-    {"tracking", "report"},
+    {"tracking", "report", "subjects"},
     {"registry"},
     {"runner"},
     {"cli"},

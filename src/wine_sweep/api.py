@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wine_sweep.cli.console import stderr
+from wine_sweep.cli.notebook import NotebookProgress
 from wine_sweep.cli.progress import SweepProgress
 from wine_sweep.cli.signals import stop_on_signals
 from wine_sweep.config import Draft, SweepConfig, dump_tree, dump_yaml, parse_config, read_config
 from wine_sweep.errors import ConfigError, Problem
-from wine_sweep.objective.function import Train, name_of, source_of
-from wine_sweep.runner.preflight import prepare
+from wine_sweep.objective.source import Train, name_of, source_of
+from wine_sweep.report.leaderboard import as_records, make_leaderboard, params_in_words
 from wine_sweep.runner.recorder import Observer
 from wine_sweep.runner.sweep import RunOptions, run_sweep
+from wine_sweep.subjects.preflight import prepare
 from wine_sweep.trial import Trial
 
 if TYPE_CHECKING:  # they take a second to import, or are not needed to build a sweep
@@ -120,7 +122,7 @@ class Sweep:
         return SweepOutcome(result)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SweepOutcome:
     """What came of a sweep.
 
@@ -129,6 +131,10 @@ class SweepOutcome:
     """
 
     result: SweepResult
+
+    def __repr__(self) -> str:
+        best = f"best=trial {self.best.number}: {params_in_words(self.best.params)}"
+        return f"SweepOutcome(run_id={self.run_id!r}, {best}, {len(self.result.trials)} trials)"
 
     @property
     def run_id(self) -> str:
@@ -159,8 +165,6 @@ class SweepOutcome:
     def trials(self) -> pd.DataFrame:
         """All trials, a row each, the best first: trial, state, parameters, metrics with their spread, `error`, `run_id`."""
         import pandas as pd
-
-        from wine_sweep.report.leaderboard import as_records, make_leaderboard
 
         prepared = self.result.closing.prepared
         board = make_leaderboard([(prepared.name, prepared.objective, self.result.trials)])
@@ -229,4 +233,5 @@ def _watched(metric: str, *, quiet: bool, grace: float) -> Iterator[tuple[Observ
             switch = stack.enter_context(stop_on_signals(console.print))
             switch.grace = grace
             stop = switch
-        yield stack.enter_context(SweepProgress(console, metric, quiet=quiet)), stop
+        progress = NotebookProgress if console.is_jupyter else SweepProgress
+        yield stack.enter_context(progress(console, metric, quiet=quiet)), stop

@@ -26,9 +26,12 @@ class Spool:
     @classmethod
     def at(cls, root: Path | None) -> Spool:
         """Give the spool at a folder; without one a temporary spool of its own."""
-        if root is not None:
-            return cls(root.absolute())
-        return cls(Path(tempfile.gettempdir()).absolute() / f"wine-sweep-{uuid.uuid4().hex}", is_temporary=True)
+        return cls(root.absolute()) if root is not None else cls.temporary(Path(tempfile.gettempdir()))
+
+    @classmethod
+    def temporary(cls, parent: Path) -> Spool:
+        """Give a temporary spool within a folder."""
+        return cls(parent.absolute() / f"wine-sweep-{uuid.uuid4().hex}", is_temporary=True)
 
     def folder(self, number: int) -> Path:
         """Name the folder for a trial's files that are kept, whether it is there or not."""

@@ -5,8 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
+from wine_sweep.cli.notebook import WRITE_SECONDS, NotebookProgress
 from wine_sweep.cli.progress import LINE_SECONDS, SweepProgress
-from wine_sweep.trial import Trial, TrialState
+from wine_sweep.trial import Score, Trial, TrialState
 
 
 @pytest.mark.parametrize(("count", "text"), [(1, "away: 1 result waits"), (12, "away: 12 results wait")])
@@ -21,3 +22,46 @@ def test_a_line_says_how_many_results_wait_for_a_store_that_is_away(count, text)
     during, after = output.getvalue().splitlines()
     assert text in during
     assert "away" not in after
+
+
+class Page:
+    """What a notebook shows below a cell."""
+
+    def __init__(self):
+        self.line = ""
+        self.written = 0
+        self.pieces = 0
+
+    def show(self, text, before):
+        self.pieces += before is None
+        self.line = text
+        self.written += 1
+        return self
+
+
+def test_a_notebook_shows_one_line_that_is_written_anew():
+    page, now = Page(), [0.0]
+    done = Trial(0, {}, TrialState.FINISHED, {"rmse": Score(0.5)})
+    console = Console(file=io.StringIO())
+    with NotebookProgress(console, "rmse", quiet=False, show=page.show, monotonic=lambda: now[0]) as progress:
+        progress.sweep_started("<grid>", 3, 2)
+        assert page.line == "<grid>: 3 trials on 2 workers"
+        for _ in range(100):
+            progress.trial_started(done)
+            progress.trial_ended(Trial(1, {}, TrialState.FAILED), done)
+        assert page.written == 1
+        now[0] += WRITE_SECONDS
+        progress.trial_started(done)
+        assert page.line == "<grid>: 100 of 3 trials done, 1 running, 100 failed, best rmse 0.5"
+        progress.phase("choosing the winner")
+        assert page.line == "<grid>: 100 of 3 trials done, choosing the winner"
+    assert page.pieces == 1
+    assert console.file.getvalue() == ""
+
+
+def test_a_quiet_notebook_shows_nothing():
+    page = Page()
+    with NotebookProgress(Console(file=io.StringIO()), "rmse", quiet=True, show=page.show) as progress:
+        progress.sweep_started("grid", 3, 2)
+        progress.phase("choosing the winner")
+    assert page.written == 0

@@ -107,16 +107,26 @@ def reporting(trial, bench):
     return done(trial, pid=os.getpid(), answers=sum(answers))
 
 def stubborn(trial, bench):
-    \"\"\"Report, and go on for an hour whatever the answer.\"\"\"
+    \"\"\"Report, and if x is 0 go on for an hour whatever the answer.\"\"\"
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"], process_group=0)
     note(trial, f"{os.getpid()} {child.pid}")
     bench.report(replace(trial, reports=(Report(0, {"rmse": 1.0}),)))
-    time.sleep(3600)
+    time.sleep(3600 if trial.params["x"] == 0 else 0)
+    return done(trial)
+
+def levels(trial, bench):
+    begun, level = trial, float(trial.params["level"])
+    for step in (0, 10, 20):
+        trial = replace(trial, reports=(*trial.reports, Report(step, {"rmse": level})))
+        if not bench.report(trial):
+            return trial
+    return replace(done(begun, rmse=level), reports=trial.reports)
 
 def deaf(trial, bench):
     \"\"\"Report on and on, although the answer is no.\"\"\"
     answers = [bench.report(trial) for _ in range(5)]
-    return done(trial, answers=sum(answers), asked=len(answers))
+    note(trial, f"{os.getpid()} {sum(answers)} {len(answers)}")
+    return done(trial)
 
 def ended_too_early(trial, bench):
     bench.report(done(trial, twice=0.0))
@@ -125,7 +135,7 @@ def talking(trial, bench):
     \"\"\"Leave a thread behind that reports when the trial has long ended.\"\"\"
     import threading
     threading.Thread(target=lambda: (time.sleep(0.2), bench.report(trial)), daemon=True).start()
-    return double(trial)
+    return done(trial, pid=os.getpid())
 
 def files(trial, bench):
     \"\"\"Write into both folders what x says, after what is there already; hang, die or go on in steps as is said.\"\"\"

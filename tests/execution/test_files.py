@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import stat
+import subprocess
 import tempfile
 
 import pytest
@@ -12,6 +12,7 @@ from tests.execution.clusters import is_gone, pids_of, wait_until
 
 from wine_sweep.config import ExecutionConfig
 from wine_sweep.execution import make_workers
+from wine_sweep.execution.worker import groups_beside
 from wine_sweep.spool import Spool
 from wine_sweep.trial import FailureCause, Step, Trial, TrialState
 
@@ -136,14 +137,29 @@ def test_of_a_worker_that_is_gone_while_it_holds_a_trial_or_is_stopped_the_scrat
     assert len(list((tmp_path / "spool").iterdir())) == 2
 
 
-def test_a_child_in_a_group_of_its_own_goes_with_the_worker_that_is_killed(request, tasks, tmp_path):
-    workers = process_workers(request, tmp_path, tasks.orphan, trial_timeout=0.7)
+@pytest.mark.parametrize("how", ["timeout", "stop", "cancel"])
+def test_a_child_in_a_group_of_its_own_goes_with_the_worker_that_is_killed(request, tasks, tmp_path, how):
+    workers = process_workers(request, tmp_path, tasks.orphan, **({"trial_timeout": 0.7} if how == "timeout" else {}))
     future = workers.submit(trial("x", folder=str(tmp_path)))
     pids = pids_of(tmp_path)
     assert os.getpgid(pids[1]) == pids[1]
-    assert workers.explain(future.exception(timeout=60)).cause is FailureCause.TIMEOUT
+    if how == "stop":
+        workers.stop()
+    elif how == "cancel":
+        future.cancel()
+    else:
+        assert workers.explain(future.exception(timeout=60)).cause is FailureCause.TIMEOUT
     assert wait_until(lambda: all(map(is_gone, pids)))
-    os.killpg(os.getpgrp(), signal.SIGCONT)  # we are still here
+
+
+def test_groups_beside_a_process_are_those_of_its_descendants_and_never_ours():
+    ours, leader = subprocess.Popen(["sleep", "60"]), subprocess.Popen(["sleep", "60"], process_group=0)
+    try:
+        assert groups_beside([os.getpid()]) >= {leader.pid}
+        assert not groups_beside([os.getpid()]) & {os.getpid(), os.getpgrp(), ours.pid}
+        assert groups_beside([leader.pid]) == groups_beside([]) == set()
+    finally:
+        ours.kill(), leader.kill(), ours.wait(), leader.wait()
 
 
 def test_a_spool_names_folders_without_making_them(tmp_path):

@@ -10,9 +10,14 @@ from concurrent.futures import wait
 import pytest
 from tests.execution.clusters import is_gone, pids_of, wait_until
 
-from wine_sweep.config import ExecutionConfig
+from wine_sweep.config import Direction, ExecutionConfig, SearchConfig
 from wine_sweep.execution import Limits, make_workers, staff
 from wine_sweep.execution.processes import ProcessWorkers
+from wine_sweep.runner.loop import TrialLoop
+from wine_sweep.runner.stopping import Budget
+from wine_sweep.search.methods import make_searcher
+from wine_sweep.search.space import Space
+from wine_sweep.selection import Objective
 from wine_sweep.trial import FailureCause, Report, Trial, TrialState
 
 
@@ -102,11 +107,11 @@ def test_what_a_dropped_trial_says_in_the_end_is_not_taken_for_the_next_ones_res
     assert ended.params == {"x": 0}
 
 
-def test_a_task_that_was_told_no_is_told_no_again_without_asking(make, tasks):
+def test_a_task_that_was_told_no_is_told_no_again_without_asking(make, tasks, tmp_path):
     workers = make(tasks.deaf)
-    held = measured(workers, trial(0))
-    workers.drop(held)
-    assert measured(workers, trial(0, 1)).state is TrialState.RUNNING, "the first has ended, though it asked four times more"
+    workers.drop(measured(workers, trial(0, folder=str(tmp_path))))
+    assert pids_of(tmp_path)[1:] == [0, 5]
+    assert measured(workers, trial(0, 1, folder=str(tmp_path))).state is TrialState.RUNNING
 
 
 def test_a_dropped_trial_that_does_not_end_is_killed_and_its_worker_replaced(make, tasks, tmp_path, monkeypatch):
@@ -205,9 +210,44 @@ def test_only_a_trial_that_runs_can_be_reported(make, tasks):
 
 def test_a_thread_that_reports_after_its_trials_end_is_not_heard(make, tasks):
     workers = make(tasks.talking)
-    for number in range(4):
-        assert measured(workers, trial(1, number)).scores["twice"].mean == 2
-        time.sleep(0.15)
+    first = pid_in(measured(workers, trial(0)))
+    time.sleep(0.4)
+    assert pid_in(measured(workers, trial(0, 1))) == first
+
+
+class Noted:
+    """A recorder that keeps nothing but the end of each trial."""
+
+    def __init__(self):
+        self.ended = {}
+
+    def trial_ended(self, ended) -> None:
+        self.ended[ended.number] = ended
+
+    def trial_started(self, begun) -> None:
+        pass
+
+    trial_recalled = trial_started
+
+    def check(self) -> None:
+        pass
+
+    def is_behind(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_loop_prunes_what_reports_poorly_and_its_workers_go_on(make, tasks, size):
+    search = SearchConfig.model_validate(
+        {"method": "grid", "parameters": {"level": [1, 2, 9, 1.5, 8, 3]}, "pruner": {"type": "threshold", "upper": 5.0}}
+    )
+    searcher = make_searcher(search, Space.of(search), directions=[Direction.MINIMIZE], steps=0)
+    recorder, workers = Noted(), make(tasks.levels, size)
+    result = TrialLoop(searcher, workers, recorder, Objective("rmse", Direction.MINIMIZE, ""), Budget(trials=6)).run()
+    assert [each.state for each in result.trials] == ["finished", "finished", "pruned", "finished", "pruned", "finished"]
+    assert [each.reported for each in result.trials] == [(1, 1, 1), (2, 2, 2), (9,), (1.5, 1.5, 1.5), (8,), (3, 3, 3)]
+    assert [each.reported_at for each in result.trials] == [(0, 10, 20), (0, 10, 20), (0,), (0, 10, 20), (0,), (0, 10, 20)]
+    assert recorder.ended == {each.number: each for each in result.trials}
 
 
 def test_in_this_process_nobody_can_be_asked(tasks):

@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 
 from wine_sweep.config import Of
-from wine_sweep.objective.context import Rows, StopTrial, TrialContext
-from wine_sweep.objective.function import FunctionSource, FunctionTask, PickledFunction, metrics_and_model, source_of
+from wine_sweep.data import Fold
+from wine_sweep.objective.context import Rows, StopTrial, Table, TrialContext
+from wine_sweep.objective.function import FunctionTask, metrics_and_model
+from wine_sweep.objective.source import FunctionSource, PickledFunction, source_of
 from wine_sweep.trial import Report, Trial, TrialState
 
 
@@ -44,9 +46,11 @@ def desk(tmp_path):
     return Desk(tmp_path)
 
 
-def rows(count=4, width=2):
-    features = pd.DataFrame(np.arange(count * width, dtype=float).reshape(count, width), columns=list("abcdefgh"[:width]))
-    return Rows(features, np.arange(count, dtype=float))
+def table(*sizes):
+    """Give a table of 8 rows with a fold for each (rows to fit on, rows to measure on)."""
+    features = pd.DataFrame(np.arange(16, dtype=float).reshape(8, 2), columns=["a", "b"])
+    folds = [Fold(np.arange(fit), np.arange(8 - measure, 8)) for fit, measure in sizes]
+    return Table(Rows(features, np.arange(8, dtype=float)), folds)
 
 
 def task(function, **options):
@@ -73,16 +77,29 @@ def test_with_folds_and_seeds_the_means_count(desk):
     def train(params, context):
         return {"loss": 10 * context.fold + context.seed, "rows": len(context.fit.target) - len(context.measure.target)}
 
-    done = measured(train, desk, rows=[(rows(6), rows(2)), (rows(5), rows(3))], seeds=2)
+    done = measured(train, desk, table=table((6, 2), (5, 3)), seeds=2)
     assert done.scores["loss"].folds == (7, 8, 17, 18)
     assert done.scores["loss"].mean == 12.5
     assert done.scores["loss"].std == pytest.approx(np.std([7, 8, 17, 18]))
     assert done.scores["rows"].folds == (4, 4, 2, 2)
 
 
+def test_the_rows_of_a_fold_are_the_tables_and_their_own(desk):
+    seen = []
+
+    def train(params, context):
+        seen.append((context.fit.features["a"].tolist(), context.measure.target.tolist(), context.fit.features.index.tolist()))
+        context.fit.features.loc[:, "a"] = -1.0
+        context.measure.target[:] = 0
+        return {"loss": 1}
+
+    FunctionTask(Kept(train), {}, 7, ("loss",), table=table((3, 2), (2, 1)))(Trial(0, {}), desk)
+    assert seen == [([0, 2, 4], [6, 7], [0, 1, 2]), ([0, 2], [7], [0, 1])]
+
+
 def test_a_metric_that_not_every_call_gives_is_left_out(desk):
     done = measured(
-        lambda params, context: {"loss": 1} | ({"extra": 2} if context.fold else {}), desk, rows=[(rows(), rows())] * 2
+        lambda params, context: {"loss": 1} | ({"extra": 2} if context.fold else {}), desk, table=table((4, 4), (4, 4))
     )
     assert set(done.scores) == {"loss"}
 
@@ -116,7 +133,7 @@ def test_what_it_raises_is_the_trials_failure_with_the_traceback(desk):
 
 
 def test_a_fold_that_fails_is_named(desk):
-    done = measured(lambda params, context: {"loss": math.nan if context.fold else 1.0}, desk, rows=[(rows(), rows())] * 2)
+    done = measured(lambda params, context: {"loss": math.nan if context.fold else 1.0}, desk, table=table((4, 4), (4, 4)))
     assert str(done.failure) == "NonFiniteMetric: loss is nan in fold 1"
 
 
@@ -150,7 +167,7 @@ def test_a_pruner_is_asked_after_each_report_and_its_no_ends_the_function(desk):
     def train(params, context):
         try:
             reporting(params, context)
-        except Exception:  # a training loop's own: it must not catch the stop
+        except Exception:  # noqa: BLE001  # a training loop's own: it must not catch the stop
             ended.append("caught")
         finally:
             ended.append("cleaned up")
@@ -174,7 +191,7 @@ class Kept:
 
 
 def test_only_the_first_of_several_calls_is_asked_about_and_kept(desk):
-    done = measured(reporting, desk, rows=[(rows(), rows())] * 3, stepwise=True)
+    done = measured(reporting, desk, table=table((4, 4), (4, 4), (4, 4)), stepwise=True)
     assert len(desk.heard) == 3
     assert len(done.reports) == 3
     assert done.scores["loss"].folds == (2.5, 2.5, 2.5)
@@ -247,7 +264,7 @@ def test_each_calls_files_have_a_folder_of_their_own(desk):
         context.log_text(str(context.seed), "seed.txt")
         return {"loss": 1}
 
-    FunctionTask(Kept(train), {}, 7, ("loss",), rows=[(rows(), rows())] * 2, seeds=2)(Trial(0, {}), desk)
+    FunctionTask(Kept(train), {}, 7, ("loss",), table=table((4, 4), (4, 4)), seeds=2)(Trial(0, {}), desk)
     found = sorted(str(path.relative_to(desk.folder)) for path in desk.folder.rglob("*.txt"))
     assert found == ["fold_0/seed.txt", "fold_0/seed_1/seed.txt", "fold_1/seed.txt", "fold_1/seed_1/seed.txt"]
 

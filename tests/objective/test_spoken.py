@@ -86,7 +86,7 @@ def test_a_line_of_a_growing_file_may_be_a_part_of_something(tmp_path):
     [
         (r"rmse=(?P<rmse>\S+)", "x\nrmse=0.5\nrmse=4e-1\n", [Saying({"rmse": 0.5}), Saying({"rmse": 0.4})]),
         (r"(?P<name>\w+): (?P<value>[-.\d]+)", "rmse: 0.5, r2: -1", [Saying({"rmse": 0.5}), Saying({"r2": -1.0})]),
-        (r"epoch (?P<step>\d+) loss (?P<loss>\S+)", "epoch 1 loss 3\nepoch 2 loss 2", [Saying({"loss": 3.0}, 1), Saying({"loss": 2.0}, 2)]),
+        (r"(?P<step>\d+) (?P<loss>\S+)", "1 3\n2 2", [Saying({"loss": 3.0}, 1), Saying({"loss": 2.0}, 2)]),
         (r"a=(?P<a>\d)(?: b=(?P<b>\d))?", "a=1\na=2 b=3", [Saying({"a": 1.0}), Saying({"a": 2.0, "b": 3.0})]),
         (r"rmse=(?P<rmse>\S+)", "nothing of the kind", []),
         (r"loss=(?P<loss>\S+)", "loss=nan", None),

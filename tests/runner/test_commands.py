@@ -354,3 +354,30 @@ def test_a_pruner_ends_a_script_by_what_it_logs_to_mlflow(sweep, store, folder):
     assert run.info.status == "KILLED"
     assert 0 < len(store.client.get_metric_history(run.info.run_id, "rmse")) < 20
     assert "report_rmse" not in run.data.metrics
+
+
+def test_a_run_on_a_tracking_server_is_handed_over_too(server, tmp_path, in_process_at):
+    (tmp_path / "tracked.py").write_text(TRACKED)
+    (tmp_path / "c.yaml").write_text(
+        "name: served\nmodel: {command: [python, tracked.py, '{alpha}', '0.5']}\n"
+        "search: {parameters: {alpha: [0.5, 1]}}\nobjective: {metric: rmse, of: max}\n"
+    )
+    ended = in_process_at(tmp_path, server.uri)("run", "c.yaml", "--trust", ".", "--json", "--quiet")
+    assert ended.returncode == 0, ended.stderr
+    document = json.loads(ended.stdout)
+    assert document["selection"]["winner"]["mean"] == 3.5
+    run = children(server, document)[0]
+    assert run.data.params == {"alpha": "0.5", "solver": "own", "l1_ratio": "0.5"}
+    assert names_of(server, run) == ["notes", "stdout.txt"]
+    assert artifact(server, run, "stdout.txt").splitlines()[0] == f"in run {run.info.run_id}"
+
+
+@pytest.mark.parametrize("backend", ["serial", "dask"])
+def test_commands_run_on_every_backend(sweep, store, backend):
+    if backend == "dask":
+        pytest.importorskip("distributed", reason="Dask is not installed")
+    document = sweep(CONFIG.format(x=[0.1, 0.4], deed=["work", "fail"]), "--set", f"execution={{backend: {backend}}}")
+    runs = children(store, document)
+    assert [runs[number].info.status for number in range(4)] == ["FINISHED", "FAILED", "FINISHED", "FAILED"]
+    assert artifact(store, runs[3], "stdout.txt") == "working on 0.4\n"
+    assert runs[2].data.metrics["rmse"] == pytest.approx(0.1)

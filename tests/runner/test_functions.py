@@ -20,7 +20,7 @@ from tests.runner.test_commands import artifact, children, names_of
 import wine_sweep
 from wine_sweep import ConfigError, Sweep, load_config
 from wine_sweep.config import parse_config
-from wine_sweep.runner.preflight import prepare
+from wine_sweep.subjects.preflight import prepare
 
 CODE = """
 import sys

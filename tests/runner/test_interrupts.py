@@ -15,10 +15,11 @@ from tests.watching import Silent
 
 from wine_sweep.config import parse_config
 from wine_sweep.errors import ModelError, NotFoundError, SweepInterrupted, TrackingError
-from wine_sweep.runner import conclusion, winner
-from wine_sweep.runner.preflight import prepare
+from wine_sweep.runner import winner
 from wine_sweep.runner.promotion import find_candidate, promote_candidate
 from wine_sweep.runner.sweep import RunOptions, run_sweep
+from wine_sweep.subjects import estimator_sweep
+from wine_sweep.subjects.preflight import prepare
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.sweep_runs import SweepRuns
 from wine_sweep.tracking.writer import BackgroundWriter
@@ -77,7 +78,7 @@ def test_a_second_ctrl_c_closes_everything_too(store, monkeypatch):
     def interrupted(*_arguments, **_keys):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(conclusion, "refit", interrupted)
+    monkeypatch.setattr(estimator_sweep, "refit", interrupted)
     with pytest.raises(SweepInterrupted) as caught:
         run(store, Watcher())
     assert store.client.get_run(caught.value.run_id).info.status == "KILLED"

@@ -20,8 +20,8 @@ from tests.watching import Silent
 
 from wine_sweep.config import parse_config
 from wine_sweep.errors import OutageError, SweepInterrupted
-from wine_sweep.runner.preflight import prepare
 from wine_sweep.runner.sweep import RunOptions, run_sweep
+from wine_sweep.subjects.preflight import prepare
 from wine_sweep.tracking.journal import Journal
 from wine_sweep.tracking.state import state_folder
 

@@ -12,8 +12,9 @@ from tests.watching import Silent
 
 from wine_sweep.config import parse_config
 from wine_sweep.errors import SweepInterrupted, TrackingError
-from wine_sweep.runner.preflight import prepare
 from wine_sweep.runner.sweep import RunOptions, run_sweep
+from wine_sweep.subjects.preflight import prepare
+from wine_sweep.tracking import sweep_runs
 from wine_sweep.tracking.journal import Journal
 from wine_sweep.tracking.sweep_runs import SweepRuns
 
@@ -171,7 +172,7 @@ def test_a_run_that_its_own_process_has_ended_is_what_its_trial_came_to(store, i
     assert len(children(store, stopped)) == 12 + (status == "KILLED")
 
 
-@pytest.mark.parametrize("step", ["_log", "log_inputs", "config.yaml", "config.resolved.yaml", "environment.json"])
+@pytest.mark.parametrize("step", ["log_in_batches", "log_inputs", "config.yaml", "config.resolved.yaml", "environment.json"])
 def test_a_sweep_that_stopped_before_it_was_described_is_resumed_and_described(store, in_process, monkeypatch, step):
     def fails(*_arguments, **_keys):
         raise TrackingError("the power is off")
@@ -179,7 +180,7 @@ def test_a_sweep_that_stopped_before_it_was_described_is_resumed_and_described(s
     with monkeypatch.context() as patch:
         write = SweepRuns.write_file
         patch.setattr(SweepRuns, "write_file", lambda runs, name, text: fails() if name == step else write(runs, name, text))
-        patch.setattr(SweepRuns if step == "_log" else MlflowClient, step, fails, raising=False)
+        patch.setattr(sweep_runs if step == "log_in_batches" else MlflowClient, step, fails, raising=False)
         with pytest.raises(TrackingError, match="the power is off"):
             begin(store, config(SPACES["grid"]))
     done = in_process("resume", "latest")

@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from wine_sweep.config import parse_config
-from wine_sweep.runner.preflight import prepare
+from wine_sweep.subjects.preflight import prepare
 from wine_sweep.trial import Trial
 
 CONFIG = """

@@ -24,7 +24,7 @@ from wine_sweep.tracking.models import ModelToLog, log_model
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.store import leave_retries_to_policy
-from wine_sweep.tracking.sweep_header import SweepHeader
+from wine_sweep.tracking.sweep_header import SweepData, SweepHeader
 from wine_sweep.tracking.sweep_runs import SweepRuns
 from wine_sweep.tracking.tags import steps_from_text, steps_to_text
 from wine_sweep.trial import Failure, Report, Score, Step, Trial, TrialState
@@ -38,10 +38,12 @@ def header(**keys) -> SweepHeader:
         "params": {"method": "grid", "evaluation": "5 folds"},
         "tags": {names.KIND: "sweep", names.OBJECTIVE: "rmse", names.DIRECTION: "minimize", names.USER: "me"},
         "files": {"config.yaml": "a: 1\n"},
-        "table": pd.DataFrame({"x": [1.0, 2.0], "text": ["a", "b"], "y": [1, 2]}),
-        "data_source": "wine-quality-red",
-        "data_name": "wine-quality-red",
-        "data_digest": "0123456789abcdef" * 4,
+        "data": SweepData(
+            pd.DataFrame({"x": [1.0, 2.0], "text": ["a", "b"], "y": [1, 2]}),
+            "wine-quality-red",
+            "wine-quality-red",
+            "0123456789abcdef" * 4,
+        ),
     }
     return SweepHeader(**{**fields, **keys})
 

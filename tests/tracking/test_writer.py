@@ -7,8 +7,8 @@ import pytest
 
 from wine_sweep.errors import TrackingError
 from wine_sweep.tracking import outage, writer
+from wine_sweep.tracking.batches import batched
 from wine_sweep.tracking.outage import OutagePolicy
-from wine_sweep.tracking.sweep_runs import batched
 from wine_sweep.tracking.writer import BackgroundWriter
 from wine_sweep.wording import mask
 

@@ -21,8 +21,9 @@ from wine_sweep.report.summary import (
     trials_in_words,
 )
 from wine_sweep.runner.conclusion import SweepResult
-from wine_sweep.runner.prepared import Prepared
 from wine_sweep.runner.winner import promotion_in_words
+from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.trial import TrialState
 from wine_sweep.wording import mask
 
 TOP = 10
@@ -78,7 +79,10 @@ def _print_notes(console: Console, prepared: Prepared, result: SweepResult) -> N
         console.print(f"- {note}", markup=False)
 
 
-def _work(prepared: Prepared, result: SweepResult) -> Work:
+def _work(prepared: Prepared, result: SweepResult) -> Work | None:
+    """Count the fits; None where trials were pruned that count their steps themselves."""
+    if not prepared.steps and count_states(result.trials)[TrialState.PRUNED]:
+        return None
     budget, full = prepared.config.search.budget, prepared.fits.full
     budgets = budget.steps() if budget is not None else []
     steps = [full * each / budgets[-1] for each in budgets] or [full / (prepared.steps or 1)] * (prepared.steps or 1)
@@ -94,7 +98,7 @@ def _document(prepared: Prepared, result: SweepResult) -> dict[str, Any]:
         "objective": {"metric": prepared.objective.metric, "direction": prepared.objective.direction.value},
         "trials": {state.value: count for state, count in count_states(result.trials).items()},
         "method": prepared.config.search.method.value,
-        "fits": {"done": round(work.done, 3), "without_pruning": work.whole},
+        "fits": {"done": round(work.done, 3), "without_pruning": work.whole} if work is not None else None,
         "selection": result.selection.record(),
         "test_scores": dict(result.test_scores),
         "test_interval": result.test_interval.record() if result.test_interval else None,

@@ -18,14 +18,14 @@ from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.execution import count_workers
 from wine_sweep.report.leaderboard import params_in_words
 from wine_sweep.runner.header import experiment_name
-from wine_sweep.runner.material import Material
-from wine_sweep.runner.preflight import prepare
-from wine_sweep.runner.prepared import Prepared
 from wine_sweep.search.grid import grid_points
 from wine_sweep.search.methods import count_trials
 from wine_sweep.search.repeatability import what_repeats
 from wine_sweep.search.space import Dimension, describe
 from wine_sweep.selection import Objective
+from wine_sweep.subjects.material import Material
+from wine_sweep.subjects.preflight import prepare
+from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.wording import duration_in_words, show_bytes
 
 FIRST = 3

@@ -14,9 +14,9 @@ from wine_sweep.cli.trust import let_import_from
 from wine_sweep.config import Backend, read_config
 from wine_sweep.errors import SweepInterrupted
 from wine_sweep.execution import warm_up
-from wine_sweep.runner.preflight import prepare
-from wine_sweep.runner.prepared import Prepared
 from wine_sweep.runner.sweep import RunOptions, run_sweep
+from wine_sweep.subjects.preflight import prepare
+from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.wording import mask
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -30,6 +30,7 @@ class Draft:
         config: The config; None when `problems` is not empty.
         sections: Every section that is right by itself, so that it can be checked further although others are wrong.
         problems: What is wrong, with places.
+        is_file: Whether it is a file in that folder, and was not made or recorded elsewhere.
     """
 
     document: Document
@@ -38,6 +39,7 @@ class Draft:
     config: SweepConfig | None
     sections: dict[str, Any]
     problems: list[Problem]
+    is_file: bool = False
 
 
 def read_config(path: pathlib.Path, overrides: Sequence[str] = ()) -> Draft:
@@ -51,7 +53,8 @@ def read_config(path: pathlib.Path, overrides: Sequence[str] = ()) -> Draft:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError([Problem(f"cannot be read: {error.strerror or error}", place=Place(str(path)))]) from error
-    return parse_config(content, source=str(path), folder=path.resolve().parent, default_name=path.stem, overrides=overrides)
+    draft = parse_config(content, source=str(path), folder=path.resolve().parent, default_name=path.stem, overrides=overrides)
+    return replace(draft, is_file=True)
 
 
 def parse_config(content: bytes, *, source: str, folder: pathlib.Path, default_name: str, overrides: Sequence[str] = ()) -> Draft:

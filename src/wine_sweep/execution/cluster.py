@@ -5,12 +5,21 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import platform
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from distributed import Client, LocalCluster
 
 from wine_sweep.errors import ExecutionError
+
+_logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.5
+"""How often the scheduler is asked who is there."""
+
+ANSWER_SECONDS = 20.0
+"""How long the scheduler may take to answer."""
 
 CONNECT_SECONDS = 10.0
 PACKAGES = ("wine-sweep", "numpy", "pandas", "scikit-learn", "scipy")
@@ -52,6 +61,30 @@ def _quieten() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
+def threads_of(client: Client) -> dict[str, int]:
+    """Ask the scheduler for its workers, each with its number of threads."""
+    found: dict[str, int] = client.sync(client.scheduler.ncores, callback_timeout=ANSWER_SECONDS)
+    return found
+
+
+def wait_for_threads(client: Client, name: str, seconds: float) -> dict[str, int]:
+    """Give the workers that are there, each with its number of threads; wait for the first.
+
+    Raises:
+        ExecutionError: None came.
+    """
+    threads = threads_of(client)
+    if not threads:
+        _logger.warning("waiting for a worker to join the Dask scheduler at %s", name)
+    deadline = time.monotonic() + seconds
+    while not threads and time.monotonic() < deadline:
+        time.sleep(LOOK_SECONDS)
+        threads = threads_of(client)
+    if not threads:
+        raise ExecutionError(f"no worker joined the Dask scheduler at {name} within {seconds:g} s")
+    return threads
+
+
 def own_versions(packages: Iterable[str]) -> dict[str, str]:
     """Give the versions of this process: Python's minor one, and each installed package's."""
     versions = {PYTHON: _minor(platform.python_version())}
@@ -91,6 +124,18 @@ def differences(client: Client, addresses: Iterable[str], ours: Mapping[str, str
             elif theirs != version:
                 found[address].append(f"{package} {theirs}, here {version}")
     return {address: each for address, each in found.items() if each}
+
+
+def refuse_differences(client: Client, addresses: Iterable[str], ours: Mapping[str, str], name: str) -> None:
+    """Compare all workers' packages with ours.
+
+    Raises:
+        ExecutionError: Some differ; it lists them.
+    """
+    different = differences(client, addresses, ours)
+    if different:
+        lines = [f"{address}: {', '.join(each)}" for address, each in sorted(different.items())]
+        raise ExecutionError("\n".join([f"the packages of the Dask cluster at {name} are not ours", *lines]))
 
 
 def _run(client: Client, addresses: list[str], function: Any, *arguments: str) -> dict[str, Any]:

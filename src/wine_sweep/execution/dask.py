@@ -7,28 +7,36 @@ import pickle
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from wine_sweep.bench import Task
 from wine_sweep.errors import ExecutionError
-from wine_sweep.execution.base import Limits, LostTrialError, failure_of
-from wine_sweep.execution.cluster import PACKAGES, connect, differences, distributions, own_versions
-from wine_sweep.execution.outpost import Outpost, measure_at, open_outpost
+from wine_sweep.execution.base import Limits, failure_of
+from wine_sweep.execution.cluster import (
+    LOOK_SECONDS,
+    PACKAGES,
+    connect,
+    differences,
+    distributions,
+    own_versions,
+    refuse_differences,
+    threads_of,
+    wait_for_threads,
+)
+from wine_sweep.execution.outpost import Outpost, drop_at, measure_at, open_outpost
+from wine_sweep.execution.parcel import Parcel, receive
+from wine_sweep.execution.station import Flight, Station, conclude, in_words, loss_of
 from wine_sweep.spool import Spool
-from wine_sweep.trial import Failure, FailureCause, Trial
+from wine_sweep.trial import Failure, Trial
 
 _logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.5
-"""How often the scheduler is asked who is there."""
-
-ANSWER_SECONDS = 20.0
-"""How long the scheduler may take to answer."""
+CARRY_SECONDS = 120.0
+"""How long what came of a trial may take to come here, with its files."""
 
 WORKER_SECONDS = 60.0
 """How long the cluster may be without a worker, at the start or later."""
@@ -38,29 +46,6 @@ CLOSE_SECONDS = 10.0
 
 GONE_SECONDS = 1.0
 """The same where the scheduler is gone; Dask would try to reach it for long."""
-
-
-@dataclass(frozen=True)
-class Flight:
-    """A trial that is being measured at a worker."""
-
-    trial: Trial
-    future: Future[Trial]
-    dask_future: Any
-
-
-@dataclass
-class Station:
-    """A Dask worker that has our outpost: how many threads it has, and what is measured there, by key."""
-
-    threads: int
-    outpost: Any
-    flights: dict[str, Flight] = field(default_factory=dict)
-
-    @property
-    def load(self) -> float:
-        """The share of its threads that is taken; 1 or more when it is full."""
-        return len(self.flights) / self.threads
 
 
 class DaskWorkers:
@@ -100,6 +85,7 @@ class DaskWorkers:
         self._lock = threading.RLock()
         self._stations: dict[str, Station] = {}
         self._seen: set[str] = set()
+        self._lost: dict[int, Failure] = {}
         self._waiting: deque[tuple[Trial, Future[Trial]]] = deque()
         self._error: ExecutionError | None = None
         self._stopping = threading.Event()
@@ -123,18 +109,39 @@ class DaskWorkers:
         return max(1, threads if self._most is None else min(threads, self._most))
 
     def submit(self, trial: Trial) -> Future[Trial]:
-        """Have a trial measured; see `Workers`. Cancelling the future ends the trial."""
+        """Have a trial measured; see `Workers`. Cancelling the future ends the trial.
+
+        One that is held by a worker goes there, however busy that is: it has kept a thread for it.
+        """
         future: Future[Trial] = Future()
         with self._lock:
             if self._error is not None:
                 raise self._error
-            self._waiting.append((trial, future))
-            self._dispatch()
+            loss, holder = self._lost.pop(trial.number, None), self._holder(trial.number)
+            if holder is not None:
+                del self._stations[holder].held[trial.number]
+                self._send(holder, trial, future)
+            elif loss is None:
+                if not trial.steps:
+                    self._spool.clear(trial.number)
+                self._waiting.append((trial, future))
+                self._dispatch()
+        if loss is not None:
+            conclude(future, loss)
         future.add_done_callback(self._forget_cancelled)
         return future
 
     def drop(self, trial: Trial) -> None:
-        """Have a trial ended that was given back RUNNING; see `Workers`."""
+        """Have a trial ended that was given back RUNNING; see `Workers`. Its files come when it has ended."""
+        with self._lock:
+            self._lost.pop(trial.number, None)
+            address = self._holder(trial.number)
+            if address is None:
+                return
+            station = self._stations[address]
+            dask_future = self._call(drop_at, address, trial)
+            station.held[trial.number] = dask_future
+        dask_future.add_done_callback(lambda done: self._dropped(station, trial.number, done))
 
     def explain(self, error: BaseException) -> Failure:
         """Say how a worker was lost; see `Workers`."""
@@ -149,6 +156,7 @@ class DaskWorkers:
         closing = threading.Thread(target=self._close, name="wine-sweep-dask-close", daemon=True)
         closing.start()
         closing.join(CLOSE_SECONDS if self._client.status == "running" else GONE_SECONDS)
+        self._spool.close()
 
     def _close(self) -> None:
         for each in (self._client, self._cluster):
@@ -162,30 +170,14 @@ class DaskWorkers:
         Raises:
             ExecutionError: None came, or one cannot be used.
         """
-        threads = self._threads()
-        if not threads:
-            _logger.warning("waiting for a worker to join the Dask scheduler at %s", self._name)
-        deadline = time.monotonic() + WORKER_SECONDS
-        while not threads and time.monotonic() < deadline:
-            time.sleep(LOOK_SECONDS)
-            threads = self._threads()
-        if not threads:
-            raise ExecutionError(f"no worker joined the Dask scheduler at {self._name} within {WORKER_SECONDS:g} s")
+        threads = wait_for_threads(self._client, self._name, WORKER_SECONDS)
         self._seen |= set(threads)
-        different = differences(self._client, threads, self._ours)
-        if different:
-            lines = [f"{address}: {', '.join(each)}" for address, each in sorted(different.items())]
-            raise ExecutionError("\n".join([f"the packages of the Dask cluster at {self._name} are not ours", *lines]))
+        refuse_differences(self._client, threads, self._ours, self._name)
         for address, count in threads.items():
             try:
                 self._settle(address, count)
             except Exception as error:
-                raise ExecutionError(f"the Dask worker {address} cannot be used: {_in_words(error)}") from error
-
-    def _threads(self) -> dict[str, int]:
-        """Ask the scheduler for its workers, each with its number of threads."""
-        found: dict[str, int] = self._client.sync(self._client.scheduler.ncores, callback_timeout=ANSWER_SECONDS)
-        return found
+                raise ExecutionError(f"the Dask worker {address} cannot be used: {in_words(error)}") from error
 
     def _watch(self) -> None:
         """See who joins and who leaves, until the end."""
@@ -194,9 +186,9 @@ class DaskWorkers:
                 self._give_up(ExecutionError(f"the connection to the Dask scheduler at {self._name} was lost"))
                 return
             try:
-                threads = self._threads()
+                threads = threads_of(self._client)
             except Exception as error:  # noqa: BLE001  # Dask has no one class for a scheduler that does not answer
-                self._give_up(ExecutionError(f"the Dask scheduler at {self._name} is gone: {_in_words(error)}"))
+                self._give_up(ExecutionError(f"the Dask scheduler at {self._name} is gone: {in_words(error)}"))
                 return
             self._take_leave_of(set(self._stations) - set(threads))
             for address in sorted(set(threads) - self._seen):
@@ -215,7 +207,7 @@ class DaskWorkers:
                 return
             why = ", ".join(different)
         except Exception as error:  # noqa: BLE001  # whatever is wrong with it, it is not used
-            why = _in_words(error)
+            why = in_words(error)
         if not self._stopping.is_set():
             _logger.warning("the Dask worker %s joined and is not used: %s", address, why)
 
@@ -238,35 +230,57 @@ class DaskWorkers:
             if not future.cancelled():
                 self._send(address, trial, future)
 
-    def _send(self, address: str, trial: Trial, future: Future[Trial]) -> None:
-        station = self._stations[address]
+    def _holder(self, number: int) -> str | None:
+        """Find the worker at which a trial waits to go on. Called under the lock."""
+        return next((address for address, each in self._stations.items() if each.can_go_on(number)), None)
+
+    def _call(self, function: Callable[[Outpost, bytes], Parcel], address: str, trial: Trial) -> Any:
+        """Have a worker's outpost do something with a trial."""
         self._number += 1
         key = f"wine-sweep-{self._client.id}-{trial.number}-{self._number}"
-        dask_future = self._client.submit(
-            measure_at, station.outpost, pickle.dumps(trial), key=key, workers=[address], pure=False, retries=0
-        )
-        station.flights[key] = Flight(trial, future, dask_future)
+        outpost = self._stations[address].outpost
+        return self._client.submit(function, outpost, pickle.dumps(trial), key=key, workers=[address], pure=False, retries=0)
+
+    def _send(self, address: str, trial: Trial, future: Future[Trial]) -> None:
+        dask_future = self._call(measure_at, address, trial)
+        key = dask_future.key
+        self._stations[address].flights[key] = Flight(trial, future, dask_future)
         dask_future.add_done_callback(lambda done: self._land(address, key, done))
 
     def _land(self, address: str, key: str, dask_future: Any) -> None:
         """Take what came of a trial."""
         try:
-            outcome: Trial | BaseException = dask_future.result(timeout=ANSWER_SECONDS)
+            outcome: Parcel | Failure | BaseException = dask_future.result(timeout=CARRY_SECONDS)
         except Exception as error:  # noqa: BLE001  # of whatever class: it is the trial's, or shows that the cluster is gone
             outcome = error
         with self._lock:
             station = self._stations.get(address)
             flight = station.flights.pop(key, None) if station is not None else None
-            if flight is None:
+            if station is None or flight is None:
                 return
+            if isinstance(outcome, Parcel) and outcome.is_held:
+                station.held[flight.trial.number] = None
             if dask_future.cancelled() and self._client.status != "running":
                 self._give_up(ExecutionError(f"the connection to the Dask scheduler at {self._name} was lost"))
         if dask_future.cancelled():  # not by us: with its worker went the outpost that it was to be measured at
-            outcome = _lost(address)
+            outcome = loss_of(address)
             self._take_leave_of({address})
         with self._lock:
             self._dispatch()
-        _conclude(flight.future, self._error or outcome)
+        trial = receive(outcome, self._spool) if isinstance(outcome, Parcel) else outcome
+        if not conclude(flight.future, self._error or trial):
+            self.drop(flight.trial)
+
+    def _dropped(self, station: Station, number: int, dask_future: Any) -> None:
+        """Take the files of a trial that was not to go on; its worker is free."""
+        try:
+            receive(dask_future.result(timeout=CARRY_SECONDS), self._spool)
+        except Exception as error:  # noqa: BLE001  # of whatever class: its worker left, or the cluster is gone
+            if not self._stopping.is_set():
+                _logger.warning("files of trial %d are lost: %s", number, in_words(error))
+        with self._lock:
+            station.held.pop(number, None)
+            self._dispatch()
 
     def _take_leave_of(self, addresses: set[str]) -> None:
         """Let go of workers that left; their trials are lost."""
@@ -275,12 +289,15 @@ class DaskWorkers:
                 station = self._stations.pop(address, None)
                 self._seen.discard(address)
                 self._alone_since = time.monotonic()
+                if station is not None:
+                    self._lost |= {number: loss_of(address) for number in station.held if station.can_go_on(number)}
             if station is None:
                 continue
             _logger.warning("the Dask worker %s left", address)
             for flight in station.flights.values():
-                _conclude(flight.future, _lost(address))
-            self._client.cancel([*(flight.dask_future for flight in station.flights.values()), station.outpost])
+                conclude(flight.future, loss_of(address))
+            calls = [*(flight.dask_future for flight in station.flights.values()), *filter(None, station.held.values())]
+            self._client.cancel([*calls, station.outpost])
 
     def _check_alone(self) -> None:
         if not self._stations and time.monotonic() - self._alone_since > WORKER_SECONDS:
@@ -308,28 +325,10 @@ class DaskWorkers:
             self._waiting.clear()
             for station in self._stations.values():
                 station.flights.clear()
+                station.held.clear()
         for future in open_futures:
             if cancel:
                 future.cancel()
                 future.set_running_or_notify_cancel()
             else:
-                _conclude(future, self._error)
-
-
-def _lost(address: str) -> LostTrialError:
-    message = f"the Dask worker {address} left the cluster"
-    return LostTrialError(Failure("WorkerDied", message, cause=FailureCause.WORKER))
-
-
-def _conclude(future: Future[Trial], outcome: Trial | BaseException) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    if isinstance(outcome, BaseException):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)
-
-
-def _in_words(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+                conclude(future, self._error)

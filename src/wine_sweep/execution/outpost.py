@@ -9,15 +9,21 @@ import time
 import weakref
 from concurrent.futures import CancelledError, wait
 from dataclasses import replace
+from pathlib import Path
 
 from distributed import Worker, get_worker
 
 from wine_sweep.execution.base import Limits, LostTrialError
+from wine_sweep.execution.parcel import Parcel, pack
 from wine_sweep.execution.processes import ProcessWorkers
+from wine_sweep.spool import Spool
 from wine_sweep.trial import Trial, TrialState
 
 LOOK_SECONDS = 0.5
 """How often a trial that is being measured looks whether anybody still waits for it."""
+
+END_LOOK_SECONDS = 0.02
+"""How often it is looked whether a trial has ended that is not to go on."""
 
 IDLE_SECONDS = 60.0
 """How long processes stay that have nothing to do."""
@@ -39,6 +45,7 @@ class Outpost:
         self._limits = limits
         self._lock = threading.Lock()
         self._workers: ProcessWorkers | None = None
+        self._spool: Spool | None = None
 
     def __reduce__(self) -> tuple[type[Outpost], tuple[bytes, Limits]]:
         return Outpost, (self._pickled, self._limits)
@@ -48,30 +55,55 @@ class Outpost:
         pickle.loads(self._pickled)  # noqa: S301  # it comes from the client, who may run anything here
         self._open(get_worker())
 
-    def measure(self, trial: Trial) -> Trial:
-        """Measure a trial. What it exceeds or kills comes back as its failure.
+    def measure(self, trial: Trial) -> Parcel:
+        """Measure a trial, or have one go on that has reported. What it exceeds or kills comes back as its failure.
 
         Raises:
             CancelledError: Nobody waits for it any more, and it was ended.
         """
         worker = get_worker()
         key = worker.get_current_task()
-        future = self._open(worker).submit(trial)
+        workers = self._open(worker)
+        future = workers.submit(trial)
         while not wait([future], timeout=LOOK_SECONDS).done:
             if not _is_wanted(worker, key):
                 future.cancel()
                 raise CancelledError
-        try:
-            return future.result()
-        except LostTrialError as error:
-            return replace(trial, state=TrialState.FAILED, steps=(), failure=error.failure, ended=time.time())
+        error = future.exception()  # not raised: its traceback would keep this outpost until Python looks for circles
+        if isinstance(error, LostTrialError):
+            after = replace(trial, state=TrialState.FAILED, steps=(), failure=error.failure, ended=time.time())
+        else:
+            after = future.result()
+        if after.state.has_ended:
+            return Parcel(after, self._take_files(trial.number))
+        return Parcel(after, is_held=workers.holds(trial.number))
+
+    def drop(self, trial: Trial) -> Parcel:
+        """Have a trial ended that has reported; wait until it is."""
+        workers = self._open(get_worker())
+        workers.drop(trial)
+        while workers.holds(trial.number):
+            time.sleep(END_LOOK_SECONDS)
+        return Parcel(trial, self._take_files(trial.number))
+
+    def _take_files(self, number: int) -> dict[str, bytes]:
+        """Take the files of a trial that has ended from where it wrote them."""
+        if self._spool is None:
+            return {}
+        files = pack(self._spool.folder(number))
+        self._spool.clear(number)
+        return files
 
     def _open(self, worker: Worker) -> ProcessWorkers:
         with self._lock:
             if self._workers is None:
                 _let_have_children()
-                self._workers = ProcessWorkers(self._pickled, worker.state.nthreads, self._limits, idle_seconds=IDLE_SECONDS)
-                weakref.finalize(self, _stop_aside, self._workers).atexit = False  # then the workers stop by themselves
+                self._spool = Spool.temporary(Path(worker.local_directory))
+                self._workers = ProcessWorkers(
+                    self._pickled, worker.state.nthreads, self._limits, idle_seconds=IDLE_SECONDS, spool=self._spool.root
+                )
+                finalizer = weakref.finalize(self, _stop_aside, self._workers, self._spool)
+                finalizer.atexit = False  # then the workers stop by themselves, and Dask removes its directory
             return self._workers
 
 
@@ -80,7 +112,7 @@ def open_outpost(outpost: Outpost) -> None:
     outpost.open()
 
 
-def measure_at(outpost: Outpost, pickled: bytes) -> Trial:
+def measure_at(outpost: Outpost, pickled: bytes) -> Parcel:
     """Measure a trial at an outpost; a Dask task.
 
     Args:
@@ -88,6 +120,11 @@ def measure_at(outpost: Outpost, pickled: bytes) -> Trial:
         pickled: The trial; Dask looks into arguments that are dataclasses.
     """
     return outpost.measure(pickle.loads(pickled))  # noqa: S301  # it comes from the client, who may run anything here
+
+
+def drop_at(outpost: Outpost, pickled: bytes) -> Parcel:
+    """Have an outpost end a trial that it holds; a Dask task. See `measure_at`."""
+    return outpost.drop(pickle.loads(pickled))  # noqa: S301  # likewise
 
 
 def _is_wanted(worker: Worker, key: object) -> bool:
@@ -106,6 +143,11 @@ def _let_have_children() -> None:
     multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
 
 
-def _stop_aside(workers: ProcessWorkers) -> None:
+def _stop_aside(workers: ProcessWorkers, spool: Spool) -> None:
     """Stop workers without holding up whoever let the outpost go, which is the Dask worker's event loop."""
-    threading.Thread(target=workers.stop, name="wine-sweep-stop", daemon=True).start()
+
+    def stop() -> None:
+        workers.stop()
+        spool.close()
+
+    threading.Thread(target=stop, name="wine-sweep-stop", daemon=True).start()

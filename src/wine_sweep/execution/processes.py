@@ -17,6 +17,7 @@ from wine_sweep.errors import ExecutionError
 from wine_sweep.execution.base import Limits, LostTrialError, failure_of
 from wine_sweep.execution.memory import LOOK_SECONDS
 from wine_sweep.execution.staff import Hold, Worker, warm_up
+from wine_sweep.execution.worker import groups_beside
 from wine_sweep.spool import Spool
 from wine_sweep.trial import Failure, Trial
 
@@ -222,12 +223,13 @@ class ProcessWorkers:
         for _, future in open_trials:
             future.cancel()
             future.set_running_or_notify_cancel()
+        beside = groups_beside([each.pid for each in self._staff if each.pid is not None and not each.has_nothing])
         for worker in self._staff:
-            worker.kill() if worker.job is not None else worker.close()
+            worker.kill(beside=()) if worker.job is not None else worker.close()
         last = time.monotonic() + LEAVE_SECONDS
         for worker in self._staff:
             worker.join(last - time.monotonic())
-            worker.kill()  # one that did not leave, or what it has left behind
+            worker.kill(beside)  # one that did not leave, or what it has left behind
             worker.join()
             if worker.number is not None:
                 self._spool.clear_scratch(worker.number)

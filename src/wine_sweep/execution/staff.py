@@ -7,6 +7,7 @@ import multiprocessing
 import signal
 import threading
 import time
+from collections.abc import Collection
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from wine_sweep.execution.base import Limits, LostTrialError
 from wine_sweep.execution.benches import Question
 from wine_sweep.execution.memory import MemoryMeter
-from wine_sweep.execution.worker import READY, groups_beside, kill_family, serve
+from wine_sweep.execution.worker import READY, kill_family, serve
 from wine_sweep.spool import Spool
 from wine_sweep.trial import Failure, FailureCause, Trial
 from wine_sweep.wording import duration_in_words, show_bytes
@@ -83,7 +84,6 @@ class Worker:
         self._meter = MemoryMeter(self._process.pid) if limits.memory is not None and self._process.pid is not None else None
         self.job: Job | None = None
         self.hold: Hold | None = None
-        self._beside: set[int] = set()
         self.is_ready = False
         self.idle_since = time.monotonic()
 
@@ -91,6 +91,11 @@ class Worker:
     def sentinel(self) -> int:
         """What becomes readable when the process has ended."""
         return self._process.sentinel
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id."""
+        return self._process.pid
 
     @property
     def is_free(self) -> bool:
@@ -188,17 +193,15 @@ class Worker:
         """End its trial with a failure."""
         self._settle(LostTrialError(failure))
 
-    def kill(self) -> None:
-        """End the process and those that it started, whatever they are doing."""
+    def kill(self, beside: Collection[int] | None = None) -> None:
+        """End the process and those that it started, whatever they are doing; see `kill_family`."""
         if self._process.pid is not None:
-            kill_family(self._process.pid, self._beside)
+            kill_family(self._process.pid, beside)
         self._process.kill()  # before it made a family of its own it is not in it
         self.connection.close()
 
     def close(self) -> None:
         """Let it go: it ends by itself, unless it is busy, once nobody can bring it a trial or an answer."""
-        if self._process.pid is not None:
-            self._beside = groups_beside(self._process.pid)  # whom it leaves behind, nobody can find
         self.connection.close()
 
     def join(self, seconds: float = END_SECONDS) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from wine_sweep.data import Fold
+from wine_sweep.objective.weights import part_of
 from wine_sweep.trial import Report
 
 
@@ -31,6 +33,28 @@ class Rows:
     features: pd.DataFrame
     target: np.ndarray
     weights: np.ndarray | None = None
+
+    def part(self, numbers: np.ndarray) -> Rows:
+        """Give the rows of these numbers, copied."""
+        features = self.features.iloc[numbers].reset_index(drop=True)
+        return Rows(features, self.target[numbers], part_of(self.weights, numbers))
+
+
+@dataclass(frozen=True)
+class Table:
+    """The config's table without its test rows, and the folds of it.
+
+    Args:
+        rows: All of them.
+        folds: Row numbers to fit on and to measure on.
+    """
+
+    rows: Rows
+    folds: Sequence[Fold]
+
+    def parts(self, fold: int) -> tuple[Rows, Rows]:
+        """Give what to fit on and what to measure on."""
+        return self.rows.part(self.folds[fold].fit), self.rows.part(self.folds[fold].measure)
 
 
 class TrialContext:

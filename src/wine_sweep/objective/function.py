@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import multiprocessing
 import os
-import pickle
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,71 +16,12 @@ from typing import Any
 
 from wine_sweep.bench import Bench
 from wine_sweep.config import Of
-from wine_sweep.objective.context import Rows, StopTrial, TrialContext, numbers_of
+from wine_sweep.objective.context import StopTrial, Table, TrialContext, numbers_of
 from wine_sweep.objective.mishaps import describe_error, merged, recorded_warnings, summary
 from wine_sweep.objective.output import STDERR_FILE, STDOUT_FILE
+from wine_sweep.objective.source import Source
 from wine_sweep.objective.spoken import that_counts
 from wine_sweep.trial import Failure, Params, Report, Score, Trial, TrialState
-
-Train = Callable[[dict[str, Any], TrialContext], Any]
-"""A function of the user's: it takes parameters and a context, and returns metrics, or metrics and a fitted model."""
-
-
-@dataclass(frozen=True)
-class FunctionSource:
-    """A function by its file and its name, which a worker loads for itself.
-
-    Args:
-        file: The Python file, absolute.
-        name: The function's name in it.
-    """
-
-    file: Path
-    name: str
-
-    def load(self) -> Train:
-        """Import the file, once in a process, and give the function.
-
-        Raises:
-            AttributeError: There is no such function in it.
-            Exception: Whatever the file raises when it is imported.
-        """
-        found: Train = getattr(_module(self.file), self.name)
-        return found
-
-
-@dataclass(frozen=True)
-class PickledFunction:
-    """A function that has no file of its own, such as a notebook's, as cloudpickle has written it.
-
-    Args:
-        pickled: What cloudpickle has made of it.
-        name: Its name.
-    """
-
-    pickled: bytes
-    name: str
-
-    def load(self) -> Train:
-        """Give the function."""
-        found: Train = pickle.loads(self.pickled)  # noqa: S301  # it comes from the process that runs the sweep
-        return found
-
-
-Source = FunctionSource | PickledFunction
-
-
-def source_of(function: Train) -> PickledFunction:
-    """Make a function ready for other processes: one of a module is named, any other is written down as it is."""
-    import cloudpickle  # it comes with MLflow, and only this needs it
-
-    return PickledFunction(cloudpickle.dumps(function), name_of(function))
-
-
-def name_of(function: Train) -> str:
-    """Give a function's name; ``function`` for one that has none, such as a lambda."""
-    name = getattr(function, "__name__", "function")
-    return name if name.isidentifier() else "function"
 
 
 @dataclass(frozen=True)
@@ -104,7 +43,7 @@ class FunctionTask:
         params: Parameters that stay fixed.
         seed: The first seed.
         needed: The metrics that it has to return, or to report.
-        rows: For each fold what to fit on and what to measure on; None where there is no table.
+        table: The rows and their folds; None where there is no table.
         seeds: How many seeds each fold is called with.
         of: Which value of a metric's history counts, where that is not the last.
         stepwise: Whether to ask after each report whether to go on.
@@ -115,7 +54,7 @@ class FunctionTask:
     params: Mapping[str, Any]
     seed: int
     needed: Sequence[str]
-    rows: Sequence[tuple[Rows, Rows]] | None = None
+    table: Table | None = None
     seeds: int = 1
     of: Mapping[str, Of] = field(default_factory=dict)
     stepwise: bool = False
@@ -124,7 +63,7 @@ class FunctionTask:
     @property
     def calls(self) -> list[Call]:
         """List the calls of a trial."""
-        folds: Sequence[int | None] = [None] if self.rows is None else range(len(self.rows))
+        folds: Sequence[int | None] = [None] if self.table is None else range(len(self.table.folds))
         return [Call(fold, repeat) for fold in folds for repeat in range(self.seeds)]
 
     def __call__(self, trial: Trial, bench: Bench) -> Trial:
@@ -159,7 +98,7 @@ class FunctionTask:
             trial=trial.number,
             seed=self.seed + call.repeat,
             fold=call.fold,
-            rows=None if self.rows is None or call.fold is None else self.rows[call.fold],
+            rows=None if self.table is None or call.fold is None else self.table.parts(call.fold),
             folder=lambda: _part_of(bench.folder, call, alone=len(self.calls) == 1),
             tell=hearer.hear,
         )
@@ -264,26 +203,6 @@ def _captured(bench: Bench) -> Iterator[None]:
         for number, kept in before:
             os.dup2(kept, number)
             os.close(kept)
-
-
-def _module(file: Path) -> Any:
-    """Import a file under its own name, with its folder to import from; again gives the same module."""
-    known = sys.modules.get(file.stem)
-    if known is not None and getattr(known, "__file__", None) == str(file):
-        return known
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{file} cannot be imported")
-    if str(file.parent) not in sys.path:
-        sys.path.insert(0, str(file.parent))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[file.stem] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[file.stem]
-        raise
-    return module
 
 
 def call_once(source: Source, params: Params, context: TrialContext) -> tuple[dict[str, float], Any]:

@@ -80,19 +80,20 @@ def count_work(trials: Sequence[Trial], *, steps: Sequence[float], whole: int) -
     return Work(done, whole * (finished + len(pruned)))
 
 
-def pruning_in_words(trials: Sequence[Trial], work: Work, *, by: str | None = None) -> list[str]:
-    """Say what pruning saved, in a list of one sentence, or of none when nothing was pruned.
+def pruning_in_words(trials: Sequence[Trial], work: Work | None, *, by: str | None = None) -> list[str]:
+    """Say how many trials were pruned and what that saved, in a list of one sentence, or of none when none was.
 
     Args:
         trials: All of them.
-        work: What was computed.
+        work: What was computed; None where that is not known.
         by: The metric that alone decided, where there are several objectives.
     """
     pruned = sum(trial.state is TrialState.PRUNED for trial in trials)
     if not pruned:
         return []
     alone = f" by {by} alone" if by is not None else ""
-    return [f"{pruned} of {len(trials)} trials were pruned{alone}: the work of {work.done:.0f} fits in place of {work.whole}."]
+    saved = f": the work of {work.done:.0f} fits in place of {work.whole}" if work is not None else ""
+    return [f"{pruned} of {len(trials)} trials were pruned{alone}{saved}."]
 
 
 def trials_in_words(numbers: Sequence[int]) -> str:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from wine_sweep.config import Expression
 from wine_sweep.report.leaderboard import as_csv, make_leaderboard
 from wine_sweep.report.summary import count_states, group_failures, markdown_summary, trials_in_words
-from wine_sweep.runner.prepared import Prepared
 from wine_sweep.runner.stopping import StopReason
 from wine_sweep.selection import Selection, number
 from wine_sweep.selection.objective import known_values
+from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.tracking import names
 from wine_sweep.trial import Trial, TrialState
 
 if TYPE_CHECKING:  # these import MLflow, which takes seconds that the first trials should not wait for
-    from wine_sweep.runner.refit import Winner
+    from wine_sweep.subjects.refit import Winner
     from wine_sweep.tracking.sweep_runs import SweepRuns
 
 

@@ -11,10 +11,10 @@ from wine_sweep.registry import Promotion
 from wine_sweep.runner.closing import Closing
 from wine_sweep.runner.keeping import Keeping
 from wine_sweep.runner.recorder import Observer
-from wine_sweep.runner.refit import Winner
 from wine_sweep.runner.stopping import StopReason
 from wine_sweep.runner.winner import crown, promote, promotion_in_words
 from wine_sweep.selection import Selection, select
+from wine_sweep.subjects.refit import Winner
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.trial import Trial
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from wine_sweep.config import dump_config
-from wine_sweep.runner.prepared import Prepared
 from wine_sweep.search.methods import count_trials
+from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.tracking import names
 
 if TYPE_CHECKING:  # it imports MLflow, which takes seconds

@@ -13,10 +13,10 @@ from wine_sweep.errors import ConfigError, ModelError, NotFoundError, Place, Pro
 from wine_sweep.registry import ModelRegistry, Promotion
 from wine_sweep.runner.closing import winner_tags
 from wine_sweep.runner.conclusion import SweepResult
-from wine_sweep.runner.prepared import Prepared
 from wine_sweep.runner.recorded import Recorded, prepare_recorded
 from wine_sweep.runner.winner import crown, promote
 from wine_sweep.selection import Selection, choose, select
+from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.tracking import names
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.reader import SweepReader, SweepRecord

@@ -9,8 +9,8 @@ from typing import Any
 
 from wine_sweep.config import Draft, SweepConfig, parse_config
 from wine_sweep.errors import ConfigError, DataError, Path, Problem
-from wine_sweep.runner.preflight import prepare
-from wine_sweep.runner.prepared import Prepared
+from wine_sweep.subjects.preflight import prepare
+from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.tracking import names
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
 from wine_sweep.wording import show

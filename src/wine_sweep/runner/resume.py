@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 from wine_sweep.config import Draft, dump_config
 from wine_sweep.runner.header import planned_trials, runs_of, sweep_header
-from wine_sweep.runner.prepared import Prepared
 from wine_sweep.runner.recorded import Recorded, changed_keys, prepare_recorded
 from wine_sweep.runner.trials import Past
 from wine_sweep.runner.warm_start import find_older
 from wine_sweep.search.methods import count_trials
+from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.tracking import names
 from wine_sweep.tracking.journal import Journal
 from wine_sweep.tracking.outage import OutagePolicy

@@ -21,9 +21,9 @@ from wine_sweep.errors import (
 from wine_sweep.runner.closing import Closing
 from wine_sweep.runner.header import experiment_name, runs_of, sweep_header, sweep_tags
 from wine_sweep.runner.keeping import FINISHED, Keeping
-from wine_sweep.runner.prepared import Prepared
 from wine_sweep.runner.recorder import Observer, WaitingResults
 from wine_sweep.runner.trials import Past, run_trials
+from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.tracking import names
 from wine_sweep.tracking.journal import Journal
 from wine_sweep.tracking.outage import OutagePolicy

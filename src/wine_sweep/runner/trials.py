@@ -12,14 +12,14 @@ from wine_sweep.runner.ask_and_tell import outcome_of
 from wine_sweep.runner.handover import HandedOver
 from wine_sweep.runner.keeping import Keeping
 from wine_sweep.runner.loop import LoopResult, TrialLoop
-from wine_sweep.runner.own_goals import needed_metrics
-from wine_sweep.runner.prepared import Prepared
 from wine_sweep.runner.recorder import Observer, SweepRecorder
 from wine_sweep.runner.stopping import Budget, make_stoppers
 from wine_sweep.search.methods import count_points, count_trials, make_searcher
 from wine_sweep.search.searcher import Searcher
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective
+from wine_sweep.subjects.own_goals import needed_metrics
+from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.tracking import names
 from wine_sweep.trial import Trial, TrialState
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from wine_sweep.errors import ConfigError, NotFoundError, Path, Problem
-from wine_sweep.runner.prepared import Prepared
 from wine_sweep.runner.recorded import Recorded
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective
+from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.tracking import names
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
 from wine_sweep.trial import FIT_SECONDS, Trial, TrialState

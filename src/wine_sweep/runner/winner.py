@@ -11,9 +11,9 @@ from wine_sweep.config import Stage
 from wine_sweep.errors import ModelError
 from wine_sweep.registry import ModelRegistry, Promotion
 from wine_sweep.runner.header import user_name
-from wine_sweep.runner.prepared import Prepared
-from wine_sweep.runner.refit import Winner
 from wine_sweep.selection import Selection
+from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.subjects.refit import Winner
 from wine_sweep.tracking import names
 from wine_sweep.tracking.models import ModelToLog, check_loads_back, log_model
 from wine_sweep.tracking.outage import OutagePolicy

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wine_sweep.tracking import names
+from wine_sweep.tracking.batches import log_in_batches
 from wine_sweep.tracking.metrics import metrics_of
 from wine_sweep.tracking.store import translated_errors
 from wine_sweep.tracking.sweep_runs import SweepRuns
@@ -72,7 +73,7 @@ class SharedRuns(SweepRuns):
         params = {name: value for name, value in trial.params.items() if name not in there.params}
         known = {*there.metrics, *map(names.report_metric, there.metrics), *([FIT_SECONDS] if there.metrics else [])}
         metrics = [metric for metric in metrics_of(trial, at) if metric.key not in known]
-        self._log(run_id, params=params, metrics=metrics, tags=tags_of(trial))
+        log_in_batches(self.client, run_id, params=params, metrics=metrics, tags=tags_of(trial))
 
 
 def _from_anywhere(uri: str) -> str:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import DatasetInput, InputTag, LoggedModelStatus, Metric, Param, Run, RunTag
+from mlflow.entities import DatasetInput, InputTag, LoggedModelStatus, Metric, Run
 
 from wine_sweep.errors import TrackingError
 from wine_sweep.tracking import names
+from wine_sweep.tracking.batches import log_in_batches
 from wine_sweep.tracking.claim import Claim
 from wine_sweep.tracking.metrics import metrics_of
 from wine_sweep.tracking.outage import OutagePolicy
@@ -23,19 +23,10 @@ from wine_sweep.tracking.reader import SweepRecord
 from wine_sweep.tracking.store import search_all, translated_errors
 from wine_sweep.tracking.sweep_header import SweepHeader, dataset_of
 from wine_sweep.tracking.tags import MAX_TAG, tags_of
-from wine_sweep.trial import Trial, TrialState, canonical_json
-
-BATCH_METRICS = 800
-BATCH_PARAMS = 100
-BATCH_TAGS = 100
-"""MLflow takes 1,000 entries in a batch, of which 100 parameters and 100 tags."""
+from wine_sweep.trial import Trial, TrialState
 
 _logger = logging.getLogger(__name__)
 
-MAX_TEXT = 6000
-"""The longest value of a parameter."""
-
-Item = TypeVar("Item")
 _STATUS = {
     TrialState.FINISHED: "FINISHED",
     TrialState.FAILED: "FAILED",
@@ -184,7 +175,7 @@ class SweepRuns:
             return
         context = [InputTag("mlflow.data.context", "training")]
         with translated_errors("describe the sweep"):
-            self._log(self.run_id, params=header.params)
+            log_in_batches(self.client, self.run_id, params=header.params)
             if header.data is not None:
                 self.client.log_inputs(self.run_id, datasets=[DatasetInput(dataset_of(header.data), context)])
         for name, text in header.files.items():
@@ -264,17 +255,19 @@ class SweepRuns:
 
     def _log_result(self, run_id: str, trial: Trial, at: int) -> None:
         """Log all that a trial was and measured, at a time in milliseconds since the epoch."""
-        self._log(run_id, params=trial.params, metrics=list(metrics_of(trial, at)), tags=tags_of(trial))
+        log_in_batches(self.client, run_id, params=trial.params, metrics=list(metrics_of(trial, at)), tags=tags_of(trial))
 
     def log_metrics(self, run_id: str, values: Mapping[str, float], *, at: float, step: int = 0) -> None:
         """Log metrics to any run of the sweep."""
         with translated_errors("log metrics"):
-            self._log(run_id, metrics=[Metric(key, value, _milliseconds(at), step) for key, value in values.items()])
+            log_in_batches(
+                self.client, run_id, metrics=[Metric(key, value, _milliseconds(at), step) for key, value in values.items()]
+            )
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags on any run of the sweep."""
         with translated_errors("set tags"):
-            self._log(run_id, tags=tags)
+            log_in_batches(self.client, run_id, tags=tags)
 
     def write_file(self, name: str, text: str) -> None:
         """Write an artifact of the parent run."""
@@ -333,29 +326,6 @@ class SweepRuns:
         if self._claim is not None:
             self._claim.release()
 
-    def _log(
-        self,
-        run_id: str,
-        *,
-        metrics: list[Metric] | None = None,
-        params: Mapping[str, Any] | None = None,
-        tags: Mapping[str, str] | None = None,
-    ) -> None:
-        """Log in one call, or in as many as MLflow's limits for a batch ask for; tags last, so that they vouch for the rest."""
-        batches = zip_longest(
-            *(
-                reversed(list(pieces))
-                for pieces in (
-                    batched(metrics or [], BATCH_METRICS),
-                    batched([Param(key, _shown(value)) for key, value in (params or {}).items()], BATCH_PARAMS),
-                    batched([RunTag(key, str(value)) for key, value in (tags or {}).items()], BATCH_TAGS),
-                )
-            ),
-            fillvalue=(),
-        )
-        for some_metrics, some_params, some_tags in reversed(list(batches)):
-            self.client.log_batch(run_id, list(some_metrics), list(some_params), list(some_tags), synchronous=True)
-
 
 def _by_journal(client: MlflowClient, experiment_id: str, header: SweepHeader) -> Run | None:
     """Find the parent run that was made although the answer got lost."""
@@ -382,16 +352,6 @@ def _experiment(client: MlflowClient, name: str) -> str:
         )
     identifier: str = found.experiment_id
     return identifier
-
-
-def _shown(value: Any) -> str:
-    text = canonical_json(value) if isinstance(value, list | dict) else str(value)
-    return text[:MAX_TEXT]
-
-
-def batched(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """Cut a sequence into pieces of at most `size` items."""
-    return (items[first : first + size] for first in range(0, len(items), size))
 
 
 def _milliseconds(seconds: float) -> int:

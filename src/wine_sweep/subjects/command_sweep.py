@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wine_sweep.config import Of
 from wine_sweep.objective.command import Command
 from wine_sweep.objective.process import CommandTask
-from wine_sweep.runner.own_goals import needed_metrics
-from wine_sweep.runner.prepared import Fits, Prepared
+from wine_sweep.subjects.own_code import OwnCodeSweep
+from wine_sweep.subjects.prepared import Fits
 from wine_sweep.trial import Trial
 
 
 @dataclass(frozen=True)
-class CommandSweep(Prepared):
+class CommandSweep(OwnCodeSweep):
     """A sweep of a command.
 
     Args:
         command: What is run.
-        chosen: Which value of a metric's history counts, where that is not the last.
     """
 
     command: Command
-    chosen: Mapping[str, Of]
 
     @property
     def kind(self) -> str:
@@ -52,24 +49,9 @@ class CommandSweep(Prepared):
         return found.hexdigest()
 
     @property
-    def steps(self) -> int:
-        """0: a program counts its steps itself."""
-        return 0
-
-    @property
     def fits(self) -> Fits:
         """One process a trial; the winner's has logged its model already."""
         return Fits(1, 1, winner=0)
-
-    @property
-    def measured(self) -> Sequence[str]:
-        """What decides or is limited; whatever else the program logs is kept too."""
-        return needed_metrics(self.objective)
-
-    @property
-    def of(self) -> Mapping[str, Of]:
-        """See `Prepared`."""
-        return self.chosen
 
     @property
     def hands_over_runs(self) -> bool:

@@ -8,20 +8,18 @@ from collections.abc import Iterator
 
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from wine_sweep.config import Backend, DataConfig, Draft, EvaluationConfig, Method, SearchConfig, SelectionConfig
+from wine_sweep.config import DataConfig, Draft, EvaluationConfig
 from wine_sweep.data import load_table
 from wine_sweep.data.roles import find_roles
 from wine_sweep.data.table import resolve_source
 from wine_sweep.errors import DataError, Path, Problem
 from wine_sweep.execution import check_backend
-from wine_sweep.objective.function import FunctionSource, Source
-from wine_sweep.runner.function_sweep import FunctionSweep
-from wine_sweep.runner.material import Material, load_material
-from wine_sweep.runner.method import settle_method
-from wine_sweep.runner.own_goals import OwnGoals
-from wine_sweep.runner.trust import Trust, how_to_trust
-from wine_sweep.search.checks import check_space
+from wine_sweep.objective.source import FunctionSource, Source
 from wine_sweep.search.space import Space
+from wine_sweep.subjects.function_sweep import FunctionSweep
+from wine_sweep.subjects.material import Material, load_material
+from wine_sweep.subjects.own_code import OwnCodeCheck
+from wine_sweep.subjects.trust import how_to_trust
 from wine_sweep.task import Needs, Task
 from wine_sweep.wording import did_you_mean
 
@@ -29,8 +27,8 @@ _FUNCTION: Path = ("model", "function")
 _TAKES = 2
 
 
-class FunctionCheck:
-    """Goes through the sections of a draft that are right by themselves; what depends on a broken one is left out.
+class FunctionCheck(OwnCodeCheck):
+    """Holds a draft against its function, and loads its table.
 
     Args:
         draft: The config as read; its section `model` is right by itself, and a function.
@@ -39,13 +37,8 @@ class FunctionCheck:
     """
 
     def __init__(self, draft: Draft, trusted: tuple[str, ...], given: Source | None = None) -> None:
-        self.draft = draft
-        self.trust = Trust(trusted)
-        self.problems: list[Problem] = []
-        self.space: Space | None = None
-        self.goals: OwnGoals | None = None
-        self.material: Material | None = None
-        self.method: tuple[Method, str] | None = None
+        super().__init__(draft, trusted, "function")
+        self._material: Material | None = None
         file, self._name = draft.sections["model"].function_parts
         self._given = given
         self._file = (draft.folder / pathlib.Path(file).expanduser()).resolve()
@@ -62,36 +55,24 @@ class FunctionCheck:
             self.problems += check_backend(sections["execution"])
         if sections.get("data") is not None:
             self._check_data(sections["data"], evaluation)
-        if sections.get("objective"):
-            over = self._over(evaluation)
-            self.goals = OwnGoals(sections["objective"], sections.get("selection", SelectionConfig()), over)
-            self.problems += self.goals.problems
-        if sections.get("search") is not None:
-            self._check_search(sections["search"], evaluation)
+        self.check_goals(self._over(evaluation))
+        if (search := sections.get("search")) is not None:
+            folds = len(self._material.folds) if self._material is not None else 1
+            self.check_search(Space.of(search), (), values=folds * evaluation.seeds)
 
     def prepared(self) -> FunctionSweep:
         """Give the sweep; nothing is wrong with the draft."""
-        config, goals, space = self.draft.config, self.goals, self.space
-        if not (config and config.model and goals and goals.objective and space and self.method):
+        config = self.draft.config
+        if not (config and config.model):
             raise RuntimeError("a draft without problems lacks a part")
-        method, reason = self.method
-        changed: dict[str, object] = {"search": config.search.model_copy(update={"method": method})}
+        changed: dict[str, object] = {}
         if self._given is None:
             changed["model"] = config.model.model_copy(update={"function": f"{self._file}:{self._name}"})
-        if config.data is not None and self.material is not None:
-            dataset = self.material.dataset
+        if config.data is not None and self._material is not None:
+            dataset = self._material.dataset
             changed["data"] = config.data.model_copy(update={"source": dataset.source, "target": str(dataset.target.name)})
-        return FunctionSweep(
-            config.model_copy(update=changed),
-            self.draft,
-            space,
-            reason,
-            goals.objective,
-            self.trust.given,
-            self.material,
-            self._given or FunctionSource(self._file, self._name),
-            goals.of,
-        )
+        source = self._given or FunctionSource(self._file, self._name)
+        return FunctionSweep(*self.common(changed, self._material), source)
 
     def _over(self, evaluation: EvaluationConfig) -> str:
         """Say what a mean is a mean over; empty where the function is called once."""
@@ -104,25 +85,9 @@ class FunctionCheck:
         try:
             task = _task_of(config, evaluation, self.draft.folder)
             needs = Needs(task, numbers=False, takes_missing=True, model=f"{self._file.name}:{self._name}")
-            self.material = load_material(config, self.draft.folder, evaluation.cv, needs)
+            self._material = load_material(config, self.draft.folder, evaluation.cv, needs)
         except DataError as error:
             self.problems.append(Problem(str(error), error.path))
-
-    def _check_search(self, search: SearchConfig, evaluation: EvaluationConfig) -> None:
-        space = Space.of(search)
-        problems = check_space(search, space)
-        execution = self.draft.sections.get("execution")
-        if search.pruner is not None and execution is not None and execution.backend is Backend.SERIAL:
-            problems.append(Problem("backend serial cannot stop a function; use `backend: processes`", ("search", "pruner")))
-        self.problems += problems
-        if problems:
-            return
-        self.space = space
-        if self.goals is not None and self.goals.objective is not None and not self.draft.problems and not self.problems:
-            folds = len(self.material.folds) if self.material is not None else 1
-            values = folds * evaluation.seeds
-            self.method, problems = settle_method(search, space, self.goals.objective, steps=0, values=values)
-            self.problems += problems
 
 
 def check_function(file: pathlib.Path, name: str) -> Iterator[Problem]:

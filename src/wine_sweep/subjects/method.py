@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from wine_sweep.config import Method, SearchConfig
 from wine_sweep.errors import Problem
-from wine_sweep.runner.goals import check_stopping
 from wine_sweep.search.auto import pick_method
 from wine_sweep.search.methods import check_method
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective
+from wine_sweep.subjects.goals import check_stopping
 
 
 def settle_method(

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from wine_sweep.bench import Task
 from wine_sweep.config import Draft, Of, SweepConfig
-from wine_sweep.runner.material import Material
-from wine_sweep.runner.refit import Winner
-from wine_sweep.runner.trust import Trust
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective
+from wine_sweep.subjects.material import Material
+from wine_sweep.subjects.refit import Winner
+from wine_sweep.subjects.trust import Trust
 from wine_sweep.trial import Trial
 
 

@@ -9,7 +9,7 @@ import pytest
 from wine_sweep.config import Direction, Duplicates, read_config
 from wine_sweep.data.bundled import NAMES
 from wine_sweep.errors import ConfigError
-from wine_sweep.runner.preflight import prepare
+from wine_sweep.subjects.preflight import prepare
 from wine_sweep.task import Task
 
 CONFIGS = sorted((pathlib.Path(__file__).parents[2] / "configs").glob("*.yaml"))

@@ -1,14 +1,15 @@
 """What is wrong with a config that names a command or a function, before anything runs: each at its place."""
 
+# ruff: noqa: E501  # a config and what is wrong with it are read on one line
 from __future__ import annotations
 
 import pytest
 
-from wine_sweep.config import Method, parse_config
+from wine_sweep.config import Method, parse_config, read_config
 from wine_sweep.errors import ConfigError
-from wine_sweep.runner.command_sweep import CommandSweep
-from wine_sweep.runner.function_sweep import FunctionSweep
-from wine_sweep.runner.preflight import prepare
+from wine_sweep.subjects.command_sweep import CommandSweep
+from wine_sweep.subjects.function_sweep import FunctionSweep
+from wine_sweep.subjects.preflight import prepare
 
 SEARCH = "search: {parameters: {alpha: [0.1, 1]}}"
 OBJECTIVE = "objective: {metric: rmse}"
@@ -146,6 +147,18 @@ def test_a_trusted_file_does_not_vouch_for_other_commands_beside_it(folder, word
     assert line.endswith("runs code of your own; run with --trust . if you trust it")
 
 
+def test_where_a_config_is_written_has_to_be_trusted_too(folder):
+    (folder / "code").mkdir()
+    (folder / "downloads").mkdir()
+    path = folder / "downloads/c.yaml"
+    path.write_text("\n".join([model("[sh, -c, 'true'], folder: ../code"), SEARCH, OBJECTIVE]))
+    with pytest.raises(ConfigError, match="run with --trust downloads if you trust it"):
+        prepare(read_config(path), trusted=["code"])
+    assert prepare(read_config(path), trusted=["code", "downloads"]).kind == "command"
+    text = path.read_text().replace("../code", str(folder / "code"))  # as MLflow has it
+    assert prepared(folder / "downloads", text, trust=["code"]).kind == "command"
+
+
 def test_a_value_of_trust_that_is_nothing_is_an_error(folder):
     with pytest.raises(ConfigError) as caught:
         prepared(folder, COMMAND, SEARCH, OBJECTIVE, trust=["no/such.py"])
@@ -181,7 +194,7 @@ def test_a_prepared_function_has_its_rows(folder):
     assert ready.config.model.function == f"{folder / 'train.py'}:train"
     assert ready.objective.evaluation == "4 folds × 2 seeds"
     assert ready.fits.trial == 8
-    fit, measure = ready.task().rows[0]
+    fit, measure = ready.task().table.parts(0)
     assert len(fit.target) + len(measure.target) == 30
     assert fit.target.dtype == float
 

@@ -10,9 +10,9 @@ from wine_sweep.objective.factory import ModelFactory
 from wine_sweep.objective.measurement import Measurement
 from wine_sweep.objective.metrics import Metric
 from wine_sweep.objective.weights import part_of
-from wine_sweep.runner.material import Material
-from wine_sweep.runner.prepared import Fits, Prepared
-from wine_sweep.runner.refit import Winner, refit
+from wine_sweep.subjects.material import Material
+from wine_sweep.subjects.prepared import Fits, Prepared
+from wine_sweep.subjects.refit import Winner, refit
 from wine_sweep.task import Needs
 from wine_sweep.trial import Trial
 

@@ -7,11 +7,11 @@ from typing import Protocol
 
 from wine_sweep.config import Draft, ModelForm
 from wine_sweep.errors import ConfigError, Problem
-from wine_sweep.objective.function import Source
-from wine_sweep.runner.command_check import CommandCheck
-from wine_sweep.runner.estimator_check import EstimatorCheck
-from wine_sweep.runner.function_check import FunctionCheck
-from wine_sweep.runner.prepared import Prepared
+from wine_sweep.objective.source import Source
+from wine_sweep.subjects.command_check import CommandCheck
+from wine_sweep.subjects.estimator_check import EstimatorCheck
+from wine_sweep.subjects.function_check import FunctionCheck
+from wine_sweep.subjects.prepared import Prepared
 
 
 class Check(Protocol):

@@ -18,14 +18,14 @@ from wine_sweep.errors import DataError, Problem
 from wine_sweep.execution import check_backend
 from wine_sweep.objective.factory import ModelFactory
 from wine_sweep.objective.metrics import check_classes, takes_weights
-from wine_sweep.runner.estimator_sweep import EstimatorSweep
-from wine_sweep.runner.goals import Goals
-from wine_sweep.runner.material import Material, load_material
-from wine_sweep.runner.method import settle_method
-from wine_sweep.runner.models import ALONE, Models
-from wine_sweep.runner.trust import Trust
 from wine_sweep.search.checks import check_space
 from wine_sweep.search.space import Space
+from wine_sweep.subjects.estimator_sweep import EstimatorSweep
+from wine_sweep.subjects.goals import Goals
+from wine_sweep.subjects.material import Material, load_material
+from wine_sweep.subjects.method import settle_method
+from wine_sweep.subjects.models import ALONE, Models
+from wine_sweep.subjects.trust import Trust
 from wine_sweep.task import Needs, Task
 
 

@@ -11,28 +11,27 @@ from typing import Any
 
 import numpy as np
 
-from wine_sweep.config import Of
 from wine_sweep.errors import ModelError
-from wine_sweep.objective.context import Rows, TrialContext
-from wine_sweep.objective.function import FunctionSource, FunctionTask, Source, call_once
-from wine_sweep.objective.weights import part_of
-from wine_sweep.runner.own_goals import needed_metrics
-from wine_sweep.runner.prepared import Fits, Prepared
-from wine_sweep.runner.refit import Winner, rows_of
+from wine_sweep.objective.context import Rows, Table, TrialContext
+from wine_sweep.objective.function import FunctionTask, call_once
+from wine_sweep.objective.source import FunctionSource, Source
+from wine_sweep.subjects.material import Material
+from wine_sweep.subjects.own_code import OwnCodeSweep
+from wine_sweep.subjects.own_goals import needed_metrics
+from wine_sweep.subjects.prepared import Fits
+from wine_sweep.subjects.refit import Winner, rows_of
 from wine_sweep.trial import Trial
 
 
 @dataclass(frozen=True)
-class FunctionSweep(Prepared):
+class FunctionSweep(OwnCodeSweep):
     """A sweep of a function.
 
     Args:
         source: Gives the function.
-        chosen: Which value of a metric's history counts, where that is not the last.
     """
 
     source: Source
-    chosen: Mapping[str, Of]
 
     @property
     def kind(self) -> str:
@@ -56,25 +55,10 @@ class FunctionSweep(Prepared):
         return found.hexdigest()
 
     @property
-    def steps(self) -> int:
-        """0: a function counts its steps itself."""
-        return 0
-
-    @property
     def fits(self) -> Fits:
         """A call for each fold and seed, and one for the winner."""
         calls = len(self.task().calls)
         return Fits(calls, calls, winner=int(self.is_refitted))
-
-    @property
-    def measured(self) -> Sequence[str]:
-        """What decides or is limited; whatever else the function returns is kept too."""
-        return needed_metrics(self.objective)
-
-    @property
-    def of(self) -> Mapping[str, Of]:
-        """See `Prepared`."""
-        return self.chosen
 
     @property
     def trusted_packages(self) -> tuple[str, ...]:
@@ -89,7 +73,7 @@ class FunctionSweep(Prepared):
             self._fixed,
             self.config.search.seed,
             needed_metrics(self.objective),
-            self._folds(),
+            self._table(),
             self.config.evaluation.seeds,
             self.of,
             stepwise=self.config.search.pruner is not None,
@@ -103,7 +87,10 @@ class FunctionSweep(Prepared):
     def refit(self, trial: Trial) -> Winner:
         """Call the function once more: on all rows that are not test rows, measured on these; see `Prepared`."""
         material = self.material
-        parts = None if material is None else (self._rows(material.split.train), self._rows(material.split.test))
+        parts = None
+        if material is not None:
+            rows = _rows_of(material)
+            parts = rows.part(material.split.train), rows.part(material.split.test)
         with tempfile.TemporaryDirectory() as folder:
             context = TrialContext(
                 trial=trial.number,
@@ -138,15 +125,12 @@ class FunctionSweep(Prepared):
     def _fixed(self) -> Mapping[str, Any]:
         return self.config.model.params if self.config.model is not None else {}
 
-    def _folds(self) -> list[tuple[Rows, Rows]] | None:
+    def _table(self) -> Table | None:
         if self.material is None:
             return None
-        train = self.material.split.train
-        return [(self._rows(train[fold.fit]), self._rows(train[fold.measure])) for fold in self.material.folds]
+        return Table(_rows_of(self.material).part(self.material.split.train), self.material.folds)
 
-    def _rows(self, numbers: np.ndarray) -> Rows:
-        if self.material is None:
-            raise ValueError("there is no table")
-        dataset = self.material.dataset
-        features = dataset.features.iloc[numbers].reset_index(drop=True)
-        return Rows(features, dataset.target.to_numpy()[numbers], part_of(dataset.weights, numbers))
+
+def _rows_of(material: Material) -> Rows:
+    dataset = material.dataset
+    return Rows(dataset.features, dataset.target.to_numpy(), dataset.weights)

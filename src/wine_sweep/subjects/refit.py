@@ -16,7 +16,7 @@ from wine_sweep.errors import ModelError
 from wine_sweep.objective.bootstrap import MOST_LEFT_OUT, Interval, Sample, percentile_interval, resample_scores
 from wine_sweep.objective.metrics import Metric, evaluate
 from wine_sweep.objective.weights import fit, part_of
-from wine_sweep.runner.material import Material
+from wine_sweep.subjects.material import Material
 
 _logger = logging.getLogger(__name__)
 

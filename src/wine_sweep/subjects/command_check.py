@@ -8,25 +8,23 @@ import re
 import shutil
 from collections.abc import Iterator
 
-from wine_sweep.config import Backend, Draft, ExecutionConfig, Method, ModelConfig, SearchConfig, SelectionConfig
+from wine_sweep.config import Draft, ExecutionConfig, ModelConfig
 from wine_sweep.config.words import ENVIRONMENT, PLACEHOLDERS, WHOLE_WORDS, placeholders
 from wine_sweep.errors import Problem
 from wine_sweep.execution import check_backend, count_workers
 from wine_sweep.objective.command import RETRIES_VARIABLE, Command, path_with_this_python
-from wine_sweep.runner.command_sweep import CommandSweep
-from wine_sweep.runner.method import settle_method
-from wine_sweep.runner.own_goals import OwnGoals
-from wine_sweep.runner.trust import Trust, how_to_trust
-from wine_sweep.search.checks import check_space
 from wine_sweep.search.space import Space
+from wine_sweep.subjects.command_sweep import CommandSweep
+from wine_sweep.subjects.own_code import OwnCodeCheck
+from wine_sweep.subjects.trust import how_to_trust
 from wine_sweep.wording import one_of
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _PYTHON = re.compile(r"(.*/)?(python[\d.]*|\{python\})")
 
 
-class CommandCheck:
-    """Goes through the sections of a draft that are right by themselves; what depends on a broken one is left out.
+class CommandCheck(OwnCodeCheck):
+    """Holds a draft against its command.
 
     Args:
         draft: The config as read; its section `model` is right by itself, and a command.
@@ -34,12 +32,7 @@ class CommandCheck:
     """
 
     def __init__(self, draft: Draft, trusted: tuple[str, ...]) -> None:
-        self.draft = draft
-        self.trust = Trust(trusted)
-        self.problems: list[Problem] = []
-        self.space: Space | None = None
-        self.goals: OwnGoals | None = None
-        self.method: tuple[Method, str] | None = None
+        super().__init__(draft, trusted, "command")
 
     def run(self) -> None:
         """Find what is wrong."""
@@ -51,50 +44,36 @@ class CommandCheck:
             self.problems += check_backend(execution)
             if execution.address is None:
                 self.problems += self._check_program(model)
-        if sections.get("objective"):
-            self.goals = OwnGoals(sections["objective"], sections.get("selection", SelectionConfig()), "")
-            self.problems += self.goals.problems
+        self.check_goals("")
         if (search := sections.get("search")) is not None:
-            self._check_search(search, model, execution)
+            space = Space.of(search)
+            self.check_search(space, _check_placeholders(model, space), values=1)
 
     def prepared(self) -> CommandSweep:
         """Give the sweep; nothing is wrong with the draft."""
-        config, goals, space = self.draft.config, self.goals, self.space
-        if not (config and config.model and config.model.command and goals and goals.objective and space and self.method):
+        config = self.draft.config
+        if not (config and config.model and config.model.command):
             raise RuntimeError("a draft without problems lacks a part")
-        model, search = config.model, config.search
+        model = config.model
         folder = self._folder(model)
-        method, reason = self.method
-        changed = {
-            "model": model.model_copy(update={"folder": str(folder)}),
-            "search": search.model_copy(update={"method": method}),
-        }
         variables = {**_threads(config.execution), **_retries()}
-        command = Command(tuple(config.model.command), folder, model.params, search.seed, variables)
-        return CommandSweep(
-            config.model_copy(update=changed),
-            self.draft,
-            space,
-            reason,
-            goals.objective,
-            self.trust.given,
-            None,
-            command,
-            goals.of,
-        )
+        command = Command(tuple(config.model.command), folder, model.params, config.search.seed, variables)
+        changed = {"model": model.model_copy(update={"folder": str(folder)})}
+        return CommandSweep(*self.common(changed, None), command)
 
     def _folder(self, model: ModelConfig) -> pathlib.Path:
         return (self.draft.folder / pathlib.Path(model.folder or ".").expanduser()).resolve()
 
     def _check_trust(self, model: ModelConfig) -> Iterator[Problem]:
-        """A command can do anything: the config's folder has to be trusted, or the one file that is run."""
+        """A command can do anything: where it runs and where it is written has to be trusted, or the one file that is run."""
         folder = self._folder(model)
-        if self.trust.covers(folder) and self.trust.covers(self.draft.folder):
+        if self.trust.covers(folder) and (self.trust.covers(self.draft.folder) or not self.draft.is_file):
             return
         script = _script(model, folder)
         if script is not None and self.trust.covers(script):
             return
-        what = script if script is not None and script.is_file() else folder
+        elsewhere = self.draft.folder if self.trust.covers(folder) else folder
+        what = script if script is not None and script.is_file() else elsewhere
         yield Problem(f"runs code of your own; {how_to_trust(what)}", ("model", "command"))
 
     def _check_program(self, model: ModelConfig) -> Iterator[Problem]:
@@ -113,19 +92,6 @@ class CommandCheck:
         script = _script(model, folder)
         if script is not None and os.sep not in program and not script.is_file():
             yield Problem(f"there is no file {script}", ("model", "command", 1))
-
-    def _check_search(self, search: SearchConfig, model: ModelConfig, execution: ExecutionConfig | None) -> None:
-        space = Space.of(search)
-        problems = [*check_space(search, space), *_check_placeholders(model, space)]
-        if search.pruner is not None and execution is not None and execution.backend is Backend.SERIAL:
-            problems.append(Problem("backend serial cannot stop a command; use `backend: processes`", ("search", "pruner")))
-        self.problems += problems
-        if problems:
-            return
-        self.space = space
-        if self.goals is not None and self.goals.objective is not None and not self.draft.problems:
-            self.method, problems = settle_method(search, space, self.goals.objective, steps=0, values=1)
-            self.problems += problems
 
 
 def _check_placeholders(model: ModelConfig, space: Space) -> Iterator[Problem]:
