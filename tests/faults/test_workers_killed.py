@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
@@ -33,7 +34,7 @@ CASES = [
 def kill_workers(place: Place, command: Command, count: int, victim: str) -> dict[int, tuple[str, ...]]:
     """Kill -9 so many processes in the middle of a trial, no trial twice, spread over the sweep.
 
-    A command's worker is its parent, and the command is to be gone as soon as that is.
+    A command's worker is its parent, and the command is to be gone with it.
 
     Returns:
         Who was measuring, and what.
@@ -43,11 +44,23 @@ def kill_workers(place: Place, command: Command, count: int, victim: str) -> dic
         place.wait_for_ended(2 * len(killed), command)
         place.wait_until(lambda: bool(set(place.fitting().values()) - {*killed.values()}), command)
         pid, params = next((pid, params) for pid, params in place.fitting().items() if params not in killed.values())
-        measuring = psutil.Process(pid)
-        (measuring.parent() if victim == "worker" and place.kind.is_command else measuring).kill()
-        assert not psutil.wait_procs([measuring], timeout=5)[1], "a command has outlived its worker"
-        killed[pid] = params
+        with suppress(psutil.NoSuchProcess):
+            measuring = psutil.Process(pid)
+            measuring.suspend()  # so that it cannot end by itself
+            if pid in place.fitting():
+                (measuring.parent() if victim == "worker" and place.kind.is_command else measuring).kill()
+                place.wait_until(lambda: is_gone(measuring), command, timeout=10)  # noqa: B023  # it is called at once
+                killed[pid] = params
+            else:
+                measuring.resume()
     return killed
+
+
+def is_gone(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 @pytest.mark.parametrize("case", CASES)

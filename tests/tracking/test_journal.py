@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wine_sweep.errors import TrackingError
@@ -62,6 +62,7 @@ def measured(number: int, **params) -> Trial:
 
 @settings(max_examples=300, deadline=None)
 @given(trial=trials)
+@example(trial=Trial(0, {"__items__": 1}, scores={"__items__": Score(0.5)}, reports=(Report(0, {"__items__": 0.5}),)))
 def test_every_trial_comes_back_as_it_was(tmp_path_factory, trial):
     journal = Journal(tmp_path_factory.mktemp("journal") / "one.jsonl")
     journal.add(trial)

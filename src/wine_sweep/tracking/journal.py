@@ -144,7 +144,7 @@ def _plain(value: Any) -> Any:
 
 
 def _restored(value: Any) -> Any:
-    """Turn back what `_plain` made of parameters."""
+    """Turn back what `_plain` made of mappings: of parameters as a rule, and of metrics with the one name that it uses itself."""
     if isinstance(value, dict):
         items = value[_ITEMS] if _ITEMS in value else value.items()
         return {key: _restored(item) for key, item in items}
@@ -153,8 +153,7 @@ def _restored(value: Any) -> Any:
 
 def _trial(line: bytes, place: str) -> Trial:
     try:
-        record = json.loads(line)
-        trial = _adapter().validate_python({**record, "params": _restored(record["params"])})
+        trial = _adapter().validate_python(_restored(json.loads(line)))
     except (ValueError, TypeError, KeyError, ValidationError) as error:
         raise TrackingError(f"{place}: the journal holds something that is no trial: {str(error).splitlines()[0]}") from error
     steps = tuple(
