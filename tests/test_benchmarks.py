@@ -23,3 +23,10 @@ def test_the_benchmark_of_many_trials_prints_its_tables(root):
     assert "### grid, 20 trials, 2 workers" in lines
     assert [line.split("|")[1].strip() for line in lines if line.startswith("| ") and line[2].isdigit()] == ["10", "20"]
     assert any(line.startswith("| compare latest --top 10 | ") for line in lines)
+
+
+def test_the_benchmark_of_commands_prints_its_table(root):
+    command = [sys.executable, "-m", "benchmarks.commands", "--trials", "10", "--seconds", "0.01", "--repeats", "1"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [line.split("|")[1].strip() for line in done.stdout.splitlines()[2:]] == ["1", "2"]

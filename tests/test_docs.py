@@ -104,6 +104,37 @@ def test_a_sweep_of_ones_own_estimator_needs_trust_and_its_model_loads_without_t
     assert loaded.stdout == "(1599,)\n", loaded.stderr
 
 
+def test_the_readmes_python_runs(wine_sweep, store, root):
+    (text,) = (block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "from wine_sweep" in block)
+    command = [sys.executable, "-c", text + "print(result.best.params, len(result.trials))"]
+    done = subprocess.run(command, cwd=root, env=wine_sweep.environment(), capture_output=True, text=True, check=False)
+    assert done.stdout == "{'x': 2} 4\n", done.stderr
+    assert store.client.get_model_version_by_alias("wine-quality", "production") is not None
+
+
+@pytest.mark.parametrize("name", ["any_language", "boosting_function", "elasticnet_script"])
+def test_a_sweep_of_ones_own_code_runs_as_its_readme_says(name, wine_sweep, store, root):
+    text = (root / "sweeps" / name / "README.md").read_text()
+    (typed,) = re.findall(r"^python -m wine_sweep (run .*)$", text, re.MULTILINE)
+    assert typed in (root / "sweeps" / name / "sweep.yaml").read_text()
+    command = [*wine_sweep.command(*typed.split()), "--trials", "3", "--json", "--quiet"]
+    done = subprocess.run(command, cwd=root, env=wine_sweep.environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["trials"]["finished"] == 3
+    assert (document["promotion"] is None) == (name == "any_language")
+    refused = subprocess.run(
+        wine_sweep.command("plan", typed.split()[1]),
+        cwd=root,
+        env=wine_sweep.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 2
+    assert f"runs code of your own; run with --trust sweeps/{name}" in refused.stderr
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_shipped_config_runs_and_promotes(path, in_process, store):
     short = ["--trials", "4"] if path.stem != "grid" else []

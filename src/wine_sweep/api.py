@@ -9,13 +9,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from yaml import YAMLError
+
 from wine_sweep.cli.console import stderr
 from wine_sweep.cli.notebook import NotebookProgress
 from wine_sweep.cli.progress import SweepProgress
 from wine_sweep.cli.signals import stop_on_signals
 from wine_sweep.config import Draft, SweepConfig, dump_tree, dump_yaml, parse_config, read_config
 from wine_sweep.errors import ConfigError, Problem
-from wine_sweep.objective.source import Train, name_of, source_of
+from wine_sweep.objective.source import NO_FILE, Train, name_of, source_of
 from wine_sweep.report.leaderboard import as_records, make_leaderboard, params_in_words
 from wine_sweep.runner.recorder import Observer
 from wine_sweep.runner.sweep import RunOptions, run_sweep
@@ -27,9 +29,6 @@ if TYPE_CHECKING:  # they take a second to import, or are not needed to build a 
 
     from wine_sweep.registry import Promotion
     from wine_sweep.runner.conclusion import SweepResult
-
-_NO_FILE = "notebook.py"
-"""Stands in a config for the file of a function that was given as it is."""
 
 
 def load_config(path: str | pathlib.Path, *, overrides: Sequence[str] = ()) -> SweepConfig:
@@ -81,12 +80,13 @@ class Sweep:
         config: SweepConfig | Mapping[str, Any],
         *,
         function: Train | None = None,
-        trust: Sequence[str] = (),
+        trust: str | Sequence[str] = (),
         tracking_uri: str | None = None,
         experiment: str | None = None,
     ) -> None:
         source = None if function is None else source_of(function)
-        self._prepared = prepare(_draft(config, function), trusted=trust, source=source)
+        trusted = (trust,) if isinstance(trust, str) else tuple(trust)
+        self._prepared = prepare(_draft(config, function), trusted=trusted, source=source)
         self._tracking_uri = tracking_uri
         self._experiment = experiment
 
@@ -202,25 +202,35 @@ def _absolute(config: SweepConfig, folder: pathlib.Path) -> SweepConfig:
     """Make the paths of a config mean the same from every working folder."""
     from wine_sweep.data.table import resolve_source
 
+    def resolved(path: str) -> pathlib.Path:
+        return (folder / pathlib.Path(path).expanduser()).resolve()
+
     changed: dict[str, object] = {}
     if config.data is not None:
         changed["data"] = config.data.model_copy(update={"source": resolve_source(config.data.source, folder)})
     if config.model is not None and config.model.command is not None:
-        changed["model"] = config.model.model_copy(update={"folder": str((folder / (config.model.folder or ".")).resolve())})
+        changed["model"] = config.model.model_copy(update={"folder": str(resolved(config.model.folder or "."))})
     if config.model is not None and config.model.function is not None:
         file, name = config.model.function_parts
-        changed["model"] = config.model.model_copy(update={"function": f"{(folder / file).resolve()}:{name}"})
+        changed["model"] = config.model.model_copy(update={"function": f"{resolved(file)}:{name}"})
     return config.model_copy(update=changed)
 
 
 def _draft(config: SweepConfig | Mapping[str, Any], function: Train | None) -> Draft:
     """Write a config as the text that a file would hold, and read it back: one way in for all."""
+    if not isinstance(config, SweepConfig | Mapping):
+        raise ConfigError([Problem(f"expected a mapping of keys, or what `load_config` gives; got {type(config).__name__}")])
     tree = dump_tree(config) if isinstance(config, SweepConfig) else dict(config)
     if function is not None:
         if tree.get("model") is not None or tree.get("models") is not None:
             raise ConfigError([Problem("names a model, and a function was given too; keep one of the two", ("model",))])
-        tree["model"] = {"function": f"{_NO_FILE}:{name_of(function)}"}
-    return parse_config(dump_yaml(tree).encode(), source="<config>", folder=pathlib.Path.cwd(), default_name="sweep")
+        tree["model"] = {"function": f"{NO_FILE}:{name_of(function)}"}
+    try:
+        text = dump_yaml(tree)
+    except YAMLError as error:
+        message = f"holds a value that is no text, number, list or mapping: {str(error).splitlines()[0][:200]}"
+        raise ConfigError([Problem(message)]) from error
+    return parse_config(text.encode(), source="<config>", folder=pathlib.Path.cwd(), default_name="sweep")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -197,14 +198,39 @@ def test_only_the_first_of_several_calls_is_asked_about_and_kept(desk):
     assert done.scores["loss"].folds == (2.5, 2.5, 2.5)
 
 
-@pytest.mark.parametrize("step", [-1, 0, 1.5, True, "1", None])
-def test_a_step_is_a_whole_number_above_the_last(desk, step):
+@pytest.mark.parametrize("step", [-1, 1.5, True, "1", None, 2**63])
+def test_a_step_is_a_whole_number(desk, step):
+    done = measured(lambda params, context: context.report(step, loss=1), desk)
+    message = f"context.report: a step is a whole number of 0 or more, below 2**63; got {step!r}"
+    assert str(done.failure) == f"ValueError: {message}"
+
+
+@pytest.mark.parametrize("step", [0, np.int64(0)])
+def test_a_step_is_above_the_last(desk, step):
     def train(params, context):
-        context.report(0, loss=1)
+        context.report(np.int32(0), loss=1)
         context.report(step, loss=1)
 
     done = measured(train, desk)
-    assert str(done.failure) == f"ValueError: a step is a whole number above the last one, 0; got {step!r}"
+    assert str(done.failure) == "ValueError: context.report: a step is above the last one, 0; got 0"
+
+
+@pytest.mark.parametrize("name", ["acc%@5", "", "a//b", "a" * 201])
+def test_a_metric_has_a_name_that_mlflow_takes(desk, name):
+    done = measured(lambda params, context: {"loss": 1, name: 1}, desk)
+    assert done.state is TrialState.FAILED
+    assert "what the function returned: " in str(done.failure)
+
+
+def test_the_time_that_a_function_tells_is_not_the_one_that_counts(desk):
+    done = measured(lambda params, context: {"loss": 1, "fit_seconds": -5}, desk)
+    assert set(done.scores) == {"loss"}
+    assert done.fit_seconds >= 0
+
+
+def test_leaving_by_sys_exit_fails_the_trial_alone(desk):
+    done = measured(lambda params, context: sys.exit("enough"), desk)
+    assert str(done.failure) == "SystemExit: enough"
 
 
 def test_a_report_holds_numbers(desk):
@@ -293,6 +319,14 @@ def test_a_function_is_loaded_from_its_file_with_what_lies_beside_it(tmp_path, d
     done = FunctionTask(source, {}, 0, ("loss",))(Trial(0, {"x": 1}), desk)
     assert done.scores["loss"].mean == 6
     assert source.load() is source.load()
+
+
+def test_a_file_that_has_changed_is_loaded_anew(tmp_path):
+    file = tmp_path / "my_changing.py"
+    file.write_text("def train(params, context):\n    return {'loss': 1}\n")
+    assert FunctionSource(file, "train").load()({}, None) == {"loss": 1}
+    file.write_text("def train(params, context):\n    return {'loss': 2}\n")
+    assert FunctionSource(file, "train").load()({}, None) == {"loss": 2}
 
 
 def test_a_file_that_cannot_be_imported_fails_the_trial(tmp_path, desk):

@@ -1,5 +1,7 @@
 """What programs say of their metrics, in files and in what they print."""
 
+# ruff: noqa: E501  # what is said and what is wrong with it are read on one line
+
 from __future__ import annotations
 
 import math
@@ -59,8 +61,23 @@ def test_no_file_says_nothing(tmp_path):
         ('{"rmse": "low"}', "metrics.json: the metric 'rmse' is 'low' (text); a number is needed"),
         ('{"ok": true}', "metrics.json: the metric 'ok' is true; a number is needed"),
         ('{"rmse": null}', "metrics.json: the metric 'rmse' is nothing; a number is needed"),
-        ('{"step": 1.5, "rmse": 1}', "metrics.json: a step is a whole number of 0 or more, got 1.5"),
-        ('{"step": -1, "rmse": 1}\n{}', "metrics.json:1: a step is a whole number of 0 or more, got -1"),
+        (
+            '{"top%": 1}',
+            "metrics.json: a metric cannot be called 'top%'; it is made of letters, digits, spaces and _ - . : in parts between slashes",
+        ),
+        (
+            '{"../a": 1}',
+            "metrics.json: a metric cannot be called '../a'; it is made of letters, digits, spaces and _ - . : in parts between slashes",
+        ),
+        ('{"' + "a" * 201 + '": 1}', f"metrics.json: the metric '{'a' * 40}…' has 201 characters; 200 are allowed"),
+        ('{"a": 1' + "0" * 400 + "}", "metrics.json: the metric 'a' is larger than a number can be"),
+        ('{"step": 1e30, "rmse": 1}', "metrics.json: a step is a whole number of 0 or more, below 2**63; got 1e+30"),
+        (
+            '{"step": 9223372036854775808, "a": 1}',
+            "metrics.json: a step is a whole number of 0 or more, below 2**63; got 9223372036854775808",
+        ),
+        ('{"step": 1.5, "rmse": 1}', "metrics.json: a step is a whole number of 0 or more, below 2**63; got 1.5"),
+        ('{"step": -1, "rmse": 1}\n{}', "metrics.json:1: a step is a whole number of 0 or more, below 2**63; got -1"),
     ],
 )
 def test_a_file_that_cannot_be_understood_says_where(tmp_path, text, message):
@@ -103,6 +120,21 @@ def test_metrics_are_found_in_what_is_printed(pattern, text, sayings):
 def test_a_group_that_finds_no_number_is_an_error():
     with pytest.raises(SpokenError, match="found 'low' for rmse, which is no number"):
         list(sayings_of_text("rmse=low", re.compile(r"rmse=(?P<rmse>\S+)")))
+
+
+@pytest.mark.parametrize("step", ["nan", "-1", "1.5", "9223372036854775808"])
+def test_a_step_that_is_found_is_a_whole_number(step):
+    with pytest.raises(SpokenError, match="stdout: a step is a whole number of 0 or more"):
+        list(sayings_of_text(f"step {step} loss 1", re.compile(r"step (?P<step>\S+) loss (?P<loss>\S+)")))
+
+
+def test_a_name_that_is_found_is_one_that_mlflow_takes():
+    with pytest.raises(SpokenError, match="a metric cannot be called 'acc%'"):
+        list(sayings_of_text("acc%=1", re.compile(r"(?P<name>\S+)=(?P<value>\d)")))
+
+
+def test_the_time_that_a_program_tells_is_not_the_one_that_counts():
+    assert results([Saying({"fit_seconds": 0.001, "a": 1})], {}) == {"a": 1}
 
 
 def test_reports_are_put_together_by_step_and_in_order():

@@ -381,3 +381,84 @@ def test_commands_run_on_every_backend(sweep, store, backend):
     assert [runs[number].info.status for number in range(4)] == ["FINISHED", "FAILED", "FINISHED", "FAILED"]
     assert artifact(store, runs[3], "stdout.txt") == "working on 0.4\n"
     assert runs[2].data.metrics["rmse"] == pytest.approx(0.1)
+
+
+def test_a_password_in_the_stores_address_is_in_nothing_that_is_kept_or_shown(server, tmp_path, in_process_at):
+    (tmp_path / "tracked.py").write_text(TRACKED + "if alpha == 1:\n    sys.exit(f'cannot reach http://me:s3cret@{alpha}/x')\n")
+    (tmp_path / "c.yaml").write_text(
+        "name: secret\nmodel: {command: [python, tracked.py, '{alpha}', '0.5']}\n"
+        "search: {parameters: {alpha: [0.5, 1]}}\nobjective: {metric: rmse}\nexecution: {retries: {error: 1}}\n"
+    )
+    address = server.uri.replace("http://", "http://me:s3cret@")
+    ended = in_process_at(tmp_path, address)("run", "c.yaml", "--trust", ".", "--verbose")
+    assert ended.returncode == 0, ended.stderr
+    assert "cannot reach http://***@1.0/x" in ended.stderr
+    (experiment,) = (each for each in server.client.search_experiments() if each.name == "secret")
+    runs = server.client.search_runs([experiment.experiment_id])
+    assert len(runs) == 4  # the parent run, and a trial that was measured again
+    kept = "".join(str(run.to_dictionary()) for run in runs)
+    for run in runs:
+        folder = tmp_path / run.info.run_id
+        folder.mkdir()
+        for name in names_of(server, run):
+            server.client.download_artifacts(run.info.run_id, name, str(folder))
+        kept += "".join(path.read_text() for path in folder.rglob("*") if path.is_file())
+    assert "in run" in kept
+    assert "s3cret" not in kept + ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("mlflow.set_experiment('another')", "give the config the same `experiment`"),
+        ("mlflow.set_tracking_uri('sqlite:///elsewhere.db')", "have it use MLFLOW_TRACKING_URI"),
+    ],
+)
+def test_a_script_that_goes_elsewhere_is_told_what_to_do(sweep, folder, line, hint):
+    (folder / "tracked.py").write_text(TRACKED.replace("alpha = float", f"{line}\nalpha = float", 1))
+    document = sweep(
+        "name: own\nmodel: {command: [python, tracked.py, '{alpha}', x]}\n"
+        "search: {parameters: {alpha: [0.5]}}\nobjective: rmse\n",
+        code=1,
+    )
+    assert hint in document["error"]
+
+
+def test_the_time_that_counts_is_the_processs_own_after_the_sweep_too(sweep, folder, in_process):
+    (folder / "timed.py").write_text(
+        "import sys, time, mlflow\nx = float(sys.argv[1])\ntime.sleep(x)\n"
+        "with mlflow.start_run():\n    mlflow.log_metrics({'loss': 1.0, 'fit_seconds': 100 - x})\n"
+    )
+    document = sweep(
+        """
+        name: own
+        model: {command: [python, timed.py, "{x}"]}
+        search: {parameters: {x: [5, 0]}}
+        objective: fit_seconds
+        execution: {workers: 1}
+        """
+    )
+    assert document["selection"]["winner"]["trial"] == 1
+    rows = json.loads(in_process("compare", "latest", "--format", "json").stdout)
+    assert [(row["trial"], row["best"]) for row in rows] == [(1, True), (0, False)]
+    assert rows[0]["fit_seconds"] == document["selection"]["winner"]["mean"]
+
+
+def test_a_file_that_the_program_writes_does_not_keep_a_sweep_from_going_on(sweep, in_process, folder):
+    (folder / "out.log").write_text("")
+    (folder / "train.py").write_text(SCRIPT + "\nopen(sys.argv[3], 'a').write('x')\n")
+    text = CONFIG.format(x=[0.1, 0.2, 0.3], deed=["work"]).replace('"{deed}"', '"{deed}", out.log')
+    sweep(text, "--set", "search.trials=2")
+    ended = in_process("resume", "latest", "--trust", ".", "--trials", "3", "--json", "--quiet")
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_second_attempt_is_shown_too(folder, in_process):
+    (folder / "train.py").write_text(
+        "import os, sys\nfirst = not os.path.exists('seen')\nopen('seen', 'w')\n"
+        "print('attempt one' if first else 'attempt two, which is longer than the first')\nsys.exit(first)\n"
+    )
+    (folder / "c.yaml").write_text(CONFIG.format(x=[0.1], deed=["work"]) + "\n")
+    ended = in_process("run", "c.yaml", "--trust", ".", "--verbose", "--set", "execution.retries={error: 1}")
+    for line in ("trial 0000 | attempt one", "trial 0000 | attempt two, which is longer than the first"):
+        assert line in ended.stderr

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 
 import mlflow
 import numpy as np
@@ -40,6 +41,22 @@ def alone(params, context):
 class Rule:
     def predict(self, rows):
         return rows.sum(axis=1)
+
+def unfitted(params, context):
+    return {"mse": 1.0}, Ridge()
+
+def once(params, context):
+    if context.fold is None:
+        sys.exit("no more")
+    return {"mse": 1.0}
+
+def nothing(params, context):
+    return ({} if context.fold is None else {"mse": 1.0}), Ridge().fit(context.fit.features, context.fit.target)
+
+def loud(params, context):
+    import os
+    os.system("echo from a shell")
+    return train(params, context)
 
 def odd(params, context):
     return {"loss": 1.0}, Rule()
@@ -149,6 +166,40 @@ def test_a_model_that_cannot_be_promoted_is_an_error_that_says_why(folder, in_pr
     assert {run.info.status for run in all_runs(store)} == {"FINISHED", "FAILED"}
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("unfitted", "the model of my_ridge.py:unfitted does not predict the test rows: NotFittedError: "),
+        ("once", "my_ridge.py:once fails for the winner's model: SystemExit: no more"),
+        ("nothing", "fails for the winner's model: MissingMetric: the function gave no metric 'mse'; it gave nothing"),
+    ],
+)  # fmt: skip
+def test_a_winners_call_that_goes_wrong_is_an_error_that_says_why(folder, in_process, store, name, message):
+    ended = in_process("run", "c.yaml", "--trust", ".", "--quiet", "--set", f"model.function=my_ridge.py:{name}")
+    assert ended.returncode == 1
+    assert message in " ".join(ended.stderr.split())
+    assert "Go on with: wine-sweep resume" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "RUNNING" not in {run.info.status for run in all_runs(store)}
+
+
+@pytest.mark.parametrize("backend", ["processes", "serial"])
+def test_what_a_function_prints_in_whatever_way_is_not_among_the_results(folder, wine_sweep, backend):
+    overrides = ["--set", "model.function=my_ridge.py:loud", "--set", f"execution={{backend: {backend}}}"]
+    ended = wine_sweep("run", "c.yaml", "--trust", ".", "--json", "--quiet", *overrides)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["trials"]["finished"] == 3
+
+
+def test_a_function_that_has_changed_is_the_new_one_for_trials_and_winner(folder, store):
+    config = load_config(folder / "c.yaml", overrides=["registry=null", "search.parameters.alpha=[1]"])
+    first = Sweep(config, trust=".").run(quiet=True)
+    (folder / "my_ridge.py").write_text(CODE.replace('return {"mse": mean', 'return {"mse": 1000 + mean'))
+    second = Sweep(config, trust=".").run(quiet=True)
+    assert second.best.scores["mse"].mean - first.best.scores["mse"].mean == pytest.approx(1000)
+    assert second.test_scores["mse"] - first.test_scores["mse"] == pytest.approx(1000)
+
+
 def all_runs(store):
     return store.client.search_runs([each.experiment_id for each in store.client.search_experiments()])
 
@@ -198,6 +249,23 @@ def parabola(x=(0, 1, 2, 3), **more):
     }
 
 
+def locked():
+    lock = threading.Lock()
+    return lambda params, context: {"loss": float(lock.locked())}
+
+
+LOCKED = locked()
+
+
+def test_a_function_from_python_cannot_be_resumed_from_the_command_line_and_it_says_so(store, in_process):
+    Sweep(parabola(), function=lambda params, context: {"loss": 1.0}).run(quiet=True)
+    ended = in_process("resume", "latest", "--trials", "5", "--trust", ".")
+    assert ended.returncode == 2
+    assert "the function was given from Python, and MLflow does not have it; only Sweep can run it again" in " ".join(
+        ended.stderr.split()
+    )
+
+
 def test_a_function_is_swept_from_python(store, capfd):
     centre = 2
     sweep = Sweep(parabola(), function=lambda params, context: {"loss": (params["x"] - centre) ** 2})
@@ -244,6 +312,11 @@ def test_a_model_of_a_function_is_promoted_when_it_is_asked_for(store):
     ("config", "options", "message"),
     [
         (parabola(serach={}), {}, "serach: unknown key; did you mean 'search'?"),
+        ("configs/grid.yaml", {}, "expected a mapping of keys, or what `load_config` gives; got str"),
+        (parabola(execution={"workers": object()}), {}, "holds a value that is no text, number, list or mapping"),
+        (parabola(), {"function": 3}, "what is swept is called, and a int cannot be"),
+        (parabola(), {"function": LOCKED}, "the function cannot be sent to worker processes"),
+        (parabola(model={"command": ["true"]}), {"trust": "nothere.z"}, "--trust: 'nothere.z' is no file or folder here"),
         (parabola(), {}, "model: is missing; give `model`, or `models` for several to choose between"),
         (
             parabola(model={"command": ["true"]}),

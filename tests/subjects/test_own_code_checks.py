@@ -26,6 +26,8 @@ def train(params, context):
 def lonely(params): ...
 def crowded(params, context, more): ...
 def relaxed(params, context, more=1): ...
+async def later(params, context): ...
+def strict(params, context, *, more): ...
 def open_(*args): ...
 made = lambda params, context: {"rmse": 1.0}
 """
@@ -80,6 +82,7 @@ def model(text):
         ([model("[python, train.py], stdout: 'rmse=(.*)'"), SEARCH, OBJECTIVE], ["1:46: model.stdout: has no named group; name each by its metric, as in 'rmse=(?P<rmse>[-+.e0-9]+)', or have `name` and `value`"]),
         ([model("[python, train.py], stdout: '(?P<name>.*)'"), SEARCH, OBJECTIVE], ["1:46: model.stdout: `name` and `value` are named together: one is a metric's name, the other its value"]),
         ([COMMAND, SEARCH, "objective: {metric: depth}"], ["3:21: objective.metric: say which way depth is better: {metric: depth, direction: minimize}, or maximize"]),
+        ([COMMAND, SEARCH, "objective: {metric: 'acc%', direction: maximize}"], ["3:21: objective.metric: a metric cannot be called 'acc%'; it is made of letters, digits, spaces and _ - . : in parts between slashes"]),
         ([COMMAND, SEARCH, "objective: {metric: rmse, of: median}"], ["3:31: objective.of: got 'median' (text); did you mean 'min'? Allowed: last, min, max"]),
         ([COMMAND, SEARCH, "objective: [rmse, {metric: fit_seconds, of: min}]"], ["3:45: objective.1.of: fit_seconds has no history"]),
         ([COMMAND, SEARCH, OBJECTIVE, "data: {source: table.csv, target: y}"], ["4:7: data: a command reads its data and measures by itself; leave `data` out"]),
@@ -107,6 +110,8 @@ def test_what_is_wrong_with_a_command_is_said_at_its_place(folder, lines, expect
         (["model: {function: train.py:trian}", SEARCH, OBJECTIVE], ["1:19: model.function: there is no function 'trian' in train.py; did you mean 'train'?"]),
         (["model: {function: train.py:lonely}", SEARCH, OBJECTIVE], ["1:19: model.function: is called as lonely(params, context), and takes params"]),
         (["model: {function: train.py:crowded}", SEARCH, OBJECTIVE], ["1:19: model.function: is called as crowded(params, context), and takes params, context, more"]),
+        (["model: {function: train.py:later}", SEARCH, OBJECTIVE], ["1:19: model.function: later is async; a function that is swept is a plain `def`"]),
+        (["model: {function: train.py:strict}", SEARCH, OBJECTIVE], ["1:19: model.function: is called as strict(params, context), and takes params, context, more"]),
         (["model: {function: broken.py:train}", SEARCH, OBJECTIVE], ["1:19: model.function: broken.py:1:11: invalid syntax"]),
         (["model: {function: none.py:train}", SEARCH, OBJECTIVE], ["1:19: model.function: FOLDER/none.py cannot be read: No such file or directory"]),
         (["model: {function: train}", SEARCH, OBJECTIVE], ["1:19: model.function: a function is written as FILE.py:NAME, such as train.py:train; got 'train'"]),
@@ -140,11 +145,23 @@ def test_code_that_nobody_trusts_is_refused_with_what_to_type(folder, what, key,
 
 @pytest.mark.parametrize(
     "words",
-    ['[sh, -c, "rm train.py", train.py]', "[rm, train.py]", "[python, -c, 'import train', train.py]", "[sh, run.sh, train.py]"],
+    [
+        '[sh, -c, "rm train.py", train.py]',
+        "[rm, train.py]",
+        "[python, -c, 'import train', train.py]",
+        "[sh, run.sh, train.py]",
+        "[./python, train.py]",
+        "[bin/python3, train.py]",
+        "[python, '-cimport os#/../train.py']",
+        "[python, '-c/../train.py']",
+        "[python, sub/../train.py]",
+        "[python, '{alpha}/../train.py']",
+        "['./{alpha}', train.py]",
+    ],
 )
 def test_a_trusted_file_does_not_vouch_for_other_commands_beside_it(folder, words):
-    (line,) = problems(folder, model(words), SEARCH, OBJECTIVE, trust=["train.py"])
-    assert line.endswith("runs code of your own; run with --trust . if you trust it")
+    found = problems(folder, model(words), SEARCH, OBJECTIVE, trust=["train.py"])
+    assert any(line.endswith("runs code of your own; run with --trust . if you trust it") for line in found)
 
 
 def test_where_a_config_is_written_has_to_be_trusted_too(folder):

@@ -65,7 +65,8 @@ def resume_command(request: ResumeRequest) -> None:
 
 def _what_is_there(plan: Plan, results: int) -> str:
     name, run_id, planned = plan.sweep.name, plan.sweep.run_id[:8], planned_trials(plan.prepared)
-    return f"{name} ({run_id}) goes on: {results} trials have a result; planned: {planned}"
+    code = "" if plan.prepared.kind == "estimator" else f"; it runs: {plan.prepared.subject}"
+    return f"{name} ({run_id}) goes on: {results} trials have a result; planned: {planned}{code}"
 
 
 def _draft(recorded: Recorded, request: ResumeRequest) -> Draft:

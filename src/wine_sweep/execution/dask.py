@@ -256,7 +256,12 @@ class DaskWorkers:
         with self._lock:
             station = self._stations.get(address)
             flight = station.flights.pop(key, None) if station is not None else None
-            if station is None or flight is None:
+            if station is None:
+                return
+            if flight is None:  # cancelled while it was answering: nobody goes on with it
+                if isinstance(outcome, Parcel) and outcome.is_held:
+                    station.held[outcome.trial.number] = None
+                    self.drop(outcome.trial)
                 return
             if isinstance(outcome, Parcel) and outcome.is_held:
                 station.held[flight.trial.number] = None

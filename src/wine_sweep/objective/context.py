@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from wine_sweep.data import Fold
+from wine_sweep.objective.metric_names import refusal_of_name, refusal_of_step
 from wine_sweep.objective.weights import part_of
 from wine_sweep.trial import Report
 
@@ -113,12 +114,15 @@ class TrialContext:
             metrics: Their values at this step.
 
         Raises:
-            ValueError: The step is no whole number above the last one, or a metric is no number.
+            ValueError: The step is no whole number above the last one, or a metric is no number or has no possible name.
         """
-        if isinstance(step, bool) or not isinstance(step, int | np.integer) or step <= self._last_step:
-            raise ValueError(f"a step is a whole number above the last one, {max(self._last_step, 0)}; got {step!r}")
-        self._last_step = int(step)
-        self._tell(Report(int(step), numbers_of(metrics, "context.report")))
+        number = int(step) if isinstance(step, np.integer) else step
+        if (refused := refusal_of_step(number)) is not None:
+            raise ValueError(f"context.report: {refused}")
+        if number <= self._last_step:
+            raise ValueError(f"context.report: a step is above the last one, {self._last_step}; got {number}")
+        self._last_step = number
+        self._tell(Report(number, numbers_of(metrics, "context.report")))
 
     def log_artifact(self, path: str | Path, name: str | None = None) -> None:
         """Keep a file or a folder with the trial's run, as it is now.
@@ -180,13 +184,16 @@ def numbers_of(metrics: Mapping[str, Any], where: str) -> dict[str, float]:
     """Turn metrics into floats.
 
     Raises:
-        ValueError: One is no number; `where` says who gave it.
+        ValueError: One is no number, or has no possible name; `where` says who gave it.
     """
     found = {}
     for name, value in metrics.items():
+        refused = refusal_of_name(str(name))
+        if refused:
+            raise ValueError(f"{where}: {refused}")
         try:
             found[str(name)] = float(value)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(
                 f"{where}: the metric {name!r} is {type(value).__name__} {value!r:.60}; a number is needed"
             ) from error

@@ -16,12 +16,15 @@ from typing import Any
 
 from wine_sweep.bench import Bench
 from wine_sweep.config import Of
-from wine_sweep.objective.context import StopTrial, Table, TrialContext, numbers_of
+from wine_sweep.objective.context import Rows, StopTrial, Table, TrialContext, numbers_of
 from wine_sweep.objective.mishaps import describe_error, merged, recorded_warnings, summary
 from wine_sweep.objective.output import STDERR_FILE, STDOUT_FILE
 from wine_sweep.objective.source import Source
 from wine_sweep.objective.spoken import that_counts
-from wine_sweep.trial import Failure, Params, Report, Score, Trial, TrialState
+from wine_sweep.trial import FIT_SECONDS, Failure, Report, Score, Trial, TrialState
+
+MODEL_FILE = "model.pkl"
+"""Where the winner's call leaves its model."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,12 @@ class FunctionTask:
                     returned = train({**self.params, **trial.params}, self._context(call, trial, bench, hearer))
                     spent.append(time.perf_counter() - began)
                     trial = hearer.trial if index == 0 else trial
-                    found.append(self._results(returned, hearer.reports))
+                    metrics, model = metrics_and_model(returned)
+                    found.append(self._results(metrics, hearer.reports))
+                    self._take(model, bench)
         except StopTrial:
             return replace(trial, state=TrialState.KILLED, ended=self.clock())
-        except Exception as error:  # noqa: BLE001  # whatever a user's function raises is this trial's result, not the sweep's end
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a user's function raises is this trial's result
             failure = describe_error(error)
         after = replace(trial, ended=self.clock(), warnings=merged(trial.warnings, summary(caught)))
         failure = failure or self._lack(found)
@@ -98,17 +103,25 @@ class FunctionTask:
             trial=trial.number,
             seed=self.seed + call.repeat,
             fold=call.fold,
-            rows=None if self.table is None or call.fold is None else self.table.parts(call.fold),
+            rows=self._rows(call),
             folder=lambda: _part_of(bench.folder, call, alone=len(self.calls) == 1),
             tell=hearer.hear,
         )
 
-    def _results(self, returned: Any, reports: Sequence[Report]) -> dict[str, float]:
+    def _rows(self, call: Call) -> tuple[Rows, Rows] | None:
+        """Give what a call fits on and what it measures on."""
+        return None if self.table is None or call.fold is None else self.table.parts(call.fold)
+
+    def _take(self, model: Any, bench: Bench) -> None:
+        """Take a call's model: a trial's is let go of, since only the winner's is kept."""
+
+    def _results(self, metrics: Mapping[str, float], reports: Sequence[Report]) -> dict[str, float]:
         """Give what one call came to: what it returned, or the last that it reported; or as `of` says."""
-        metrics, _ = metrics_and_model(returned)
         histories: dict[str, list[float]] = {}
         for values in (*(report.values for report in reports), metrics):
             for name, value in values.items():
+                if name == FIT_SECONDS:
+                    continue  # the time of the call is measured, whatever the function says of it
                 histories.setdefault(name, []).append(value)
         return {name: that_counts(values, self.of.get(name, Of.LAST)) for name, values in histories.items()}
 
@@ -123,6 +136,26 @@ class FunctionTask:
                 if not math.isfinite(values[name]):
                     return Failure("NonFiniteMetric", f"{name} is {values[name]}{where}")
         return None
+
+
+@dataclass(frozen=True)
+class RefitTask(FunctionTask):
+    """Calls a function once more, for the winner's model, and leaves that as a file among the trial's: `MODEL_FILE`.
+
+    Args:
+        parts: What to fit on and what to measure on; None where there is no table.
+    """
+
+    parts: tuple[Rows, Rows] | None = None
+
+    def _rows(self, call: Call) -> tuple[Rows, Rows] | None:  # noqa: ARG002  # there is one call
+        return self.parts
+
+    def _take(self, model: Any, bench: Bench) -> None:
+        if model is not None:
+            import cloudpickle  # only this needs it
+
+            (bench.folder / MODEL_FILE).write_bytes(cloudpickle.dumps(model))
 
 
 def metrics_and_model(returned: Any) -> tuple[dict[str, float], Any]:
@@ -187,15 +220,24 @@ def _part_of(folder: Path, call: Call, *, alone: bool) -> Path:
 def _captured(bench: Bench) -> Iterator[None]:
     """In a worker process, send what is printed, by whatever language, into files of the trial's; elsewhere to stderr."""
     if multiprocessing.parent_process() is None:
-        with redirect_stdout(sys.stderr):  # stdout is for results
+        with redirect_stdout(sys.stderr), _put_back(1):  # stdout is for results
+            os.dup2(2, 1)
             yield
         return
-    before = [(number, os.dup(number)) for number in (1, 2)]
-    try:
+    with _put_back(1, 2):
         for number, name in ((1, STDOUT_FILE), (2, STDERR_FILE)):
             file = os.open(bench.folder / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
             os.dup2(file, number)
             os.close(file)
+        yield
+
+
+@contextmanager
+def _put_back(*numbers: int) -> Iterator[None]:
+    """Have file descriptors point to where they do now when the context is left."""
+    sys.stdout.flush()
+    before = [(number, os.dup(number)) for number in numbers]
+    try:
         yield
     finally:
         for stream in (sys.stdout, sys.stderr):
@@ -203,14 +245,3 @@ def _captured(bench: Bench) -> Iterator[None]:
         for number, kept in before:
             os.dup2(kept, number)
             os.close(kept)
-
-
-def call_once(source: Source, params: Params, context: TrialContext) -> tuple[dict[str, float], Any]:
-    """Call a function by itself, and give its metrics and its model.
-
-    Raises:
-        ValueError: It returned neither metrics nor metrics and a model.
-        Exception: Whatever the function raises.
-    """
-    with redirect_stdout(sys.stderr):  # stdout is for results
-        return metrics_and_model(source.load()(dict(params), context))

@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -29,8 +30,11 @@ LOOK_SECONDS = 0.2
 """How often a process that a pruner may stop is looked at."""
 
 TAIL_BYTES = 20_000
-_OTHER_EXPERIMENT = "active run ID does not match environment run ID"
-_HINT = "; the script names an MLflow experiment of its own: give the config the same `experiment`"
+_HINTS = {
+    "does not match environment run ID": "the script names an experiment of its own: give the config the same `experiment`",
+    "Run with id=": "the script goes to a tracking store of its own: have it use MLFLOW_TRACKING_URI",
+}
+"""What MLflow says where a script does not go on with the run that it is handed, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +64,8 @@ class CommandTask:
         began = time.perf_counter()
         try:
             code, trial = self._run(trial, bench)
-        except KeyError as error:
-            return self._failed(
-                trial, Failure("CommandFailed", f"the placeholder {{{error.args[0]}}} has no value in this trial")
-            )
-        except OSError as error:
-            return self._failed(trial, Failure("CommandFailed", f"{self._program(error)}: {error.strerror or error}"))
+        except (KeyError, OSError, ValueError) as error:
+            return self._failed(trial, Failure("CommandFailed", self._why_not_started(error)))
         if code is None:
             return replace(trial, state=TrialState.KILLED, ended=self.clock())
         if code != 0:
@@ -93,12 +93,12 @@ class CommandTask:
             if not self.stepwise:
                 wait_for_exit(process)
             else:
-                watch = _Watch(self.pattern, bench)
-                while not wait_for_exit(process, LOOK_SECONDS):
-                    for report in watch.new_reports():
-                        trial = replace(trial, reports=(*trial.reports, report))
-                        if not bench.report(trial):
-                            return None, trial
+                with closing(_Watch(self.pattern, bench)) as watch:
+                    while not wait_for_exit(process, LOOK_SECONDS):
+                        for report in watch.new_reports():
+                            trial = replace(trial, reports=(*trial.reports, report))
+                            if not bench.report(trial):
+                                return None, trial
         return process.returncode, trial
 
     def _sayings(self, bench: Bench) -> list[Saying]:
@@ -110,10 +110,15 @@ class CommandTask:
     def _failed(self, trial: Trial, failure: Failure) -> Trial:
         return replace(trial, state=TrialState.FAILED, failure=failure, ended=self.clock())
 
-    def _program(self, error: OSError) -> str:
+    def _why_not_started(self, error: KeyError | OSError | ValueError) -> str:
+        """Say why there was no process: a placeholder without a value, no such program, a NUL character in a value."""
+        if isinstance(error, KeyError):
+            return f"the placeholder {{{error.args[0]}}} has no value in this trial"
+        if not isinstance(error, OSError):
+            return f"the command cannot be started: {error}"
         if not self.command.folder.is_dir():
-            return f"the folder {self.command.folder} cannot be used"
-        return f"the program '{error.filename or self.command.words[0]}' cannot be started"
+            return f"the folder {self.command.folder} cannot be used: {error.strerror or error}"
+        return f"the program '{error.filename or self.command.words[0]}' cannot be started: {error.strerror or error}"
 
 
 class _Watch:
@@ -124,6 +129,10 @@ class _Watch:
         self._printed = Tail(bench.folder / STDOUT_FILE)
         self._written = Tail(bench.scratch / METRICS_FILE)
         self._last = -1
+
+    def close(self) -> None:
+        self._printed.close()
+        self._written.close()
 
     def new_reports(self) -> Iterator[Report]:
         for report in reports(self._sayings()):
@@ -150,7 +159,7 @@ def _failure_of(code: int, errors: Path) -> Failure:
     text = _end_of(errors)
     lines = [line for line in text.splitlines() if line.strip()]
     said = f": {lines[-1].strip()[:300]}" if lines else ""
-    hint = _HINT if _OTHER_EXPERIMENT in text else ""
+    hint = next((f"; {hint}" for words, hint in _HINTS.items() if words in text), "")
     return Failure("CommandFailed", f"the command ended with exit code {code}{said}{hint}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import pickle
 import sys
@@ -10,10 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.objective.context import TrialContext
+
+NO_FILE = "notebook.py"
+"""Stands in a config for the file of a function that was given as it is, and that MLflow does not have."""
 
 Train = Callable[[dict[str, Any], TrialContext], Any]
 """A function of the user's: it takes parameters and a context, and returns metrics, or metrics and a fitted model."""
+
+
+_DIGEST = "__wine_sweep_digest__"
 
 
 @dataclass(frozen=True)
@@ -61,10 +69,20 @@ Source = FunctionSource | PickledFunction
 
 
 def source_of(function: Train) -> PickledFunction:
-    """Make a function ready for other processes: one of a module is named, any other is written down as it is."""
-    import cloudpickle  # it comes with MLflow, and only this needs it
+    """Make a function ready for other processes: one of a module is named, any other is written down as it is.
 
-    return PickledFunction(cloudpickle.dumps(function), name_of(function))
+    Raises:
+        ConfigError: It is no function, or holds what cannot be written down: a lock, an open file.
+    """
+    import cloudpickle  # only this needs it
+
+    if not callable(function):
+        raise ConfigError([Problem(f"what is swept is called, and a {type(function).__name__} cannot be")])
+    try:
+        return PickledFunction(cloudpickle.dumps(function), name_of(function))
+    except (TypeError, AttributeError, ValueError, pickle.PicklingError) as error:
+        message = f"the function cannot be sent to worker processes: {error}; let it make what it needs itself"
+        raise ConfigError([Problem(message)]) from error
 
 
 def name_of(function: Train) -> str:
@@ -74,9 +92,9 @@ def name_of(function: Train) -> str:
 
 
 def _module(file: Path) -> Any:
-    """Import a file under its own name, with its folder to import from; again gives the same module."""
-    known = sys.modules.get(file.stem)
-    if known is not None and getattr(known, "__file__", None) == str(file):
+    """Import a file under its own name, with its folder to import from; again gives the same module, unless it has changed."""
+    known, digest = sys.modules.get(file.stem), hashlib.sha256(file.read_bytes()).hexdigest()
+    if known is not None and getattr(known, _DIGEST, None) == (str(file), digest):
         return known
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:
@@ -90,4 +108,5 @@ def _module(file: Path) -> Any:
     except BaseException:
         del sys.modules[file.stem]
         raise
+    setattr(module, _DIGEST, (str(file), digest))
     return module

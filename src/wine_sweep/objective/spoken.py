@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from wine_sweep.config import Of
-from wine_sweep.trial import Report
+from wine_sweep.objective.metric_names import refusal_of_name, refusal_of_step
+from wine_sweep.trial import FIT_SECONDS, Report
 from wine_sweep.wording import show
 
 STEP = "step"
@@ -76,8 +77,8 @@ def sayings_of_text(text: str, pattern: re.Pattern[str]) -> Iterator[Saying]:
         step = groups.pop(STEP, None)
         if "name" in groups and "value" in groups:
             groups = {groups["name"]: groups["value"]}
-        values = {name: _number_in(value, name) for name, value in groups.items()}
-        yield Saying(values, None if step is None else int(_number_in(step, STEP)))
+        values = {name: _number(_number_in(value, name), name, "stdout") for name, value in groups.items()}
+        yield Saying(values, None if step is None else _step_in(step))
 
 
 def reports(sayings: Iterable[Saying]) -> tuple[Report, ...]:
@@ -94,6 +95,8 @@ def results(sayings: Iterable[Saying], of: Mapping[str, Of]) -> dict[str, float]
     histories: dict[str, list[float]] = {}
     for each in sayings:
         for name, value in each.values.items():
+            if name == FIT_SECONDS:
+                continue  # the time of the process is measured, whatever it says of itself
             histories.setdefault(name, []).append(value)
     return {name: that_counts(values, of.get(name, Of.LAST)) for name, values in histories.items()}
 
@@ -121,13 +124,28 @@ def _saying(found: Any, place: str) -> Saying:
     if not isinstance(found, dict):
         raise SpokenError(f'{place}: expected an object of metrics such as {{"rmse": 0.7}}, got {show(found)}')
     step = found.get(STEP)
-    if step is not None and (isinstance(step, bool) or not isinstance(step, int) or step < 0):
-        raise SpokenError(f"{place}: a step is a whole number of 0 or more, got {show(step)}")
+    if step is not None and (refused := refusal_of_step(step)) is not None:
+        raise SpokenError(f"{place}: {refused}")
     values = {name: value for name, value in found.items() if name != STEP}
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise SpokenError(f"{place}: the metric '{name}' is {show(value)}; a number is needed")
-    return Saying({name: float(value) for name, value in values.items()}, step)
+    return Saying({name: _number(value, name, place) for name, value in values.items()}, step)
+
+
+def _number(value: Any, name: str, place: str) -> float:
+    if (refused := refusal_of_name(name)) is not None:
+        raise SpokenError(f"{place}: {refused}")
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+    except OverflowError as error:
+        raise SpokenError(f"{place}: the metric '{name}' is larger than a number can be") from error
+    raise SpokenError(f"{place}: the metric '{name}' is {show(value)}; a number is needed")
+
+
+def _step_in(text: str) -> int:
+    step = int(text) if text.strip().isdecimal() else text
+    if (refused := refusal_of_step(step)) is not None:
+        raise SpokenError(f"stdout: {refused}")
+    return int(step)
 
 
 def _number_in(text: str, name: str) -> float:

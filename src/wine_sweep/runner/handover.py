@@ -15,7 +15,7 @@ from wine_sweep.errors import ExecutionError
 from wine_sweep.execution import Workers
 from wine_sweep.objective.spoken import that_counts
 from wine_sweep.tracking.writer import BackgroundWriter
-from wine_sweep.trial import Failure, Report, Score, Trial, TrialState
+from wine_sweep.trial import FIT_SECONDS, Failure, Report, Score, Trial, TrialState
 
 if TYPE_CHECKING:  # it imports MLflow, which takes seconds
     from wine_sweep.tracking.shared_runs import Logged, SharedRuns
@@ -169,13 +169,15 @@ class HandedOver:
     def _settle(self, runs: SharedRuns, flight: _Flight, trial: Trial) -> None:
         """Read what the process has logged, and say what came of the trial; in the writer's thread."""
         there = runs.logged(trial.number)
-        known = {name: value for name, value in there.metrics.items() if name not in trial.scores}
+        known = {name: value for name, value in there.metrics.items() if name not in (*trial.scores, FIT_SECONDS)}
         known |= {
             name: that_counts([value for _, value in runs.history(trial.number, name)], of)
             for name, of in self._of.items()
             if name in known
         }
-        judged = _judged(replace(trial, scores={**_scores(known), **trial.scores}), self._needed, there)
+        scores = {**_scores(known), **trial.scores}
+        first = {name: scores[name] for name in self._needed if name in scores}  # a tag that is too short for all loses the last
+        judged = _judged(replace(trial, scores={**first, **scores}), self._needed, there)
         with self._lock:
             if self._flights.get(trial.number) is flight:  # else the sweep was stopped meanwhile
                 self._deliver(flight, judged)

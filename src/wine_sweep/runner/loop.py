@@ -17,6 +17,7 @@ from wine_sweep.runner.ask_and_tell import AskAndTell
 from wine_sweep.runner.stopping import Budget, Stopper, StopReason
 from wine_sweep.search.searcher import Searcher
 from wine_sweep.selection import Objective
+from wine_sweep.tracking.masking import masked
 from wine_sweep.trial import FIT_SECONDS, FailureCause, Step, Trial, TrialState
 
 _logger = logging.getLogger(__name__)
@@ -171,7 +172,7 @@ class TrialLoop:
             self._deadline = self.monotonic() + self.grace
         for future in sorted(done, key=lambda each: self._running[each].number):
             before = self._running.pop(future)
-            after = self._outcome(future, before)
+            after = masked(self._outcome(future, before))
             if after.state is TrialState.RUNNING:
                 self._go_on(after)
             elif self._may_retry(after):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from wine_sweep.objective.output import STDERR_FILE, STDOUT_FILE, Tail
 from wine_sweep.spool import Spool
 from wine_sweep.trial import Trial
+from wine_sweep.wording import mask
 
 
 class Outputs:
@@ -36,9 +37,10 @@ class Outputs:
         """Tell the rest of a trial that has ended; its files may be deleted then."""
         if trial.number in self._tails:
             self._tell_lines(trial.number, to_the_end=True)
-            del self._tails[trial.number]
+            for tail in self._tails.pop(trial.number):
+                tail.close()
 
     def _tell_lines(self, number: int, *, to_the_end: bool = False) -> None:
         for tail in self._tails[number]:
             for line in tail.read(to_the_end=to_the_end).splitlines():
-                self._tell(number, line)
+                self._tell(number, mask(line))

@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 
 from wine_sweep.config import Draft, ExecutionConfig, ModelConfig
@@ -20,7 +21,8 @@ from wine_sweep.subjects.trust import how_to_trust
 from wine_sweep.wording import one_of
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_PYTHON = re.compile(r"(.*/)?(python[\d.]*|\{python\})")
+_PYTHON = re.compile(r"python[\d.]*|\{python\}")
+"""A Python of the PATH or of this process; one that is named by a path may be any program."""
 
 
 class CommandCheck(OwnCodeCheck):
@@ -70,7 +72,7 @@ class CommandCheck(OwnCodeCheck):
         if self.trust.covers(folder) and (self.trust.covers(self.draft.folder) or not self.draft.is_file):
             return
         script = _script(model, folder)
-        if script is not None and self.trust.covers(script):
+        if script is not None and script.is_file() and self.trust.covers(script):
             return
         elsewhere = self.draft.folder if self.trust.covers(folder) else folder
         what = script if script is not None and script.is_file() else elsewhere
@@ -110,11 +112,17 @@ def _check_placeholders(model: ModelConfig, space: Space) -> Iterator[Problem]:
 
 
 def _script(model: ModelConfig, folder: pathlib.Path) -> pathlib.Path | None:
-    """Give the file that a command runs: its second word after a Python, or its first where that is a path."""
+    """Give the file that a command runs and that a user may trust alone: a Python's second word, or a path as the first.
+
+    None where the words leave it open what is run: an option of Python's, a placeholder, a path that goes up.
+    """
     words = model.command or []
-    if len(words) > 1 and _PYTHON.fullmatch(words[0]) and words[1].endswith(".py"):
-        return folder / words[1]
-    return folder / words[0] if os.sep in words[0] and "{" not in words[0] else None
+    by_python = len(words) > 1 and (_PYTHON.fullmatch(words[0]) or words[0] == sys.executable)
+    word = words[1] if by_python else words[0]
+    is_plain = not word.startswith("-") and "{" not in word and ".." not in pathlib.PurePath(word).parts
+    if not is_plain or not (word.endswith(".py") if by_python else os.sep in word):
+        return None
+    return folder / word
 
 
 def _threads(execution: ExecutionConfig) -> dict[str, str]:

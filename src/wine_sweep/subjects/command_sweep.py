@@ -37,15 +37,18 @@ class CommandSweep(OwnCodeSweep):
     @property
     def program(self) -> str:
         """The file that is run, as a run of it by hand would name it; the program where no file is named."""
-        return next(iter(self._files), self.command.words[0])
+        return self._file or self.command.words[0]
 
     @property
     def digest(self) -> str:
-        """Digest the words, and the content of those files that they name."""
+        """Digest the words, and the content of the first file that they name: the program's own, as a rule.
+
+        What that file reads or imports is not known; and a later word may name a file that the program writes.
+        """
         found = hashlib.sha256("\0".join(self.command.words).encode())
-        for name in self._files:
-            content = (self.command.folder / name).read_bytes()
-            found.update(hashlib.sha256(content).digest())
+        if self._file is not None:
+            with (self.command.folder / self._file).open("rb") as file:
+                found.update(hashlib.file_digest(file, "sha256").digest())
         return found.hexdigest()
 
     @property
@@ -82,9 +85,10 @@ class CommandSweep(OwnCodeSweep):
 
     def why_changed(self, rows: int, columns: Sequence[str]) -> str:  # noqa: ARG002  # the interface's signature
         """See `Prepared`."""
-        return f"the content of {' or '.join(self._files)}" if self._files else "its words"
+        return f"the content of {self._file}" if self._file is not None else "its words"
 
     @property
-    def _files(self) -> list[str]:
-        """The words that name files."""
-        return [word for word in self.command.words if "{" not in word and (self.command.folder / word).is_file()]
+    def _file(self) -> str | None:
+        """The first word that names a file."""
+        plain = (word for word in self.command.words if "{" not in word and (self.command.folder / word).is_file())
+        return next(plain, None)

@@ -14,7 +14,7 @@ from wine_sweep.data.roles import find_roles
 from wine_sweep.data.table import resolve_source
 from wine_sweep.errors import DataError, Path, Problem
 from wine_sweep.execution import check_backend
-from wine_sweep.objective.source import FunctionSource, Source
+from wine_sweep.objective.source import NO_FILE, FunctionSource, Source
 from wine_sweep.search.space import Space
 from wine_sweep.subjects.function_sweep import FunctionSweep
 from wine_sweep.subjects.material import Material, load_material
@@ -47,7 +47,10 @@ class FunctionCheck(OwnCodeCheck):
         """Find what is wrong."""
         sections = self.draft.sections
         evaluation: EvaluationConfig = sections.get("evaluation") or EvaluationConfig()
-        if self._given is None:
+        if self._given is None and self._file.name == NO_FILE and not self._file.is_file():
+            message = "the function was given from Python, and MLflow does not have it; only Sweep can run it again"
+            self.problems.append(Problem(message, _FUNCTION))
+        elif self._given is None:
             if not self.trust.covers(self._file):
                 self.problems.append(Problem(f"runs code of your own; {how_to_trust(self._file)}", _FUNCTION))
             self.problems += check_function(self._file, self._name)
@@ -100,6 +103,9 @@ def check_function(file: pathlib.Path, name: str) -> Iterator[Problem]:
     except SyntaxError as error:
         yield Problem(f"{file.name}:{error.lineno}:{error.offset}: {error.msg}", _FUNCTION)
         return
+    if any(isinstance(each, ast.AsyncFunctionDef) and each.name == name for each in tree.body):
+        yield Problem(f"{name} is async; a function that is swept is a plain `def`", _FUNCTION)
+        return
     functions = {each.name: each for each in tree.body if isinstance(each, ast.FunctionDef)}
     if name in functions:
         yield from _check_signature(functions[name])
@@ -111,11 +117,10 @@ def _check_signature(function: ast.FunctionDef) -> Iterator[Problem]:
     takes = function.args
     positional = [*takes.posonlyargs, *takes.args]
     needed = len(positional) - len(takes.defaults)
-    if (takes.vararg is None and len(positional) < _TAKES) or needed > _TAKES:
-        message = (
-            f"is called as {function.name}(params, context), and takes {', '.join(each.arg for each in positional) or 'nothing'}"
-        )
-        yield Problem(message, _FUNCTION)
+    keywords = [each for each, default in zip(takes.kwonlyargs, takes.kw_defaults, strict=True) if default is None]
+    if (takes.vararg is None and len(positional) < _TAKES) or needed > _TAKES or keywords:
+        found = ", ".join(each.arg for each in [*positional, *keywords]) or "nothing"
+        yield Problem(f"is called as {function.name}(params, context), and takes {found}", _FUNCTION)
 
 
 def _bound(tree: ast.Module) -> set[str]:

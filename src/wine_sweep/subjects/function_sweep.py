@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from wine_sweep.config import Backend
 from wine_sweep.errors import ModelError
-from wine_sweep.objective.context import Rows, Table, TrialContext
-from wine_sweep.objective.function import FunctionTask, call_once
+from wine_sweep.execution import make_workers
+from wine_sweep.objective.context import Rows, Table
+from wine_sweep.objective.function import MODEL_FILE, FunctionTask, RefitTask
 from wine_sweep.objective.source import FunctionSource, Source
+from wine_sweep.spool import Spool
 from wine_sweep.subjects.material import Material
 from wine_sweep.subjects.own_code import OwnCodeSweep
 from wine_sweep.subjects.own_goals import needed_metrics
@@ -85,31 +92,66 @@ class FunctionSweep(OwnCodeSweep):
         return self.material is not None or self.config.registry is not None
 
     def refit(self, trial: Trial) -> Winner:
-        """Call the function once more: on all rows that are not test rows, measured on these; see `Prepared`."""
-        material = self.material
-        parts = None
+        """Call the function once more, in a process of its own, as a trial is: on all rows that are not test rows.
+
+        See `Prepared`.
+        """
+        material, parts = self.material, None
         if material is not None:
             rows = _rows_of(material)
             parts = rows.part(material.split.train), rows.part(material.split.test)
         with tempfile.TemporaryDirectory() as folder:
-            context = TrialContext(
-                trial=trial.number,
-                seed=self.config.search.seed,
-                fold=None,
-                rows=parts,
-                folder=lambda: Path(folder),
-                tell=lambda _report: None,
-            )
-            try:
-                metrics, model = call_once(self.source, {**self._fixed, **trial.params}, context)
-            except Exception as error:  # a function of the user's may raise anything
-                message = f"{self.subject} fails for the winner's model: {type(error).__name__}: {error}"
-                raise ModelError(message) from error
+            done = self._call(Trial(trial.number, trial.params), parts, Path(folder))
+            model = self._load(Spool.at(Path(folder)).folder(trial.number) / MODEL_FILE)
         if material is None:
             return Winner(model, {})
         train, test = rows_of(material)
-        predictions = np.asarray(model.predict(test.copy())) if hasattr(model, "get_params") else None
-        return Winner(model, metrics, train=train, test=test, predictions=predictions)
+        predictions = self._predictions(model, test) if hasattr(model, "get_params") else None
+        scores = {name: score.mean for name, score in done.scores.items()}
+        return Winner(model, scores, train=train, test=test, predictions=predictions)
+
+    def _call(self, trial: Trial, parts: tuple[Rows, Rows] | None, folder: Path) -> Trial:
+        """Have a worker call the function for the winner.
+
+        Raises:
+            ModelError: It failed.
+        """
+        search, execution = self.config.search, self.config.execution
+        task = RefitTask(self.source, self._fixed, search.seed, needed_metrics(self.objective), of=self.of, parts=parts)
+        alone = execution.model_copy(update={"backend": Backend.PROCESSES, "workers": 1, "address": None})
+        workers = make_workers(alone, task, spool=folder)
+        try:
+            future = workers.submit(trial)
+            error = future.exception()
+            done = future.result() if error is None else replace(trial, failure=workers.explain(error))
+        finally:
+            workers.stop()
+        if done.failure is not None:
+            raise ModelError(f"{self.subject} fails for the winner's model: {done.failure}")
+        return done
+
+    def _load(self, path: Path) -> Any:
+        """Load the model that a worker has left, where it has; its class may be the function's own module's.
+
+        Raises:
+            ModelError: It cannot be loaded here.
+        """
+        if not path.is_file():
+            return None
+        try:
+            if isinstance(self.source, FunctionSource):
+                with redirect_stdout(sys.stderr):  # stdout is for results
+                    self.source.load()
+            return pickle.loads(path.read_bytes())  # noqa: S301  # a worker of this process has written it
+        except Exception as error:  # whatever importing a user's module, or making its objects, raises
+            raise ModelError(f"the model of {self.subject} cannot be loaded: {type(error).__name__}: {error}") from error
+
+    def _predictions(self, model: Any, rows: pd.DataFrame) -> np.ndarray:
+        try:
+            return np.asarray(model.predict(rows.copy()))
+        except Exception as error:  # a model of the user's may raise anything
+            message = f"the model of {self.subject} does not predict the test rows: {type(error).__name__}: {error}"
+            raise ModelError(message) from error
 
     def why_no_model(self, trial: Trial) -> str:  # noqa: ARG002  # the interface's signature
         """See `Prepared`."""

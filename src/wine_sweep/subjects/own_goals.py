@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from wine_sweep.config import Direction, Expression, ObjectiveConfig, Of, PickConfig, SelectionConfig
 from wine_sweep.errors import Problem
+from wine_sweep.objective.metric_names import refusal_of_name
 from wine_sweep.objective.metrics import ERRORS
 from wine_sweep.selection import Goal, Objective
 from wine_sweep.selection.objective import SPREAD
@@ -55,6 +56,8 @@ class OwnGoals:
         if direction is None:
             message = f"say which way {config.metric} is better: {{metric: {config.metric}, direction: minimize}}, or maximize"
             self.problems.append(Problem(message, ("objective", index, "metric")))
+        if (refused := refusal_of_name(config.metric)) is not None:
+            self.problems.append(Problem(refused, ("objective", index, "metric")))
         if config.metric == FIT_SECONDS and config.of is not None:
             self.problems.append(Problem(f"{FIT_SECONDS} has no history", ("objective", index, "of")))
         return Goal(config.metric, direction or Direction.MINIMIZE)

@@ -17,9 +17,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from wine_sweep.errors import TrackingError
 from wine_sweep.spool import Spool
+from wine_sweep.tracking.masking import masked
 from wine_sweep.tracking.state import state_folder, state_folders
 from wine_sweep.trial import Trial
-from wine_sweep.wording import mask
 
 _logger = logging.getLogger(__name__)
 _FOLDER = "journals"
@@ -128,17 +128,8 @@ class Journal:
 
 def _line(trial: Trial) -> bytes:
     """Write a trial, without the environment of its process: that holds credentials."""
-    kept = dataclasses.replace(_masked(trial), environment={})
+    kept = dataclasses.replace(masked(trial), environment={})
     return json.dumps(_plain(kept), separators=(",", ":")).encode() + b"\n"
-
-
-def _masked(trial: Trial) -> Trial:
-    """Hide credentials that an error's or a warning's text may quote."""
-    if trial.failure is not None:
-        before = trial.failure
-        masked = dataclasses.replace(before, message=mask(before.message), traceback=mask(before.traceback))
-        trial = dataclasses.replace(trial, failure=masked)
-    return dataclasses.replace(trial, warnings=tuple(map(mask, trial.warnings))) if trial.warnings else trial
 
 
 def _plain(value: Any) -> Any:

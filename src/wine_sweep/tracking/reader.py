@@ -252,7 +252,7 @@ def _trial(run: Run) -> Trial:
         scores=_scores(metrics, once) if state is TrialState.FINISHED else {},
         reported=reported,
         reported_at=reported_at,
-        fit_seconds=metrics.get(FIT_SECONDS, once.get(FIT_SECONDS, math.nan)),
+        fit_seconds=once.get(FIT_SECONDS, metrics.get(FIT_SECONDS, math.nan)),
         started=_seconds(run.info.start_time),
         ended=_seconds(run.info.end_time),
         failure=Failure(kind, message) if error else None,

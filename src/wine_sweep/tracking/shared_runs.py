@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from wine_sweep.tracking import names
 from wine_sweep.tracking.batches import log_in_batches
@@ -35,9 +36,14 @@ class SharedRuns(SweepRuns):
     """
 
     def handover(self, number: int) -> dict[str, str]:
-        """Give the variables by which MLflow, in a trial's process, takes up the trial's run."""
+        """Give the variables by which MLflow, in a trial's process, takes up the trial's run.
+
+        A user and a password are handed over beside the URI: MLflow prints that one.
+        """
+        uri, login = _without_login(_from_anywhere(str(self.client.tracking_uri)))
         return {
-            "MLFLOW_TRACKING_URI": _from_anywhere(str(self.client.tracking_uri)),
+            "MLFLOW_TRACKING_URI": uri,
+            **login,
             "MLFLOW_EXPERIMENT_ID": self.experiment_id,
             "MLFLOW_RUN_ID": self.trial_run_ids[number],
         }
@@ -74,6 +80,16 @@ class SharedRuns(SweepRuns):
         known = {*there.metrics, *map(names.report_metric, there.metrics), *([FIT_SECONDS] if there.metrics else [])}
         metrics = [metric for metric in metrics_of(trial, at) if metric.key not in known]
         log_in_batches(self.client, run_id, params=params, metrics=metrics, tags=tags_of(trial))
+
+
+def _without_login(uri: str) -> tuple[str, dict[str, str]]:
+    """Take user and password out of a server's URI, and give them as the variables that MLflow reads."""
+    parts = urlsplit(uri)
+    if not parts.scheme.startswith("http") or parts.username is None:
+        return uri, {}
+    names_and_values = {"MLFLOW_TRACKING_USERNAME": parts.username, "MLFLOW_TRACKING_PASSWORD": parts.password or ""}
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2])
+    return urlunsplit(bare), {name: unquote(value) for name, value in names_and_values.items()}
 
 
 def _from_anywhere(uri: str) -> str:

@@ -13,9 +13,11 @@ from mlflow import MlflowClient
 from mlflow.entities import DatasetInput, InputTag, LoggedModelStatus, Metric, Run
 
 from wine_sweep.errors import TrackingError
+from wine_sweep.objective.output import STDERR_FILE, STDOUT_FILE
 from wine_sweep.tracking import names
 from wine_sweep.tracking.batches import log_in_batches
 from wine_sweep.tracking.claim import Claim
+from wine_sweep.tracking.masking import mask_output
 from wine_sweep.tracking.metrics import metrics_of
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.owner import Owner
@@ -247,9 +249,11 @@ class SweepRuns:
             shutil.rmtree(files, ignore_errors=True)
 
     def _keep_files(self, run_id: str, folder: Path) -> None:
-        """Make files a run's artifacts, those that hold something."""
-        for path in [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size == 0]:
-            path.unlink()
+        """Make files a run's artifacts; what was printed only where something was, and without credentials."""
+        for path in [path for name in (STDOUT_FILE, STDERR_FILE) for path in folder.rglob(name)]:
+            if path.stat().st_size == 0:
+                path.unlink()
+        mask_output(folder)
         if any(path.is_file() for path in folder.rglob("*")):
             self.client.log_artifacts(run_id, str(folder))
 
