@@ -149,5 +149,5 @@ def test_the_server_of_a_killed_orchestrator_may_be_gone_too(served_place, serve
     assert ended.code == 0, ended
     account = audit(served_place, "the server and the orchestrator killed")
     began = [params for _, params in served_place.notes("began")]
-    again = len(began) - len(account.results) - served_place.kind.has_model
+    again = len(began) - len(account.results) - served_place.kind.notes_winner
     assert again <= (0 if served_place.kind.is_command else 4)  # at most what ran, and what had just ended, is measured again

@@ -40,7 +40,8 @@ class Kind:
         name: What it is called.
         config: The sections of its config that no other kind has; `{pause}` stands for how long a trial takes.
         trust: The value of ``--trust``.
-        has_model: Whether its winner is fitted once more, by the orchestrator itself, and promoted.
+        has_model: Whether its winner is fitted once more and promoted.
+        notes_winner: Whether that fit is noted as trials are, by the orchestrator itself.
         is_command: Whether each trial is a process, which a worker starts, with a run of its own.
     """
 
@@ -48,6 +49,7 @@ class Kind:
     config: str
     trust: str = "."
     has_model: bool = True
+    notes_winner: bool = False
     is_command: bool = False
 
 
@@ -63,6 +65,7 @@ evaluation: {{{{cv: {{{{holdout: 0.25}}}}, metrics: [rmse, mae], bootstrap: 0}}}
 registry: {{{{name: {MODEL}}}}}
 """,
             MODULE,
+            notes_winner=True,
         ),
         Kind(
             "function",
