@@ -24,7 +24,8 @@ def tags_of(trial: Trial) -> dict[str, str]:
         tags[names.RETRIES] = str(trial.retries)
     if trial.state is TrialState.PRUNED:
         tags[names.PRUNED] = str(len(trial.steps or trial.reports))
-    if trial.state is TrialState.FINISHED and not any(score.has_spread for score in trial.scores.values()):
+    are_means = bool(trial.scores) and all(score.has_spread for score in trial.scores.values())
+    if trial.state is TrialState.FINISHED and not are_means:
         values = {name: score.mean for name, score in trial.scores.items() if not score.has_spread}
         tags[names.SCORES] = _mapped({FIT_SECONDS: trial.fit_seconds, **values})
     if trial.violations:
