@@ -182,6 +182,12 @@ def test_a_value_of_trust_that_is_nothing_is_an_error(folder):
     assert str(caught.value) == "--trust: 'no/such.py' is no file or folder here, and no package's name"
 
 
+def test_what_is_trusted_is_not_looked_for_again_when_the_trials_are_done(folder):
+    ready = prepared(folder, FUNCTION, SEARCH, OBJECTIVE, trust=["sklearn", "train.py"])
+    (folder / "train.py").unlink()
+    assert ready.trusted_packages == ("sklearn", "train")
+
+
 def test_a_prepared_command_means_the_same_from_every_folder(folder):
     ready = prepared(folder, COMMAND, SEARCH, OBJECTIVE)
     assert isinstance(ready, CommandSweep)

@@ -12,7 +12,7 @@ from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective
 from wine_sweep.subjects.material import Material
 from wine_sweep.subjects.refit import Winner
-from wine_sweep.subjects.trust import Trust
+from wine_sweep.subjects.trust import packages_among
 from wine_sweep.trial import Trial
 
 
@@ -91,7 +91,7 @@ class Prepared(ABC):
     @property
     def trusted_packages(self) -> tuple[str, ...]:
         """Packages whose types a model may hold, beside the usual ones."""
-        return Trust(self.trusted).packages
+        return packages_among(self.trusted)
 
     @property
     def program(self) -> str | None:

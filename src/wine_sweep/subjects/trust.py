@@ -22,7 +22,7 @@ class Trust:
 
     def __init__(self, given: Sequence[str]) -> None:
         self.given = tuple(given)
-        self.packages = tuple(each for each in given if each.isidentifier())
+        self.packages = packages_among(given)
         self._paths = [path.resolve() for path in map(pathlib.Path, given) if path.exists()]
         lost = [each for each in given if each not in self.packages and not pathlib.Path(each).exists()]
         if lost:
@@ -35,6 +35,11 @@ class Trust:
         """Whether a file or folder is trusted, by itself or as part of a trusted folder."""
         whole = path.resolve()
         return any(each in (whole, *whole.parents) for each in self._paths)
+
+
+def packages_among(given: Sequence[str]) -> tuple[str, ...]:
+    """Give those values of ``--trust`` that could be a top-level package's name; no file is looked at."""
+    return tuple(each for each in given if each.isidentifier())
 
 
 def how_to_trust(path: pathlib.Path) -> str:
