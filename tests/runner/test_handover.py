@@ -13,19 +13,22 @@ from wine_sweep.execution.base import failure_of
 from wine_sweep.runner.handover import HandedOver
 from wine_sweep.tracking.shared_runs import Logged
 from wine_sweep.tracking.writer import BackgroundWriter
-from wine_sweep.trial import Score, Trial, TrialState
+from wine_sweep.trial import Report, Score, Trial, TrialState
 
 SECONDS = 10
 
 
 class Runs:
-    """Runs in which every process has logged an rmse of 0.5."""
+    """Runs in which every process has logged an rmse of 0.5, at its third step."""
 
     def handover(self, number):
         return {"MLFLOW_RUN_ID": f"run-{number}"}
 
     def logged(self, number):
         return Logged({"rmse": 0.5}, {})
+
+    def history(self, number, metric):
+        return [(0, 2.0), (1, 1.0), (2, 0.5)]
 
 
 @dataclass
@@ -61,13 +64,13 @@ def writer():
     made.close()
 
 
-def handed_over(workers, writer):
-    return HandedOver(workers, writer, needed=["rmse"], of={}, watched=None)
+def handed_over(workers, writer, watched=None):
+    return HandedOver(workers, writer, needed=["rmse"], of={}, watched=watched)
 
 
-def begun(workers, writer):
+def begun(workers, writer, watched=None):
     """Begin a trial, and give what the loop waits for and the trial as the worker has it."""
-    hands = handed_over(workers, writer)
+    hands = handed_over(workers, writer, watched)
     outer = hands.submit(Trial(0, {"x": 1}))
     assert workers.submitted.wait(SECONDS)
     return hands, outer, workers.trial
@@ -87,6 +90,18 @@ def test_a_trial_gets_its_run_and_what_it_logged_there_is_its_result(writer):
     workers.future.set_result(replace(handed, state=TrialState.FINISHED))
     trial = outer.result(SECONDS)
     assert (trial.state, trial.scores["rmse"].mean, trial.environment) == (TrialState.FINISHED, 0.5, {})
+
+
+def test_a_process_that_has_ended_before_anybody_looked_has_its_whole_history_as_reports(writer, monkeypatch):
+    monkeypatch.setattr(HandedOver, "_look", lambda *args: None)
+    workers = OneWorker()
+    _, outer, handed = begun(workers, writer, watched="rmse")
+    said = (Report(1, {"loss": 3.0}),)
+    workers.future.set_result(replace(handed, state=TrialState.FINISHED, scores={"loss": Score(3.0)}, reports=said))
+    reports = outer.result(SECONDS).reports
+    assert [(each.step, each.values) for each in reports] == [
+        (0, {"rmse": 2.0}), (1, {"loss": 3.0}), (1, {"rmse": 1.0}), (2, {"rmse": 0.5}),
+    ]  # fmt: skip
 
 
 def test_a_result_that_needs_no_store_is_told_while_the_store_is_away(writer):

@@ -373,6 +373,27 @@ def test_a_trial_that_is_pruned_after_a_report_is_dropped_before_it_ends(run, si
     assert sum(trial.number == 1 for trial in workers.submitted) == 2
 
 
+def ending_with(reports):
+    """Finish at once, with reports of which the loop was never told."""
+    return lambda trial: finished(replace(trial, reports=tuple(reports)))
+
+
+def test_what_a_trial_reported_after_the_last_question_is_shown_when_it_has_finished(run):
+    late = [Report(0, {"rmse": 4.0}), Report(1, {"loss": 1.0}), Report(3, {"rmse": 5.0})]
+    result, searcher, workers, _ = run([10, 20], outcome=ending_with(late), prune=lambda params, steps: True, prunes=True)
+    assert searcher.shown == [(10, [4.0, 5.0]), (20, [4.0, 5.0])]
+    assert searcher.shown_at == [(10, [0, 3]), (20, [0, 3])]
+    assert [trial.state for trial in result.trials] == ["finished"] * 2
+    assert [(trial.reported, trial.reported_at) for trial in result.trials] == [((4.0, 5.0), (0, 3))] * 2
+    assert workers.dropped == []
+
+
+def test_nobody_is_shown_reports_where_nothing_is_pruned(run):
+    result, searcher, _, _ = run([10], outcome=ending_with([Report(0, {"rmse": 4.0})]))
+    assert searcher.shown == []
+    assert result.trials[0].reported == ()
+
+
 def test_a_trial_that_reports_and_is_measured_again_begins_afresh_and_is_not_shown_twice(run):
     result, searcher, workers, _ = run([10], outcome=reporting([0, 1, 2], lost=[2]), retries=RetriesConfig(worker=1))
     assert searcher.shown_at == [(10, [0]), (10, [0, 1]), (10, [0, 1, 2])]

@@ -72,6 +72,7 @@ class HandedOver:
         self._writer = writer
         self._needed = needed
         self._of = of
+        self._watched = watched
         self._clock = clock
         self._flights: dict[int, _Flight] = {}
         self._lock = threading.RLock()
@@ -177,6 +178,9 @@ class HandedOver:
         }
         scores = {**_scores(known), **trial.scores}
         first = {name: scores[name] for name in self._needed if name in scores}  # a tag that is too short for all loses the last
+        if self._watched in known:  # from the first step on: a process may have ended before anybody looked
+            steps = _as_reports(self._watched, runs.history(trial.number, self._watched))
+            trial = replace(trial, reports=tuple(sorted((*trial.reports, *steps), key=lambda report: report.step)))
         judged = _judged(replace(trial, scores={**first, **scores}), self._needed, there)
         with self._lock:
             if self._flights.get(trial.number) is flight:  # else the sweep was stopped meanwhile
@@ -191,7 +195,7 @@ class HandedOver:
             with self._lock:
                 if new and flight.outer is not None and flight.inner is not None:
                     flight.shown = new[-1][0]
-                    reports = (*flight.trial.reports, *(Report(step, {metric: value}) for step, value in dict(new).items()))
+                    reports = (*flight.trial.reports, *_as_reports(metric, new))
                     self._deliver(flight, replace(flight.trial, reports=reports))
 
     def _deliver(self, flight: _Flight, outcome: Trial | BaseException) -> None:
@@ -211,6 +215,10 @@ class HandedOver:
 
 def _scores(values: Mapping[str, float]) -> dict[str, Score]:
     return {name: Score(value) for name, value in values.items()}
+
+
+def _as_reports(metric: str, history: Iterable[tuple[int, float]]) -> list[Report]:
+    return [Report(step, {metric: value}) for step, value in dict(history).items()]
 
 
 def _judged(trial: Trial, needed: Iterable[str], there: Logged | None) -> Trial:

@@ -68,6 +68,7 @@ class TrialLoop:
         retries: How often a failed trial is measured again.
         max_failures: The number of failed trials that ends the sweep, in whatever order they fail; None for no limit. One
             that takes long would otherwise hold back the count of all that fail after it.
+        prunes: Whether trials that report are pruned.
         lag_workers: The number of workers that the searcher's lag is for; by default as many as there are at the start.
         stop: Whether somebody wants the sweep to stop.
         grace: How long trials may go on running then, in seconds.
@@ -91,6 +92,7 @@ class TrialLoop:
     clock: Callable[[], float] = time.time
     retries: RetriesConfig = field(default_factory=lambda: RetriesConfig(worker=0))
     max_failures: int | None = None
+    prunes: bool = False
     lag_workers: int | None = None
     _failed: int = 0
     _retried: Counter[tuple[int, FailureCause]] = field(default_factory=Counter)
@@ -199,6 +201,15 @@ class TrialLoop:
         told = [(each.step, each.values[metric]) for each in trial.reports if metric in each.values]
         return replace(trial, reported=tuple(value for _, value in told), reported_at=tuple(step for step, _ in told))
 
+    def _with_last_reports(self, trial: Trial) -> Trial:
+        """Show the searcher what a trial reported when nobody asked any more: later ones are compared with that too."""
+        if not (self.prunes and trial.reports):
+            return trial
+        trial = self._with_reported(trial)
+        if trial.reported_at:
+            self._search.prune(trial)  # it has finished, whatever the answer
+        return trial
+
     def _has_news(self, trial: Trial) -> bool:
         """Whether there is anything new to ask a pruner about."""
         return not trial.reports or self.objective.metric in trial.reports[-1].values
@@ -240,7 +251,7 @@ class TrialLoop:
 
     def _end(self, trial: Trial) -> None:
         if trial.state is TrialState.FINISHED:
-            trial = replace(trial, violations=self.objective.violations(trial))
+            trial = self._with_last_reports(replace(trial, violations=self.objective.violations(trial)))
         self._search.end(trial)
         _logger.info("trial %d %s%s", trial.number, trial.state, f": {trial.failure}" if trial.failure else "")
         self.recorder.trial_ended(trial)

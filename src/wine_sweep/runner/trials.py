@@ -100,6 +100,7 @@ def run_trials(
             stop=stop,
             retries=execution.retries,
             max_failures=execution.max_failures,
+            prunes=search.pruner is not None,
             lag_workers=lag,
             grace=execution.grace,
             past=past.trials,
