@@ -1,0 +1,154 @@
+"""Metrics taken apart row by row: what each row loses, so that models can be compared on the same rows.
+
+A metric that is no mean over rows is stood in for by one that is, the nearest: R² by the root mean squared error, F1 by the
+balanced accuracy, the area under a curve by the log loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from wine_sweep.config import Direction
+from wine_sweep.objective.metrics import ERRORS, NEED_PROBABILITIES, task_of
+from wine_sweep.task import Task
+
+Number = TypeVar("Number", float, np.ndarray)
+
+
+class RowLoss(StrEnum):
+    """What a row loses, by the name of the metric that it adds up to."""
+
+    RMSE = "rmse"
+    MAE = "mae"
+    MAPE = "mape"
+    LOG_LOSS = "log_loss"
+    ACCURACY = "accuracy"
+    BALANCED_ACCURACY = "balanced_accuracy"
+
+    @property
+    def direction(self) -> Direction:
+        """Which way the metric is better; a row's loss is always better when lower."""
+        return Direction.MAXIMIZE if self in _HITS else Direction.MINIMIZE
+
+    @property
+    def needs_probabilities(self) -> bool:
+        """Whether it is measured on `predict_proba` and not on `predict`."""
+        return self is RowLoss.LOG_LOSS
+
+    def losses(self, model: Any, features: pd.DataFrame, target: np.ndarray) -> np.ndarray:
+        """Say what each row loses.
+
+        That is the squared, absolute or relative error, 1 for a wrong class, or minus the log of the right one's probability.
+
+        Args:
+            model: Fitted.
+            features: The rows to predict, of shape (rows, features).
+            target: The truth, of shape (rows,).
+
+        Returns:
+            Of shape (rows,).
+
+        Raises:
+            ValueError: The model gives no number for each row where numbers are predicted.
+            Exception: Whatever the model raises.
+        """
+        if self.needs_probabilities:
+            return _log_losses(np.asarray(model.predict_proba(features.copy())), np.asarray(model.classes_), target)
+        return self.of_predictions(np.asarray(model.predict(features.copy())), target)
+
+    def of_predictions(self, predictions: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """Say what each row loses by what was predicted for it; not for the log loss.
+
+        Args:
+            predictions: Of shape (rows,), or (rows, 1).
+            target: The truth, of shape (rows,).
+
+        Raises:
+            ValueError: There is not one prediction a row, or no number where numbers are predicted.
+        """
+        if predictions.size != len(target):
+            raise ValueError(f"{predictions.shape} predictions for {len(target)} rows")
+        predicted = predictions.reshape(-1)
+        if self in _HITS:
+            missed: np.ndarray = _comparable(predicted) != _comparable(target)
+            return missed.astype(float)
+        error = predicted.astype(float) - target.astype(float)
+        if not np.isfinite(error).all():
+            raise ValueError(f"{np.sum(~np.isfinite(error))} of {len(error)} predictions are no finite numbers")
+        return _ERRORS[self](error, target.astype(float))
+
+    def row_weights(self, target: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """Say how much each row counts in the mean: for the balanced accuracy, every class as much as any other.
+
+        Args:
+            target: The truth, of shape (rows,).
+            weights: The table's own weights, of shape (rows,); None when all count the same.
+        """
+        own = np.ones(len(target)) if weights is None else weights.astype(float)
+        if self is not RowLoss.BALANCED_ACCURACY:
+            return own
+        _, code = np.unique(_comparable(target), return_inverse=True)
+        of_class = np.bincount(code, own)[code]
+        shares: np.ndarray = np.divide(own, of_class, out=np.zeros(len(own)), where=of_class > 0)
+        return shares * len(own)
+
+    def of_mean(self, mean: Number) -> Number:
+        """Turn the weighted mean of the rows' losses into the metric, elementwise."""
+        if self is RowLoss.RMSE:
+            root: Number = mean**0.5
+            return root
+        return 1 - mean if self in _HITS else mean
+
+
+_HITS = frozenset({RowLoss.ACCURACY, RowLoss.BALANCED_ACCURACY})
+_ERRORS: dict[RowLoss, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    RowLoss.RMSE: lambda error, target: error**2,  # noqa: ARG005  # the others' signature
+    RowLoss.MAE: lambda error, target: np.abs(error),  # noqa: ARG005
+    RowLoss.MAPE: lambda error, target: np.abs(error) / np.maximum(np.abs(target), np.finfo(float).eps),
+}
+_ABSOLUTE = frozenset({"neg_mean_absolute_error", "neg_median_absolute_error", "d2_absolute_error_score"})
+_CURVES = frozenset({"roc_auc", "average_precision"})
+
+
+def row_loss_of(metric: str, task: Task, *, probabilities: bool) -> RowLoss:
+    """Say by which loss models are compared where a metric decides.
+
+    Args:
+        metric: The metric that decides; one of the user's own, or one for the other task, counts as the task's usual one.
+        task: What the models do.
+        probabilities: Whether each of them gives probabilities; without, a right or wrong class is all there is.
+    """
+    from sklearn.metrics import get_scorer_names
+
+    scorer = ERRORS.get(metric, metric)
+    if task is Task.REGRESSION:
+        if scorer == "neg_mean_absolute_percentage_error":
+            return RowLoss.MAPE
+        return RowLoss.MAE if scorer in _ABSOLUTE else RowLoss.RMSE
+    if scorer == "accuracy" or scorer not in get_scorer_names() or task_of(scorer) is not task:
+        return RowLoss.ACCURACY
+    if scorer in NEED_PROBABILITIES or scorer in _CURVES:
+        return RowLoss.LOG_LOSS if probabilities else RowLoss.ACCURACY
+    return RowLoss.BALANCED_ACCURACY
+
+
+def _log_losses(probabilities: np.ndarray, classes: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Give minus the log of each row's probability of the truth; a class that the model does not know has probability 0."""
+    known = {name: index for index, name in enumerate(_comparable(classes))}
+    places = np.array([known.get(name, -1) for name in _comparable(target)])
+    chosen = np.where(places >= 0, probabilities[np.arange(len(target)), places], 0.0)
+    losses: np.ndarray = -np.log(np.clip(chosen, np.finfo(float).eps, 1))
+    return losses
+
+
+def _comparable(classes: np.ndarray) -> np.ndarray:
+    """Give classes such that equal ones are equal, whatever they were read as: 1 and 1.0 and True and '1' are one."""
+    if classes.dtype.kind in "iubf":
+        whole = classes.astype(float)
+        return np.array([f"{value:g}" if value % 1 else str(int(value)) for value in whole], dtype=object)
+    return np.array([str(value) for value in classes], dtype=object)
