@@ -20,6 +20,7 @@ LAYERS = [
     {"data", "wandb"},
     {"objective", "search", "execution"},
     {"selection"},
+    {"decay"},
     {"tracking", "report", "subjects"},
     {"registry"},
     {"runner"},

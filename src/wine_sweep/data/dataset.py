@@ -52,6 +52,11 @@ class Dataset:
     weight_column: pd.Series | None = None
 
     @property
+    def task(self) -> Task:
+        """What a model of it does: where the target is float64 it predicts numbers, and classes otherwise."""
+        return Task.REGRESSION if self.target.dtype == np.float64 else Task.CLASSIFICATION
+
+    @property
     def weights(self) -> np.ndarray | None:
         """How much each row counts, of shape (rows,); None when all count the same."""
         return None if self.weight_column is None else self.weight_column.to_numpy()

@@ -17,6 +17,7 @@ from wine_sweep.subjects.refit import Winner
 from wine_sweep.tracking import names
 from wine_sweep.tracking.models import ModelToLog, check_loads_back, log_model
 from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.reference import write_reference
 from wine_sweep.tracking.sweep_runs import SweepRuns
 
 
@@ -30,6 +31,8 @@ def crown(
     clock: Callable[[], float] = time.time,
 ) -> str | None:
     """Log the winner as a model under its trial's run, load it back, and log its test metrics.
+
+    What it was trained and tested on is written before the tag that says that there is a model.
 
     Where it was not fitted anew, the model is the one that the trial's own process has logged.
 
@@ -71,6 +74,9 @@ def _keep(winner: Winner, runs: SweepRuns, run_id: str, trusted: tuple[str, ...]
     if winner.test is not None and winner.predictions is not None:
         test, predictions = winner.test, winner.predictions
         policy.run(lambda: check_loads_back(uri, test, predictions))
+    if winner.reference is not None:
+        reference = winner.reference
+        policy.run(lambda: write_reference(runs.client, run_id, reference))
     return uri
 
 

@@ -26,7 +26,7 @@ from wine_sweep.subjects.material import Material
 from wine_sweep.subjects.own_code import OwnCodeSweep
 from wine_sweep.subjects.own_goals import needed_metrics
 from wine_sweep.subjects.prepared import Fits
-from wine_sweep.subjects.refit import Winner, rows_of
+from wine_sweep.subjects.refit import Winner, reference_of, rows_of
 from wine_sweep.trial import Trial
 
 
@@ -107,8 +107,12 @@ class FunctionSweep(OwnCodeSweep):
             return Winner(model, {})
         train, test = rows_of(material)
         predictions = self._predictions(model, test) if hasattr(model, "get_params") else None
+        reference = None
+        if predictions is not None:
+            objective, seed = self.objective.metric, self.config.search.seed
+            reference = reference_of(model, material, predictions, objective=objective, seed=seed)
         scores = {name: score.mean for name, score in done.scores.items()}
-        return Winner(model, scores, train=train, test=test, predictions=predictions)
+        return Winner(model, scores, train=train, test=test, predictions=predictions, reference=reference)
 
     def _call(self, trial: Trial, parts: tuple[Rows, Rows] | None, folder: Path) -> Trial:
         """Have a worker call the function for the winner.

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from wine_sweep.config import BootstrapConfig
+from wine_sweep.decay.reference import Reference, make_reference
 from wine_sweep.errors import ModelError
 from wine_sweep.objective.bootstrap import MOST_LEFT_OUT, Interval, Sample, percentile_interval, resample_scores
 from wine_sweep.objective.metrics import Metric, evaluate
@@ -32,6 +33,7 @@ class Winner:
         train: The features of the rows that it was fitted on; None where there is no table.
         test: The test rows' features.
         predictions: What the model predicts for the test rows.
+        reference: What it was trained and tested on; None where there is no table, or no model that predicts.
     """
 
     model: Any
@@ -40,6 +42,7 @@ class Winner:
     train: pd.DataFrame | None = None
     test: pd.DataFrame | None = None
     predictions: np.ndarray | None = None
+    reference: Reference | None = None
 
 
 def rows_of(material: Material) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -77,7 +80,28 @@ def refit(
         sample = Sample(test, target[split.test], dataset.groups[split.test], part_of(dataset.weights, split.test))
         scores = _test_scores(model, metrics, sample)
         interval = _test_interval(model, metrics[0], sample, bootstrap, seed) if objective in scores else None
-    return Winner(model, scores, interval, train, test, predictions)
+        reference = reference_of(model, material, predictions, objective=objective, seed=seed)
+    return Winner(model, scores, interval, train, test, predictions, reference)
+
+
+def reference_of(model: Any, material: Material, predictions: np.ndarray, *, objective: str, seed: int) -> Reference | None:
+    """Take down what a model was trained and tested on; None, and the user told, where its predictions are of another kind.
+
+    Args:
+        model: Fitted on all rows that are not test rows.
+        material: The rows.
+        predictions: What it predicts for the test rows.
+        objective: The metric that decides.
+        seed: Decides which training rows are kept of many.
+    """
+    dataset, split = material.dataset, material.split
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as in the trial
+        try:
+            return make_reference(dataset, split, model, predictions, task=dataset.task, objective_metric=objective, seed=seed)
+        except Exception as error:  # noqa: BLE001  # a model may raise anything when asked for probabilities; it stands without
+            _logger.warning("the model is kept without what later checks need: %s: %s", type(error).__name__, error)
+            return None
 
 
 def _test_scores(model: Any, metrics: Sequence[Metric], sample: Sample) -> dict[str, float]:

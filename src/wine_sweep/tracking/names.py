@@ -60,6 +60,8 @@ PROMOTION_FILE = "promotion.json"
 ENVIRONMENT_FILE = "environment.json"
 ERROR_FILE = "error.txt"
 MODEL_NAME = "model"
+REFERENCE_FOLDER = "reference"
+"""Beside a kept model: what it was trained and tested on."""
 
 
 class Kind(StrEnum):
