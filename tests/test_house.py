@@ -20,6 +20,7 @@ LAYERS = [
     {"data", "wandb"},
     {"objective", "search", "execution"},
     {"selection"},
+    {"gate"},
     {"tracking", "report", "subjects"},
     {"registry"},
     {"runner"},
