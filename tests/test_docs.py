@@ -17,6 +17,7 @@ from wine_sweep.config import (
     DataConfig,
     EvaluationConfig,
     ExecutionConfig,
+    GateConfig,
     Method,
     PickRule,
     PrunerType,
@@ -55,6 +56,7 @@ SECTIONS = {
     ("selection",): SelectionConfig,
     ("execution",): ExecutionConfig,
     ("registry",): RegistryConfig,
+    ("registry", "gate"): GateConfig,
 }
 
 

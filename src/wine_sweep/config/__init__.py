@@ -17,11 +17,13 @@ from wine_sweep.config.expressions import Expression, ExpressionError
 from wine_sweep.config.loader import Draft, dump_config, dump_tree, parse_config, read_config
 from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, ModelForm, StepConfig
 from wine_sweep.config.parameters import Choices, Range
-from wine_sweep.config.schema import FAMILY, DataConfig, Duplicates, RegistryConfig, Stage, SweepConfig
+from wine_sweep.config.registry import GATE_RESAMPLES, GateConfig, RegistryConfig, Stage
+from wine_sweep.config.schema import FAMILY, DataConfig, Duplicates, SweepConfig
 from wine_sweep.config.search import BudgetConfig, Method, PrunerConfig, PrunerType, RegretConfig, SearchConfig
 
 __all__ = [
     "FAMILY",
+    "GATE_RESAMPLES",
     "Backend",
     "Block",
     "BootstrapConfig",
@@ -38,6 +40,7 @@ __all__ = [
     "Expression",
     "ExpressionError",
     "FamilyConfig",
+    "GateConfig",
     "Method",
     "ModelConfig",
     "ModelForm",

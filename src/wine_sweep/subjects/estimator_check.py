@@ -21,6 +21,7 @@ from wine_sweep.objective.metrics import check_classes, takes_weights
 from wine_sweep.search.checks import check_space
 from wine_sweep.search.space import Space
 from wine_sweep.subjects.estimator_sweep import EstimatorSweep
+from wine_sweep.subjects.gate_check import check_gate
 from wine_sweep.subjects.goals import Goals
 from wine_sweep.subjects.material import Material, load_material
 from wine_sweep.subjects.method import settle_method
@@ -116,6 +117,7 @@ class EstimatorCheck:
             self.problems.append(Problem(str(error), error.path))
             return
         self.material = material
+        self.problems += check_gate(self.draft.sections.get("registry"), material.dataset)
         if self.goals is not None:
             refused = ((metric, check_classes(metric, material.dataset.target)) for metric in self.goals.metrics)
             self.problems += [Problem(message, self.goals.path_of(metric.name)) for metric, message in refused if message]

@@ -17,6 +17,7 @@ from wine_sweep.execution import check_backend
 from wine_sweep.objective.source import NO_FILE, FunctionSource, Source
 from wine_sweep.search.space import Space
 from wine_sweep.subjects.function_sweep import FunctionSweep
+from wine_sweep.subjects.gate_check import check_gate
 from wine_sweep.subjects.material import Material, load_material
 from wine_sweep.subjects.own_code import OwnCodeCheck
 from wine_sweep.subjects.trust import how_to_trust
@@ -91,6 +92,8 @@ class FunctionCheck(OwnCodeCheck):
             self._material = load_material(config, self.draft.folder, evaluation.cv, needs)
         except DataError as error:
             self.problems.append(Problem(str(error), error.path))
+            return
+        self.problems += check_gate(self.draft.sections.get("registry"), self._material.dataset)
 
 
 def check_function(file: pathlib.Path, name: str) -> Iterator[Problem]:

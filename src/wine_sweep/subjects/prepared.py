@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wine_sweep.bench import Task
-from wine_sweep.config import Draft, Of, SweepConfig
+from wine_sweep.config import Draft, GateConfig, Of, SweepConfig
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective
 from wine_sweep.subjects.material import Material
@@ -87,6 +87,12 @@ class Prepared(ABC):
     @abstractmethod
     def measured(self) -> Sequence[str]:
         """The names of the metrics that are known to be measured."""
+
+    @property
+    def gate(self) -> GateConfig | None:
+        """What the winner must show to be promoted; None for nothing, or where there are no rows here to compare models on."""
+        registry = self.config.registry
+        return registry.gate if registry is not None and self.material is not None else None
 
     @property
     def trusted_packages(self) -> tuple[str, ...]:
