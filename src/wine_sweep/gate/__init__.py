@@ -1,6 +1,16 @@
 """May the winner take the place of the model in the stage? Pure functions over what both lose on the same rows."""
 
-from wine_sweep.gate.cases import fails, forced, no_gate, other_columns, other_task, same_model, unloadable
+from wine_sweep.gate.cases import (
+    fails,
+    forced,
+    no_gate,
+    other_columns,
+    other_task,
+    overtaken,
+    same_model,
+    unknown_rows,
+    unloadable,
+)
 from wine_sweep.gate.dummy import fit_dummy
 from wine_sweep.gate.paired import Comparison, paired_bootstrap
 from wine_sweep.gate.slices import Slice, sliceable
@@ -20,8 +30,10 @@ __all__ = [
     "no_gate",
     "other_columns",
     "other_task",
+    "overtaken",
     "paired_bootstrap",
     "same_model",
     "sliceable",
+    "unknown_rows",
     "unloadable",
 ]

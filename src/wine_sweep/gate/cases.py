@@ -62,3 +62,25 @@ def other_task(version: str, champion: Task, challenger: Task) -> Verdict:
     """Keep the champion: one of the two predicts numbers, the other classes."""
     why = f"Version {version} does {champion.value} and the winner {challenger.value}; they cannot be compared."
     return Verdict(Ground.OTHER_TASK, (why,))
+
+
+def unknown_rows(version: str | None) -> Verdict:
+    """Keep what there is: nothing says which rows a model was trained on, so there is no telling which are new to it.
+
+    Args:
+        version: The champion's; None where it is the winner that does not say it.
+    """
+    who = "the winner's model" if version is None else f"version {version}"
+    why = f"Nothing says which rows {who} was trained on, so there are none to compare on."
+    return Verdict(Ground.UNKNOWN_ROWS, (why,))
+
+
+def overtaken(verdict: Verdict, why: str) -> Verdict:
+    """Keep what there is: somebody has put another version into the stage since the models were compared.
+
+    Args:
+        verdict: What the gate has said of the one that was there before.
+        why: What is in the stage now.
+    """
+    said = f"{why[:1].upper()}{why[1:]}; the winner was compared with what was there before."
+    return replace(verdict, ground=Ground.OVERTAKEN, reasons=(said, *verdict.reasons))

@@ -42,6 +42,8 @@ class Ground(StrEnum):
     CHAMPION_UNLOADABLE = "champion_unloadable"
     CHAMPION_FAILS = "champion_fails"
     OTHER_TASK = "other_task"
+    UNKNOWN_ROWS = "unknown_rows"
+    OVERTAKEN = "overtaken"
     FORCED = "forced"
     NO_GATE = "no_gate"
 

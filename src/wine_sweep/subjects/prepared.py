@@ -92,7 +92,8 @@ class Prepared(ABC):
     def gate(self) -> GateConfig | None:
         """What the winner must show to be promoted; None for nothing, or where there are no rows here to compare models on."""
         registry = self.config.registry
-        return registry.gate if registry is not None and self.material is not None else None
+        gate = registry.gate if registry is not None else GateConfig()
+        return gate if self.material is not None else None
 
     @property
     def trusted_packages(self) -> tuple[str, ...]:
