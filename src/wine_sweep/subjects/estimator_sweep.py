@@ -14,7 +14,7 @@ from wine_sweep.subjects.material import Material
 from wine_sweep.subjects.prepared import Fits, Prepared
 from wine_sweep.subjects.refit import Winner, refit
 from wine_sweep.task import Needs
-from wine_sweep.trial import Trial
+from wine_sweep.trial import MODEL_SIZE, Trial
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class EstimatorSweep(Prepared):
     @property
     def measured(self) -> Sequence[str]:
         """See `Prepared`."""
-        return [metric.name for metric in self.metrics]
+        return [*(metric.name for metric in self.metrics), *([MODEL_SIZE] if self.objective.weighs_models else [])]
 
     @property
     def packages(self) -> list[str]:
@@ -96,6 +96,7 @@ class EstimatorSweep(Prepared):
             seeds=self.config.evaluation.seeds,
             budget=self.config.search.budget,
             stepwise=self.config.search.pruner is not None,
+            weighs=self.objective.weighs_models,
         )
 
     def refit(self, trial: Trial) -> Winner:

@@ -84,6 +84,7 @@ class FunctionSweep(OwnCodeSweep):
             self.config.evaluation.seeds,
             self.of,
             stepwise=self.config.search.pruner is not None,
+            weighs=self.objective.weighs_models,
         )
 
     @property
