@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold, GroupShuffleSplit, cross_validate
 from sklearn.tree import DecisionTreeRegressor
 from tests.runner.test_resume import Stopper, children
 
+from wine_sweep import Sweep
 from wine_sweep.config import parse_config
 from wine_sweep.errors import SweepInterrupted
 from wine_sweep.runner.sweep import RunOptions, run_sweep
@@ -212,3 +214,11 @@ def test_plan_says_the_rule(in_process):
     Path("c.yaml").write_text(RIDGE)
     shown = in_process("plan", "c.yaml")
     assert "the cheapest (highest alpha) of the trials within one standard error of the best mean" in shown.stdout
+
+
+def test_from_python_the_best_is_the_winner_and_the_table_begins_with_it(store):
+    outcome = Sweep(yaml.safe_load(RIDGE), tracking_uri=store.uri).run(promote=False, quiet=True)
+    assert outcome.best.number == outcome.trials.iloc[0]["trial"]
+    assert outcome.trials["best"].tolist().index(True) == 0
+    assert outcome.trials["best_mean"].tolist().index(True) > 0
+    assert "within one standard error" in outcome.reasons[0]

@@ -15,6 +15,7 @@ from wine_sweep.errors import (
     WineSweepError,
 )
 
+DONE = 0
 FAILED = 1
 WRONG = 2
 INTERRUPTED = 130

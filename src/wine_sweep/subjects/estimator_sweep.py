@@ -106,6 +106,11 @@ class EstimatorSweep(Prepared):
         objective = self.objective.metric
         return refit(model, self.material, self.metrics, bootstrap=evaluation.bootstrap, objective=objective, seed=seed)
 
+    def left_to_chance(self, trial: Trial) -> list[str]:
+        """Name each ``random_state`` that the config itself sets to null; every other has a seed. See `Prepared`."""
+        found = self.factory.make(trial.params).get_params(deep=True)
+        return [name for name, value in found.items() if value is None and name.rpartition("__")[2] == "random_state"]
+
     def why_changed(self, rows: int, columns: Sequence[str]) -> str:
         """See `Prepared`."""
         return self.material.why_changed(rows, columns)
