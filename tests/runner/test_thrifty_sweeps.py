@@ -115,6 +115,8 @@ def test_the_rule_is_what_scikit_learn_and_a_pencil_give(in_process, store, red_
     version = store.client.get_model_version_by_alias("ridge", "staging")
     assert version.run_id == record["winner"]["run_id"]
     assert "within one standard error" in version.description
+    note = store.client.get_run(document["run_id"]).data.tags["mlflow.note.content"]
+    assert "^ the best mean, + within one standard error of it" in note
 
 
 def test_the_size_of_a_model_is_a_metric_of_its_trial_and_decides(in_process, store, red_wine):

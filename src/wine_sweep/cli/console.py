@@ -12,7 +12,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from wine_sweep.report.leaderboard import Leaderboard, params_in_words, text_table
+from wine_sweep.report.leaderboard import MARKS, Leaderboard, params_in_words, text_table
 
 PIPE_WIDTH = 400
 """Columns when stdout is no terminal: nothing is cut that a program may want to read."""
@@ -47,7 +47,7 @@ def print_leaderboard(console: Console, board: Leaderboard, *, top: int | None =
     shown = replace(board, rows=board.rows[:top] if top else board.rows)
     _print_table(console, shown)
     if board.has_near:
-        console.print("[dim]* the winner, ^ the best mean, + within one standard error of it[/dim]")
+        console.print(f"[dim]{MARKS}[/dim]")
 
 
 def _print_table(console: Console, shown: Leaderboard) -> None:

@@ -16,6 +16,9 @@ from wine_sweep.tracking import names
 from wine_sweep.trial import FIT_SECONDS, MODEL_SIZE, Trial, TrialState, canonical_json
 from wine_sweep.wording import show_bytes
 
+MARKS = "* the winner, ^ the best mean, + within one standard error of it"
+"""What the marks behind trials' numbers mean, where the cheapest within one standard error wins."""
+
 Cell = str | int | float | bool | None
 
 
