@@ -251,6 +251,24 @@ def rollback(
 
 
 @app.command()
+def reproduce(
+    run_id: Annotated[
+        str, typer.Argument(metavar="RUN_ID", help="A trial's run, or its first 6 or more characters.", show_default=False)
+    ],
+    trust: Trusted = None,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run one trial again from what its run records, and say whether every metric agrees; writes nothing."""
+    from wine_sweep.cli.reproduce import reproduce_command
+
+    raise typer.Exit(
+        reproduce_command(run_id, trusted=trust or (), tracking_uri=tracking_uri, experiment=experiment, as_json=as_json)
+    )
+
+
+@app.command()
 def ui(
     tracking_uri: TrackingUri = None,
     host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",

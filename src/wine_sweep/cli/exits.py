@@ -16,6 +16,7 @@ from wine_sweep.errors import (
     WineSweepError,
 )
 
+DONE = 0
 FAILED = 1
 WRONG = 2
 REFUSED = 3

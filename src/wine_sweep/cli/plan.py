@@ -22,7 +22,7 @@ from wine_sweep.search.grid import grid_points
 from wine_sweep.search.methods import count_trials
 from wine_sweep.search.repeatability import what_repeats
 from wine_sweep.search.space import Dimension, describe
-from wine_sweep.selection import Objective
+from wine_sweep.selection import Objective, rule
 from wine_sweep.subjects.material import Material
 from wine_sweep.subjects.preflight import prepare
 from wine_sweep.subjects.prepared import Prepared
@@ -99,6 +99,7 @@ def _describe(path: Path, prepared: Prepared, experiment: str | None) -> dict[st
         "metrics": list(prepared.measured),
         "objective": objective.in_words(),
         "limits": list(objective.limits),
+        "selection": rule(objective),
         "promotion": {"model": registry.name, "stage": registry.stage.value, "alias": registry.stage.alias} if registry else None,
     }
 
@@ -194,6 +195,7 @@ def _lines(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "objective", plan["objective"]
     for text in plan["limits"]:
         yield "  limit", text
+    yield "winner", plan["selection"]
     if plan["from"]:
         yield "learns from", f"the finished trials of {plan['from']}, looked up when it runs"
     if plan["pruning"]:

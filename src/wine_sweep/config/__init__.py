@@ -8,9 +8,6 @@ from wine_sweep.config.evaluation import (
     EvaluationConfig,
     ObjectiveConfig,
     Of,
-    PickConfig,
-    PickRule,
-    SelectionConfig,
 )
 from wine_sweep.config.execution import Backend, ExecutionConfig, RetriesConfig
 from wine_sweep.config.expressions import Expression, ExpressionError
@@ -20,6 +17,7 @@ from wine_sweep.config.parameters import Choices, Range
 from wine_sweep.config.registry import GATE_RESAMPLES, GateConfig, RegistryConfig, Stage
 from wine_sweep.config.schema import FAMILY, DataConfig, Duplicates, SweepConfig
 from wine_sweep.config.search import BudgetConfig, Method, PrunerConfig, PrunerType, RegretConfig, SearchConfig
+from wine_sweep.config.selection import Cost, End, PickConfig, PickRule, SelectionConfig, SelectRule
 
 __all__ = [
     "FAMILY",
@@ -29,11 +27,13 @@ __all__ = [
     "BootstrapConfig",
     "BudgetConfig",
     "Choices",
+    "Cost",
     "CrossValidation",
     "DataConfig",
     "Direction",
     "Draft",
     "Duplicates",
+    "End",
     "EstimatorConfig",
     "EvaluationConfig",
     "ExecutionConfig",
@@ -55,6 +55,7 @@ __all__ = [
     "RegretConfig",
     "RetriesConfig",
     "SearchConfig",
+    "SelectRule",
     "SelectionConfig",
     "Stage",
     "StepConfig",

@@ -7,13 +7,14 @@ from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from wine_sweep.config.evaluation import EvaluationConfig, Objectives, SelectionConfig
+from wine_sweep.config.evaluation import EvaluationConfig, Objectives
 from wine_sweep.config.execution import ExecutionConfig
 from wine_sweep.config.fields import Location, Model, Seed, Share, Text
 from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, ModelForm
 from wine_sweep.config.problems import wrong
 from wine_sweep.config.registry import RegistryConfig
 from wine_sweep.config.search import NEEDS_POINTS, Method, SearchConfig
+from wine_sweep.config.selection import SelectionConfig, SelectRule
 
 
 class Duplicates(StrEnum):
@@ -178,6 +179,9 @@ class SweepConfig(Model):
                 raise wrong(f"`{name}` goes with one objective; there are {len(self.objective or ())}", "search", name)
         if several and self.search.method is Method.CMAES:
             raise wrong("cmaes has one objective; use tpe, gp, nsga2 or nsga3", "search", "method")
+        if several and self.selection.select is not SelectRule.BEST:
+            message = f"one_standard_error goes with one objective; there are {len(self.objective or ())}, and `pick` chooses"
+            raise wrong(message, "selection", "select")
         if not several and self.selection.pick is not None:
             raise wrong("`pick` chooses among several objectives; there is one", "selection", "pick")
         if self.selection.constraints and self.search.method is Method.CMAES:

@@ -48,16 +48,21 @@ def crown(
     uri: str | None = None
     if winner.model is not None:
         uri = _keep(winner, runs, run_id, trusted, policy)
-    metrics = {names.test_metric(name): value for name, value in winner.test_scores.items()}
-    if winner.interval is not None:
-        metrics[names.test_low_metric(winner.interval.metric)] = winner.interval.low
-        metrics[names.test_high_metric(winner.interval.metric)] = winner.interval.high
-    now = clock()
+    now, metrics = clock(), test_metrics(winner)
     policy.run(lambda: runs.log_metrics(run_id, metrics, at=now))
     if uri is not None:
         tags = {names.MODEL: uri}
         policy.run(lambda: runs.set_tags(run_id, tags))
     return uri
+
+
+def test_metrics(winner: Winner) -> dict[str, float]:
+    """Give what the winner measures on the test rows, under the names that it has in MLflow."""
+    metrics = {names.test_metric(name): value for name, value in winner.test_scores.items()}
+    if winner.interval is not None:
+        metrics[names.test_low_metric(winner.interval.metric)] = winner.interval.low
+        metrics[names.test_high_metric(winner.interval.metric)] = winner.interval.high
+    return metrics
 
 
 def _keep(winner: Winner, runs: SweepRuns, run_id: str, trusted: tuple[str, ...], policy: OutagePolicy) -> str:

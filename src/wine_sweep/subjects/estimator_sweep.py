@@ -14,7 +14,7 @@ from wine_sweep.subjects.material import Material
 from wine_sweep.subjects.prepared import Fits, Prepared
 from wine_sweep.subjects.refit import Winner, refit
 from wine_sweep.task import Needs
-from wine_sweep.trial import Trial
+from wine_sweep.trial import MODEL_SIZE, Trial
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class EstimatorSweep(Prepared):
     @property
     def measured(self) -> Sequence[str]:
         """See `Prepared`."""
-        return [metric.name for metric in self.metrics]
+        return [*(metric.name for metric in self.metrics), *([MODEL_SIZE] if self.objective.weighs_models else [])]
 
     @property
     def packages(self) -> list[str]:
@@ -96,6 +96,7 @@ class EstimatorSweep(Prepared):
             seeds=self.config.evaluation.seeds,
             budget=self.config.search.budget,
             stepwise=self.config.search.pruner is not None,
+            weighs=self.objective.weighs_models,
         )
 
     def refit(self, trial: Trial) -> Winner:
@@ -104,6 +105,11 @@ class EstimatorSweep(Prepared):
         model = self.factory.make(trial.params)
         objective = self.objective.metric
         return refit(model, self.material, self.metrics, bootstrap=evaluation.bootstrap, objective=objective, seed=seed)
+
+    def left_to_chance(self, trial: Trial) -> list[str]:
+        """Name each ``random_state`` that the config itself sets to null; every other has a seed. See `Prepared`."""
+        found = self.factory.make(trial.params).get_params(deep=True)
+        return [name for name, value in found.items() if value is None and name.rpartition("__")[2] == "random_state"]
 
     def why_changed(self, rows: int, columns: Sequence[str]) -> str:
         """See `Prepared`."""

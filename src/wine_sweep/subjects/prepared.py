@@ -141,6 +141,10 @@ class Prepared(ABC):
         """Say why a winner that was neither refitted nor logged cannot be promoted."""
         return f"trial {trial.number} has no model to promote"
 
+    def left_to_chance(self, trial: Trial) -> list[str]:  # noqa: ARG002  # the interface's signature
+        """Name the parameters by which a trial's fits differ each time, although the same is asked for, as far as is known."""
+        return []
+
     @abstractmethod
     def why_changed(self, rows: int, columns: Sequence[str]) -> str:
         """Say what has changed since a sweep, where the digest has.

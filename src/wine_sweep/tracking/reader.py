@@ -26,7 +26,7 @@ SHOWN = 5
 
 LATEST = "latest"
 SHORTEST_PREFIX = 6
-_RUN_ID_PREFIX = re.compile(rf"[0-9a-f]{{{SHORTEST_PREFIX},32}}")
+RUN_ID_PREFIX = re.compile(rf"[0-9a-f]{{{SHORTEST_PREFIX},32}}")
 _STATES = {"FINISHED": TrialState.FINISHED, "FAILED": TrialState.FAILED, "KILLED": TrialState.KILLED}
 _NEWEST_FIRST = ["attributes.start_time DESC"]
 RESULTS = (TrialState.FINISHED, TrialState.FAILED, TrialState.PRUNED)
@@ -111,6 +111,11 @@ class SweepReader:
                 f"there is no experiment '{experiment}'; there are: {', '.join(sorted(each.name for each in found)) or 'none'}"
             )
 
+    @property
+    def experiment_ids(self) -> list[str]:
+        """The experiments that are looked in."""
+        return list(self._experiments)
+
     def sweeps(self) -> list[SweepRecord]:
         """List all sweeps, the newest first."""
         query = f"tags.`{names.KIND}` = '{names.Kind.SWEEP}'"
@@ -127,7 +132,7 @@ class SweepReader:
             raise NotFoundError("there is no sweep here yet; `wine-sweep run CONFIG` makes one")
         if reference == LATEST:
             return newest[0]
-        if _RUN_ID_PREFIX.fullmatch(reference):
+        if RUN_ID_PREFIX.fullmatch(reference):
             fitting = self._newest(f" AND attributes.run_id LIKE '{reference}%'")
             if len(fitting) == 1:
                 return fitting[0]
@@ -148,7 +153,7 @@ class SweepReader:
         """Read all child runs of a sweep, in no order. Scores hold mean and spread; `folds` reads the folds' own values."""
         query = f"tags.`{names.PARENT_RUN_ID}` = '{sweep.run_id}' AND tags.`{names.KIND}` = '{names.Kind.TRIAL}'"
         found = search_all(self.client, [sweep.experiment_id], query)
-        return [Attempt(_trial(run), _is_open(run)) for run in found]
+        return [Attempt(trial_of(run), _is_open(run)) for run in found]
 
     def folds(self, run_id: str, metric: str) -> tuple[float, ...]:
         """Read a metric's value in each fold of a trial that has finished, in the order of the folds; one call a trial."""
@@ -238,7 +243,8 @@ def _is_open(run: Run) -> bool:
     return _STATES.get(run.info.status) is not (TrialState.KILLED if state is TrialState.PRUNED else state)
 
 
-def _trial(run: Run) -> Trial:
+def trial_of(run: Run) -> Trial:
+    """Read a trial from its child run; see `SweepReader.attempts`."""
     tags, metrics = run.data.tags, run.data.metrics
     state = _state(run.info.status, tags)
     error = tags.get(names.ERROR)
