@@ -218,7 +218,8 @@ def _absolute(config: SweepConfig, folder: pathlib.Path) -> SweepConfig:
 
     changed: dict[str, object] = {}
     if config.data is not None:
-        changed["data"] = config.data.model_copy(update={"source": resolve_source(config.data.source, folder)})
+        new = None if config.data.new is None else resolve_source(config.data.new, folder)
+        changed["data"] = config.data.model_copy(update={"source": resolve_source(config.data.source, folder), "new": new})
     if config.model is not None and config.model.command is not None:
         changed["model"] = config.model.model_copy(update={"folder": str(resolved(config.model.folder or "."))})
     if config.model is not None and config.model.function is not None:

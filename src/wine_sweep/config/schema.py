@@ -38,6 +38,8 @@ class DataConfig(Model):
         groups: A column that is no feature: rows with the same value in it stay on one side of every split. Beside
             `duplicates`, rows that are joined by either, or by a chain of both, stay together.
         weights: A column that is no feature: how much each row counts, in fitting and in measuring.
+        new: Rows that came later, with the same columns: they are put below those of `source`, and the test rows are drawn
+            from them alone, so that a model is measured on what it is going to meet.
     """
 
     source: Location
@@ -47,6 +49,7 @@ class DataConfig(Model):
     duplicates: Duplicates = Duplicates.GROUP
     groups: Text | None = None
     weights: Text | None = None
+    new: Location | None = None
 
 
 FAMILY = "model"

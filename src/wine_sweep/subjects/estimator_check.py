@@ -24,7 +24,7 @@ from wine_sweep.search.space import Space
 from wine_sweep.subjects.estimator_sweep import EstimatorSweep
 from wine_sweep.subjects.gate_check import check_gate
 from wine_sweep.subjects.goals import Goals
-from wine_sweep.subjects.material import Material, load_material
+from wine_sweep.subjects.material import Material, load_material, resolved_data
 from wine_sweep.subjects.method import settle_method
 from wine_sweep.subjects.models import ALONE, Models
 from wine_sweep.subjects.thrift import check_cheapest, check_spread, thrift_of
@@ -88,10 +88,9 @@ class EstimatorCheck:
         if self.method is None:
             raise RuntimeError("a draft without problems has no method")
         thrift = thrift_of(self._selection, self.space, values=len(material.folds) * config.evaluation.seeds)
-        data = {"source": material.dataset.source, "target": str(material.dataset.target.name)}
         method, reason = self.method
         changed = {
-            "data": config.data.model_copy(update=data),
+            "data": resolved_data(config.data, material.dataset, self.draft.folder),
             "search": config.search.model_copy(update={"method": method}),
         }
         return EstimatorSweep(
