@@ -116,7 +116,9 @@ def test_pairing_makes_the_interval_of_like_models_narrow(wine):
     rng = np.random.default_rng(1)
     losses = [(wine.model(100, rng) - wine.target) ** 2 for _ in range(2)]
     paired = compare(RowLoss.RMSE, *losses)
-    alone = scipy.stats.bootstrap((losses[0],), lambda each, axis: np.sqrt(np.mean(each, axis=axis)), rng=np.random.default_rng(2))
+    alone = scipy.stats.bootstrap(
+        (losses[0],), lambda each, axis: np.sqrt(np.mean(each, axis=axis)), rng=np.random.default_rng(2)
+    )
     width = alone.confidence_interval.high - alone.confidence_interval.low
     assert paired.high - paired.low < width / 4
 

@@ -1,6 +1,14 @@
 """May the winner take the place of the model in the stage? Pure functions over what both lose on the same rows."""
 
-from wine_sweep.gate.cases import fails, forced, no_gate, other_columns, other_task, same_model, unloadable
+from wine_sweep.gate.cases import (
+    champion_columns,
+    champion_fails,
+    champion_unloadable,
+    forced,
+    no_gate,
+    other_task,
+    same_model,
+)
 from wine_sweep.gate.dummy import fit_dummy
 from wine_sweep.gate.paired import Comparison, paired_bootstrap
 from wine_sweep.gate.slices import Slice, sliceable
@@ -12,16 +20,16 @@ __all__ = [
     "Ground",
     "Slice",
     "Verdict",
-    "fails",
+    "champion_columns",
+    "champion_fails",
+    "champion_unloadable",
     "fit_dummy",
     "forced",
     "judge_against_champion",
     "judge_against_dummy",
     "no_gate",
-    "other_columns",
     "other_task",
     "paired_bootstrap",
     "same_model",
     "sliceable",
-    "unloadable",
 ]
