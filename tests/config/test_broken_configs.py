@@ -685,6 +685,54 @@ BROKEN = {
         config("registry: {name: wine, stage: staging}"),
         "4:31: registry.stage: got 'staging' (text); did you mean 'Staging'? Allowed: Staging, Production",
     ),
+    "a number for a gate": (
+        config("registry: {name: wine, gate: 5}"),
+        "4:30: registry.gate: expected a mapping of keys, or false for no gate; got 5",
+    ),
+    "an unknown key of a gate": (
+        config("registry: {name: wine, gate: {min_row: 5}}"),
+        "4:31: registry.gate.min_row: unknown key; did you mean 'min_rows'?"
+        " Allowed: min_improvement, confidence, min_rows, slices, slice_margin, seed",
+    ),
+    "a gate that is never sure": (
+        config("registry: {name: wine, gate: {confidence: 0.5}}"),
+        "4:43: registry.gate.confidence: must be above 0.5, got 0.5",
+    ),
+    "a gate that is too sure": (
+        config("registry: {name: wine, gate: {confidence: 0.9999}}"),
+        "4:43: registry.gate.confidence: must be at most 0.9998, since the rows are drawn anew 10,000 times",
+    ),
+    "a gate of one row": (
+        config("registry: {name: wine, gate: {min_rows: 1}}"),
+        "4:41: registry.gate.min_rows: must be at least 2, got 1",
+    ),
+    "a gate that asks for less than nothing": (
+        config("registry: {name: wine, gate: {min_improvement: -0.1}}"),
+        "4:48: registry.gate.min_improvement: must be at least 0.0, got -0.1",
+    ),
+    "a margin below zero": (
+        config("registry: {name: wine, gate: {slice_margin: -1}}"),
+        "4:45: registry.gate.slice_margin: must be at least 0.0, got -1",
+    ),
+    "a slice given twice": (
+        config("registry: {name: wine, gate: {slices: [a, b, a]}}"),
+        "4:39: registry.gate.slices: 'a' is given twice",
+    ),
+    "a slice of no column": (
+        config("registry: {name: wine, gate: {slices: [a, c]}}"),
+        "4:43: registry.gate.slices.1: there is no column 'c' in the table; allowed: a, b",
+    ),
+    "a slice of the target": (
+        config("registry: {name: wine, gate: {slices: [y]}}"),
+        "4:40: registry.gate.slices.0: column 'y' is `target`; a slice is of a feature, or of the group column",
+    ),
+    "a slice of the weights": (
+        config(
+            "data: {source: batches.csv, target: y, groups: batch, weights: n}",
+            "registry: {name: wine, gate: {slices: [a, n]}}",
+        ),
+        "4:43: registry.gate.slices.1: column 'n' is `weights`; a slice is of a feature, or of the group column",
+    ),
 }
 
 

@@ -1,15 +1,15 @@
 """May the winner take the place of the model in the stage? Pure functions over what both lose on the same rows."""
 
 from wine_sweep.gate.cases import (
-    fails,
+    champion_columns,
+    champion_fails,
+    champion_unloadable,
     forced,
     no_gate,
-    other_columns,
     other_task,
     overtaken,
     same_model,
     unknown_rows,
-    unloadable,
 )
 from wine_sweep.gate.dummy import fit_dummy
 from wine_sweep.gate.paired import Comparison, paired_bootstrap
@@ -22,18 +22,18 @@ __all__ = [
     "Ground",
     "Slice",
     "Verdict",
-    "fails",
+    "champion_columns",
+    "champion_fails",
+    "champion_unloadable",
     "fit_dummy",
     "forced",
     "judge_against_champion",
     "judge_against_dummy",
     "no_gate",
-    "other_columns",
     "other_task",
     "overtaken",
     "paired_bootstrap",
     "same_model",
     "sliceable",
     "unknown_rows",
-    "unloadable",
 ]

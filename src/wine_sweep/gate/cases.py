@@ -32,7 +32,7 @@ def same_model(version: str) -> Verdict:
     return Verdict(Ground.SAME_MODEL, (f"The winner is version {version} itself.",))
 
 
-def other_columns(version: str, *, gone: Sequence[str], new: Sequence[str]) -> Verdict:
+def champion_columns(version: str, *, gone: Sequence[str], new: Sequence[str]) -> Verdict:
     """Keep the champion: it needs columns that the table has no more, or the other way round.
 
     Args:
@@ -42,16 +42,16 @@ def other_columns(version: str, *, gone: Sequence[str], new: Sequence[str]) -> V
     """
     changes = [f"it needs {', '.join(gone)}"] if gone else []
     changes += [f"it does not know {', '.join(new)}"] if new else []
-    why = f"Version {version} was trained on other columns: {'; '.join(changes)}. It cannot be compared with."
+    why = f"Version {version} was trained on other columns, and cannot be compared with: {'; '.join(changes)}."
     return Verdict(Ground.CHAMPION_COLUMNS, (why,))
 
 
-def unloadable(version: str, why: str) -> Verdict:
+def champion_unloadable(version: str, why: str) -> Verdict:
     """Keep the champion: it cannot be loaded, for that reason."""
     return Verdict(Ground.CHAMPION_UNLOADABLE, (f"Version {version} cannot be loaded, so it cannot be compared with: {why}",))
 
 
-def fails(version: str, why: str) -> Verdict:
+def champion_fails(version: str, why: str) -> Verdict:
     """Keep the champion: it loads and does not predict, for that reason."""
     return Verdict(
         Ground.CHAMPION_FAILS, (f"Version {version} does not predict these rows, so it cannot be compared with: {why}",)

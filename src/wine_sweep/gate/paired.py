@@ -112,11 +112,12 @@ def paired_bootstrap(
     counted = weights > 0
     if not counted.any():
         raise ValueError(f"none of the {len(weights)} rows has a weight above 0")
-    weights = weights[counted]
+    champion, challenger, weights = champion[counted], challenger[counted], weights[counted]
+    for who, losses in (("champion", champion), ("challenger", challenger)):
+        if not np.isfinite(losses).all():
+            raise ValueError(f"{np.sum(~np.isfinite(losses))} of {len(losses)} losses of the {who} are no finite numbers")
     _, code = np.unique(groups[counted], return_inverse=True)
-    sums = [np.bincount(code, part) for part in (weights * champion[counted], weights * challenger[counted], weights)]
-    if not np.isfinite(sums).all():
-        raise ValueError("a loss is no finite number")
+    sums = [np.bincount(code, part) for part in (weights * champion, weights * challenger, weights)]
     before, after = (loss.of_mean(total.sum() / sums[2].sum()) for total in sums[:2])
     drawn = _improvements(loss, sums, resamples=resamples, seed=seed, chunk_bytes=chunk_bytes)
     low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])

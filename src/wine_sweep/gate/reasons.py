@@ -79,12 +79,15 @@ def too_few_groups(rows: int, groups: int, needed: int) -> str:
 
 
 def in_decimals(values: Sequence[float]) -> list[str]:
-    """Show values with as many decimals as give the largest four digits, and the last, if it is not 0, two at least."""
-    largest, last = max(map(abs, values)), abs(values[-1])
-    if not 1e-4 <= largest < 1e6:
+    """Show a value of each model, then what differs, with equally many decimals.
+
+    They are as many as give the smaller value four digits, and what comes last, if it is not 0, two at least; eight at most.
+    """
+    sizes = [abs(value) for value in values[:2] if value] or [1.0]
+    if min(sizes) < 1e-4 or max(sizes) >= 1e6:
         return [f"{value:.4g}" for value in values]
-    decimals = max(0, 3 - math.floor(math.log10(largest)))
-    if last > 0:
-        decimals = max(decimals, min(8, 1 - math.floor(math.log10(last))))
-    shown = [f"{value:.{decimals}f}" for value in values]
+    wanted = 3 - math.floor(math.log10(min(sizes)))
+    if values[-1]:
+        wanted = max(wanted, 1 - math.floor(math.log10(abs(values[-1]))))
+    shown = [f"{value:.{min(8, max(0, wanted))}f}" for value in values]
     return [each.removeprefix("-") if float(each) == 0 else each for each in shown]

@@ -69,7 +69,7 @@ def refusal(data: Dataset, name: str) -> str | None:
                 return f"column '{name}' is `{role}`; a slice is of a feature, or of the group column"
         return f"there is no column '{name}' in the table; {one_of(name, [str(each) for each in columns], most=30)}"
     column = columns[name]
-    if not _is_number(column) and (count := column.astype(str)[column.notna()].nunique()) > MOST_VALUES:
+    if not _is_number(column) and (count := len(set(_words(column)))) > MOST_VALUES:
         return f"column '{name}' has {count} different values that are no numbers; slices are of {MOST_VALUES} at most"
     return None
 
@@ -122,15 +122,19 @@ def _masks(table: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
 def _labels(column: pd.Series) -> tuple[np.ndarray, Sequence[str]]:
     """Say which slice of a column each row is in, and in which order the slices come."""
     gap = column.isna().to_numpy()
-    values = column.to_numpy()[~gap]
     labels = np.full(len(column), GAP, dtype=object)
     if _is_number(column):
-        numbers = values.astype(float)
+        numbers = column.to_numpy()[~gap].astype(float)
         labels[~gap], order = _quartiles(numbers) if len(np.unique(numbers)) > MOST_NUMBERS else _each(numbers)
     else:
-        named = [str(value) for value in values]
-        labels[~gap], order = named, sorted(set(named))
+        labels[~gap] = _words(column)
+        order = sorted(set(labels[~gap]))
     return labels, list(dict.fromkeys([*order, *([GAP] if gap.any() else [])]))
+
+
+def _words(column: pd.Series) -> list[str]:
+    """Give the values of a column, but for gaps, as text."""
+    return [str(value) for value in column[column.notna()].astype(str)]
 
 
 def _each(numbers: np.ndarray) -> tuple[list[str], list[str]]:
@@ -139,7 +143,7 @@ def _each(numbers: np.ndarray) -> tuple[list[str], list[str]]:
 
 def _quartiles(numbers: np.ndarray) -> tuple[list[str], list[str]]:
     """Cut numbers into quartiles, each named by the lowest and the highest number in it; equal numbers stay together."""
-    part = np.searchsorted(np.quantile(numbers, [0.25, 0.5, 0.75]), numbers, side="left")
+    part = np.searchsorted(np.quantile(numbers, [0.25, 0.5, 0.75], method="lower"), numbers, side="left")
     names = {each: _span(numbers[part == each]) for each in np.unique(part)}
     return [names[each] for each in part], list(names.values())
 
@@ -150,7 +154,7 @@ def _span(numbers: np.ndarray) -> str:
 
 
 def _shown(number: float) -> str:
-    return f"{number:g}"
+    return str(int(number)) if abs(number) < 1e15 and number % 1 == 0 else f"{number:g}"
 
 
 def _is_number(column: pd.Series) -> bool:

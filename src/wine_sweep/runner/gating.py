@@ -17,17 +17,17 @@ from wine_sweep.decay.reference import Reference
 from wine_sweep.errors import ModelError
 from wine_sweep.gate import (
     Verdict,
-    fails,
+    champion_columns,
+    champion_fails,
+    champion_unloadable,
     fit_dummy,
     judge_against_champion,
     judge_against_dummy,
     no_gate,
-    other_columns,
     other_task,
     same_model,
     sliceable,
     unknown_rows,
-    unloadable,
 )
 from wine_sweep.objective.row_losses import RowLoss, row_loss_of
 from wine_sweep.objective.weights import part_of
@@ -155,11 +155,11 @@ def _against_champion(
         return other_task(version, before.task, reference.task)
     gone = [name for name in before.names if name not in material.dataset.features]
     if gone:
-        return other_columns(version, gone=gone, new=[name for name in reference.names if name not in before.names])
+        return champion_columns(version, gone=gone, new=[name for name in reference.names if name not in before.names])
     try:
         model = load_model(champion.uri)
     except ModelError as error:
-        return unloadable(version, str(error))
+        return champion_unloadable(version, str(error))
     features = _test_features(material)
     trained = before.was_trained_on(features)
     rows = _Rows.of(material, ~trained & ~reference.was_trained_on(features))
@@ -168,7 +168,7 @@ def _against_champion(
     try:
         champion_losses = loss.losses(model, rows.features, rows.target) if len(rows.target) else np.empty(0)
     except Exception as error:  # noqa: BLE001  # whatever somebody's model raises; it is said, and the model is kept
-        return fails(version, f"{type(error).__name__}: {error}")
+        return champion_fails(version, f"{type(error).__name__}: {error}")
     return judge_against_champion(
         gate,
         loss,
