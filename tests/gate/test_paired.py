@@ -139,14 +139,14 @@ def test_memory_and_time_are_bounded():
     losses = rng.exponential(size=(2, 5000))
     tracemalloc.start()
     try:
-        started = time.perf_counter()
+        started = time.process_time()
         compare(RowLoss.RMSE, *losses, resamples=10_000)
-        took = time.perf_counter() - started
+        took = time.process_time() - started
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert peak < 2 * CHUNK_BYTES
-    assert took < 5  # a quarter of a second on an idle core
+    assert took < 5  # seconds of a core; a quarter of one as a rule
 
 
 @FEW
