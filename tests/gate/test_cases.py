@@ -20,7 +20,11 @@ from wine_sweep.task import Task
     [
         (gate.no_gate(), "no_gate", "There is no gate: the winner is compared with nothing."),
         (gate.forced(), "forced", "Promoted by force, without asking the gate."),
-        (gate.same_model("3"), "same_model", "The winner is version 3 itself."),
+        (
+            gate.same_model("3"),
+            "same_model",
+            "The winner and version 3 are the same model: the same parameters, fitted on the same rows.",
+        ),
         (
             gate.champion_columns("3", gone=["ph", "alcohol"], new=["sugar"]),
             "champion_columns",

@@ -75,7 +75,7 @@ def _print_entries(console: Console, history: History) -> None:
     table.add_column("what", no_wrap=True)
     table.add_column("why", overflow="fold", ratio=1)
     for entry in reversed(history.entries):
-        table.add_row(_shown(entry.when), escape(entry.who), _what(entry), escape(" ".join(_why(entry))))
+        table.add_row(_shown(entry.when), escape(entry.who), _what(entry), escape(" ".join(entry.reasons)))
     console.print(table)
 
 
@@ -87,12 +87,6 @@ def _what(entry: Entry) -> str:
     before, after = entry.before or "none", entry.after or "none"
     versions = before if entry.action is Action.KEPT else f"{before} → {after}"
     return f"{words}\n{entry.stage} {versions}"
-
-
-def _why(entry: Entry) -> tuple[str, ...]:
-    """Give the first reasons: the gate's; how the winner was chosen stands in the whole entry."""
-    last = entry.reasons[-1:] if entry.progress is Progress.FAILED else ()
-    return (*entry.reasons[: 2 if entry.ground else 1], *last)
 
 
 def _held_in_words(held: Held, *, past: bool) -> str:

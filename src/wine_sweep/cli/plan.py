@@ -13,7 +13,7 @@ from rich.text import Text
 
 from wine_sweep.cli.console import plain_table, stdout
 from wine_sweep.cli.trust import let_import_from
-from wine_sweep.config import FAMILY, DataConfig, ExecutionConfig, Method, SearchConfig, read_config
+from wine_sweep.config import FAMILY, DataConfig, ExecutionConfig, Method, RegistryConfig, SearchConfig, read_config
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.execution import count_workers
 from wine_sweep.report.leaderboard import params_in_words
@@ -100,8 +100,27 @@ def _describe(path: Path, prepared: Prepared, experiment: str | None) -> dict[st
         "objective": objective.in_words(),
         "limits": list(objective.limits),
         "selection": rule(objective),
-        "promotion": {"model": registry.name, "stage": registry.stage.value, "alias": registry.stage.alias} if registry else None,
+        "promotion": _promotion(registry, prepared) if registry else None,
     }
+
+
+def _promotion(registry: RegistryConfig, prepared: Prepared) -> dict[str, Any]:
+    gate = prepared.gate
+    return {
+        "model": registry.name,
+        "stage": registry.stage.value,
+        "alias": registry.stage.alias,
+        "gate": gate.model_dump(mode="json") if gate is not None else None,
+    }
+
+
+def _gate_in_words(gate: dict[str, Any] | None) -> str:
+    """Say what the winner must show to be promoted."""
+    if gate is None:
+        return "none: whatever wins is promoted"
+    by = f" by more than {gate['min_improvement']:g}" if gate["min_improvement"] else ""
+    slices = f"; and no worse in any slice of {', '.join(gate['slices'])}" if gate["slices"] else ""
+    return f"better than what is there{by}, with a confidence of {gate['confidence']:.4g}, on new rows{slices}"
 
 
 def _lines_of_data(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -211,3 +230,5 @@ def _lines(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if promotion
         else "none: the config has no registry",
     )
+    if promotion:
+        yield "  gate", _gate_in_words(promotion["gate"])

@@ -29,7 +29,10 @@ def forced(instead_of: Verdict | None = None) -> Verdict:
 
 def same_model(version: str) -> Verdict:
     """Keep what there is: the winner is the champion itself."""
-    return Verdict(Ground.SAME_MODEL, (f"The winner is version {version} itself.",))
+    return Verdict(
+        Ground.SAME_MODEL,
+        (f"The winner and version {version} are the same model: the same parameters, fitted on the same rows.",),
+    )
 
 
 def champion_columns(version: str, *, gone: Sequence[str], new: Sequence[str]) -> Verdict:

@@ -1,4 +1,7 @@
-"""One promotion at a time on a machine; of two on different machines, `ModelRegistry.move` tells the one that came first."""
+"""One promotion, or one refresh, of a registered model at a time on a machine.
+
+Of two promotions on different machines, `ModelRegistry.move` tells the one that came first.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +22,27 @@ PATIENCE_SECONDS = 60.0
 
 
 @contextmanager
-def alone(name: str) -> Iterator[None]:
-    """Hold the promotions of a registered model on this machine.
+def alone(name: str, *, doing: str = "promoting", patience: float = PATIENCE_SECONDS) -> Iterator[None]:
+    """Be the only process on this machine that does something with a registered model.
+
+    Args:
+        name: The registered model.
+        doing: What is done.
+        patience: How long another process that does it is waited for, in seconds.
 
     Raises:
-        OwnershipError: Another process holds them, and does not let go.
+        OwnershipError: Another process does it, and does not end in time.
     """
-    path = state_folder() / "locks" / f"model-{hashlib.sha256(name.encode()).hexdigest()[:32]}.lock"
-    lock = FileLock(path, timeout=PATIENCE_SECONDS)
+    digest = hashlib.sha256(f"{doing} {name}".encode()).hexdigest()
+    path = state_folder() / "locks" / f"model-{digest[:32]}.lock"
+    lock = FileLock(path, timeout=patience)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
-        raise OwnershipError(f"another process has been promoting a version of {name} for {PATIENCE_SECONDS:g} s") from error
+        raise OwnershipError(f"another process on this machine is {doing} {name}") from error
     except OSError as error:
-        _logger.warning("no lock can be kept on this machine, so two promotions at once are told apart afterwards: %s", error)
+        _logger.warning("no lock can be kept on this machine, so two at once are not kept apart here: %s", error)
         yield
         return
     try:

@@ -47,9 +47,10 @@ class Outcome:
 
     def in_words(self) -> list[str]:
         """Say in sentences what became of it, the gate's reasons first."""
-        return [*self.verdict.reasons, self._end()]
+        return [*self.verdict.reasons, self.end_in_words()]
 
-    def _end(self) -> str:
+    def end_in_words(self) -> str:
+        """Say in a sentence what became of it."""
         promotion = self.promotion
         if promotion is None:
             kept = f"version {self.champion} of {self.name} stays" if self.champion else f"nothing of {self.name} is"
@@ -120,7 +121,7 @@ def _promote(registry: ModelRegistry, challenger: Challenger, outcome: Outcome, 
         names.PARAMS: json.dumps(dict(challenger.trial.params)),
         **({names.MODEL_KEY: challenger.key} if challenger.key else {}),
     }
-    why = "\n".join(f"- {reason}" for reason in entry.reasons)
+    why = "\n".join(f"- {reason}" for reason in (*entry.reasons, *entry.evidence["selection"]))
     resident = registry.register(outcome.name, model_uri=challenger.model_uri, run_id=entry.run_id, description=why, tags=tags)
     left = resident.stage if resident.stage in STAGES and resident.stage != entry.stage else None
     entry = replace(entry, after=resident.version, left=left)
@@ -147,10 +148,10 @@ def _entry(
         user_name(),
         before,
         before,
-        (*verdict.reasons, *selection.reasons),
+        verdict.reasons,
         ground=verdict.ground.value,
         run_id=challenger.trial.run_id or "",
         sweep=sweep,
-        evidence=evidence_of(verdict),
+        evidence={**evidence_of(verdict), "selection": list(selection.reasons)},
         when=when,
     )

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -118,8 +118,7 @@ class SweepReader:
 
     def sweeps(self) -> list[SweepRecord]:
         """List all sweeps, the newest first."""
-        query = f"tags.`{names.KIND}` = '{names.Kind.SWEEP}'"
-        return [self._record(run) for run in search_all(self.client, list(self._experiments), query, order_by=_NEWEST_FIRST)]
+        return list(self._all(""))
 
     def find(self, reference: str) -> SweepRecord:
         """Find a sweep by its run id, a unique prefix of it (6 characters or more), its name (the newest), or ``latest``.
@@ -144,6 +143,13 @@ class SweepReader:
             return named
         shown = ", ".join(f"{sweep.run_id[:8]} ({sweep.name})" for sweep in newest)
         raise NotFoundError(f"there is no sweep '{reference}'; the newest are: {shown}")
+
+    def newest(self, tags: Mapping[str, str], *, name: str | None = None, status: str | None = None) -> SweepRecord | None:
+        """Find the newest sweep with these tags, and of this name and status where they are given; None when there is none."""
+        conditions = [f"tags.`{key}` = '{value}'" for key, value in tags.items()]
+        conditions += [f"attributes.status = '{status}'"] if status is not None else []
+        fitting = self._all("".join(f" AND {each}" for each in conditions))
+        return next((sweep for sweep in fitting if name in (None, sweep.name)), None)
 
     def trials(self, sweep: SweepRecord) -> list[Trial]:
         """Read all trials of a sweep, by number, each once; see `latest_results` and `attempts`."""
@@ -189,6 +195,11 @@ class SweepReader:
         with translated_errors(f"read the run {run_id}"):
             uri: str | None = self.client.get_run(run_id).data.tags.get(names.MODEL)
         return uri
+
+    def _all(self, condition: str) -> Iterator[SweepRecord]:
+        """Yield the sweeps that fulfil a condition beside being sweeps, the newest first."""
+        query = f"tags.`{names.KIND}` = '{names.Kind.SWEEP}'{condition}"
+        return map(self._record, search_all(self.client, list(self._experiments), query, order_by=_NEWEST_FIRST))
 
     def _newest(self, condition: str) -> list[SweepRecord]:
         """List the newest sweeps, a few, that fulfil a condition beside being sweeps."""
