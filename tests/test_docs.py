@@ -14,15 +14,18 @@ from pydantic import BaseModel
 from wine_sweep.cli.app import app
 from wine_sweep.config import (
     BudgetConfig,
+    Cost,
     DataConfig,
     EvaluationConfig,
     ExecutionConfig,
+    GateConfig,
     Method,
     PickRule,
     PrunerType,
     RegistryConfig,
     SearchConfig,
     SelectionConfig,
+    SelectRule,
     SweepConfig,
     parse_config,
 )
@@ -55,6 +58,7 @@ SECTIONS = {
     ("selection",): SelectionConfig,
     ("execution",): ExecutionConfig,
     ("registry",): RegistryConfig,
+    ("registry", "gate"): GateConfig,
 }
 
 
@@ -76,7 +80,7 @@ def test_the_table_of_search_features_names_every_method_pruner_and_key():
     named = set(re.findall(r"[a-z_0-9]+", " ".join(re.findall(r"`([^`]*)`", table))))
     assert {method.value for method in Method} <= named
     assert {pruner.value for pruner in PrunerType} <= named
-    assert {rule.value for rule in PickRule} <= named
+    assert {rule.value for rule in (*PickRule, *SelectRule, *Cost)} <= named
     assert keys_of(SearchConfig) - {"seed"} <= named
 
 

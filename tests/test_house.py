@@ -20,7 +20,7 @@ LAYERS = [
     {"data", "wandb"},
     {"objective", "search", "execution"},
     {"selection"},
-    {"decay"},
+    {"decay", "gate"},
     {"tracking", "report", "subjects"},
     {"registry"},
     {"runner"},

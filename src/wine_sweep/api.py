@@ -27,8 +27,10 @@ from wine_sweep.trial import Trial
 if TYPE_CHECKING:  # they take a second to import, or are not needed to build a sweep
     import pandas as pd
 
+    from wine_sweep.gate import Verdict
     from wine_sweep.registry import Promotion
     from wine_sweep.runner.conclusion import SweepResult
+    from wine_sweep.runner.staging import Outcome
 
 
 def load_config(path: str | pathlib.Path, *, overrides: Sequence[str] = ()) -> SweepConfig:
@@ -162,6 +164,11 @@ class SweepOutcome:
         return self.result.promotion
 
     @property
+    def verdict(self) -> Verdict | None:
+        """What the gate says of the winner, with the reasons and the numbers; None where nothing was to be promoted."""
+        return self.result.outcome.verdict if self.result.outcome is not None else None
+
+    @property
     def trials(self) -> pd.DataFrame:
         """All trials, a row each, the best first: trial, state, parameters, metrics with their spread, `error`, `run_id`."""
         import pandas as pd
@@ -170,12 +177,16 @@ class SweepOutcome:
         board = make_leaderboard([(prepared.name, prepared.objective, self.result.trials)])
         return pd.DataFrame(as_records(board))
 
-    def promote(self, *, name: str | None = None, stage: str | None = None) -> Promotion:
-        """Promote the winner now, as ``wine-sweep promote`` does.
+    def promote(self, *, name: str | None = None, stage: str | None = None, force: bool = False) -> Outcome:
+        """Promote the winner now, as ``wine-sweep promote`` does: if the gate lets it.
 
         Args:
             name: The registered model; the config's by default.
             stage: ``Staging`` or ``Production``; the config's by default.
+            force: Whether to promote whatever the gate says.
+
+        Returns:
+            What became of it: its `promotion` is None where the gate said no, for the reasons of its `verdict`.
 
         Raises:
             ConfigError: Nobody says which registered model it is for, or there is no such stage.
@@ -184,7 +195,7 @@ class SweepOutcome:
         """
         from wine_sweep.runner.promotion import promote_result
 
-        return promote_result(self.result, name=name, stage=stage)
+        return promote_result(self.result, name=name, stage=stage, force=force)
 
     def _repr_html_(self) -> str:
         """Show the leaderboard in a notebook."""
@@ -207,7 +218,8 @@ def _absolute(config: SweepConfig, folder: pathlib.Path) -> SweepConfig:
 
     changed: dict[str, object] = {}
     if config.data is not None:
-        changed["data"] = config.data.model_copy(update={"source": resolve_source(config.data.source, folder)})
+        new = None if config.data.new is None else resolve_source(config.data.new, folder)
+        changed["data"] = config.data.model_copy(update={"source": resolve_source(config.data.source, folder), "new": new})
     if config.model is not None and config.model.command is not None:
         changed["model"] = config.model.model_copy(update={"folder": str(resolved(config.model.folder or "."))})
     if config.model is not None and config.model.function is not None:

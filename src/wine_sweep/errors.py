@@ -10,6 +10,7 @@ They differ by what the caller does next::
     ├── TrackingError (RuntimeError)    the MLflow store failed or cannot be reached; try again later
     │   └── OutageError                 it stayed away for too long in mid-sweep; resume once it is back
     ├── OwnershipError (RuntimeError)   another process runs the sweep; wait for it, or stop it
+    │   └── OvertakenError              another version was promoted meanwhile; compare with that one
     ├── ExecutionError (RuntimeError)   the workers as a whole are gone or cannot be used; mend the cluster, then resume
     ├── ModelError (RuntimeError)       the winner cannot be fitted, saved or loaded back; promote another
     ├── SweepFailed (RuntimeError)      no trial finished, or too many failed; the reasons are in the message
@@ -127,6 +128,10 @@ class OutageError(TrackingError):
 
 class OwnershipError(WineSweepError, RuntimeError):
     """The sweep is in the hands of another process."""
+
+
+class OvertakenError(OwnershipError):
+    """Another version of the registered model has been put into the stage, at the same time or since somebody looked."""
 
 
 class ExecutionError(WineSweepError, RuntimeError):

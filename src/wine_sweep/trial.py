@@ -16,6 +16,9 @@ Params = Mapping[str, Any]
 FIT_SECONDS = "fit_seconds"
 """The mean time of one fit, which can be an objective or be limited as any metric can."""
 
+MODEL_SIZE = "model_size"
+"""The mean size of a fitted model, pickled, in bytes; a metric of a trial where `selection.cheapest` asks for it."""
+
 
 class TrialState(StrEnum):
     """What has become of a trial."""

@@ -685,6 +685,54 @@ BROKEN = {
         config("registry: {name: wine, stage: staging}"),
         "4:31: registry.stage: got 'staging' (text); did you mean 'Staging'? Allowed: Staging, Production",
     ),
+    "a number for a gate": (
+        config("registry: {name: wine, gate: 5}"),
+        "4:30: registry.gate: expected a mapping of keys, or false for no gate; got 5",
+    ),
+    "an unknown key of a gate": (
+        config("registry: {name: wine, gate: {min_row: 5}}"),
+        "4:31: registry.gate.min_row: unknown key; did you mean 'min_rows'?"
+        " Allowed: min_improvement, confidence, min_rows, slices, slice_margin, seed",
+    ),
+    "a gate that is never sure": (
+        config("registry: {name: wine, gate: {confidence: 0.5}}"),
+        "4:43: registry.gate.confidence: must be above 0.5, got 0.5",
+    ),
+    "a gate that is too sure": (
+        config("registry: {name: wine, gate: {confidence: 0.9999}}"),
+        "4:43: registry.gate.confidence: must be at most 0.9998, since the rows are drawn anew 10,000 times",
+    ),
+    "a gate of one row": (
+        config("registry: {name: wine, gate: {min_rows: 1}}"),
+        "4:41: registry.gate.min_rows: must be at least 2, got 1",
+    ),
+    "a gate that asks for less than nothing": (
+        config("registry: {name: wine, gate: {min_improvement: -0.1}}"),
+        "4:48: registry.gate.min_improvement: must be at least 0.0, got -0.1",
+    ),
+    "a margin below zero": (
+        config("registry: {name: wine, gate: {slice_margin: -1}}"),
+        "4:45: registry.gate.slice_margin: must be at least 0.0, got -1",
+    ),
+    "a slice given twice": (
+        config("registry: {name: wine, gate: {slices: [a, b, a]}}"),
+        "4:39: registry.gate.slices: 'a' is given twice",
+    ),
+    "a slice of no column": (
+        config("registry: {name: wine, gate: {slices: [a, c]}}"),
+        "4:43: registry.gate.slices.1: there is no column 'c' in the table; allowed: a, b",
+    ),
+    "a slice of the target": (
+        config("registry: {name: wine, gate: {slices: [y]}}"),
+        "4:40: registry.gate.slices.0: column 'y' is `target`; a slice is of a feature, or of the group column",
+    ),
+    "a slice of the weights": (
+        config(
+            "data: {source: batches.csv, target: y, groups: batch, weights: n}",
+            "registry: {name: wine, gate: {slices: [a, n]}}",
+        ),
+        "4:43: registry.gate.slices.1: column 'n' is `weights`; a slice is of a feature, or of the group column",
+    ),
 }
 
 
@@ -695,6 +743,14 @@ FAMILIES = (
     "models: {en: {estimator: sklearn.linear_model.ElasticNet, parameters: {alpha: [1, 2]}},"
     " svr: {estimator: sklearn.svm.SVR, parameters: {C: [1, 2]}}}"
 )
+
+
+ORDER = "[{alpha: highest}, {max_depth: lowest}, {kernel: [linear, rbf]}]"
+
+
+def thrifty(cheapest, *sections):
+    """A config that asks for the cheapest within one standard error."""
+    return config(*sections, f"selection: {{select: one_standard_error, cheapest: {cheapest}}}")
 
 
 def searching(body):
@@ -1177,7 +1233,90 @@ BROKEN_SEARCHES = {
     ),
     "an unknown key in selection": (
         config("selection: {picks: knee}"),
-        "4:13: selection.picks: unknown key; did you mean 'pick'? Allowed: pick, constraints",
+        "4:13: selection.picks: unknown key; did you mean 'pick'? Allowed: select, cheapest, pick, constraints",
+    ),
+    "a rule that is none": (
+        config("selection: {select: one_std_error}"),
+        "4:21: selection.select: got 'one_std_error' (text); did you mean 'one_standard_error'?"
+        " Allowed: best, one_standard_error",
+    ),
+    "the cheapest without its rule": (
+        config("selection: {cheapest: fit_seconds}"),
+        "4:23: selection.cheapest: goes with `select: one_standard_error`; the best mean wins as it stands",
+    ),
+    "one standard error of several objectives": (
+        config("objective: [rmse, mae]", "selection: {select: one_standard_error}"),
+        "5:21: selection.select: one_standard_error goes with one objective; there are 2, and `pick` chooses",
+    ),
+    "one standard error of one value": (
+        config("evaluation: {cv: {holdout: 0.3}}", "selection: {select: one_standard_error}"),
+        "5:21: selection.select: one_standard_error needs the spread of a metric over two folds or seeds, or more;"
+        " here each trial is measured once",
+    ),
+    "one standard error of a time": (
+        config("objective: fit_seconds", "selection: {select: one_standard_error}"),
+        "5:21: selection.select: one_standard_error needs the spread of a metric over two folds or seeds, or more;"
+        " fit_seconds has none",
+    ),
+    "a cost that is none": (
+        thrifty("model_sise"),
+        "4:51: selection.cheapest: got 'model_sise' (text); did you mean 'model_size'? Allowed: fit_seconds, model_size,"
+        f" or a list of parameters: {ORDER}",
+    ),
+    "an order that is no list": (
+        thrifty("{alpha: highest}"),
+        f"4:51: selection.cheapest: expected fit_seconds, model_size, or a list of parameters: {ORDER}; got a mapping",
+    ),
+    "an order of nothing": (
+        thrifty("[]"),
+        f"4:51: selection.cheapest: expected fit_seconds, model_size, or a list of parameters: {ORDER}; got an empty list",
+    ),
+    "an order of two parameters at once": (
+        thrifty("[{alpha: highest, l1_ratio: lowest}]"),
+        f"4:52: selection.cheapest.0: each entry is one parameter, as in {ORDER}; got a mapping",
+    ),
+    "an order that names a parameter twice": (
+        thrifty("[{alpha: highest}, {alpha: lowest}]"),
+        "4:70: selection.cheapest.1: the parameter alpha is given twice",
+    ),
+    "an order of a parameter that is not searched": (
+        thrifty("[{alhpa: highest}]"),
+        "4:53: selection.cheapest.0.alhpa: is not searched; did you mean 'alpha'? Allowed: alpha",
+    ),
+    "an end that is none": (
+        thrifty("[{alpha: higest}]"),
+        "4:60: selection.cheapest.0.alpha: got 'higest' (text); did you mean 'highest'? Allowed: highest, lowest,"
+        " or a list of values from the cheapest to the dearest",
+    ),
+    "an order that is a number": (
+        thrifty("[{alpha: 3}]"),
+        "4:60: selection.cheapest.0.alpha: expected highest, lowest, or a list of values from the cheapest to the dearest; got 3",
+    ),
+    "an order that names a value twice": (
+        thrifty("[{alpha: [1, 0.1, 1]}]"),
+        "4:60: selection.cheapest.0.alpha: a value is given twice",
+    ),
+    "an order of a value that is not searched": (
+        thrifty("[{alpha: [1, 5]}]"),
+        "4:64: selection.cheapest.0.alpha.1: alpha is never 5; allowed: 0.1, 1",
+    ),
+    "an order of a value out of range": (
+        thrifty("[{alpha: [2, 0.2]}]", searching(RANDOM + "parameters: {alpha: {low: 0.1, high: 1}}")),
+        "4:61: selection.cheapest.0.alpha.0: alpha is never 2; it is 0.1 to 1",
+    ),
+    "the highest of texts": (
+        thrifty("[{selection: highest}]", "search: {parameters: {selection: [cyclic, random]}}"),
+        "4:64: selection.cheapest.0.selection: 'highest' is for numbers, and selection may be 'cyclic' (text);"
+        " list its values, the cheapest first",
+    ),
+    "the lowest of numbers and null": (
+        thrifty("[{max_depth: lowest}]", TREES, searching("parameters: {max_depth: [3, null]}")),
+        "4:64: selection.cheapest.0.max_depth: 'lowest' is for numbers, and max_depth may be null;"
+        " list its values, the cheapest first",
+    ),
+    "an order that is too long for a tag": (
+        thrifty(f"[{{selection: [{'x' * 2000}]}}]", "search: {parameters: {selection: [cyclic, random]}}"),
+        "4:51: selection.cheapest: an order of parameters has 2000 characters at most",
     ),
     "no seeds": (config("evaluation: {seeds: 0}"), "4:21: evaluation.seeds: must be at least 1, got 0"),
     "seeds for a model without chance": (

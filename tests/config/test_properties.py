@@ -281,7 +281,22 @@ def sweep_configs(draw):
             },
         ),
         "registry": st.fixed_dictionaries(
-            {"name": st.just("a b é")}, optional={"stage": st.sampled_from(["Staging", "Production"])}
+            {"name": st.just("a b é")},
+            optional={
+                "stage": st.sampled_from(["Staging", "Production"]),
+                "gate": st.booleans()
+                | st.fixed_dictionaries(
+                    {},
+                    optional={
+                        "min_improvement": st.floats(0, 9),
+                        "confidence": st.floats(0.51, 0.99),
+                        "min_rows": st.integers(2, 99),
+                        "slices": st.lists(NAMES, max_size=2, unique=True),
+                        "slice_margin": st.floats(0, 9),
+                        "seed": st.integers(0, 2**32 - 1),
+                    },
+                ),
+            },
         ),
     }
     params = st.dictionaries(NAMES.filter(lambda name: name not in parameters), FIXED, max_size=3)
@@ -330,6 +345,9 @@ def test_a_dumped_config_reads_back_as_an_equal_one(config):
     draft = parse(dump_config(config).encode())
     assert draft.problems == []
     assert draft.config == config
+    assert (draft.config.registry is not None and draft.config.registry.asks_for_gate) == (
+        config.registry is not None and config.registry.asks_for_gate
+    )
     assert draft.config.model_dump_json() == config.model_dump_json()  # 1, 1.0 and true are equal, and not the same
 
 

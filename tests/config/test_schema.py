@@ -6,7 +6,7 @@ import pathlib
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from wine_sweep.config import Choices, CrossValidation, ExecutionConfig, Range, RegistryConfig, RetriesConfig, Stage, SweepConfig
+from wine_sweep.config import Choices, CrossValidation, ExecutionConfig, Range, RetriesConfig, SweepConfig
 from wine_sweep.config.fields import Bytes, Duration
 from wine_sweep.config.yaml_reader import read_yaml
 
@@ -154,21 +154,6 @@ def test_one_serial_worker_may_be_named():
 def test_workers_out_of_bounds_are_refused(workers):
     with pytest.raises(ValidationError):
         ExecutionConfig(workers=workers)
-
-
-def test_a_stage_has_an_alias():
-    assert [stage.alias for stage in Stage] == ["staging", "production"]
-
-
-@pytest.mark.parametrize("name", ["wine", "wine quality", "wine-quality_2", "Wein é"])
-def test_a_models_name_may_hold_words(name):
-    assert RegistryConfig(name=name).name == name
-
-
-@pytest.mark.parametrize("character", "/:.@%\"'\n")
-def test_a_models_name_that_would_break_a_reference_is_refused(character):
-    with pytest.raises(ValidationError):
-        RegistryConfig(name=f"wine{character}quality")
 
 
 def test_the_json_schema_is_json_and_refuses_unknown_keys():

@@ -509,3 +509,59 @@ def test_a_fold_without_weight_is_refused(weighty, words):
         lambda: folds_of(data, split, CrossValidation(time_series=3), duplicates=Duplicates.KEEP), ("data", "weights")
     )
     assert message == f"no row that fold 0 {words} on has a weight above 0"
+
+
+def grown(frame, count, task=Task.REGRESSION, **options):
+    """Make a dataset of which the last rows are new."""
+    needs = Needs(task, numbers=True, takes_missing=False, model="M")
+    config = DataConfig(source="t.csv", target="y", new="n.csv", **options)
+    return make_dataset(frame, config, source="t.csv", needs=needs, is_new=np.arange(len(frame)) >= len(frame) - count)
+
+
+@BOTH
+@SEEDS
+def test_test_rows_are_drawn_from_new_rows_that_equal_no_other(task, seed):
+    data = grown(table(rows=200, kinds=90), 100, task)
+    split = split_of(data, task, seed=seed, new="n.csv")
+    assert data.is_new[split.test].all()
+    assert not set(data.groups[split.test]) & set(data.groups[split.train])
+    assert sorted([*split.train, *split.test]) == list(range(200))
+    old = set(data.groups[~data.is_new])
+    free = len({group for group in data.groups[data.is_new] if group not in old})
+    assert len(set(data.groups[split.test])) == pytest.approx(0.25 * free, abs=2)
+
+
+def test_new_rows_without_equal_ones_are_split_as_a_table_of_their_own():
+    data = grown(unique_rows(100), 40)
+    split = split_of(data, seed=3, new="n.csv")
+    _, aside = next(ShuffleSplit(1, test_size=0.25, random_state=3).split(np.zeros(40)))
+    assert list(split.test) == sorted(60 + aside)
+
+
+def test_in_time_the_last_of_the_new_rows_are_set_aside():
+    data = grown(unique_rows(100), 40, duplicates="keep")
+    assert list(split_of(data, in_time=True, new="n.csv").test) == list(range(90, 100))
+
+
+def test_a_class_that_has_one_new_row_does_not_stop_the_split():
+    frame = unique_rows(100)
+    frame["y"] = np.where(np.arange(100) == 99, 2, np.arange(100) % 2)
+    split = split_of(grown(frame, 40, Task.CLASSIFICATION), Task.CLASSIFICATION, new="n.csv")
+    assert len(split.test) == 10
+
+
+def test_dropped_duplicates_keep_the_first_and_new_rows_stay_new():
+    frame = pd.concat([unique_rows(20), unique_rows(30)], ignore_index=True)
+    data = grown(frame, 30, duplicates="drop")
+    assert len(data.target) == 30
+    assert data.is_new.sum() == 10
+
+
+def test_new_rows_that_are_all_known_are_refused():
+    data = grown(pd.concat([unique_rows(20), unique_rows(10)], ignore_index=True), 10)
+    refusal(lambda: split_of(data, new="n.csv"), ("data", "new"))
+
+
+def test_rows_that_count_as_new_are_another_table():
+    frame = unique_rows(20)
+    assert len({grown(frame, 5).digest, grown(frame, 6).digest, dataset(frame).digest}) == 3

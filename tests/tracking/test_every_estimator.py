@@ -13,7 +13,7 @@ from sklearn.utils import all_estimators
 from wine_sweep.config import ModelConfig, Stage
 from wine_sweep.data.bundled import load_bundled
 from wine_sweep.objective.estimators import build_model, set_seed
-from wine_sweep.registry import ModelRegistry
+from wine_sweep.registry import Action, Entry, ModelRegistry
 from wine_sweep.tracking.models import ModelToLog, check_loads_back, log_model
 from wine_sweep.tracking.store import open_store
 
@@ -102,7 +102,9 @@ def test_it_is_kept_promoted_and_loads_back(kind, dotted, rows, registry_store):
     uri = log_model(client, ModelToLog(model, features), experiment_id=experiment, run_id=run_id)
     check_loads_back(uri, features, expected)
     name = dotted.rpartition(".")[2]
-    ModelRegistry(client).promote(name, Stage.STAGING, model_uri=uri, run_id=run_id, description="", tags={})
+    registry = ModelRegistry(client)
+    resident = registry.register(name, model_uri=uri, run_id=run_id)
+    registry.move(resident, Stage.STAGING, Entry(Action.PROMOTED, "Staging", "ann", None, "1", ()))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for address in (f"models:/{name}/Staging", f"models:/{name}@staging"):

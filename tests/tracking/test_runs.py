@@ -18,7 +18,7 @@ from sklearn.linear_model import Ridge
 
 from wine_sweep.config import Stage
 from wine_sweep.errors import NotFoundError, TrackingError
-from wine_sweep.registry import ModelRegistry
+from wine_sweep.registry import Action, Entry, ModelRegistry
 from wine_sweep.tracking import names, outage
 from wine_sweep.tracking.models import ModelToLog, log_model
 from wine_sweep.tracking.outage import OutagePolicy
@@ -482,6 +482,7 @@ def test_a_sweep_in_other_hands_keeps_its_children(store, runs):
         ("POST", "/model-versions/create"),
         ("POST", "/model-versions/transition-stage"),
         ("POST", "/registered-models/alias"),
+        ("POST", "/model-versions/set-tag"),
     ],
 )
 def test_a_promotion_that_was_not_answered_makes_one_version_and_tells_the_truth(gate, remote, policy, lost):
@@ -491,11 +492,13 @@ def test_a_promotion_that_was_not_answered_makes_one_version_and_tells_the_truth
     uri = log_model(remote, ModelToLog(Ridge().fit(rows, [1, 2, 3]), rows), experiment_id="0", run_id=run_id)
     gate.lose(*lost)
     registry = ModelRegistry(remote, policy)
-    promotion = registry.promote(name, Stage.STAGING, model_uri=uri, run_id=run_id, description="", tags={})
+    resident = registry.register(name, model_uri=uri, run_id=run_id)
+    promotion = registry.move(resident, Stage.STAGING, Entry(Action.PROMOTED, "Staging", "ann", None, "1", ("It is better.",)))
     assert gate.losing == []
-    assert (promotion.version, promotion.already_there) == ("1", False)
+    assert promotion.version == "1"
     assert [each.version for each in remote.search_model_versions(f"name = '{name}'")] == ["1"]
     assert remote.get_model_version_by_alias(name, "staging").current_stage == "Staging"
+    assert [each.progress for each in registry.ledger(name)] == ["done"]
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,14 @@ def compare(
 
 @app.command()
 def promote(
-    sweep: Sweep,
+    sweep: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SWEEP]",
+            help="As for resume. Without it, with --stage Production: the version that is in Staging.",
+            show_default=False,
+        ),
+    ] = None,
     run_id: Annotated[
         str | None, typer.Option("--run", metavar="RUN_ID", help="Promote this trial in place of the best.")
     ] = None,
@@ -182,14 +189,16 @@ def promote(
     name: Annotated[
         str | None, typer.Option("--name", metavar="MODEL", help="The registered model. Default: the config's.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Also from a sweep that was interrupted or failed.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Whatever the gate says; also from a sweep that was interrupted or failed.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be promoted.")] = False,
     trust: Trusted = None,
     tracking_uri: TrackingUri = None,
     experiment: Experiment = None,
     as_json: AsJson = False,
 ) -> None:
-    """Select the best trial of a finished sweep, and promote it."""
+    """Select the best trial of a finished sweep, and promote it if the gate lets it; or move on from Staging to Production."""
     from wine_sweep.cli.promote import PromoteRequest, promote_command
 
     promote_command(
@@ -205,6 +214,57 @@ def promote(
             experiment=experiment,
             as_json=as_json,
         )
+    )
+
+
+ModelName = Annotated[str, typer.Argument(metavar="NAME", help="The registered model.", show_default=False)]
+Reason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why, for the ledger.")]
+
+
+@app.command()
+def history(
+    name: ModelName,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="DATE", help="What it held then: a day (its end) or a moment, in UTC.")
+    ] = None,
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what was in a registered model's stages, since when, by whom, and why."""
+    from wine_sweep.cli.history import history_command
+
+    history_command(name, as_of=as_of, tracking_uri=tracking_uri, as_json=as_json)
+
+
+@app.command()
+def rollback(
+    name: ModelName,
+    stage: Annotated[str | None, typer.Option("--stage", metavar="STAGE", help="Staging (default) or Production.")] = None,
+    why: Reason = None,
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put the version back into a stage that was there before."""
+    from wine_sweep.cli.history import rollback_command
+
+    rollback_command(name, stage=stage, why=why, tracking_uri=tracking_uri, as_json=as_json)
+
+
+@app.command()
+def reproduce(
+    run_id: Annotated[
+        str, typer.Argument(metavar="RUN_ID", help="A trial's run, or its first 6 or more characters.", show_default=False)
+    ],
+    trust: Trusted = None,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run one trial again from what its run records, and say whether every metric agrees; writes nothing."""
+    from wine_sweep.cli.reproduce import reproduce_command
+
+    raise typer.Exit(
+        reproduce_command(run_id, trusted=trust or (), tracking_uri=tracking_uri, experiment=experiment, as_json=as_json)
     )
 
 

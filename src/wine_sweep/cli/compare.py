@@ -15,7 +15,7 @@ from wine_sweep.selection import Goal, Objective
 from wine_sweep.tracking import names
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
 from wine_sweep.tracking.store import open_store
-from wine_sweep.trial import Trial
+from wine_sweep.trial import FIT_SECONDS, MODEL_SIZE, Trial
 from wine_sweep.wording import one_of
 
 _WRITERS = {Format.CSV: as_csv, Format.JSON: as_json, Format.MARKDOWN: as_markdown}
@@ -71,10 +71,10 @@ def _order(sort: str | None, entries: Sequence[tuple[str, Objective, Sequence[Tr
 
 
 def direction_of(metric: str) -> Direction:
-    """Say which way a metric is better, by its name: the metrics that are errors are better when lower."""
+    """Say which way a metric is better, by its name: errors, times and sizes are better when lower."""
     from wine_sweep.objective.metrics import ERRORS
 
-    return Direction.MINIMIZE if metric in ERRORS else Direction.MAXIMIZE
+    return Direction.MINIMIZE if metric in (*ERRORS, FIT_SECONDS, MODEL_SIZE) else Direction.MAXIMIZE
 
 
 def _print(board: Leaderboard, format_: Format) -> None:

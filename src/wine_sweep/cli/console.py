@@ -12,7 +12,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from wine_sweep.report.leaderboard import Leaderboard, params_in_words, text_table
+from wine_sweep.report.leaderboard import MARKS, Leaderboard, params_in_words, text_table
 
 PIPE_WIDTH = 400
 """Columns when stdout is no terminal: nothing is cut that a program may want to read."""
@@ -39,12 +39,18 @@ def start_logging(console: Console, *, quiet: bool) -> None:
 
 
 def print_leaderboard(console: Console, board: Leaderboard, *, top: int | None = None) -> None:
-    """Print a leaderboard's first rows, the best trial of each sweep in bold.
+    """Print a leaderboard's first rows, the winner of each sweep in bold, and what the marks mean where that is not plain.
 
     Where the terminal is too narrow, first the spreads of all metrics but those that decide are left out, then those metrics,
     and at last the parameters share one column.
     """
     shown = replace(board, rows=board.rows[:top] if top else board.rows)
+    _print_table(console, shown)
+    if board.has_near:
+        console.print(f"[dim]{MARKS}[/dim]")
+
+
+def _print_table(console: Console, shown: Leaderboard) -> None:
     first = [name for name in shown.metrics if name in shown.goals]
     wide = console.options.update(width=PIPE_WIDTH)
     for candidate, spreads in [(shown, None), (shown, first), (replace(shown, metrics=first), first)]:

@@ -10,18 +10,28 @@ from wine_sweep.errors import (
     DataError,
     NotFoundError,
     OutageError,
+    OvertakenError,
     OwnershipError,
     SweepInterrupted,
     WineSweepError,
 )
 
+DONE = 0
 FAILED = 1
 WRONG = 2
+REFUSED = 3
+"""A gate said no, and everything else went well."""
 INTERRUPTED = 130
 
 
 def exit_code(error: WineSweepError) -> int:
-    """Give the process's exit code for an error: 2 what the user asks for is wrong, 130 interrupted, 1 anything else."""
+    """Give the process's exit code for an error.
+
+    It is 2 where what the user asks for is wrong, 3 where somebody else promoted meanwhile, 130 after an interruption, 1 for
+    anything else.
+    """
+    if isinstance(error, OvertakenError):
+        return REFUSED
     if isinstance(error, ConfigError | DataError | NotFoundError | OwnershipError):
         return WRONG
     return INTERRUPTED if isinstance(error, SweepInterrupted) else FAILED

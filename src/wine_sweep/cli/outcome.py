@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 
 from wine_sweep.cli.console import print_leaderboard, stdout
+from wine_sweep.cli.exits import REFUSED
 from wine_sweep.report.leaderboard import make_leaderboard, show_param
 from wine_sweep.report.summary import (
     Work,
@@ -21,7 +23,7 @@ from wine_sweep.report.summary import (
     trials_in_words,
 )
 from wine_sweep.runner.conclusion import SweepResult
-from wine_sweep.runner.winner import promotion_in_words
+from wine_sweep.runner.staging import NOT_PROMOTED, Outcome
 from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.trial import TrialState
 from wine_sweep.wording import mask
@@ -30,7 +32,17 @@ TOP = 10
 
 
 def print_outcome(result: SweepResult, *, as_json: bool, tracking_uri: str | None) -> None:
-    """Print what came of a sweep: as one JSON document, or as leaderboard, reasons, notes and what to do next."""
+    """Print what came of a sweep: as one JSON document, or as leaderboard, reasons, notes and what to do next.
+
+    Raises:
+        typer.Exit: With exit code 3, where the gate said no.
+    """
+    _print(result, as_json=as_json, tracking_uri=tracking_uri)
+    if result.outcome is not None and result.outcome.is_refused:
+        raise typer.Exit(REFUSED)
+
+
+def _print(result: SweepResult, *, as_json: bool, tracking_uri: str | None) -> None:
     prepared = result.closing.prepared
     if as_json:
         print(json.dumps(_document(prepared, result), indent=2, ensure_ascii=False))
@@ -46,12 +58,22 @@ def print_outcome(result: SweepResult, *, as_json: bool, tracking_uri: str | Non
     lines = list(result.selection.reasons)
     if result.test_scores:
         lines.append(test_in_words(result.test_scores, result.test_interval))
-    for line in [*lines, promotion_in_words(result.promotion)]:
+    for line in [*lines, *([NOT_PROMOTED] if result.outcome is None else [])]:
         console.print(f"- {line}", markup=False)
+    if result.outcome is not None:
+        print_promotion(console, result.outcome)
     _print_notes(console, prepared, result)
     store = f" --tracking-uri {mask(tracking_uri)}" if tracking_uri else ""
     console.print("\n[bold]Next[/bold]")
-    console.print(f"  wine-sweep ui{store}\n  wine-sweep compare latest{store}", markup=False)
+    more = f"\n  wine-sweep history {result.outcome.name}{store}" if result.outcome is not None else ""
+    console.print(f"  wine-sweep ui{store}\n  wine-sweep compare latest{store}{more}", markup=False)
+
+
+def print_promotion(console: Console, outcome: Outcome) -> None:
+    """Print what the gate says, and what became of the winner."""
+    console.print(f"\n[bold]{escape(outcome.name)}, {outcome.stage.value}[/bold]")
+    for line in outcome.in_words():
+        console.print(f"- {line}", markup=False)
 
 
 def _print_notes(console: Console, prepared: Prepared, result: SweepResult) -> None:
@@ -103,6 +125,7 @@ def _document(prepared: Prepared, result: SweepResult) -> dict[str, Any]:
         "test_scores": dict(result.test_scores),
         "test_interval": result.test_interval.record() if result.test_interval else None,
         "promotion": result.promotion.record() if result.promotion else None,
+        "gate": result.outcome.verdict.record() if result.outcome else None,
         "stopped_by": result.closing.stopped_by.value,
         "repeated_suggestions": result.closing.repeats,
         "failures": [{"failure": failure, "trials": numbers} for failure, numbers in group_failures(result.trials)],

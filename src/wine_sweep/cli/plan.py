@@ -13,7 +13,7 @@ from rich.text import Text
 
 from wine_sweep.cli.console import plain_table, stdout
 from wine_sweep.cli.trust import let_import_from
-from wine_sweep.config import FAMILY, DataConfig, ExecutionConfig, Method, SearchConfig, read_config
+from wine_sweep.config import FAMILY, DataConfig, ExecutionConfig, Method, RegistryConfig, SearchConfig, read_config
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.execution import count_workers
 from wine_sweep.report.leaderboard import params_in_words
@@ -22,7 +22,7 @@ from wine_sweep.search.grid import grid_points
 from wine_sweep.search.methods import count_trials
 from wine_sweep.search.repeatability import what_repeats
 from wine_sweep.search.space import Dimension, describe
-from wine_sweep.selection import Objective
+from wine_sweep.selection import Objective, rule
 from wine_sweep.subjects.material import Material
 from wine_sweep.subjects.preflight import prepare
 from wine_sweep.subjects.prepared import Prepared
@@ -99,8 +99,28 @@ def _describe(path: Path, prepared: Prepared, experiment: str | None) -> dict[st
         "metrics": list(prepared.measured),
         "objective": objective.in_words(),
         "limits": list(objective.limits),
-        "promotion": {"model": registry.name, "stage": registry.stage.value, "alias": registry.stage.alias} if registry else None,
+        "selection": rule(objective),
+        "promotion": _promotion(registry, prepared) if registry else None,
     }
+
+
+def _promotion(registry: RegistryConfig, prepared: Prepared) -> dict[str, Any]:
+    gate = prepared.gate
+    return {
+        "model": registry.name,
+        "stage": registry.stage.value,
+        "alias": registry.stage.alias,
+        "gate": gate.model_dump(mode="json") if gate is not None else None,
+    }
+
+
+def _gate_in_words(gate: dict[str, Any] | None) -> str:
+    """Say what the winner must show to be promoted."""
+    if gate is None:
+        return "none: whatever wins is promoted"
+    by = f" by more than {gate['min_improvement']:g}" if gate["min_improvement"] else ""
+    slices = f"; and no worse in any slice of {', '.join(gate['slices'])}" if gate["slices"] else ""
+    return f"better than what is there{by}, with a confidence of {gate['confidence']:.4g}, on new rows{slices}"
 
 
 def _lines_of_data(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -194,6 +214,7 @@ def _lines(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "objective", plan["objective"]
     for text in plan["limits"]:
         yield "  limit", text
+    yield "winner", plan["selection"]
     if plan["from"]:
         yield "learns from", f"the finished trials of {plan['from']}, looked up when it runs"
     if plan["pruning"]:
@@ -209,3 +230,5 @@ def _lines(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if promotion
         else "none: the config has no registry",
     )
+    if promotion:
+        yield "  gate", _gate_in_words(promotion["gate"])

@@ -6,11 +6,19 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import typer
+
 from wine_sweep.cli.console import stdout
+from wine_sweep.cli.exits import REFUSED
+from wine_sweep.cli.history import move_on_command
+from wine_sweep.cli.outcome import print_promotion
 from wine_sweep.cli.trust import let_import_from
+from wine_sweep.config import Stage
+from wine_sweep.errors import ConfigError, Problem
+from wine_sweep.registry import ModelRegistry
 from wine_sweep.report.leaderboard import params_in_words
-from wine_sweep.runner.promotion import find_candidate, find_stage, promote_candidate
-from wine_sweep.runner.winner import promotion_in_words
+from wine_sweep.runner.promotion import Candidate, find_candidate, find_stage, promote_candidate
+from wine_sweep.runner.staging import Outcome
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.store import open_store
 
@@ -19,7 +27,7 @@ from wine_sweep.tracking.store import open_store
 class PromoteRequest:
     """What the user asked for; see the options of ``wine-sweep promote``."""
 
-    sweep: str
+    sweep: str | None
     run_id: str | None
     stage: str | None
     name: str | None
@@ -36,7 +44,11 @@ def promote_command(request: PromoteRequest) -> None:
 
     Raises:
         WineSweepError: As `find_candidate` and `promote_candidate` say.
+        typer.Exit: With exit code 3, where the gate said no.
     """
+    if request.sweep is None:
+        _move_on(request)
+        return
     let_import_from(Path.cwd(), request.trusted)
     reader = SweepReader(open_store(request.tracking_uri), request.experiment)
     candidate = find_candidate(
@@ -48,14 +60,44 @@ def promote_command(request: PromoteRequest) -> None:
         force=request.force,
         trusted=request.trusted,
     )
-    promotion = None if request.dry_run else promote_candidate(reader, candidate)
+    outcome = None if request.dry_run else promote_candidate(reader, candidate, force=request.force)
     if request.as_json:
-        record = promotion.record() if promotion else {"model": candidate.name, "stage": candidate.stage.value, "dry_run": True}
+        record = outcome.record() if outcome else {"model": candidate.name, "stage": candidate.stage.value, "dry_run": True}
         print(json.dumps({**record, "selection": candidate.selection.record()}, indent=2, ensure_ascii=False))
+    else:
+        _print(candidate, outcome)
+    if outcome is not None and outcome.is_refused:
+        raise typer.Exit(REFUSED)
+
+
+def _move_on(request: PromoteRequest) -> None:
+    """Move the version that is in Staging to Production.
+
+    Raises:
+        ConfigError: That is not what the options say, or the registered model is not named.
+    """
+    wanted = "to move the version in Staging on, say `--stage Production --name MODEL`; or name the SWEEP to promote from"
+    if find_stage(request.stage, "--stage") is not Stage.PRODUCTION or request.name is None or request.run_id is not None:
+        raise ConfigError([Problem(wanted)])
+    if not request.dry_run:
+        move_on_command(request.name, tracking_uri=request.tracking_uri, as_json=request.as_json)
         return
-    console = stdout()
-    trial = candidate.selection.trial
+    staged = ModelRegistry(open_store(request.tracking_uri)).in_stage(request.name, Stage.STAGING)
+    version = staged.version if staged is not None else None
+    if request.as_json:
+        print(json.dumps({"model": request.name, "version": version, "stage": Stage.PRODUCTION.value, "dry_run": True}))
+        return
+    what = f"version {version}" if version else "nothing"
+    stdout().print(f"Would move {what} of {request.name} to Production; nothing was changed.", markup=False)
+
+
+def _print(candidate: Candidate, outcome: Outcome | None) -> None:
+    console, trial = stdout(), candidate.selection.trial
     console.print(f"{candidate.sweep.name}  trial {trial.number}: {params_in_words(trial.params)}", markup=False)
-    would_be = f"Would become a version of {candidate.name} in {candidate.stage.value}; nothing was changed."
-    for line in (*candidate.selection.reasons, promotion_in_words(promotion) if promotion else would_be):
+    for line in candidate.selection.reasons:
         console.print(f"- {line}", markup=False)
+    if outcome is not None:
+        print_promotion(console, outcome)
+        return
+    where = f"{candidate.name} in {candidate.stage.value}"
+    console.print(f"- Would become a version of {where}, if the gate lets it; nothing was changed.", markup=False)

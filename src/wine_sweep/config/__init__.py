@@ -8,36 +8,39 @@ from wine_sweep.config.evaluation import (
     EvaluationConfig,
     ObjectiveConfig,
     Of,
-    PickConfig,
-    PickRule,
-    SelectionConfig,
 )
 from wine_sweep.config.execution import Backend, ExecutionConfig, RetriesConfig
 from wine_sweep.config.expressions import Expression, ExpressionError
 from wine_sweep.config.loader import Draft, dump_config, dump_tree, parse_config, read_config
 from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, ModelForm, StepConfig
 from wine_sweep.config.parameters import Choices, Range
-from wine_sweep.config.schema import FAMILY, DataConfig, Duplicates, RegistryConfig, Stage, SweepConfig
+from wine_sweep.config.registry import GATE_RESAMPLES, GateConfig, RegistryConfig, Stage
+from wine_sweep.config.schema import FAMILY, DataConfig, Duplicates, SweepConfig
 from wine_sweep.config.search import BudgetConfig, Method, PrunerConfig, PrunerType, RegretConfig, SearchConfig
+from wine_sweep.config.selection import Cost, End, PickConfig, PickRule, SelectionConfig, SelectRule
 
 __all__ = [
     "FAMILY",
+    "GATE_RESAMPLES",
     "Backend",
     "Block",
     "BootstrapConfig",
     "BudgetConfig",
     "Choices",
+    "Cost",
     "CrossValidation",
     "DataConfig",
     "Direction",
     "Draft",
     "Duplicates",
+    "End",
     "EstimatorConfig",
     "EvaluationConfig",
     "ExecutionConfig",
     "Expression",
     "ExpressionError",
     "FamilyConfig",
+    "GateConfig",
     "Method",
     "ModelConfig",
     "ModelForm",
@@ -52,6 +55,7 @@ __all__ = [
     "RegretConfig",
     "RetriesConfig",
     "SearchConfig",
+    "SelectRule",
     "SelectionConfig",
     "Stage",
     "StepConfig",

@@ -1,4 +1,4 @@
-"""The sections `evaluation`, `objective` and `selection`: how a trial is measured, what decides, and who may win."""
+"""The sections `evaluation` and `objective`: how a trial is measured, and what decides."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from wine_sweep.config.expressions import Expression, ExpressionError
 from wine_sweep.config.fields import Model, Seed, Share, Text
 from wine_sweep.config.problems import wrong
 
@@ -158,63 +157,3 @@ Objectives = Annotated[
     BeforeValidator(_objectives, json_schema_input_type=Text | ObjectiveConfig | list[Text | ObjectiveConfig]),
 ]
 """One objective or several: a metric's name, ``{metric, direction}``, or a list of them."""
-
-
-class PickRule(StrEnum):
-    """How one trial is chosen from a Pareto front."""
-
-    KNEE = "knee"
-    FIRST = "first"
-    WEIGHTS = "weights"
-
-
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class PickConfig(Model):
-    """How the winner is chosen when there are several objectives: by a rule, or by the weights of the objectives."""
-
-    rule: PickRule = PickRule.KNEE
-    weights: Annotated[dict[Text, Weight], Field(min_length=1)] | None = None
-
-    @model_validator(mode="after")
-    def _weights_with_their_rule(self) -> Self:
-        if (self.rule is PickRule.WEIGHTS) != (self.weights is not None):
-            raise wrong("`pick` is knee, first, or {weights: {metric: weight, …}}")
-        if self.weights is not None and not any(self.weights.values()):
-            raise wrong("one weight at least must be above 0", "weights")
-        return self
-
-
-def _pick(value: Any) -> Any:
-    if isinstance(value, str):
-        return {"rule": value}
-    return {"rule": "weights", **value} if isinstance(value, dict) and "weights" in value else value
-
-
-LONGEST_LIMIT = 200
-"""Characters: the limits that a trial breaks stand together in one tag of MLflow."""
-
-
-def _limit(value: Any) -> Any:
-    try:
-        expression = Expression(value) if isinstance(value, str) else None
-    except ExpressionError as error:
-        raise wrong(str(error)) from error
-    if expression is None or not expression.is_limit:
-        raise wrong("a constraint on metrics is one limit, such as 'rmse <= 0.7' or 'fit_seconds <= 2'")
-    if len(value) > LONGEST_LIMIT:
-        raise wrong(f"a limit has {LONGEST_LIMIT} characters at most")
-    return value
-
-
-class SelectionConfig(Model):
-    """Which of the finished trials may win, and which of those does.
-
-    Args:
-        pick: How the winner is chosen from the Pareto front of several objectives; the knee by default.
-        constraints: Limits on metrics; a trial that breaks one is infeasible and cannot win.
-    """
-
-    pick: Annotated[PickConfig | None, BeforeValidator(_pick, json_schema_input_type=PickRule | PickConfig)] = None
-    constraints: Annotated[list[Annotated[str, BeforeValidator(_limit)]], Field(max_length=20)] = Field(default_factory=list)

@@ -92,6 +92,11 @@ class ExecutionConfig(Model):
     grace: Duration = 20.0
     tracking_timeout: Duration = 600.0
 
+    @property
+    def alone(self) -> ExecutionConfig:
+        """The same limits for one trial, in a worker process on this machine."""
+        return self.model_copy(update={"backend": Backend.PROCESSES, "workers": 1, "address": None})
+
     @model_validator(mode="after")
     def _serial_is_one(self) -> Self:
         if self.backend is Backend.SERIAL and self.workers not in (None, 1):

@@ -39,7 +39,7 @@ _LIMITS = {
 }
 
 
-def wrong(message: str, *at: str) -> PydanticCustomError:
+def wrong(message: str, *at: str | int) -> PydanticCustomError:
     """Make the error that a validator raises; `at` leads from the validated object to the key that is to blame."""
     return PydanticCustomError(_WRONG, "{message}", {"message": message, "at": at})
 

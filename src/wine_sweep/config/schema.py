@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from wine_sweep.config.evaluation import EvaluationConfig, Objectives, SelectionConfig
+from wine_sweep.config.evaluation import EvaluationConfig, Objectives
 from wine_sweep.config.execution import ExecutionConfig
 from wine_sweep.config.fields import Location, Model, Seed, Share, Text
 from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, ModelForm
 from wine_sweep.config.problems import wrong
+from wine_sweep.config.registry import RegistryConfig
 from wine_sweep.config.search import NEEDS_POINTS, Method, SearchConfig
+from wine_sweep.config.selection import SelectionConfig, SelectRule
 
 
 class Duplicates(StrEnum):
@@ -22,18 +23,6 @@ class Duplicates(StrEnum):
     GROUP = "group"
     DROP = "drop"
     KEEP = "keep"
-
-
-class Stage(StrEnum):
-    """A stage of MLflow's Model Registry; its lower-case name is the alias that is kept beside it."""
-
-    STAGING = "Staging"
-    PRODUCTION = "Production"
-
-    @property
-    def alias(self) -> str:
-        """The alias that goes with the stage: ``staging``, ``production``."""
-        return self.value.lower()
 
 
 class DataConfig(Model):
@@ -49,6 +38,8 @@ class DataConfig(Model):
         groups: A column that is no feature: rows with the same value in it stay on one side of every split. Beside
             `duplicates`, rows that are joined by either, or by a chain of both, stay together.
         weights: A column that is no feature: how much each row counts, in fitting and in measuring.
+        new: Rows that came later, with the same columns: they are put below those of `source`, and the test rows are drawn
+            from them alone, so that a model is measured on what it is going to meet.
     """
 
     source: Location
@@ -58,19 +49,7 @@ class DataConfig(Model):
     duplicates: Duplicates = Duplicates.GROUP
     groups: Text | None = None
     weights: Text | None = None
-
-
-def _model_name(value: str) -> str:
-    if re.search(r"[/:.@%\"'\n]", value):
-        raise wrong(f"a registered model's name holds none of / : . @ % or quotes; got {value!r}")
-    return value
-
-
-class RegistryConfig(Model):
-    """The registered model that the winner becomes a version of, and the stage that it is moved to."""
-
-    name: Annotated[Text, AfterValidator(_model_name)]
-    stage: Stage = Stage.STAGING
+    new: Location | None = None
 
 
 FAMILY = "model"
@@ -83,6 +62,11 @@ NO_PARAMETERS = "is missing: what is to be searched"
 NO_DATA = "is missing: the table that the estimator learns from"
 
 NO_OBJECTIVE = "is missing: a {form} has no usual metric; name the one that decides, as in {{metric: rmse, direction: minimize}}"
+
+NO_GATE = {
+    ModelForm.COMMAND: "a command measures on rows that only it knows; leave `gate` out",
+    ModelForm.FUNCTION: "there is no `data` with rows to compare models on; leave `gate` out",
+}
 
 
 class SweepConfig(Model):
@@ -155,6 +139,8 @@ class SweepConfig(Model):
             raise wrong(NO_OBJECTIVE.format(form=form.value), "objective")
         if self.search.budget is not None:
             raise wrong(f"a {form.value} reports its own steps; leave `budget` out", "search", "budget")
+        if self.registry is not None and self.registry.asks_for_gate and self.data is None:
+            raise wrong(NO_GATE[form], "registry", "gate")
         if form is ModelForm.COMMAND:
             for name, plain in (("data", None), ("evaluation", EvaluationConfig())):
                 if getattr(self, name) != plain:
@@ -196,6 +182,9 @@ class SweepConfig(Model):
                 raise wrong(f"`{name}` goes with one objective; there are {len(self.objective or ())}", "search", name)
         if several and self.search.method is Method.CMAES:
             raise wrong("cmaes has one objective; use tpe, gp, nsga2 or nsga3", "search", "method")
+        if several and self.selection.select is not SelectRule.BEST:
+            message = f"one_standard_error goes with one objective; there are {len(self.objective or ())}, and `pick` chooses"
+            raise wrong(message, "selection", "select")
         if not several and self.selection.pick is not None:
             raise wrong("`pick` chooses among several objectives; there is one", "selection", "pick")
         if self.selection.constraints and self.search.method is Method.CMAES:

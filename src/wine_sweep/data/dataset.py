@@ -41,6 +41,7 @@ class Dataset:
         digest: SHA-256, in hex, of the values, the column names and their order.
         group_column: The column that names groups, as it is in the table, if there is one.
         weight_column: How much each row counts, float64 and at least 0, if there is such a column.
+        is_new: For every row, whether it came later than the others (`data.new`); None where none did.
     """
 
     features: pd.DataFrame
@@ -50,6 +51,7 @@ class Dataset:
     digest: str
     group_column: pd.Series | None = None
     weight_column: pd.Series | None = None
+    is_new: np.ndarray | None = None
 
     @property
     def task(self) -> Task:
@@ -73,7 +75,9 @@ class Dataset:
         return self.source.replace("\\", "/").rsplit("/", 1)[-1]
 
 
-def make_dataset(table: pd.DataFrame, config: DataConfig, *, source: str, needs: Needs) -> Dataset:
+def make_dataset(
+    table: pd.DataFrame, config: DataConfig, *, source: str, needs: Needs, is_new: np.ndarray | None = None
+) -> Dataset:
     """Check a table and take it apart into features and target.
 
     Args:
@@ -81,6 +85,7 @@ def make_dataset(table: pd.DataFrame, config: DataConfig, *, source: str, needs:
         config: Names the columns that are no features, and says what to do with equal rows.
         source: Where the table came from.
         needs: What the model can learn from.
+        is_new: Which rows came later than the others, of shape (rows,); None where none did.
 
     Raises:
         DataError: A column that the config names is missing; the target has gaps, is constant or not of the task's kind;
@@ -100,9 +105,11 @@ def make_dataset(table: pd.DataFrame, config: DataConfig, *, source: str, needs:
         kept = ~pd.concat([features, target.rename("target"), *beside.values()], axis=1).duplicated()
         features, target = features[kept].reset_index(drop=True), target[kept].reset_index(drop=True)
         beside = {role: column[kept].reset_index(drop=True) for role, column in beside.items()}
+        is_new = is_new[kept.to_numpy()] if is_new is not None else None
     groups = join_groups(_equal_rows(features, config.duplicates), beside.get("groups"))
-    digest = _digest(features, {"target": target, **beside})
-    return Dataset(features, target, groups, source, digest, beside.get("groups"), beside.get("weights"))
+    later = {} if is_new is None else {"new": pd.Series(is_new)}
+    digest = _digest(features, {"target": target, **beside, **later})
+    return Dataset(features, target, groups, source, digest, beside.get("groups"), beside.get("weights"), is_new)
 
 
 def _check_target(target: pd.Series, task: Task) -> pd.Series:

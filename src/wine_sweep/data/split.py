@@ -24,6 +24,7 @@ from wine_sweep.errors import DataError, Path
 from wine_sweep.task import Task
 
 _CV: Path = ("evaluation", "cv")
+NEW: Path = ("data", "new")
 DRAWS = 100
 """How many divisions of mixed groups are drawn, to take the one that divides the classes best."""
 
@@ -52,7 +53,8 @@ def split_rows(data: Dataset, config: DataConfig, *, task: Task, in_time: bool) 
     group holds rows of several classes, of `DRAWS` draws of one `GroupShuffleSplit` the one that divides the classes best:
     every class keeps rows to learn from, as many as can be have rows to test, and of the class that is divided worst the
     part set aside is nearest to `test_size`. In time: the last rows. The share set aside is one of groups, and of rows
-    as far as groups are of one size.
+    as far as groups are of one size. With `data.new` it is a share of the new rows, drawn from groups that hold no other; of
+    classes too, where each has two groups there at least.
 
     Args:
         data: The whole table.
@@ -63,19 +65,46 @@ def split_rows(data: Dataset, config: DataConfig, *, task: Task, in_time: bool) 
     Raises:
         DataError: Too few rows or groups, a class that has only one, or no test row has a weight.
     """
-    count = len(data.target)
+    count, choosable = len(data.target), _choosable(data)
     _check_groups(data)
     if in_time:
-        aside = max(1, round(count * config.test_size))
-        return _with_weight(data, Split(np.arange(count - aside), np.arange(count - aside, count)))
+        first = count - max(1, round(len(choosable) * config.test_size))
+        return _with_weight(data, Split(np.arange(first), np.arange(first, count)))
+    target, groups = data.target.to_numpy()[choosable], data.groups[choosable]
     stratified = task is Task.CLASSIFICATION
-    if stratified:
+    if stratified and data.is_new is None:
         _check_classes(data)
+    elif stratified:
+        stratified = _fewest_groups(target, groups) > 1
     try:
-        train, test = _set_aside(data.target.to_numpy(), data.groups, config.test_size, config.seed, stratified=stratified)
+        _, aside = _set_aside(target, groups, config.test_size, config.seed, stratified=stratified)
     except ValueError as error:
-        raise DataError(f"{config.test_size} of {count} rows cannot be set aside: {error}", path=("data", "test_size")) from error
-    return _with_weight(data, Split(train, test))
+        which = "rows" if data.is_new is None else "new rows that equal no other"
+        message = f"{config.test_size} of {len(choosable)} {which} cannot be set aside: {error}"
+        raise DataError(message, path=("data", "test_size")) from error
+    test = choosable[aside]
+    return _with_weight(data, Split(np.setdiff1d(np.arange(count), test), test))
+
+
+def _choosable(data: Dataset) -> np.ndarray:
+    """List the rows that test rows are drawn from: all of them, or the new ones whose groups hold no other.
+
+    Raises:
+        DataError: There are none.
+    """
+    if data.is_new is None:
+        return np.arange(len(data.target))
+    old = np.unique(data.groups[~data.is_new])
+    found = np.flatnonzero(data.is_new & ~np.isin(data.groups, old))
+    if not len(found):
+        raise DataError(f"each of the {data.is_new.sum()} new rows is among the others already: there is nothing new", path=NEW)
+    return found
+
+
+def _fewest_groups(target: np.ndarray, groups: np.ndarray) -> int:
+    """Count the groups of each class, and give the lowest count."""
+    pairs = np.unique(np.column_stack([np.unique(target, return_inverse=True)[1], groups]), axis=0)
+    return int(np.bincount(pairs[:, 0]).min())
 
 
 def make_folds(data: Dataset, split: Split, cv: CrossValidation, *, task: Task, duplicates: Duplicates) -> list[Fold]:

@@ -19,9 +19,10 @@ from wine_sweep.config import Of
 from wine_sweep.objective.context import Rows, StopTrial, Table, TrialContext, numbers_of
 from wine_sweep.objective.mishaps import describe_error, merged, recorded_warnings, summary
 from wine_sweep.objective.output import STDERR_FILE, STDOUT_FILE
+from wine_sweep.objective.size import size_of
 from wine_sweep.objective.source import Source
 from wine_sweep.objective.spoken import that_counts
-from wine_sweep.trial import FIT_SECONDS, Failure, Report, Score, Trial, TrialState
+from wine_sweep.trial import FIT_SECONDS, MODEL_SIZE, Failure, Report, Score, Trial, TrialState
 
 MODEL_FILE = "model.pkl"
 """Where the winner's call leaves its model."""
@@ -50,6 +51,7 @@ class FunctionTask:
         seeds: How many seeds each fold is called with.
         of: Which value of a metric's history counts, where that is not the last.
         stepwise: Whether to ask after each report whether to go on.
+        weighs: Whether the size of each call's model is measured too.
         clock: Tells the time in seconds since the epoch.
     """
 
@@ -61,6 +63,7 @@ class FunctionTask:
     seeds: int = 1
     of: Mapping[str, Of] = field(default_factory=dict)
     stepwise: bool = False
+    weighs: bool = False
     clock: Callable[[], float] = time.time
 
     @property
@@ -86,7 +89,7 @@ class FunctionTask:
                     spent.append(time.perf_counter() - began)
                     trial = hearer.trial if index == 0 else trial
                     metrics, model = metrics_and_model(returned)
-                    found.append(self._results(metrics, hearer.reports))
+                    found.append({**self._results(metrics, hearer.reports), **self._weight(model)})
                     self._take(model, bench)
         except StopTrial:
             return replace(trial, state=TrialState.KILLED, ended=self.clock())
@@ -124,6 +127,18 @@ class FunctionTask:
                     continue  # the time of the call is measured, whatever the function says of it
                 histories.setdefault(name, []).append(value)
         return {name: that_counts(values, self.of.get(name, Of.LAST)) for name, values in histories.items()}
+
+    def _weight(self, model: Any) -> dict[str, float]:
+        """Measure a call's model where that is asked for; whatever the function says of its size itself does not count then.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if not self.weighs:
+            return {}
+        if model is None:
+            raise ValueError("the function returned no model, and `cheapest: model_size` compares models: have it return one")
+        return {MODEL_SIZE: size_of(model)}
 
     def _lack(self, found: Sequence[Mapping[str, float]]) -> Failure | None:
         """Say what keeps calls from being a result."""

@@ -17,8 +17,9 @@ from wine_sweep.data import Fold
 from wine_sweep.objective.factory import ModelFactory
 from wine_sweep.objective.metrics import Metric, evaluate
 from wine_sweep.objective.mishaps import describe_error, merged, recorded_warnings, summary
+from wine_sweep.objective.size import size_of
 from wine_sweep.objective.weights import fit, part_of
-from wine_sweep.trial import Failure, Params, Score, Step, Trial, TrialState
+from wine_sweep.trial import MODEL_SIZE, Failure, Params, Score, Step, Trial, TrialState
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Measurement:
         seeds: How often each fit is repeated with another seed.
         budget: What grows from step to step; without it a step is a fold.
         stepwise: Whether to measure one step and give the trial back RUNNING, for somebody to look at it.
+        weighs: Whether the size of each model at the full budget is measured too.
         clock: Tells the time in seconds since the epoch.
     """
 
@@ -47,6 +49,7 @@ class Measurement:
     seeds: int = 1
     budget: BudgetConfig | None = None
     stepwise: bool = False
+    weighs: bool = False
     clock: Callable[[], float] = time.time
 
     @property
@@ -83,7 +86,8 @@ class Measurement:
         return self._fit_and_score(params, list(enumerate(self.folds)), self.budget.steps()[number])
 
     def _fit_and_score(self, params: Params, folds: Sequence[tuple[int, Fold]], budget: int | float | None) -> Step:
-        values: dict[str, list[float]] = {metric.name: [] for metric in self.metrics}
+        is_weighed = self.weighs and (self.budget is None or budget == self.budget.steps()[-1])
+        values: dict[str, list[float]] = {name: [] for name in self._measured(is_weighed=is_weighed)}
         grown = self.budget.parameter if self.budget is not None else None
         params = params if grown is None or budget is None else {**params, grown: int(budget)}
         spent = 0.0
@@ -102,7 +106,13 @@ class Measurement:
                 measured = evaluate(model, self.metrics, self.features.iloc[fold.measure], truth, weights)
                 for name, value in measured.items():
                     values[name].append(value)
+                if is_weighed:
+                    values[MODEL_SIZE].append(size_of(model))
         return Step({name: tuple(each) for name, each in values.items()}, spent / (len(folds) * self.seeds), budget)
+
+    def _measured(self, *, is_weighed: bool) -> list[str]:
+        """Name what is measured of a model."""
+        return [*(metric.name for metric in self.metrics), *([MODEL_SIZE] if is_weighed else [])]
 
     def _classes(self, rows: np.ndarray) -> np.ndarray | None:
         """Give the classes of rows, or None where the target is a number to predict."""
@@ -115,8 +125,8 @@ class Measurement:
             trial,
             state=TrialState.FINISHED,
             scores={
-                metric.name: Score.of([value for step in counted for value in step.values[metric.name]])
-                for metric in self.metrics
+                name: Score.of([value for step in counted for value in step.values[name]])
+                for name in self._measured(is_weighed=self.weighs)
             },
             fit_seconds=fmean(step.fit_seconds for step in counted),
             steps=() if self.budget is None else trial.steps,

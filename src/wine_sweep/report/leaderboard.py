@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from wine_sweep.selection import Goal, Objective, pareto_front, rank
+from wine_sweep.selection import Goal, Objective, near_the_best, pareto_front, rank
 from wine_sweep.tracking import names
-from wine_sweep.trial import FIT_SECONDS, Trial, TrialState, canonical_json
+from wine_sweep.trial import FIT_SECONDS, MODEL_SIZE, Trial, TrialState, canonical_json
+from wine_sweep.wording import show_bytes
+
+MARKS = "* the winner, ^ the best mean, + within one standard error of it"
+"""What the marks behind trials' numbers mean, where the cheapest within one standard error wins."""
 
 Cell = str | int | float | bool | None
 
@@ -27,8 +31,10 @@ class Row:
         run_id: The child run's id, empty when it has none.
         trial: The trial's number.
         state: What has become of it.
-        best: Whether it is the best of its sweep.
+        best: Whether it is the winner of its sweep.
         front: Whether it is on its sweep's Pareto front, where there are several objectives.
+        near: Whether it is within one standard error of its sweep's best mean, where the cheapest of those wins.
+        leads: Whether it has that best mean.
         params: The searched parameters.
         metrics: Mean and spread of each metric.
         fit_seconds: The mean time of a fit, in seconds.
@@ -41,6 +47,8 @@ class Row:
     state: TrialState
     best: bool
     front: bool
+    near: bool
+    leads: bool
     params: Mapping[str, Any]
     metrics: Mapping[str, tuple[float, float]]
     fit_seconds: float
@@ -50,6 +58,11 @@ class Row:
     def is_infeasible(self) -> bool:
         """Whether it finished and breaks a limit."""
         return self.state is TrialState.FINISHED and bool(self.error)
+
+    @property
+    def mark(self) -> str:
+        """What follows its number: ``*`` for the winner, ``^`` for the best mean, ``+`` for what is on the front, or near."""
+        return "*" if self.best else "^" if self.leads else "+" if self.front or self.near else ""
 
     @property
     def status(self) -> str:
@@ -72,6 +85,11 @@ class Leaderboard:
         return any(row.front for row in self.rows)
 
     @cached_property
+    def has_near(self) -> bool:
+        """Whether there are trials to mark that are within one standard error of the best."""
+        return any(row.near for row in self.rows)
+
+    @cached_property
     def with_spread(self) -> frozenset[str]:
         """The metrics that have a spread in some row; all where no row has any metric."""
         spread = frozenset(name for row in self.rows for name, (_, std) in row.metrics.items() if not math.isnan(std))
@@ -83,8 +101,29 @@ class Leaderboard:
         return list(dict.fromkeys(row.sweep for row in self.rows))
 
 
+@dataclass(frozen=True)
+class _Standing:
+    """The numbers of a sweep's trials that stand out: the winner's, the front's, those near the best mean, and its own."""
+
+    winner: int | None
+    front: Collection[int]
+    near: Collection[int]
+    leader: int | None
+
+    @classmethod
+    def of(cls, trials: Sequence[Trial], objective: Objective) -> _Standing:
+        ranked = rank(trials, objective)
+        front = {trial.number for trial in pareto_front(trials, objective)} if objective.others else set()
+        near = near_the_best(ranked, objective)
+        if near is not None:
+            return cls(near.winner.number, front, {trial.number for trial in near.trials}, near.best.number)
+        return cls(ranked[0].number if ranked else None, front, set(), None)
+
+
 def make_leaderboard(sweeps: Iterable[tuple[str, Objective, Sequence[Trial]]], *, by: Goal | None = None) -> Leaderboard:
     """Put the trials of sweeps into one table: finished ones the best first, then the rest by number.
+
+    A winner that is not the best by one metric comes before all others: one of several objectives, or the cheapest.
 
     Args:
         sweeps: Name, objective and trials of each.
@@ -94,16 +133,12 @@ def make_leaderboard(sweeps: Iterable[tuple[str, Objective, Sequence[Trial]]], *
     order = by or chosen[0][1]
     rows: list[Row] = []
     for name, objective, trials in chosen:
-        ranked = rank(trials, objective)
-        front = {trial.number for trial in pareto_front(trials, objective)} if objective.others else set()
-        rows += [
-            _row(name, trial, objective, best=[trial.number] == [each.number for each in ranked[:1]], front=trial.number in front)
-            for trial in trials
-        ]
-    several = by is None and any(objective.others for _, objective, _ in chosen)
+        standing = _Standing.of(trials, objective)
+        rows += [_row(name, trial, objective, standing) for trial in trials]
+    several = by is None and any(objective.others or objective.thrift for _, objective, _ in chosen)
     rows.sort(key=lambda row: (*_sort_key(row, order, several=several), row.trial))
     params = dict.fromkeys(name for row in rows for name in row.params)
-    goals = [goal.metric for _, objective, _ in chosen for goal in objective.goals]
+    goals = [metric for _, objective, _ in chosen for metric in objective.deciding]
     metrics = dict.fromkeys([order.metric, *goals, *(name for row in rows for name in row.metrics)])
     shown = [name for name in metrics if any(name in row.metrics for row in rows)]
     return Leaderboard(rows, list(params), shown, list(dict.fromkeys([order.metric, *goals])))
@@ -117,7 +152,8 @@ def as_records(board: Leaderboard) -> list[dict[str, Cell]]:
 def as_csv(board: Leaderboard) -> str:
     """Write a leaderboard as CSV with a header."""
     buffer = io.StringIO()
-    columns = ["sweep", "run_id", "trial", "state", "best", *(["pareto"] if board.has_front else []), *board.params]
+    marks = ["best", *(["pareto"] if board.has_front else []), *(["near_best", "best_mean"] if board.has_near else [])]
+    columns = ["sweep", "run_id", "trial", "state", *marks, *board.params]
     columns += [column for name in _measured(board) for column in _columns_of(board, name)]
     writer = csv.DictWriter(buffer, [*columns, FIT_SECONDS, "error"], lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
@@ -152,7 +188,7 @@ def text_table(board: Leaderboard, *, spreads: Collection[str] | None = None) ->
     header = [*(["sweep"] if several else []), "trial", *board.params, *board.metrics, *(["state"] if failed else [])]
     lines = []
     for row in board.rows:
-        cells = [*([row.sweep] if several else []), f"{row.trial}{' *' if row.best else ' +' if row.front else ''}"]
+        cells = [*([row.sweep] if several else []), f"{row.trial} {row.mark}".rstrip()]
         cells += [show_param(row.params[name]) if name in row.params else "" for name in board.params]
         cells += [_metric_cell(row, name, spread=name in with_spread) for name in board.metrics]
         lines.append([*cells, *([row.status] if failed else [])])
@@ -186,23 +222,25 @@ def _metric_cell(row: Row, name: str, *, spread: bool) -> str:
         return ""
     mean, std = row.metrics[name]
     plain = 1e-3 <= abs(mean) < 1e5
-    shown = f"{mean:.4f}" if plain else f"{mean:.4g}"
-    spread = spread and name != FIT_SECONDS and not math.isnan(std)
+    shown = show_bytes(mean) if name == MODEL_SIZE else f"{mean:.4f}" if plain else f"{mean:.4g}"
+    spread = spread and name not in (FIT_SECONDS, MODEL_SIZE) and not math.isnan(std)
     return f"{shown} ± {std:.4f}" if spread and plain else f"{shown} ± {std:.2g}" if spread else shown
 
 
-def _row(sweep: str, trial: Trial, objective: Objective, *, best: bool, front: bool) -> Row:
+def _row(sweep: str, trial: Trial, objective: Objective, standing: _Standing) -> Row:
     """Make a row. A pruned trial shows no metrics: a mean over some of the folds would look like a result."""
     metrics = {name: (score.mean, score.std) for name, score in trial.scores.items()}
-    if FIT_SECONDS in objective.metrics and trial.state is TrialState.FINISHED:
+    if FIT_SECONDS in objective.deciding and trial.state is TrialState.FINISHED:
         metrics[FIT_SECONDS] = (trial.fit_seconds, 0.0)
     return Row(
         sweep=sweep,
         run_id=trial.run_id or "",
         trial=trial.number,
         state=trial.state,
-        best=best,
-        front=front,
+        best=trial.number == standing.winner,
+        front=trial.number in standing.front,
+        near=trial.number in standing.near,
+        leads=trial.number == standing.leader,
         params=trial.params,
         metrics=metrics,
         fit_seconds=trial.fit_seconds,
@@ -227,6 +265,7 @@ def _record(row: Row, board: Leaderboard) -> dict[str, Cell]:
         "state": row.state.value,
         "best": row.best,
         **({"pareto": row.front} if board.has_front else {}),
+        **({"near_best": row.near, "best_mean": row.leads} if board.has_near else {}),
     }
     for name in board.params:
         value = row.params.get(name)

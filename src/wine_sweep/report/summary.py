@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from wine_sweep.report.leaderboard import as_markdown, make_leaderboard
+from wine_sweep.report.leaderboard import MARKS, as_markdown, make_leaderboard
 from wine_sweep.selection import Objective, Selection, number
 from wine_sweep.trial import Trial, TrialState
 
@@ -144,6 +144,7 @@ def markdown_summary(
         board = make_leaderboard([("", objective, trials)])
         top = replace(board, rows=board.rows[:SHOWN])
         lines += [f"### Leaderboard (best {len(top.rows)} of {len(board.rows)})", "", as_markdown(top)]
+        lines += [MARKS, ""] if board.has_near else []
     failures = group_failures(trials)
     if failures:
         lines += ["### Failures", "", *(f"- {failure} ({trials_in_words(numbers)})" for failure, numbers in failures[:SHOWN])]

@@ -9,10 +9,12 @@ from wine_sweep.errors import ModelError, SweepFailed, SweepInterrupted
 from wine_sweep.objective.bootstrap import Interval
 from wine_sweep.registry import Promotion
 from wine_sweep.runner.closing import Closing
+from wine_sweep.runner.gating import Challenger
 from wine_sweep.runner.keeping import Keeping
 from wine_sweep.runner.recorder import Observer
+from wine_sweep.runner.staging import NOT_PROMOTED, Outcome, put_in_stage
 from wine_sweep.runner.stopping import StopReason
-from wine_sweep.runner.winner import crown, promote, promotion_in_words
+from wine_sweep.runner.winner import crown
 from wine_sweep.selection import Selection, select
 from wine_sweep.subjects.refit import Winner
 from wine_sweep.tracking.reader import SweepReader
@@ -27,13 +29,18 @@ class SweepResult:
         closing: All trials, the runs they are in, and why there are no more.
         selection: The winner and the reasons.
         winner: The refitted model; None where its run held one already.
-        promotion: Where it was promoted to; None when nothing was to be promoted.
+        outcome: What became of it in the registry; None when nothing was to be promoted.
     """
 
     closing: Closing
     selection: Selection
     winner: Winner | None
-    promotion: Promotion | None
+    outcome: Outcome | None
+
+    @property
+    def promotion(self) -> Promotion | None:
+        """Where the winner is now; None where it was not promoted."""
+        return self.outcome.promotion if self.outcome is not None else None
 
     @property
     def run_id(self) -> str:
@@ -94,11 +101,13 @@ def conclude(
     run_id = selection.trial.run_id
     uri = policy.run(lambda: SweepReader(runs.client).model_uri(run_id))
     uri = uri or crown(winner, runs, run_id, trusted=prepared.trusted_packages, policy=policy)
-    registry, promotion = prepared.config.registry, None
+    registry, outcome = prepared.config.registry, None
     if registry is not None and may_promote:
         if uri is None:
             raise ModelError(prepared.why_no_model(selection.trial))
         go_on_with(f"promoting it to {registry.stage.value}")
-        promotion = promote(prepared, runs, selection, name=registry.name, stage=registry.stage, model_uri=uri, policy=policy)
-    policy.run(lambda: closing.write_winner(selection, winner, promotion_in_words(promotion)))
-    return SweepResult(closing, selection, winner, promotion)
+        challenger = Challenger(prepared, selection.trial, winner, uri, runs)
+        outcome = put_in_stage(challenger, selection, name=registry.name, stage=registry.stage, policy=policy)
+    in_words = " ".join(outcome.in_words()) if outcome is not None else NOT_PROMOTED
+    policy.run(lambda: closing.write_winner(selection, winner, in_words))
+    return SweepResult(closing, selection, winner, outcome)

@@ -108,7 +108,7 @@ def sweep_tags(prepared: Prepared, *, command: str) -> dict[str, str]:
         names.SOURCE_TYPE: "LOCAL",
         names.USER: user_name(),
     }
-    if prepared.objective.others or prepared.objective.limits:
+    if not prepared.objective.is_plain:
         tags[names.OBJECTIVES] = json.dumps(prepared.objective.record())
     if prepared.program is not None:
         tags[names.PROGRAM] = prepared.program

@@ -10,11 +10,13 @@ from pydantic import ValidationError
 from wine_sweep.config import RegistryConfig, Stage
 from wine_sweep.config.problems import explain
 from wine_sweep.errors import ConfigError, ModelError, NotFoundError, Place, Problem
-from wine_sweep.registry import ModelRegistry, Promotion
+from wine_sweep.registry import ModelRegistry
 from wine_sweep.runner.closing import winner_tags
 from wine_sweep.runner.conclusion import SweepResult
+from wine_sweep.runner.gating import Challenger
 from wine_sweep.runner.recorded import Recorded, prepare_recorded
-from wine_sweep.runner.winner import crown, promote
+from wine_sweep.runner.staging import Outcome, put_in_stage
+from wine_sweep.runner.winner import crown
 from wine_sweep.selection import Selection, choose, select
 from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.tracking import names
@@ -98,15 +100,21 @@ def _target(registry: RegistryConfig | None, name: str | None, stage: Stage | No
 def _refuse_to_empty_production(reader: SweepReader, candidate: Candidate) -> None:
     if candidate.model_uri is None or candidate.stage is Stage.PRODUCTION:
         return
-    if ModelRegistry(reader.client).stage_of(candidate.name, model_uri=candidate.model_uri) == Stage.PRODUCTION:
+    production = ModelRegistry(reader.client).in_stage(candidate.name, Stage.PRODUCTION)
+    if production is not None and production.source == candidate.model_uri:
         message = (
             f"this model is in Production, and {candidate.stage.value} would take it out of there; --force does it all the same"
         )
         raise ConfigError([Problem(message)])
 
 
-def promote_candidate(reader: SweepReader, candidate: Candidate) -> Promotion:
-    """Promote what `find_candidate` found; its model is fitted and logged first when its run has none.
+def promote_candidate(reader: SweepReader, candidate: Candidate, *, force: bool = False) -> Outcome:
+    """Promote what `find_candidate` found, if the gate lets it; its model is fitted and logged first when its run has none.
+
+    Args:
+        reader: Reads the store.
+        candidate: What is to be promoted.
+        force: Whether it is promoted whatever the gate says.
 
     Raises:
         ModelError: It cannot be fitted or saved.
@@ -114,7 +122,7 @@ def promote_candidate(reader: SweepReader, candidate: Candidate) -> Promotion:
     """
     sweep, trial = candidate.sweep, candidate.selection.trial
     runs = SweepRuns(reader.client, sweep.experiment_id, sweep.run_id)
-    policy, uri = OutagePolicy(PATIENCE_SECONDS), candidate.model_uri
+    policy, uri, winner = OutagePolicy(PATIENCE_SECONDS), candidate.model_uri, None
     leave_retries_to_policy()
     if uri is None:
         winner = candidate.prepared.refit(trial)
@@ -122,26 +130,23 @@ def promote_candidate(reader: SweepReader, candidate: Candidate) -> Promotion:
     if uri is None:
         raise ModelError(candidate.prepared.why_no_model(trial))
     policy.run(lambda: runs.write_json(names.SELECTION_FILE, candidate.selection.record()))
-    promotion = promote(
-        candidate.prepared,
-        runs,
-        candidate.selection,
-        name=candidate.name,
-        stage=candidate.stage,
-        model_uri=uri,
-        policy=policy,
+    challenger = Challenger(candidate.prepared, trial, winner, uri, runs)
+    outcome = put_in_stage(
+        challenger, candidate.selection, name=candidate.name, stage=candidate.stage, policy=policy, force=force
     )
-    policy.run(lambda: runs.set_tags(runs.run_id, winner_tags(candidate.selection)))
-    return promotion
+    if not outcome.is_refused:
+        policy.run(lambda: runs.set_tags(runs.run_id, winner_tags(candidate.selection)))
+    return outcome
 
 
-def promote_result(result: SweepResult, *, name: str | None, stage: str | None) -> Promotion:
+def promote_result(result: SweepResult, *, name: str | None, stage: str | None, force: bool = False) -> Outcome:
     """Promote the winner of a sweep that this process has run.
 
     Args:
         result: What came of the sweep.
         name: The registered model; by default the config's.
         stage: The stage's name; by default the config's.
+        force: Whether it is promoted whatever the gate says, and out of Production too.
 
     Raises:
         ConfigError: There is no such stage, the model is in Production, or nobody says which registered model it is for.
@@ -153,8 +158,9 @@ def promote_result(result: SweepResult, *, name: str | None, stage: str | None) 
     uri = reader.model_uri(result.selection.trial.run_id or "")
     sweep = reader.find(result.run_id)
     candidate = Candidate(sweep, prepared, result.selection, target.name, target.stage, uri)
-    _refuse_to_empty_production(reader, candidate)
-    return promote_candidate(reader, candidate)
+    if not force:
+        _refuse_to_empty_production(reader, candidate)
+    return promote_candidate(reader, candidate, force=force)
 
 
 def find_stage(text: str | None, source: str) -> Stage | None:

@@ -22,6 +22,7 @@ MAY_CHANGE = (
     ("registry",),
     ("evaluation", "bootstrap"),
     ("data", "source"),
+    ("data", "new"),
     ("model", "folder"),
     ("model", "function"),
     *(("search", key) for key in ("trials", "timeout", "target", "patience", "regret")),

@@ -48,6 +48,7 @@ class RunOptions:
         promote: Whether the winner is promoted, if the config names a registered model.
         command: What the user typed, for MLflow's column "source".
         verbose: Whether the observer is told what trials print.
+        refreshes: The registered model that the sweep is to replace since it has decayed; the tag ``wine_sweep.refresh``.
         token: Names the journal on this machine; the parent run's tag ``wine_sweep.journal``.
     """
 
@@ -56,6 +57,7 @@ class RunOptions:
     promote: bool = True
     command: str = "wine_sweep"
     verbose: bool = False
+    refreshes: str | None = None
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
@@ -121,6 +123,8 @@ def _begin(prepared: Prepared, options: RunOptions, started: float, older: list[
 
     client = open_store(options.tracking_uri, create=True)
     tags = {**sweep_tags(prepared, command=options.command), names.JOURNAL: options.token}
+    if options.refreshes is not None:
+        tags[names.REFRESH] = options.refreshes
     if prepared.config.search.from_ is not None:
         from wine_sweep.runner.warm_start import find_older
         from wine_sweep.tracking.reader import SweepReader

@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from wine_sweep.selection.objective import Goal, Objective, eligible, number, shown
+from wine_sweep.selection.one_standard_error import Near, near_the_best
 from wine_sweep.selection.pareto import by_pick, pareto_front
 from wine_sweep.trial import FIT_SECONDS, Trial, TrialState
 
+RUNNERS_UP = 5
 RULE = "best mean of the objective; on a tie the smaller spread, then the earlier trial"
 RULE_OF_ONE_VALUE = "best value of the objective; on a tie the earlier trial"
+RULE_OF_THRIFT = (
+    "the cheapest ({cheapest}) of the trials within one standard error of the best mean; on a tie the better mean, then the"
+    " earlier trial"
+)
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,7 @@ class Selection:
         reasons: Why.
         runners_up: The next best.
         front: With several goals, the trials on the Pareto front.
+        near: Where the cheapest within one standard error of the best wins, those that are.
     """
 
     trial: Trial
@@ -31,6 +38,7 @@ class Selection:
     reasons: tuple[str, ...]
     runners_up: tuple[Trial, ...]
     front: tuple[Trial, ...] = ()
+    near: Near | None = None
 
     def record(self) -> dict[str, Any]:
         """Give what is kept in MLflow as ``selection.json``."""
@@ -46,6 +54,8 @@ class Selection:
         }
         if objective.limits:
             record["limits"] = list(objective.limits)
+        if self.near is not None:
+            record["one_standard_error"] = self.near.record(objective)
         if objective.others:
             record["objectives"] = [{"metric": goal.metric, "direction": goal.direction.value} for goal in objective.goals]
             record["pareto_front"] = [_entry(trial, objective) for trial in self.front]
@@ -54,6 +64,8 @@ class Selection:
 
 def rule(objective: Objective) -> str:
     """Say how the winner is chosen."""
+    if objective.thrift is not None:
+        return RULE_OF_THRIFT.format(cheapest=objective.thrift.in_words())
     if not objective.others:
         return RULE if objective.evaluation else RULE_OF_ONE_VALUE
     return f"{objective.pick_in_words()}, on the Pareto front; on a tie the earlier trial"
@@ -81,14 +93,20 @@ def rank(trials: Iterable[Trial], objective: Objective, *, by: Goal | None = Non
 
 
 def select(trials: Sequence[Trial], objective: Objective) -> Selection | None:
-    """Choose the best of the finished trials; None when there is none that can win."""
+    """Choose the best of the finished trials, or the cheapest that is near enough; None when there is none that can win."""
     ranked = rank(trials, objective)
     if not ranked:
         return None
     front = pareto_front(trials, objective) if objective.others else []
-    why = _reasons_of_front(ranked, front, objective) if front else _reasons(ranked, objective)
+    near = near_the_best(ranked, objective)
+    winner = near.winner if near is not None else ranked[0]
+    why: Iterable[str]
+    if near is not None:
+        why = near.reasons(objective, of=len(ranked))
+    else:
+        why = _reasons_of_front(ranked, front, objective) if front else _reasons(ranked, objective)
     reasons = (*why, *_left_out(trials, objective))
-    return Selection(ranked[0], objective, reasons, tuple(ranked[1:6]), tuple(front))
+    return Selection(winner, objective, reasons, _others(ranked, winner), tuple(front), near)
 
 
 def choose(trial: Trial, trials: Sequence[Trial], objective: Objective, *, by: str) -> Selection:
@@ -100,7 +118,12 @@ def choose(trial: Trial, trials: Sequence[Trial], objective: Objective, *, by: s
         f"Trial {trial.number} was chosen by hand ({by}).",
         f"By {objective.measure} it is {place} of {len(ranked)} that could win: {shown(score)}.",
     )
-    return Selection(trial, objective, reasons, tuple(each for each in ranked if each.number != trial.number)[:5])
+    return Selection(trial, objective, reasons, _others(ranked, trial))
+
+
+def _others(ranked: Sequence[Trial], winner: Trial) -> tuple[Trial, ...]:
+    """Give the next best, a few."""
+    return tuple(each for each in ranked if each.number != winner.number)[:RUNNERS_UP]
 
 
 def _reasons(ranked: Sequence[Trial], objective: Objective) -> Iterable[str]:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wine_sweep.config import Direction, Expression, PickConfig, PickRule
+from wine_sweep.config import Cost, Direction, Expression, PickConfig, PickRule
+from wine_sweep.selection.thrift import Thrift
 from wine_sweep.trial import FIT_SECONDS, Score, Trial, TrialState
 
 SPREAD = "_std"
@@ -51,12 +52,15 @@ class Objective(Goal):
         others: The goals after the first.
         pick: How the winner is chosen among several goals.
         limits: Limits on metrics, as the config writes them.
+        thrift: With one goal, what makes the winner among the trials within one standard error of the best; None where the
+            best itself wins.
     """
 
     evaluation: str
     others: tuple[Goal, ...] = ()
     pick: PickConfig = _KNEE
     limits: tuple[str, ...] = ()
+    thrift: Thrift | None = None
 
     @property
     def goals(self) -> tuple[Goal, ...]:
@@ -72,6 +76,22 @@ class Objective(Goal):
     def measure(self) -> str:
         """What is compared, in words: ``mean rmse over 5 folds``, or ``rmse``."""
         return f"mean {self.metric} over {self.evaluation}" if self.evaluation else self.metric
+
+    @property
+    def deciding(self) -> list[str]:
+        """The goals' metrics, and what makes a trial cheap where that is measured."""
+        cost = [self.thrift.cheapest.value] if self.thrift is not None and isinstance(self.thrift.cheapest, Cost) else []
+        return [*self.metrics, *cost]
+
+    @property
+    def weighs_models(self) -> bool:
+        """Whether the size of each fitted model is measured, since it decides."""
+        return self.thrift is not None and self.thrift.cheapest is Cost.MODEL_SIZE
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether metric and direction say all of it."""
+        return not (self.others or self.limits or self.thrift)
 
     def values(self, trial: Trial) -> tuple[float, ...]:
         """Give a finished trial's value for each goal."""
@@ -96,14 +116,23 @@ class Objective(Goal):
             "goals": [[goal.metric, goal.direction.value] for goal in self.goals],
             "pick": self.pick.model_dump(mode="json"),
             "limits": list(self.limits),
+            "one_standard_error": self.thrift.record() if self.thrift is not None else None,
         }
 
     @classmethod
     def restore(cls, record: Mapping[str, Any], evaluation: str) -> Objective:
         """Make an objective from its record."""
         first, *others = (Goal(metric, Direction(direction)) for metric, direction in record["goals"])
-        pick = PickConfig.model_validate(record["pick"])
-        return cls(first.metric, first.direction, evaluation, tuple(others), pick, tuple(record["limits"]))
+        pick, thrift = PickConfig.model_validate(record["pick"]), record.get("one_standard_error")
+        return cls(
+            first.metric,
+            first.direction,
+            evaluation,
+            tuple(others),
+            pick,
+            tuple(record["limits"]),
+            Thrift.restore(thrift) if thrift is not None else None,
+        )
 
     def in_words(self) -> str:
         """Say what is wanted: ``minimize rmse``, ``minimize rmse, minimize fit_seconds (knee)``."""

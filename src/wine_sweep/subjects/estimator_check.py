@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from wine_sweep.config import (
     CrossValidation,
@@ -21,10 +22,12 @@ from wine_sweep.objective.metrics import check_classes, takes_weights
 from wine_sweep.search.checks import check_space
 from wine_sweep.search.space import Space
 from wine_sweep.subjects.estimator_sweep import EstimatorSweep
+from wine_sweep.subjects.gate_check import check_gate
 from wine_sweep.subjects.goals import Goals
-from wine_sweep.subjects.material import Material, load_material
+from wine_sweep.subjects.material import Material, load_material, resolved_data
 from wine_sweep.subjects.method import settle_method
 from wine_sweep.subjects.models import ALONE, Models
+from wine_sweep.subjects.thrift import check_cheapest, check_spread, thrift_of
 from wine_sweep.subjects.trust import Trust
 from wine_sweep.task import Needs, Task
 
@@ -61,8 +64,10 @@ class EstimatorCheck:
         if needs is not None and evaluation is not None:
             self.problems += self.models.check_seeds(evaluation)
             if "objective" in sections:
-                self.goals = Goals(evaluation, sections["objective"], sections.get("selection", SelectionConfig()), needs.task)
+                self.goals = Goals(evaluation, sections["objective"], self._selection, needs.task)
                 self.problems += self.goals.problems
+        if self.space is not None:
+            self.problems += check_cheapest(self._selection, self.space)
         if self.goals is not None and self.space is not None and not self.problems:
             refused = self.models.without_probabilities(self.space, self.goals.metrics)
             self.problems += [Problem(message, self.goals.path_of(name)) for name, message in refused]
@@ -82,10 +87,10 @@ class EstimatorCheck:
             raise RuntimeError("a draft without problems lacks a part")
         if self.method is None:
             raise RuntimeError("a draft without problems has no method")
-        data = {"source": material.dataset.source, "target": str(material.dataset.target.name)}
+        thrift = thrift_of(self._selection, self.space, values=len(material.folds) * config.evaluation.seeds)
         method, reason = self.method
         changed = {
-            "data": config.data.model_copy(update=data),
+            "data": resolved_data(config.data, material.dataset, self.draft.folder),
             "search": config.search.model_copy(update={"method": method}),
         }
         return EstimatorSweep(
@@ -93,7 +98,7 @@ class EstimatorCheck:
             self.draft,
             self.space,
             reason,
-            goals.objective,
+            replace(goals.objective, thrift=thrift),
             self.trusted,
             material,
             ModelFactory(models.templates, config.search.seed, models.chosen, self.trusted),
@@ -116,6 +121,7 @@ class EstimatorCheck:
             self.problems.append(Problem(str(error), error.path))
             return
         self.material = material
+        self.problems += check_gate(self.draft.sections.get("registry"), material.dataset)
         if self.goals is not None:
             refused = ((metric, check_classes(metric, material.dataset.target)) for metric in self.goals.metrics)
             self.problems += [Problem(message, self.goals.path_of(metric.name)) for metric, message in refused if message]
@@ -142,4 +148,9 @@ class EstimatorCheck:
         steps = folds if search.budget is None else len(search.budget.steps())
         values = folds * self.draft.sections["evaluation"].seeds
         self.method, problems = settle_method(search, self.space, objective, steps=steps, values=values)
-        self.problems += problems
+        self.problems += [*problems, *check_spread(self._selection, objective, values=values)]
+
+    @property
+    def _selection(self) -> SelectionConfig:
+        selection: SelectionConfig = self.draft.sections.get("selection", SelectionConfig())
+        return selection

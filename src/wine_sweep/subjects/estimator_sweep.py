@@ -14,7 +14,7 @@ from wine_sweep.subjects.material import Material
 from wine_sweep.subjects.prepared import Fits, Prepared
 from wine_sweep.subjects.refit import Winner, refit
 from wine_sweep.task import Needs
-from wine_sweep.trial import Trial
+from wine_sweep.trial import MODEL_SIZE, Trial
 
 MOST_FOLD_SECONDS = 60.0
 """A winner is fitted for each fold once more, for later checks, where all these fits took no longer than this."""
@@ -69,7 +69,7 @@ class EstimatorSweep(Prepared):
     @property
     def measured(self) -> Sequence[str]:
         """See `Prepared`."""
-        return [metric.name for metric in self.metrics]
+        return [*(metric.name for metric in self.metrics), *([MODEL_SIZE] if self.objective.weighs_models else [])]
 
     @property
     def packages(self) -> list[str]:
@@ -99,6 +99,7 @@ class EstimatorSweep(Prepared):
             seeds=self.config.evaluation.seeds,
             budget=self.config.search.budget,
             stepwise=self.config.search.pruner is not None,
+            weighs=self.objective.weighs_models,
         )
 
     def refit(self, trial: Trial) -> Winner:
@@ -115,6 +116,11 @@ class EstimatorSweep(Prepared):
             seed=seed,
             by_folds=not trial.fit_seconds * len(self.material.folds) > MOST_FOLD_SECONDS,
         )
+
+    def left_to_chance(self, trial: Trial) -> list[str]:
+        """Name each ``random_state`` that the config itself sets to null; every other has a seed. See `Prepared`."""
+        found = self.factory.make(trial.params).get_params(deep=True)
+        return [name for name, value in found.items() if value is None and name.rpartition("__")[2] == "random_state"]
 
     def why_changed(self, rows: int, columns: Sequence[str]) -> str:
         """See `Prepared`."""

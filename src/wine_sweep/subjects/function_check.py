@@ -17,7 +17,8 @@ from wine_sweep.execution import check_backend
 from wine_sweep.objective.source import NO_FILE, FunctionSource, Source
 from wine_sweep.search.space import Space
 from wine_sweep.subjects.function_sweep import FunctionSweep
-from wine_sweep.subjects.material import Material, load_material
+from wine_sweep.subjects.gate_check import check_gate
+from wine_sweep.subjects.material import Material, load_material, resolved_data
 from wine_sweep.subjects.own_code import OwnCodeCheck
 from wine_sweep.subjects.trust import how_to_trust
 from wine_sweep.task import Needs, Task
@@ -72,8 +73,7 @@ class FunctionCheck(OwnCodeCheck):
         if self._given is None:
             changed["model"] = config.model.model_copy(update={"function": f"{self._file}:{self._name}"})
         if config.data is not None and self._material is not None:
-            dataset = self._material.dataset
-            changed["data"] = config.data.model_copy(update={"source": dataset.source, "target": str(dataset.target.name)})
+            changed["data"] = resolved_data(config.data, self._material.dataset, self.draft.folder)
         source = self._given or FunctionSource(self._file, self._name)
         return FunctionSweep(*self.common(changed, self._material), source)
 
@@ -91,6 +91,8 @@ class FunctionCheck(OwnCodeCheck):
             self._material = load_material(config, self.draft.folder, evaluation.cv, needs)
         except DataError as error:
             self.problems.append(Problem(str(error), error.path))
+            return
+        self.problems += check_gate(self.draft.sections.get("registry"), self._material.dataset)
 
 
 def check_function(file: pathlib.Path, name: str) -> Iterator[Problem]:

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from wine_sweep.config import Backend
 from wine_sweep.errors import ModelError
 from wine_sweep.execution import make_workers
 from wine_sweep.objective.context import Rows, Table
@@ -84,6 +83,7 @@ class FunctionSweep(OwnCodeSweep):
             self.config.evaluation.seeds,
             self.of,
             stepwise=self.config.search.pruner is not None,
+            weighs=self.objective.weighs_models,
         )
 
     @property
@@ -120,10 +120,9 @@ class FunctionSweep(OwnCodeSweep):
         Raises:
             ModelError: It failed.
         """
-        search, execution = self.config.search, self.config.execution
-        task = RefitTask(self.source, self._fixed, search.seed, needed_metrics(self.objective), of=self.of, parts=parts)
-        alone = execution.model_copy(update={"backend": Backend.PROCESSES, "workers": 1, "address": None})
-        workers = make_workers(alone, task, spool=folder)
+        seed = self.config.search.seed
+        task = RefitTask(self.source, self._fixed, seed, needed_metrics(self.objective), of=self.of, parts=parts)
+        workers = make_workers(self.config.execution.alone, task, spool=folder)
         try:
             future = workers.submit(trial)
             error = future.exception()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wine_sweep.config import Backend, Draft, Method, Of, SelectionConfig, SweepConfig
 from wine_sweep.errors import Problem
 from wine_sweep.search.checks import check_space
 from wine_sweep.search.space import Space
-from wine_sweep.selection import Objective
+from wine_sweep.selection import Objective, Thrift
 from wine_sweep.subjects.material import Material
 from wine_sweep.subjects.method import settle_method
 from wine_sweep.subjects.own_goals import OwnGoals, needed_metrics
 from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.subjects.thrift import check_cheapest, check_spread, thrift_of
 from wine_sweep.subjects.trust import Trust
+from wine_sweep.trial import MODEL_SIZE
 
 Common = tuple[SweepConfig, Draft, Space, str, Objective, tuple[str, ...], Material | None, Mapping[str, Of]]
 """The arguments of an `OwnCodeSweep`, in their order."""
@@ -43,7 +45,7 @@ class OwnCodeSweep(Prepared):
     @property
     def measured(self) -> Sequence[str]:
         """What decides or is limited; whatever else the code gives is kept too."""
-        return needed_metrics(self.objective)
+        return [*needed_metrics(self.objective), *([MODEL_SIZE] if self.objective.weighs_models else [])]
 
 
 class OwnCodeCheck:
@@ -68,12 +70,13 @@ class OwnCodeCheck:
         self._kind = kind
         self._goals: OwnGoals | None = None
         self._method: tuple[Method, str] | None = None
+        self._thrift: Thrift | None = None
 
     def check_goals(self, evaluation: str) -> None:
         """Look at the sections `objective` and `selection`; `evaluation` says what a mean is a mean over, if it is one."""
         sections = self.draft.sections
         if sections.get("objective"):
-            self._goals = OwnGoals(sections["objective"], sections.get("selection", SelectionConfig()), evaluation)
+            self._goals = OwnGoals(sections["objective"], self._selection, evaluation)
             self.problems += self._goals.problems
 
     def check_search(self, space: Space, more: Iterable[Problem], *, values: int) -> None:
@@ -85,7 +88,7 @@ class OwnCodeCheck:
             values: How many values the objective's mean is a mean over.
         """
         search, execution = self.draft.sections["search"], self.draft.sections.get("execution")
-        problems = [*check_space(search, space), *more]
+        problems = [*check_space(search, space), *more, *check_cheapest(self._selection, space)]
         if search.pruner is not None and execution is not None and execution.backend is Backend.SERIAL:
             message = f"backend serial cannot stop a {self._kind}; use `backend: processes`"
             problems.append(Problem(message, ("search", "pruner")))
@@ -95,7 +98,8 @@ class OwnCodeCheck:
         objective = self._goals.objective if self._goals is not None else None
         if objective is not None and not self.problems and not self.draft.problems:
             self._method, problems = settle_method(search, space, objective, steps=0, values=values)
-            self.problems += problems
+            self.problems += [*problems, *check_spread(self._selection, objective, values=values)]
+            self._thrift = thrift_of(self._selection, space, values=values)
 
     def common(self, changed: Mapping[str, object], material: Material | None) -> Common:
         """Give what every sweep of own code is made of, once nothing is wrong.
@@ -110,4 +114,10 @@ class OwnCodeCheck:
         method, reason = self._method
         search = config.search.model_copy(update={"method": method})
         config = config.model_copy(update={**changed, "search": search})
-        return config, self.draft, self.space, reason, goals.objective, self.trust.given, material, goals.of
+        objective = replace(goals.objective, thrift=self._thrift)
+        return config, self.draft, self.space, reason, objective, self.trust.given, material, goals.of
+
+    @property
+    def _selection(self) -> SelectionConfig:
+        selection: SelectionConfig = self.draft.sections.get("selection", SelectionConfig())
+        return selection

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wine_sweep.bench import Task
-from wine_sweep.config import Draft, Of, SweepConfig
+from wine_sweep.config import Draft, GateConfig, Of, SweepConfig
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective
 from wine_sweep.subjects.material import Material
@@ -89,6 +89,13 @@ class Prepared(ABC):
         """The names of the metrics that are known to be measured."""
 
     @property
+    def gate(self) -> GateConfig | None:
+        """What the winner must show to be promoted; None for nothing, or where there are no rows here to compare models on."""
+        registry = self.config.registry
+        gate = registry.gate if registry is not None else GateConfig()
+        return gate if self.material is not None else None
+
+    @property
     def trusted_packages(self) -> tuple[str, ...]:
         """Packages whose types a model may hold, beside the usual ones."""
         return packages_among(self.trusted)
@@ -133,6 +140,10 @@ class Prepared(ABC):
     def why_no_model(self, trial: Trial) -> str:
         """Say why a winner that was neither refitted nor logged cannot be promoted."""
         return f"trial {trial.number} has no model to promote"
+
+    def left_to_chance(self, trial: Trial) -> list[str]:  # noqa: ARG002  # the interface's signature
+        """Name the parameters by which a trial's fits differ each time, although the same is asked for, as far as is known."""
+        return []
 
     @abstractmethod
     def why_changed(self, rows: int, columns: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -26,7 +26,7 @@ SHOWN = 5
 
 LATEST = "latest"
 SHORTEST_PREFIX = 6
-_RUN_ID_PREFIX = re.compile(rf"[0-9a-f]{{{SHORTEST_PREFIX},32}}")
+RUN_ID_PREFIX = re.compile(rf"[0-9a-f]{{{SHORTEST_PREFIX},32}}")
 _STATES = {"FINISHED": TrialState.FINISHED, "FAILED": TrialState.FAILED, "KILLED": TrialState.KILLED}
 _NEWEST_FIRST = ["attributes.start_time DESC"]
 RESULTS = (TrialState.FINISHED, TrialState.FAILED, TrialState.PRUNED)
@@ -111,10 +111,14 @@ class SweepReader:
                 f"there is no experiment '{experiment}'; there are: {', '.join(sorted(each.name for each in found)) or 'none'}"
             )
 
+    @property
+    def experiment_ids(self) -> list[str]:
+        """The experiments that are looked in."""
+        return list(self._experiments)
+
     def sweeps(self) -> list[SweepRecord]:
         """List all sweeps, the newest first."""
-        query = f"tags.`{names.KIND}` = '{names.Kind.SWEEP}'"
-        return [self._record(run) for run in search_all(self.client, list(self._experiments), query, order_by=_NEWEST_FIRST)]
+        return list(self._all(""))
 
     def find(self, reference: str) -> SweepRecord:
         """Find a sweep by its run id, a unique prefix of it (6 characters or more), its name (the newest), or ``latest``.
@@ -127,7 +131,7 @@ class SweepReader:
             raise NotFoundError("there is no sweep here yet; `wine-sweep run CONFIG` makes one")
         if reference == LATEST:
             return newest[0]
-        if _RUN_ID_PREFIX.fullmatch(reference):
+        if RUN_ID_PREFIX.fullmatch(reference):
             fitting = self._newest(f" AND attributes.run_id LIKE '{reference}%'")
             if len(fitting) == 1:
                 return fitting[0]
@@ -140,6 +144,13 @@ class SweepReader:
         shown = ", ".join(f"{sweep.run_id[:8]} ({sweep.name})" for sweep in newest)
         raise NotFoundError(f"there is no sweep '{reference}'; the newest are: {shown}")
 
+    def newest(self, tags: Mapping[str, str], *, name: str | None = None, status: str | None = None) -> SweepRecord | None:
+        """Find the newest sweep with these tags, and of this name and status where they are given; None when there is none."""
+        conditions = [f"tags.`{key}` = '{value}'" for key, value in tags.items()]
+        conditions += [f"attributes.status = '{status}'"] if status is not None else []
+        fitting = self._all("".join(f" AND {each}" for each in conditions))
+        return next((sweep for sweep in fitting if name in (None, sweep.name)), None)
+
     def trials(self, sweep: SweepRecord) -> list[Trial]:
         """Read all trials of a sweep, by number, each once; see `latest_results` and `attempts`."""
         return latest_results(self.attempts(sweep))
@@ -148,7 +159,7 @@ class SweepReader:
         """Read all child runs of a sweep, in no order. Scores hold mean and spread; `folds` reads the folds' own values."""
         query = f"tags.`{names.PARENT_RUN_ID}` = '{sweep.run_id}' AND tags.`{names.KIND}` = '{names.Kind.TRIAL}'"
         found = search_all(self.client, [sweep.experiment_id], query)
-        return [Attempt(_trial(run), _is_open(run)) for run in found]
+        return [Attempt(trial_of(run), _is_open(run)) for run in found]
 
     def folds(self, run_id: str, metric: str) -> tuple[float, ...]:
         """Read a metric's value in each fold of a trial that has finished, in the order of the folds; one call a trial."""
@@ -184,6 +195,11 @@ class SweepReader:
         with translated_errors(f"read the run {run_id}"):
             uri: str | None = self.client.get_run(run_id).data.tags.get(names.MODEL)
         return uri
+
+    def _all(self, condition: str) -> Iterator[SweepRecord]:
+        """Yield the sweeps that fulfil a condition beside being sweeps, the newest first."""
+        query = f"tags.`{names.KIND}` = '{names.Kind.SWEEP}'{condition}"
+        return map(self._record, search_all(self.client, list(self._experiments), query, order_by=_NEWEST_FIRST))
 
     def _newest(self, condition: str) -> list[SweepRecord]:
         """List the newest sweeps, a few, that fulfil a condition beside being sweeps."""
@@ -238,7 +254,8 @@ def _is_open(run: Run) -> bool:
     return _STATES.get(run.info.status) is not (TrialState.KILLED if state is TrialState.PRUNED else state)
 
 
-def _trial(run: Run) -> Trial:
+def trial_of(run: Run) -> Trial:
+    """Read a trial from its child run; see `SweepReader.attempts`."""
     tags, metrics = run.data.tags, run.data.metrics
     state = _state(run.info.status, tags)
     error = tags.get(names.ERROR)

@@ -1,0 +1,120 @@
+"""``wine-sweep history``, ``wine-sweep rollback``, and moving on from Staging to Production."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from wine_sweep.cli.console import stdout
+from wine_sweep.config import Stage
+from wine_sweep.registry import Action, Entry, ModelRegistry, Progress, Promotion
+from wine_sweep.runner.promotion import find_stage
+from wine_sweep.runner.stages import Held, History, move_on, parse_moment, read_history, roll_back
+from wine_sweep.tracking.store import open_store
+
+
+def history_command(name: str, *, as_of: str | None, tracking_uri: str | None, as_json: bool) -> None:
+    """Print what is and was in a registered model's stages, since when, by whom and why; the newest first.
+
+    Raises:
+        WineSweepError: As `read_history` and `parse_moment` say.
+    """
+    at = parse_moment(as_of, "--as-of") if as_of is not None else None
+    history = read_history(ModelRegistry(open_store(tracking_uri)), name, at=at)
+    if as_json:
+        print(json.dumps(_record(history), indent=2, ensure_ascii=False))
+        return
+    console = stdout()
+    moment = f" as of {_shown(history.at)}" if history.at is not None else ""
+    console.print(f"[bold]{escape(name)}[/bold]{moment}\n", highlight=False)
+    for held in history.held:
+        console.print(f"- {_held_in_words(held, past=history.at is not None)}", markup=False, highlight=False)
+    if not history.entries:
+        console.print("\nIts ledger is empty: nothing was promoted by wine_sweep.", highlight=False)
+        return
+    console.print()
+    _print_entries(console, history)
+
+
+def rollback_command(name: str, *, stage: str | None, why: str | None, tracking_uri: str | None, as_json: bool) -> None:
+    """Go back to the version that was in a stage before, and say so.
+
+    Raises:
+        WineSweepError: As `roll_back` says.
+    """
+    promotion = roll_back(ModelRegistry(open_store(tracking_uri)), name, find_stage(stage, "--stage") or Stage.STAGING, why=why)
+    _print_promotion(promotion, "Back to", as_json=as_json)
+
+
+def move_on_command(name: str, *, tracking_uri: str | None, as_json: bool) -> None:
+    """Move the version that is in Staging to Production, and say so.
+
+    Raises:
+        WineSweepError: As `move_on` says.
+    """
+    _print_promotion(move_on(ModelRegistry(open_store(tracking_uri)), name), "Now", as_json=as_json)
+
+
+def _print_promotion(promotion: Promotion, now: str, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(promotion.record(), indent=2, ensure_ascii=False))
+        return
+    instead = f", in place of version {', '.join(promotion.archived)}" if promotion.archived else ""
+    where = f"{promotion.stage.value} (alias `{promotion.stage.alias}`)"
+    stdout().print(f"{now} version {promotion.version} of {promotion.name} in {where}{instead}.", markup=False, highlight=False)
+
+
+def _print_entries(console: Console, history: History) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    table.add_column("when (UTC)", no_wrap=True)
+    table.add_column("who", overflow="fold", max_width=12)
+    table.add_column("what", no_wrap=True)
+    table.add_column("why", overflow="fold", ratio=1)
+    for entry in reversed(history.entries):
+        table.add_row(_shown(entry.when), escape(entry.who), _what(entry), escape(" ".join(entry.reasons)))
+    console.print(table)
+
+
+def _what(entry: Entry) -> str:
+    """Say in a few words what an entry is about."""
+    words = {Action.PROMOTED: "promoted", Action.KEPT: "kept", Action.ROLLED_BACK: "rolled back"}[entry.action]
+    if entry.progress is not Progress.DONE:
+        words = {Progress.BEGUN: f"{words} (begun)", Progress.FAILED: f"not {words}"}[entry.progress]
+    before, after = entry.before or "none", entry.after or "none"
+    versions = before if entry.action is Action.KEPT else f"{before} → {after}"
+    return f"{words}\n{entry.stage} {versions}"
+
+
+def _held_in_words(held: Held, *, past: bool) -> str:
+    stage, holds = held.stage.value, "held" if past else "holds"
+    if held.version is None:
+        return f"{stage} {holds} no version."
+    if held.entry is None:
+        return f"{stage} {holds} version {held.version}; it was put there without wine_sweep, so the ledger says no more."
+    return f"{stage} {holds} version {held.version}, since {_shown(held.entry.when)} UTC."
+
+
+def _shown(when: datetime) -> str:
+    return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _record(history: History) -> dict[str, object]:
+    return {
+        "model": history.name,
+        "as_of": history.at.isoformat() if history.at is not None else None,
+        "stages": {
+            held.stage.value: None
+            if held.version is None
+            else {
+                "version": held.version,
+                "since": held.entry.when.isoformat(timespec="seconds") if held.entry is not None else None,
+                "run_id": held.entry.run_id if held.entry is not None else None,
+            }
+            for held in history.held
+        },
+        "entries": [entry.record() for entry in reversed(history.entries)],
+    }

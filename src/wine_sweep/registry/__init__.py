@@ -1,0 +1,19 @@
+"""The MLflow Model Registry: versions, their stages and aliases, and the ledger of what was moved and why."""
+
+from wine_sweep.registry.hold import alone
+from wine_sweep.registry.ledger import Action, Entry, Progress, in_stage, versions_behind
+from wine_sweep.registry.models import ModelRegistry, Promotion
+from wine_sweep.registry.versions import STAGES, Resident
+
+__all__ = [
+    "STAGES",
+    "Action",
+    "Entry",
+    "ModelRegistry",
+    "Progress",
+    "Promotion",
+    "Resident",
+    "alone",
+    "in_stage",
+    "versions_behind",
+]

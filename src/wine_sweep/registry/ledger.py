@@ -1,0 +1,173 @@
+"""The ledger of a registered model: what was in a stage, since when, by whom, and for what reasons.
+
+Each entry is one tag with JSON, on the version that it is about: what was promoted, what was gone back to, what was kept
+against a challenger. Where there was no version yet it is on the registered model. An entry is never written over by
+another process, since its key holds the moment and a token; so entries survive whatever happens at the same time.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+PREFIX = "wine_sweep.ledger."
+LONGEST = 5000
+"""Characters: what a tag of a registered model holds in every store."""
+
+_WIDEST = 6
+"""Characters that JSON takes at most for one: a control character."""
+
+_MOMENT = "%Y%m%dT%H%M%S.%fZ"
+
+
+class Action(StrEnum):
+    """What an entry is about."""
+
+    PROMOTED = "promoted"
+    KEPT = "kept"
+    ROLLED_BACK = "rolled_back"
+
+
+class Progress(StrEnum):
+    """How far what an entry is about has come: an entry is written before a stage is moved, and again after it."""
+
+    BEGUN = "begun"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry.
+
+    Args:
+        action: What was done.
+        stage: The stage, as MLflow writes it.
+        who: The user.
+        before: The version that was in the stage; None when there was none.
+        after: The version that is in the stage since; of what was kept, the same as before.
+        reasons: Why, a sentence each.
+        ground: On what ground, in a word of the gate's.
+        run_id: The trial's run of the model that it is about: the promoted one, or the refused challenger.
+        sweep: The parent run of the sweep that it comes from; empty where there is none.
+        left: The stage that the version was taken out of.
+        evidence: The numbers.
+        progress: How far it came.
+        when: The moment, in UTC.
+        token: Tells entries of one moment apart.
+    """
+
+    action: Action
+    stage: str
+    who: str
+    before: str | None
+    after: str | None
+    reasons: tuple[str, ...]
+    ground: str = ""
+    run_id: str = ""
+    sweep: str = ""
+    left: str | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    progress: Progress = Progress.DONE
+    when: datetime = field(default_factory=lambda: datetime.now(UTC))
+    token: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+
+    @property
+    def key(self) -> str:
+        """The tag's key; keys are in the order of time."""
+        return f"{PREFIX}{self.when.astimezone(UTC).strftime(_MOMENT)}-{self.token}"
+
+    @property
+    def moves(self) -> bool:
+        """Whether it has put a version into the stage."""
+        return self.action is not Action.KEPT and self.progress is Progress.DONE
+
+    def record(self) -> dict[str, Any]:
+        """Give what ``history --json`` prints."""
+        return {"when": self.when.astimezone(UTC).isoformat(timespec="seconds"), **_without(asdict(self), "when", "token")}
+
+    def text(self) -> str:
+        """Write it as the tag's value; what does not fit into a tag loses first the numbers, then the last reasons."""
+        tree = {**_without(asdict(self), "when", "token"), "evidence": dict(self.evidence)}
+        text = json.dumps(tree, ensure_ascii=False)
+        words = " ".join(self.reasons)
+        if len(text) > LONGEST:
+            tree["evidence"] = {}
+            text = json.dumps(tree, ensure_ascii=False)
+        while len(text) > LONGEST:
+            words = words[: len(words) - (len(text) - LONGEST) // _WIDEST - 1]
+            tree["reasons"] = [f"{words}…"]
+            text = json.dumps(tree, ensure_ascii=False)
+        return text
+
+    @classmethod
+    def of(cls, key: str, value: str) -> Entry:
+        """Read it back.
+
+        Raises:
+            ValueError: The tag is no entry, or of a later version of wine_sweep.
+        """
+        moment, _, token = key.removeprefix(PREFIX).rpartition("-")
+        tree = json.loads(value)
+        if not isinstance(tree, dict):
+            raise ValueError(f"{key} holds no entry")
+        try:
+            when = datetime.strptime(moment, _MOMENT).replace(tzinfo=UTC)
+            tree |= {"action": Action(tree["action"]), "progress": Progress(tree["progress"])}
+            return cls(**{**tree, "reasons": tuple(tree["reasons"])}, when=when, token=token)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{key} holds no entry: {error}") from error
+
+    def ended(self, progress: Progress, why: str = "") -> Entry:
+        """Give it as it is once done or failed, with a reason more."""
+        return replace(self, progress=progress, reasons=(*self.reasons, why) if why else self.reasons)
+
+
+def in_stage(entries: Iterable[Entry], stage: str, *, at: datetime | None = None) -> Entry | None:
+    """Say which entry put the version into a stage that was there at a moment; None when none was, as far as is written.
+
+    Args:
+        entries: All of them, in the order of time.
+        stage: The stage.
+        at: The moment; None for now.
+    """
+    found: Entry | None = None
+    for entry in entries:
+        if not entry.moves or (at is not None and entry.when > at):
+            continue
+        if entry.stage == stage:
+            found = entry
+        elif entry.left == stage:
+            found = None
+    return found
+
+
+def versions_behind(entries: Iterable[Entry], stage: str) -> Sequence[str]:
+    """List the versions that were in a stage one after the other, the newest last.
+
+    Those that were gone back from are left out, and those that have moved on to another stage.
+    """
+    behind: list[str] = []
+    for entry in entries:
+        if not entry.moves or entry.after is None:
+            continue
+        if entry.left == stage and entry.after in behind:
+            behind.remove(entry.after)
+        if entry.stage != stage:
+            continue
+        if entry.before is not None and not behind:
+            behind.append(entry.before)
+        if entry.action is Action.ROLLED_BACK and entry.after in behind:
+            del behind[behind.index(entry.after) + 1 :]
+        elif not behind or behind[-1] != entry.after:
+            behind.append(entry.after)
+    return behind
+
+
+def _without(tree: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in tree.items() if key not in keys}

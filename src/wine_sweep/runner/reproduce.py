@@ -1,0 +1,192 @@
+"""Runs one trial again, from what MLflow has of it alone, and says whether it measures the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from wine_sweep.errors import ModelError
+from wine_sweep.runner.again import measure_again
+from wine_sweep.runner.comparison import Comparison, Values, compare, values_of
+from wine_sweep.runner.header import environment
+from wine_sweep.runner.recorded import Recorded, prepare_recorded
+from wine_sweep.runner.winner import test_metrics
+from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.tracking import names
+from wine_sweep.tracking.reader import SweepReader, SweepRecord
+from wine_sweep.tracking.trial_runs import TrialRecord
+from wine_sweep.trial import Params, Trial, TrialState
+
+
+@dataclass(frozen=True)
+class Version:
+    """Something that the sweep ran on, and what is here instead; None where it is missing."""
+
+    name: str
+    recorded: str | None
+    now: str | None
+
+    def in_words(self) -> str:
+        """Say it: ``numpy 2.1.0 then, 2.2.0 now``."""
+        return f"{self.name} {self.recorded or 'missing'} then, {self.now or 'missing'} now"
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A trial that was measured again.
+
+    Args:
+        sweep: The sweep that it is from.
+        number: Its number.
+        run_id: Its run.
+        params: Its parameters.
+        comparisons: Every value, then and now.
+        failures: What failed now and did not then, in words.
+        versions: What of the environment differs; None where it was not recorded.
+        left_to_chance: The parameters by which its fits differ each time.
+    """
+
+    sweep: SweepRecord
+    number: int
+    run_id: str
+    params: Params
+    comparisons: Sequence[Comparison]
+    failures: Sequence[str]
+    versions: Sequence[Version] | None
+    left_to_chance: Sequence[str]
+
+    @property
+    def differing(self) -> list[Comparison]:
+        """The values that do not agree."""
+        return [each for each in self.comparisons if not each.agrees]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every value does, and nothing failed."""
+        return not self.failures and not self.differing
+
+    def notes(self) -> list[str]:
+        """Say what came of it, and what may be why, a sentence each."""
+        count = len(self.comparisons)
+        lines = [f"{failure}." for failure in self.failures]
+        if self.differing and not self.failures:
+            lines.append(f"{len(self.differing)} of {count} values differ: {_few([each.name for each in self.differing])}.")
+        elif self.agrees:
+            lines.append(f"All {count} values agree.")
+        if self.versions:
+            lines.append(f"Other than then: {'; '.join(each.in_words() for each in self.versions)}.")
+        elif self.versions is None:
+            lines.append("What the sweep ran on was not recorded.")
+        if not self.agrees:
+            lines += self._causes()
+        return lines
+
+    def _causes(self) -> list[str]:
+        if self.left_to_chance:
+            return [f"The config leaves {', '.join(self.left_to_chance)} null, so that each fit draws anew."]
+        if self.versions:
+            return ["Other versions may be why."]
+        return ["Python and packages are those of then."] if self.versions is not None else []
+
+    def record(self) -> dict[str, Any]:
+        """Give it as one JSON document."""
+        versions = None if self.versions is None else [vars(each) for each in self.versions]
+        return {
+            "run_id": self.run_id,
+            "trial": self.number,
+            "sweep": {"run_id": self.sweep.run_id, "name": self.sweep.name},
+            "params": dict(self.params),
+            "agrees": self.agrees,
+            "failures": list(self.failures),
+            "comparisons": [each.record() for each in self.comparisons],
+            "versions_that_differ": versions,
+            "left_to_chance": list(self.left_to_chance),
+            "notes": self.notes(),
+        }
+
+
+def reproduce(
+    reader: SweepReader, found: TrialRecord, *, trusted: Sequence[str], tell: Callable[[str], object] = lambda _text: None
+) -> Reproduction:
+    """Measure a trial again: the same data, split, seeds and parameters; where it is a winner, fit that again too.
+
+    Nothing is written to the store.
+
+    Args:
+        reader: Reads the store.
+        found: The trial, which has finished.
+        trusted: Packages, files and folders whose code is trusted.
+        tell: Is told what is being done, in a few words.
+
+    Raises:
+        ConfigError: The sweep's config cannot be used here.
+        DataError: The data has changed since the sweep.
+        ExecutionError: No worker could be had.
+        TrackingError: The store failed.
+    """
+    sweep = found.sweep
+    versions = _versions(reader, sweep)
+    prepared = prepare_recorded(reader, sweep, Recorded.of(reader, sweep).draft(), trusted=trusted)
+    trial = replace(found.trial, params=prepared.space.restore(found.trial.params))
+    tell(f"measuring trial {trial.number} of '{sweep.name}' again")
+    done = measure_again(prepared, trial.number, trial.params, experiment=sweep.experiment)
+    failures = [f"The trial fails now: {done.failure}"] if done.state is not TrialState.FINISHED else []
+    again = dict(values_of(done))
+    recorded = dict(_recorded(reader, found, again))
+    if found.test_metrics and prepared.is_refitted and not failures:
+        tell("fitting the winner again")
+        tests, failed = _test_values(prepared, trial)
+        recorded |= {(name, None): value for name, value in found.test_metrics.items()}
+        again |= tests
+        failures += failed
+    return Reproduction(
+        sweep=sweep,
+        number=trial.number,
+        run_id=found.run_id,
+        params=trial.params,
+        comparisons=compare(recorded, again),
+        failures=failures,
+        versions=versions,
+        left_to_chance=prepared.left_to_chance(trial),
+    )
+
+
+def _recorded(reader: SweepReader, found: TrialRecord, again: Values) -> Values:
+    """Read what stands in MLflow: what the trial is known to have measured, and whatever it measures now."""
+    values = dict(values_of(found.trial))
+    for name, score in found.trial.scores.items():
+        if score.has_spread:
+            folds = reader.folds(found.run_id, name)
+            values |= {(names.fold_metric(name), fold): value for fold, value in enumerate(folds)}
+    for name, step in again:
+        if step is None and name in found.metrics:
+            values.setdefault((name, None), found.metrics[name])
+    return values
+
+
+def _test_values(prepared: Prepared, trial: Trial) -> tuple[Values, list[str]]:
+    """Fit the winner again, and give what it measures on the test rows, or what went wrong."""
+    try:
+        winner = prepared.refit(trial)
+    except ModelError as error:
+        return {}, [f"The winner cannot be fitted now: {error}"]
+    return ({(name, None): value for name, value in test_metrics(winner).items()} if winner is not None else {}), []
+
+
+def _versions(reader: SweepReader, sweep: SweepRecord) -> list[Version] | None:
+    """Say what of Python, the platform and the packages differs; None where the sweep stopped before it was recorded."""
+    if names.CONFIG in sweep.tags:
+        return None
+    recorded: Mapping[str, Any] = json.loads(reader.file(sweep, names.ENVIRONMENT_FILE))
+    then, now = _flat(recorded), _flat(environment(recorded["trusted"]))
+    return [Version(name, then.get(name), now.get(name)) for name in {**then, **now} if then.get(name) != now.get(name)]
+
+
+def _flat(described: Mapping[str, Any]) -> dict[str, str]:
+    return {"python": described["python"], "platform": described["platform"], **described["packages"]}
+
+
+def _few(found: Sequence[str], most: int = 6) -> str:
+    return ", ".join(found[:most]) + (f" and {len(found) - most} more" if len(found) > most else "")
