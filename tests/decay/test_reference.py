@@ -95,6 +95,22 @@ def test_training_rows_are_measured_by_models_that_have_not_seen_them_each_once(
     assert len(found.measured) == len(found.test) + 3
 
 
+def test_where_some_rows_came_later_those_alone_are_kept_to_compare_with_and_all_are_known(wine):
+    is_new = np.arange(len(wine)) >= 1200
+    config = DataConfig(source="t.csv", target="quality", seed=1)
+    needs = Needs(Task.REGRESSION, numbers=True, takes_missing=False, model="m")
+    dataset = make_dataset(wine, config, source="t.csv", needs=needs, is_new=is_new)
+    split = split_rows(dataset, config, task=Task.REGRESSION, in_time=False)
+    model = LinearRegression().fit(dataset.features.iloc[split.train], dataset.target.iloc[split.train])
+    predictions, folds = model.predict(dataset.features.iloc[split.test]), [(model, split.train)]
+    found = make_reference(
+        dataset, split, model, predictions, task=Task.REGRESSION, objective_metric="rmse", seed=0, fold_models=folds
+    )
+    later = split.train[is_new[split.train]]
+    assert len(found.train) == len(found.folds) == len(later) < len(split.train)
+    assert found.was_trained_on(wine)[split.train].all()
+
+
 @pytest.mark.parametrize(("duplicates", "together"), [("group", True), ("drop", True), ("keep", False)])
 def test_equal_rows_count_as_one_where_the_config_keeps_them_together(duplicates, together, wine):
     found, *_ = referenced(wine, LinearRegression(), metric="rmse", target="quality", duplicates=duplicates)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
 from wine_sweep.data.bundled import load_bundled
 from wine_sweep.decay.columns import profile_of
@@ -98,6 +99,20 @@ def test_one_of_a_later_version_is_refused(store, run_id):
         read_reference(store.client, run_id)
 
 
+def test_a_server_that_is_away_is_an_outage(gate, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    client = MlflowClient(gate.uri)
+    run_id = client.create_run("0").info.run_id
+    gate.is_shut = True
+    for action in (lambda: write_reference(client, run_id, mixed()), lambda: read_reference(client, run_id)):
+        with pytest.raises(TrackingError) as caught:
+            action()
+        assert caught.value.is_outage
+    gate.is_shut = False
+    write_reference(client, run_id, mixed())
+    assert read_reference(client, run_id).digest == "ab"
+
+
 def test_a_winner_has_its_reference_where_it_has_its_model(store, in_process):
     (store.folder / "kept.yaml").write_text(CONFIG)
     document = json.loads(in_process("run", "kept.yaml", "--json", "--quiet").stdout)
@@ -113,7 +128,7 @@ def test_a_winner_has_its_reference_where_it_has_its_model(store, in_process):
     assert np.sqrt(found.folds["loss"].mean()) == pytest.approx(run.data.metrics["rmse"], rel=0.01)
     (other,) = document["selection"]["runners_up"]
     assert read_reference(store.client, other["run_id"]) is None
-    assert in_process("promote", "latest", "--run", other["run_id"]).returncode == 0
+    assert in_process("promote", "latest", "--run", other["run_id"], "--force").returncode == 0
     assert read_reference(store.client, other["run_id"]).digest == found.digest
 
 

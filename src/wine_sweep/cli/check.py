@@ -84,11 +84,12 @@ def _print(console: Console, outcome: CheckOutcome) -> None:
     where = f" ({model.stage})" if model.stage != "None" else ""
     console.print(Text(f"{model.name} version {model.version}{where} {_VERDICTS[result.state]}", style=_STYLES[result.state]))
     excluded = f"; {result.excluded} more were left out, since it was trained on them" if result.excluded else ""
-    console.print(f"{outcome.data}: {result.rows} new rows{excluded}\n", markup=False)
-    for reason in result.reasons:
-        console.print(f"- {reason}", markup=False)
+    console.print(f"{outcome.data}: {result.rows} new rows{excluded}", markup=False)
     if result.moved:
         _print_moved(console, result)
+    console.print()
+    for reason in result.reasons:
+        console.print(f"- {reason}", markup=False)
     if result.findings:
         _print_findings(console, result)
     console.print(f"\n{_NEXT[result.state]}\nThe check is run {outcome.run_id} in MLflow.", markup=False)
