@@ -27,11 +27,10 @@ SMALLEST_P = 1e-16
 """Smaller p-values say no more."""
 
 _STYLES = {State.HEALTHY: "bold green", State.DRIFTED: "bold yellow", State.DECAYED: "bold red"}
-_VERDICTS = {State.HEALTHY: "is healthy", State.DRIFTED: "is on other rows than it was trained on", State.DECAYED: "has decayed"}
-_NEXT = {
-    State.HEALTHY: "Nothing is to be done.",
-    State.DRIFTED: "Check again once more rows are known, with the column that is predicted.",
-    State.DECAYED: "Sweep again on old and new rows: `data.new` in the config takes the new ones in.",
+_VERDICTS = {
+    State.HEALTHY: "is healthy",
+    State.DRIFTED: "gets other rows than it was trained on",
+    State.DECAYED: "has decayed",
 }
 
 
@@ -92,7 +91,15 @@ def _print(console: Console, outcome: CheckOutcome) -> None:
         console.print(f"- {reason}", markup=False)
     if result.findings:
         _print_findings(console, result)
-    console.print(f"\n{_NEXT[result.state]}\nThe check is run {outcome.run_id} in MLflow.", markup=False)
+    console.print(f"\n{_what_next(result)}\nThe check is run {outcome.run_id} in MLflow.", markup=False)
+
+
+def _what_next(result: CheckResult) -> str:
+    if result.state is State.DECAYED:
+        return "Sweep again on old and new rows: `data.new` in the config takes the new ones in."
+    if result.loss is None:
+        return "Check again with the column that is predicted, once it is known."
+    return "Check again on later rows." if result.state is State.DRIFTED else "Nothing is to be done."
 
 
 def _print_moved(console: Console, result: CheckResult) -> None:

@@ -93,7 +93,7 @@ def _of_loss(loss: LossComparison | None) -> list[str]:
     then, now = f"{loss.recorded_rows} unseen rows when it was made", f"{loss.new_rows} new rows"
     sentence = f"{loss.metric} was {loss.recorded:.4g} on {then} and is {loss.new:.4g} on {now}"
     if loss.low is None or loss.high is None:
-        return [f"{sentence}; fewer than {FEWEST_GROUPS} of them are different, too few to tell."]
+        return [f"{sentence}; fewer than {FEWEST_GROUPS} of these are different ones, too few to tell."]
     ends = f"{100 * loss.confidence:g}% interval of the difference {_signed(loss.low)} to {_signed(loss.high)}"
     reasons = [f"{sentence}: {_change(loss)} ({ends})."]
     if loss.low > 0 and not loss.decayed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import math
 import time
@@ -169,6 +170,9 @@ def _tags(model: Resident, result: CheckResult, data: SweepData) -> dict[str, st
         names.MODEL_VERSION: model.version,
         names.STAGE: model.stage,
         names.DATA: data.digest,
+        names.VERSION: importlib.metadata.version("wine-sweep"),
+        names.SOURCE_NAME: "wine-sweep check",
+        names.SOURCE_TYPE: "LOCAL",
         names.USER: user_name(),
         names.NOTE: "\n".join(f"- {reason}" for reason in [f"**{result.state.value}**", *result.reasons]),
     }
