@@ -12,19 +12,19 @@ from wine_sweep.config import DataConfig
 from wine_sweep.data import make_dataset, split_rows
 from wine_sweep.data.bundled import load_bundled
 from wine_sweep.decay.columns import ColumnKind, ColumnProfile, plain, profile_of
-from wine_sweep.decay.reference import MOST_ROWS, make_reference
+from wine_sweep.decay.reference import MOST_ROWS, Grouping, independent, make_reference
 from wine_sweep.objective.row_losses import RowLoss
 from wine_sweep.task import Needs, Task
 
 
-def referenced(table, model, *, metric, task=Task.REGRESSION, **data):
+def referenced(table, model, *, metric, task=Task.REGRESSION, folds=(), **data):
     config = DataConfig.model_validate({"source": "t.csv", "seed": 1, **data})
     dataset = make_dataset(table, config, source="t.csv", needs=Needs(task, numbers=True, takes_missing=False, model="m"))
     assert dataset.task is task
     split = split_rows(dataset, config, task=task, in_time=False)
     model.fit(dataset.features.iloc[split.train], dataset.target.iloc[split.train])
     predictions = model.predict(dataset.features.iloc[split.test])
-    found = make_reference(dataset, split, model, predictions, task=task, objective_metric=metric, seed=0)
+    found = make_reference(dataset, split, model, predictions, task=task, objective_metric=metric, seed=0, fold_models=folds)
     return found, dataset, split
 
 
@@ -77,6 +77,47 @@ def test_of_many_rows_some_are_kept_and_all_are_known_again():
     assert list(found.test["weight"]) == list(table["b"].to_numpy(dtype=float)[split.test])
     assert found.columns == (ColumnProfile("a", ColumnKind.NUMBER, found.columns[0].low, found.columns[0].high),)
     assert found.columns[0].high == dataset.features["a"].iloc[split.train].max()
+
+
+def test_training_rows_are_measured_by_models_that_have_not_seen_them_each_once(wine):
+    class Constant:
+        def __init__(self, value):
+            self.value = value
+
+        def predict(self, features):
+            return np.full(len(features), self.value)
+
+    folds = [(Constant(5.0), np.array([3, 1])), (Constant(7.0), np.array([1, 2]))]
+    found, *_ = referenced(wine, LinearRegression(), metric="rmse", target="quality", folds=folds)
+    assert list(found.folds["prediction"]) == [5, 5, 7]
+    assert list(found.folds["target"]) == list(wine["quality"].iloc[[3, 1, 2]])
+    assert list(found.folds["loss"]) == list((found.folds["target"] - found.folds["prediction"]) ** 2)
+    assert len(found.measured) == len(found.test) + 3
+
+
+@pytest.mark.parametrize(("duplicates", "together"), [("group", True), ("drop", True), ("keep", False)])
+def test_equal_rows_count_as_one_where_the_config_keeps_them_together(duplicates, together, wine):
+    found, *_ = referenced(wine, LinearRegression(), metric="rmse", target="quality", duplicates=duplicates)
+    assert found.grouping == Grouping(None, together)
+    assert (found.train_independent < 0.9) == (duplicates == "group")
+    new = wine.head(50).drop(columns="quality")
+    groups = found.grouping.groups_of(wine.head(50), new)
+    assert len(np.unique(groups)) == (len(new.drop_duplicates()) if together else 50)
+
+
+def test_rows_of_a_group_column_count_as_one_where_new_rows_have_it(wine):
+    table = wine.assign(batch=np.arange(len(wine)) // 40)
+    found, *_ = referenced(table, LinearRegression(), metric="rmse", target="quality", groups="batch")
+    assert found.grouping.column == "batch"
+    new = table.tail(100)
+    assert len(np.unique(found.grouping.groups_of(new, new[found.names]))) <= 4
+    assert len(np.unique(found.grouping.groups_of(new.drop(columns="batch"), new[found.names]))) > 50
+
+
+def test_groups_of_one_size_are_worth_as_many_rows_as_there_are_groups():
+    assert independent(np.repeat(np.arange(25), 4)) == 0.25
+    assert independent(np.arange(7)) == 1
+    assert independent(np.array([0, 0, 1])) == pytest.approx(9 / 5 / 3)
 
 
 def test_predictions_of_another_kind_are_refused(wine):

@@ -12,7 +12,7 @@ import pytest
 
 from wine_sweep.data.bundled import load_bundled
 from wine_sweep.decay.columns import profile_of
-from wine_sweep.decay.reference import Reference
+from wine_sweep.decay.reference import MEASURED, Grouping, Reference
 from wine_sweep.errors import TrackingError
 from wine_sweep.objective.row_losses import RowLoss
 from wine_sweep.task import Task
@@ -45,7 +45,21 @@ def mixed():
         {"target": ["a", "b"], "prediction": ["a", "a"], "loss": [0.0, 1.0], "weight": [1.0, 2.0], "group": [3, 4]}
     )
     rows = np.array([1, 2**64 - 1], dtype=np.uint64)
-    return Reference(Task.CLASSIFICATION, RowLoss.ACCURACY, "y", columns, "t.csv", "ab", rows, train, test)
+    return Reference(
+        task=Task.CLASSIFICATION,
+        metric=RowLoss.ACCURACY,
+        target="y",
+        columns=columns,
+        data="t.csv",
+        digest="ab",
+        grouping=Grouping("batch", equal_rows=True),
+        weight_column=None,
+        train_rows=rows,
+        train=train,
+        train_independent=0.5,
+        test=test,
+        folds=pd.DataFrame(columns=MEASURED),
+    )
 
 
 @pytest.fixture
@@ -60,14 +74,17 @@ def test_a_reference_is_read_as_it_was_written(values, store, run_id):
     write_reference(store.client, run_id, written)
     write_reference(store.client, run_id, written)
     found = read_reference(store.client, run_id)
-    for name in ("task", "metric", "target", "columns", "data", "digest"):
+    for name in ("task", "metric", "target", "columns", "data", "digest", "grouping", "weight_column", "train_independent"):
         assert getattr(found, name) == getattr(written, name)
     assert found.train_rows.dtype == np.uint64
     assert list(found.train_rows) == list(written.train_rows)
     pd.testing.assert_frame_equal(found.train, written.train)
     assert found.test.to_dict("list") == written.test.to_dict("list")
+    assert found.measured.to_dict("list") == written.test.to_dict("list")
     files = {file.path for file in store.client.list_artifacts(run_id, "reference")}
-    assert files == {f"reference/{name}" for name in ("reference.json", "train.parquet", "test.parquet", "rows.parquet")}
+    assert files == {
+        f"reference/{name}" for name in ("reference.json", "train.parquet", "test.parquet", "folds.parquet", "rows.parquet")
+    }
 
 
 def test_a_run_without_one_has_none(store, run_id):
@@ -92,6 +109,8 @@ def test_a_winner_has_its_reference_where_it_has_its_model(store, in_process):
     wine = load_bundled("wine-quality-red")
     assert found.was_trained_on(wine).sum() == len(found.train)
     assert len(found.train) + len(found.test) == len(wine)
+    assert len(found.folds) == len(found.train)
+    assert np.sqrt(found.folds["loss"].mean()) == pytest.approx(run.data.metrics["rmse"], rel=0.01)
     (other,) = document["selection"]["runners_up"]
     assert read_reference(store.client, other["run_id"]) is None
     assert in_process("promote", "latest", "--run", other["run_id"]).returncode == 0
@@ -108,3 +127,4 @@ def test_so_has_a_functions_model(store, in_process):
     winner = json.loads(result.stdout)["selection"]["winner"]["run_id"]
     found = read_reference(store.client, winner)
     assert np.sqrt(found.test["loss"].mean()) == pytest.approx(store.client.get_run(winner).data.metrics["test_rmse"])
+    assert len(found.folds) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +11,41 @@ import pandas as pd
 
 from wine_sweep.data import Dataset, Split
 from wine_sweep.data.digests import row_digests
+from wine_sweep.data.roles import join_groups
 from wine_sweep.decay.columns import ColumnProfile, plain_table, profile_of
 from wine_sweep.objective.row_losses import RowLoss, row_loss_of
 from wine_sweep.task import Task
 
 MOST_ROWS = 10_000
 """So many training rows are kept at most: enough for every test of whether a column has moved."""
+
+MEASURED = ["target", "prediction", "loss", "weight", "group"]
+"""The columns of a table of rows that a model was measured on; `weight` is 1 where all rows count the same."""
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Which rows count as one, since they are not independent of each other.
+
+    Args:
+        column: Rows with the same value of this column; None for no such column.
+        equal_rows: Whether rows with equal features do.
+    """
+
+    column: str | None
+    equal_rows: bool
+
+    def groups_of(self, table: pd.DataFrame, features: pd.DataFrame) -> np.ndarray:
+        """Number the group of each row; a table without the column is grouped without.
+
+        Args:
+            table: All columns, of shape (rows, columns).
+            features: The features among them.
+        """
+        equal = row_digests(features, list(map(str, features))) if self.equal_rows else np.arange(len(features))
+        number = np.unique(equal, return_inverse=True)[1]
+        known = self.column is not None and self.column in table.columns and not table[self.column].isna().any()
+        return join_groups(number, table[self.column] if known else None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +59,13 @@ class Reference:
         columns: Each feature as it was in training, in the model's order.
         data: The name of the table.
         digest: That table's digest, SHA-256 in hex.
+        grouping: Which rows count as one.
+        weight_column: The column that says how much each row counts, if there is one.
         train_rows: The digests (`row_digests`) of all rows that it was trained on; uint64, sorted, each once.
         train: The features of the training rows, at most `MOST_ROWS` of them; as `plain_table` gives them.
-        test: A row for each test row: `target`, `prediction`, `loss`, `weight` (1 where all rows count the same) and `group`.
+        train_independent: The share of these rows that they are worth, since those of a group count as one; see `independent`.
+        test: The columns `MEASURED` of each test row.
+        folds: The same of training rows, each measured by such a model fitted without its fold; empty where that was not done.
     """
 
     task: Task
@@ -40,14 +74,23 @@ class Reference:
     columns: tuple[ColumnProfile, ...]
     data: str
     digest: str
+    grouping: Grouping
+    weight_column: str | None
     train_rows: np.ndarray
     train: pd.DataFrame
+    train_independent: float
     test: pd.DataFrame
+    folds: pd.DataFrame
 
     @property
     def names(self) -> list[str]:
         """The features' names, in the model's order."""
         return [column.name for column in self.columns]
+
+    @property
+    def measured(self) -> pd.DataFrame:
+        """All rows that the model, or one like it, was measured on without having seen them."""
+        return pd.concat([self.test, self.folds], ignore_index=True) if len(self.folds) else self.test
 
     def was_trained_on(self, features: pd.DataFrame) -> np.ndarray:
         """Say which rows the model was trained on, by their features.
@@ -63,7 +106,15 @@ class Reference:
 
 
 def make_reference(
-    dataset: Dataset, split: Split, model: Any, predictions: np.ndarray, *, task: Task, objective_metric: str, seed: int
+    dataset: Dataset,
+    split: Split,
+    model: Any,
+    predictions: np.ndarray,
+    *,
+    task: Task,
+    objective_metric: str,
+    seed: int,
+    fold_models: Iterable[tuple[Any, np.ndarray]] = (),
 ) -> Reference:
     """Take down what a model was trained and tested on.
 
@@ -75,23 +126,20 @@ def make_reference(
         task: What it does.
         objective_metric: The metric that decided.
         seed: Decides which training rows are kept, where there are more than `MOST_ROWS`.
+        fold_models: Models like it, each with the numbers of the table's rows that it was not fitted on; of a row that several
+            were not fitted on, the first counts.
 
     Raises:
         ValueError: The predictions cannot be held against the truth.
-        Exception: Whatever the model raises when it is asked for probabilities.
+        Exception: Whatever the models raise.
     """
-    features, target = dataset.features, dataset.target.to_numpy()
-    columns = tuple(profile_of(features[name].iloc[split.train]) for name in features.columns)
-    train = plain_table(features.iloc[split.train], columns)
+    columns = tuple(profile_of(dataset.features[name].iloc[split.train]) for name in dataset.features.columns)
+    features = plain_table(dataset.features, columns)
+    digests = row_digests(features, [each.name for each in columns])
     metric = row_loss_of(objective_metric, task, probabilities=hasattr(model, "predict_proba"))
-    truth = target[split.test]
-    if metric.needs_probabilities:
-        losses = metric.losses(model, features.iloc[split.test].reset_index(drop=True), truth)
-    else:
-        losses = metric.of_predictions(predictions, truth)
-    weights = np.ones(len(truth)) if dataset.weights is None else dataset.weights[split.test]
-    group = dataset.groups[split.test]
-    test = {"target": truth, "prediction": predictions.reshape(-1), "loss": losses, "weight": weights, "group": group}
+    kept = split.train[_drawn(len(split.train), seed)]
+    group_column, weight_column = dataset.group_column, dataset.weight_column
+    together = bool((pd.Series(dataset.groups).groupby(digests).nunique() == 1).all())
     return Reference(
         task=task,
         metric=metric,
@@ -99,10 +147,50 @@ def make_reference(
         columns=columns,
         data=dataset.name,
         digest=dataset.digest,
-        train_rows=np.unique(row_digests(train, [each.name for each in columns])),
-        train=train.iloc[_drawn(len(train), seed)].reset_index(drop=True),
-        test=pd.DataFrame(test),
+        grouping=Grouping(None if group_column is None else str(group_column.name), together),
+        weight_column=None if weight_column is None else str(weight_column.name),
+        train_rows=np.unique(digests[split.train]),
+        train=features.iloc[kept].reset_index(drop=True),
+        train_independent=independent(dataset.groups[kept]),
+        test=_measure(model, dataset, split.test, metric, predictions),
+        folds=_measure_folds(fold_models, dataset, metric),
     )
+
+
+def independent(groups: np.ndarray) -> float:
+    """Give the share of rows that grouped rows are worth, at most 1, where those of a group tell no more than one does.
+
+    L. Kish, "Survey Sampling", Wiley, 1965: n rows in groups of m(1), m(2), … rows vary as n² / Σ m(i)² independent ones do.
+
+    Args:
+        groups: The group of each row, of shape (rows,).
+    """
+    counts = np.unique(groups, return_counts=True)[1].astype(float)
+    return float(counts.sum() / (counts**2).sum()) if len(counts) else 1.0
+
+
+def _measure(model: Any, dataset: Dataset, rows: np.ndarray, metric: RowLoss, predictions: np.ndarray) -> pd.DataFrame:
+    """Give what a model predicts for rows of a table, given by number, and what each of them loses."""
+    truth = dataset.target.to_numpy()[rows]
+    if metric.needs_probabilities:
+        losses = metric.losses(model, dataset.features.iloc[rows].reset_index(drop=True), truth)
+    else:
+        losses = metric.of_predictions(predictions, truth)
+    weights = np.ones(len(rows)) if dataset.weights is None else dataset.weights[rows]
+    values = (truth, predictions.reshape(-1), losses, weights, dataset.groups[rows])
+    return pd.DataFrame(dict(zip(MEASURED, values, strict=True)))
+
+
+def _measure_folds(fold_models: Iterable[tuple[Any, np.ndarray]], dataset: Dataset, metric: RowLoss) -> pd.DataFrame:
+    measured: dict[int, pd.DataFrame] = {}
+    seen = np.zeros(len(dataset.target), dtype=bool)
+    for index, (model, rows) in enumerate(fold_models):
+        new = rows[~seen[rows]]
+        if len(new):
+            predictions = np.asarray(model.predict(dataset.features.iloc[new].reset_index(drop=True)))
+            measured[index] = _measure(model, dataset, new, metric, predictions)
+        seen[new] = True
+    return pd.concat(measured.values(), ignore_index=True) if measured else pd.DataFrame(columns=MEASURED)
 
 
 def _drawn(count: int, seed: int) -> np.ndarray:

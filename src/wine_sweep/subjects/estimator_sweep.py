@@ -16,6 +16,9 @@ from wine_sweep.subjects.refit import Winner, refit
 from wine_sweep.task import Needs
 from wine_sweep.trial import MODEL_SIZE, Trial
 
+MOST_FOLD_SECONDS = 60.0
+"""A winner is fitted for each fold once more, for later checks, where all these fits took no longer than this."""
+
 
 @dataclass(frozen=True)
 class EstimatorSweep(Prepared):
@@ -104,7 +107,15 @@ class EstimatorSweep(Prepared):
         evaluation, seed = self.config.evaluation, self.config.search.seed
         model = self.factory.make(trial.params)
         objective = self.objective.metric
-        return refit(model, self.material, self.metrics, bootstrap=evaluation.bootstrap, objective=objective, seed=seed)
+        return refit(
+            model,
+            self.material,
+            self.metrics,
+            bootstrap=evaluation.bootstrap,
+            objective=objective,
+            seed=seed,
+            by_folds=not trial.fit_seconds * len(self.material.folds) > MOST_FOLD_SECONDS,
+        )
 
     def left_to_chance(self, trial: Trial) -> list[str]:
         """Name each ``random_state`` that the config itself sets to null; every other has a seed. See `Prepared`."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +53,14 @@ def rows_of(material: Material) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def refit(
-    model: Any, material: Material, metrics: Sequence[Metric], *, bootstrap: BootstrapConfig, objective: str, seed: int
+    model: Any,
+    material: Material,
+    metrics: Sequence[Metric],
+    *,
+    bootstrap: BootstrapConfig,
+    objective: str,
+    seed: int,
+    by_folds: bool = False,
 ) -> Winner:
     """Fit the winner on all rows that are not test rows, and measure it on the test rows.
 
@@ -63,6 +71,7 @@ def refit(
         bootstrap: How the interval is drawn.
         objective: The metric that decides.
         seed: Seeds the interval.
+        by_folds: Whether the model is fitted for each fold too, so that more rows than the test rows tell later what it lost.
 
     Raises:
         ModelError: The estimator fails on them.
@@ -70,6 +79,7 @@ def refit(
     dataset, split = material.dataset, material.split
     target = dataset.target.to_numpy()
     train, test = rows_of(material)
+    unfitted = copy.deepcopy(model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the trial has recorded what its estimator warns of
         try:
@@ -80,11 +90,30 @@ def refit(
         sample = Sample(test, target[split.test], dataset.groups[split.test], part_of(dataset.weights, split.test))
         scores = _test_scores(model, metrics, sample)
         interval = _test_interval(model, metrics[0], sample, bootstrap, seed) if objective in scores else None
-        reference = reference_of(model, material, predictions, objective=objective, seed=seed)
+    models = fold_models(unfitted, material) if by_folds else ()
+    reference = reference_of(model, material, predictions, objective=objective, seed=seed, models=models)
     return Winner(model, scores, interval, train, test, predictions, reference)
 
 
-def reference_of(model: Any, material: Material, predictions: np.ndarray, *, objective: str, seed: int) -> Reference | None:
+def fold_models(unfitted: Any, material: Material) -> Iterator[tuple[Any, np.ndarray]]:
+    """Fit a model for each fold as a trial does, and yield it with the numbers of the rows that it is to be measured on."""
+    dataset, train = material.dataset, material.split.train
+    target = dataset.target.to_numpy()
+    for fold in material.folds:
+        rows, model = train[fold.fit], copy.deepcopy(unfitted)
+        fit(model, dataset.features.iloc[rows].reset_index(drop=True), target[rows], part_of(dataset.weights, rows))
+        yield model, train[fold.measure]
+
+
+def reference_of(
+    model: Any,
+    material: Material,
+    predictions: np.ndarray,
+    *,
+    objective: str,
+    seed: int,
+    models: Iterable[tuple[Any, np.ndarray]] = (),
+) -> Reference | None:
     """Take down what a model was trained and tested on; None, and the user told, where its predictions are of another kind.
 
     Args:
@@ -93,12 +122,22 @@ def reference_of(model: Any, material: Material, predictions: np.ndarray, *, obj
         predictions: What it predicts for the test rows.
         objective: The metric that decides.
         seed: Decides which training rows are kept of many.
+        models: The `fold_models`.
     """
     dataset, split = material.dataset, material.split
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as in the trial
         try:
-            return make_reference(dataset, split, model, predictions, task=dataset.task, objective_metric=objective, seed=seed)
+            return make_reference(
+                dataset,
+                split,
+                model,
+                predictions,
+                task=dataset.task,
+                objective_metric=objective,
+                seed=seed,
+                fold_models=models,
+            )
         except Exception as error:  # noqa: BLE001  # a model may raise anything when asked for probabilities; it stands without
             _logger.warning("the model is kept without what later checks need: %s: %s", type(error).__name__, error)
             return None

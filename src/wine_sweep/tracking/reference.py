@@ -13,7 +13,7 @@ import pandas as pd
 from mlflow import MlflowClient
 
 from wine_sweep.decay.columns import ColumnKind, ColumnProfile, plain_table
-from wine_sweep.decay.reference import Reference
+from wine_sweep.decay.reference import Grouping, Reference
 from wine_sweep.errors import TrackingError
 from wine_sweep.objective.row_losses import RowLoss
 from wine_sweep.task import Task
@@ -21,7 +21,13 @@ from wine_sweep.tracking import names
 from wine_sweep.tracking.store import translated_errors
 
 _FORMAT = 1
-_REFERENCE, _TRAIN, _TEST, _ROWS = "reference.json", "train.parquet", "test.parquet", "rows.parquet"
+_REFERENCE, _TRAIN, _TEST, _FOLDS, _ROWS = (
+    "reference.json",
+    "train.parquet",
+    "test.parquet",
+    "folds.parquet",
+    "rows.parquet",
+)
 
 
 def write_reference(client: MlflowClient, run_id: str, reference: Reference) -> None:
@@ -35,6 +41,7 @@ def write_reference(client: MlflowClient, run_id: str, reference: Reference) -> 
         (made / _REFERENCE).write_text(json.dumps(_record(reference), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         reference.train.to_parquet(made / _TRAIN, index=False)
         reference.test.to_parquet(made / _TEST, index=False)
+        reference.folds.to_parquet(made / _FOLDS, index=False)
         pd.DataFrame({"digest": reference.train_rows}).to_parquet(made / _ROWS, index=False)
         client.log_artifacts(run_id, folder, names.REFERENCE_FOLDER)
 
@@ -63,6 +70,9 @@ def _record(reference: Reference) -> dict[str, Any]:
         "metric": reference.metric.value,
         "target": reference.target,
         "data": {"name": reference.data, "digest": reference.digest},
+        "grouping": asdict(reference.grouping),
+        "weight_column": reference.weight_column,
+        "train_independent": reference.train_independent,
         "rows": {"train": len(reference.train_rows), "train_kept": len(reference.train), "test": len(reference.test)},
         "columns": [asdict(column) for column in reference.columns],
     }
@@ -80,9 +90,13 @@ def _restored(folder: Path) -> Reference:
         columns=columns,
         data=record["data"]["name"],
         digest=record["data"]["digest"],
+        grouping=Grouping(**record["grouping"]),
+        weight_column=record["weight_column"],
         train_rows=pd.read_parquet(folder / _ROWS)["digest"].to_numpy().astype(np.uint64),
         train=plain_table(pd.read_parquet(folder / _TRAIN), columns),
+        train_independent=record["train_independent"],
         test=pd.read_parquet(folder / _TEST),
+        folds=pd.read_parquet(folder / _FOLDS),
     )
 
 
