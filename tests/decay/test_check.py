@@ -56,7 +56,7 @@ def test_more_rows_of_the_same_kind_are_healthy(straight):
     assert result.loss.new == pytest.approx(root_mean_squared_error(new["y"], model.predict(new)))
     assert result.loss.is_telling
     assert re.fullmatch(
-        r"rmse was 0\.\d+ on 300 rows when it was made and is 0\.\d+ on 600 new rows: 0\.\d+ (worse|better),"
+        r"rmse was 0\.\d+ on 300 unseen rows when it was made and is 0\.\d+ on 600 new rows: 0\.\d+ (worse|better),"
         r" \d\.\d% (more|less) lost \(95% interval of the difference -0\.\d+ to \+0\.\d+\)\.",
         result.reasons[0],
     )
@@ -77,7 +77,7 @@ def test_a_column_that_has_moved_is_named_and_so_are_the_predictions(straight):
     new["y"] += 2
     result = check_rows(reference, model, new).result
     assert result.state is State.DRIFTED
-    assert {drift.column for drift in result.moved} == {"x", "prediction"}
+    assert {drift.name for drift in result.moved} == {"x", "the prediction"}
     assert result.reasons[1:] == ["1 feature has moved: x.", "What the model predicts has moved."]
 
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from wine_sweep.decay.columns import ColumnKind, ColumnProfile, profile_of
-from wine_sweep.decay.drift import DriftTest, Part, adjust, compare_columns
+from wine_sweep.decay.drift import Aspect, DriftTest, Part, adjust, compare_columns
 
 
 def compared(old, new, kind=ColumnKind.NUMBER, *, worth=(1.0, 1.0)):
@@ -87,7 +87,7 @@ def test_gaps_are_a_test_of_their_own():
     assert (gaps.name, values.name) == ("a (gaps)", "a")
     assert gaps.p_value < 1e-9
     only, *rest = compared(old, pd.Series([np.nan] * 200))
-    assert (only.of_gaps, rest) == (True, [])
+    assert (only.aspect, rest) == (Aspect.GAPS, [])
 
 
 def test_p_values_are_adjusted_as_scipy_does_and_a_small_effect_is_none(rng):

@@ -42,13 +42,13 @@ def test_each_oddity_is_found_with_its_rows():
     assert oddities(red=[2, 0, 0]) == [("red", Oddity.OUTSIDE, 1)]
 
 
-def test_a_finding_says_it_in_a_sentence():
+def test_a_finding_says_what_exactly_and_in_which_share_of_the_rows():
     table = TRAIN.assign(grape=["c", "d", "a"], alcohol=[20.0, 9.0, 9.0])
-    found = [each.words for each in find_oddities(take_features(table, COLUMNS), COLUMNS)]
-    assert found == [
-        "alcohol: 1 row has a value outside 8 to 14, where all training rows were (33.3%)",
-        "grape: 2 rows have 'c', 'd', which no training row had (66.7%)",
-    ]
+    found = find_oddities(take_features(table, COLUMNS), COLUMNS)
+    assert [(each.detail, round(each.share, 3)) for each in found] == [("outside 8 to 14", 0.333), ("'c', 'd'", 0.667)]
+    many = pd.Series([f"new {index}" for index in range(5)], dtype=object, name="grape")
+    (finding,) = find_oddities(pd.DataFrame({"grape": many}), [COLUMNS[3]])
+    assert finding.detail == "'new 0', 'new 1', 'new 2' and 2 more"
 
 
 def test_features_come_in_the_models_order_and_types_and_others_are_left_out():

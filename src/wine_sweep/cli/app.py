@@ -251,6 +251,50 @@ def rollback(
 
 
 @app.command()
+def check(
+    name: ModelName,
+    data: Annotated[
+        str, typer.Option("--data", metavar="NEW", help="The new rows: a table's path, or a bundled name.", show_default=False)
+    ],
+    stage: Annotated[
+        str | None, typer.Option("--stage", metavar="STAGE", help="Check the version in Staging (default) or Production.")
+    ] = None,
+    version: Annotated[
+        int | None, typer.Option("--version", metavar="N", min=1, help="Check this version, in whatever stage.")
+    ] = None,
+    confidence: Annotated[
+        float, typer.Option("--confidence", metavar="SHARE", min=0.5, max=0.9999, help="How sure a loss must be.")
+    ] = 0.95,
+    min_loss: Annotated[
+        float, typer.Option("--min-loss", metavar="SHARE", min=0, help="By what share more must be lost to count.")
+    ] = 0.05,
+    trust: Trusted = None,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check whether a registered model has decayed on new rows: what has moved, and what it loses."""
+    from wine_sweep.cli.check import CheckRequest, check_command
+
+    raise typer.Exit(
+        check_command(
+            CheckRequest(
+                name=name,
+                data=data,
+                stage=stage,
+                version=version,
+                confidence=confidence,
+                min_loss=min_loss,
+                trusted=tuple(trust or ()),
+                tracking_uri=tracking_uri,
+                experiment=experiment,
+                as_json=as_json,
+            )
+        )
+    )
+
+
+@app.command()
 def reproduce(
     run_id: Annotated[
         str, typer.Argument(metavar="RUN_ID", help="A trial's run, or its first 6 or more characters.", show_default=False)

@@ -33,6 +33,13 @@ def row_digests(features: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
     return np.frombuffer(digests, "<u8").astype(np.uint64)
 
 
+def table_digest(table: pd.DataFrame) -> str:
+    """Digest a table as it was read: SHA-256, in hex, of its columns' sorted names and its rows' digests."""
+    columns = sorted(map(str, table.columns))
+    rows = row_digests(table.rename(columns=str), columns).astype("<u8").tobytes()
+    return hashlib.sha256("\0".join(columns).encode("utf-8", "surrogatepass") + b"\0" + rows).hexdigest()
+
+
 def _encoded(column: pd.Series) -> Iterable[bytes]:
     if is_numeric_dtype(column):
         return _numbers(column.astype("float64").to_numpy())

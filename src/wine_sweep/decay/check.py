@@ -10,13 +10,16 @@ import pandas as pd
 
 from wine_sweep.data.roles import check_weights, numbers, refuse_infinite
 from wine_sweep.decay.columns import ColumnKind, ColumnProfile, plain, plain_table
-from wine_sweep.decay.drift import PREDICTION, Part, adjust, compare_columns
+from wine_sweep.decay.drift import Aspect, Part, adjust, compare_columns
 from wine_sweep.decay.loss import LEAST_RISE, LossComparison, Losses, compare_losses
 from wine_sweep.decay.reference import Reference, independent
 from wine_sweep.decay.schema import find_oddities, take_features
 from wine_sweep.decay.verdict import CheckResult, judge
 from wine_sweep.errors import DataError, ModelError
 from wine_sweep.task import Task
+
+PREDICTION = "prediction"
+"""The name of a column of predictions."""
 
 _SOURCE = ("data", "source")
 
@@ -75,12 +78,13 @@ def check_rows(reference: Reference, model: Any, table: pd.DataFrame, limits: Li
     predictions = _predict(model, features)
     now = plain_table(features, reference.columns)
     groups = reference.grouping.groups_of(table, now)
-    kind = ColumnKind.NUMBER if reference.task is Task.REGRESSION else ColumnKind.CATEGORY
+    kind = _kind_predicted(reference)
     predicted = plain(pd.Series(predictions, name=PREDICTION), kind)
     worth = independent(groups)
     drifts = compare_columns(Part(reference.train, reference.train_independent), Part(now, worth), reference.columns)
-    profile = ColumnProfile(PREDICTION, kind)
-    drifts += compare_columns(_predicted_then(reference, kind), Part(predicted.to_frame(), worth), [profile])
+    prediction = [ColumnProfile(PREDICTION, kind)]
+    then = predicted_then(reference)
+    drifts += compare_columns(then, Part(predicted.to_frame(), worth), prediction, aspect=Aspect.PREDICTION)
     losses = _losses(reference, model, _Rows(table, features, predictions, groups))
     loss = None if losses is None else _compare(reference, losses, limits or Limits())
     oddities = find_oddities(features, reference.columns)
@@ -98,9 +102,13 @@ def _predict(model: Any, features: pd.DataFrame) -> np.ndarray:
     return predictions
 
 
-def _predicted_then(reference: Reference, kind: ColumnKind) -> Part:
-    """Give what the model predicted for its test rows; for rows that it was trained on it predicts too well."""
-    predicted = plain(reference.test["prediction"].rename(PREDICTION), kind)
+def _kind_predicted(reference: Reference) -> ColumnKind:
+    return ColumnKind.NUMBER if reference.task is Task.REGRESSION else ColumnKind.CATEGORY
+
+
+def predicted_then(reference: Reference) -> Part:
+    """Give what a model predicted for its test rows; what it predicts for those that it was trained on is too near the truth."""
+    predicted = plain(reference.test["prediction"].rename(PREDICTION), _kind_predicted(reference))
     return Part(predicted.to_frame(), independent(reference.test["group"].to_numpy()))
 
 

@@ -46,6 +46,16 @@ class DriftTest(StrEnum):
     CHI_SQUARE = "chi-square"
 
 
+class Aspect(StrEnum):
+    """What of a table was tested."""
+
+    VALUES = "values"
+    GAPS = "gaps"
+    """Where a column has no value."""
+    PREDICTION = "prediction"
+    """What the model predicts for it."""
+
+
 @dataclass(frozen=True)
 class Part:
     """A sample of rows.
@@ -64,8 +74,8 @@ class Drift:
     """How far a column has moved.
 
     Args:
-        column: Its name; `PREDICTION` is the model's own.
-        of_gaps: Whether it is about where the column has no value, and not about the values.
+        column: Its name.
+        aspect: What of it was tested.
         test: How it was tested.
         statistic: The KS statistic, or chi-square.
         p_value: How likely one as large is where nothing has moved.
@@ -76,7 +86,7 @@ class Drift:
     """
 
     column: str
-    of_gaps: bool
+    aspect: Aspect
     test: DriftTest
     statistic: float
     p_value: float
@@ -86,39 +96,38 @@ class Drift:
 
     @property
     def name(self) -> str:
-        """What has moved: ``alcohol``, or ``alcohol (gaps)``."""
-        return f"{self.column} (gaps)" if self.of_gaps else self.column
+        """What has moved: ``alcohol``, ``alcohol (gaps)`` or ``the prediction``."""
+        if self.aspect is Aspect.PREDICTION:
+            return "the prediction"
+        return f"{self.column} (gaps)" if self.aspect is Aspect.GAPS else self.column
 
     def record(self) -> dict[str, Any]:
         """Give what ``check.json`` holds."""
         return asdict(self)
 
 
-PREDICTION = "prediction"
-"""The name of what the model predicts."""
-
-
-def compare_columns(before: Part, now: Part, columns: Iterable[ColumnProfile]) -> list[Drift]:
+def compare_columns(before: Part, now: Part, columns: Iterable[ColumnProfile], *, aspect: Aspect = Aspect.VALUES) -> list[Drift]:
     """Test each column for whether new rows are distributed as earlier ones; `adjust` then judges all together.
 
     Args:
-        before: The rows of training.
+        before: The earlier rows.
         now: The new rows.
         columns: What to compare. One that has no value at all in either is left out.
+        aspect: What the columns are.
     """
     found = []
     for column in columns:
         old, new = before.table[column.name], now.table[column.name]
         if old.isna().any() or new.isna().any():
             gaps = _chi_square(old.isna(), new.isna(), before, now)
-            found.append(Drift(column.name, True, DriftTest.CHI_SQUARE, *gaps))
+            found.append(Drift(column.name, Aspect.GAPS, DriftTest.CHI_SQUARE, *gaps))
         old, new = old.dropna(), new.dropna()
         if old.empty or new.empty:
             continue
         if column.kind is ColumnKind.NUMBER and len(set(old.unique()) | set(new.unique())) > FEW_VALUES:
-            found.append(Drift(column.name, False, DriftTest.KS, *_kolmogorov_smirnov(old, new, before, now)))
+            found.append(Drift(column.name, aspect, DriftTest.KS, *_kolmogorov_smirnov(old, new, before, now)))
         else:
-            found.append(Drift(column.name, False, DriftTest.CHI_SQUARE, *_chi_square(old, new, before, now)))
+            found.append(Drift(column.name, aspect, DriftTest.CHI_SQUARE, *_chi_square(old, new, before, now)))
     return found
 
 

@@ -62,7 +62,8 @@ class Reference:
         grouping: Which rows count as one.
         weight_column: The column that says how much each row counts, if there is one.
         train_rows: The digests (`row_digests`) of all rows that it was trained on; uint64, sorted, each once.
-        train: The features of the training rows, at most `MOST_ROWS` of them; as `plain_table` gives them.
+        train: The features of the training rows, at most `MOST_ROWS` of them; as `plain_table` gives them. Of rows of which
+            some came later than others (`data.new`), these alone, here and in `folds`.
         train_independent: The share of these rows that they are worth, since those of a group count as one; see `independent`.
         test: The columns `MEASURED` of each test row.
         folds: The same of training rows, each measured by such a model fitted without its fold; empty where that was not done.
@@ -137,7 +138,8 @@ def make_reference(
     features = plain_table(dataset.features, columns)
     digests = row_digests(features, [each.name for each in columns])
     metric = row_loss_of(objective_metric, task, probabilities=hasattr(model, "predict_proba"))
-    kept = split.train[_drawn(len(split.train), seed)]
+    like_new = _newest(dataset, split.train)
+    kept = like_new[_drawn(len(like_new), seed)]
     group_column, weight_column = dataset.group_column, dataset.weight_column
     together = bool((pd.Series(dataset.groups).groupby(digests).nunique() == 1).all())
     return Reference(
@@ -181,11 +183,18 @@ def _measure(model: Any, dataset: Dataset, rows: np.ndarray, metric: RowLoss, pr
     return pd.DataFrame(dict(zip(MEASURED, values, strict=True)))
 
 
+def _newest(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
+    """Leave out the rows of a table that others came after, where some did: later rows are to be held against the newest."""
+    newest = rows if dataset.is_new is None else rows[dataset.is_new[rows]]
+    return newest if len(newest) else rows
+
+
 def _measure_folds(fold_models: Iterable[tuple[Any, np.ndarray]], dataset: Dataset, metric: RowLoss) -> pd.DataFrame:
     measured: dict[int, pd.DataFrame] = {}
     seen = np.zeros(len(dataset.target), dtype=bool)
     for index, (model, rows) in enumerate(fold_models):
-        new = rows[~seen[rows]]
+        new = _newest(dataset, rows)
+        new = new[~seen[new]]
         if len(new):
             predictions = np.asarray(model.predict(dataset.features.iloc[new].reset_index(drop=True)))
             measured[index] = _measure(model, dataset, new, metric, predictions)

@@ -40,14 +40,14 @@ class Finding:
         oddity: What: categories, values outside the range, or gaps.
         rows: In how many rows.
         share: In which share of them, between 0 and 1.
-        words: The whole in a sentence.
+        detail: What exactly: ``outside 8.4 to 14``.
     """
 
     column: str
     oddity: Oddity
     rows: int
     share: float
-    words: str
+    detail: str
 
     def record(self) -> dict[str, Any]:
         """Give what ``check.json`` holds."""
@@ -107,23 +107,20 @@ def _typed(column: pd.Series, kind: ColumnKind) -> pd.Series:
 def _oddities(column: pd.Series, profile: ColumnProfile) -> Iterator[Finding]:
     gaps = column.isna().to_numpy()
     if gaps.any() and not profile.gaps:
-        yield _finding(profile, Oddity.GAPS, gaps, "no value, which no training row lacked")
+        yield _finding(profile, Oddity.GAPS, gaps, "no value")
     if profile.categories is not None:
         unseen = ~gaps & ~column.isin(profile.categories).to_numpy()
         if unseen.any():
             found = sorted(set(column[unseen]))
             more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
             shown = ", ".join(f"'{value}'" for value in found[:_SHOWN])
-            yield _finding(profile, Oddity.UNSEEN, unseen, f"{shown}{more}, which no training row had")
+            yield _finding(profile, Oddity.UNSEEN, unseen, f"{shown}{more}")
     if profile.low is not None and profile.high is not None:
         values = column.to_numpy(dtype=float)
         outside = ~gaps & ((values < profile.low) | (values > profile.high))
         if outside.any():
-            between = f"{profile.low:g} to {profile.high:g}"
-            yield _finding(profile, Oddity.OUTSIDE, outside, f"a value outside {between}, where all training rows were")
+            yield _finding(profile, Oddity.OUTSIDE, outside, f"outside {profile.low:g} to {profile.high:g}")
 
 
-def _finding(profile: ColumnProfile, oddity: Oddity, where: np.ndarray, words: str) -> Finding:
-    count, share = int(where.sum()), float(where.mean())
-    has = "row has" if count == 1 else "rows have"
-    return Finding(profile.name, oddity, count, share, f"{profile.name}: {count} {has} {words} ({share:.1%})")
+def _finding(profile: ColumnProfile, oddity: Oddity, where: np.ndarray, detail: str) -> Finding:
+    return Finding(profile.name, oddity, int(where.sum()), float(where.mean()), detail)

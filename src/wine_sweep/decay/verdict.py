@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from wine_sweep.config import Direction
-from wine_sweep.decay.drift import FALSE_DISCOVERIES, PREDICTION, Drift
+from wine_sweep.decay.drift import FALSE_DISCOVERIES, Aspect, Drift
 from wine_sweep.decay.loss import FEWEST_GROUPS, POWER, TO_CATCH, LossComparison
 from wine_sweep.decay.schema import Finding
 
@@ -90,7 +90,7 @@ def judge(
 def _of_loss(loss: LossComparison | None) -> list[str]:
     if loss is None:
         return ["What the model loses is not known: the new rows lack the column that it predicts."]
-    then, now = f"{loss.recorded_rows} rows when it was made", f"{loss.new_rows} new rows"
+    then, now = f"{loss.recorded_rows} unseen rows when it was made", f"{loss.new_rows} new rows"
     sentence = f"{loss.metric} was {loss.recorded:.4g} on {then} and is {loss.new:.4g} on {now}"
     if loss.low is None or loss.high is None:
         return [f"{sentence}; fewer than {FEWEST_GROUPS} of them are different, too few to tell."]
@@ -121,7 +121,7 @@ def _too_few(loss: LossComparison) -> str:
 def _of_drift(moved: Sequence[Drift], tested: int) -> list[str]:
     if not moved:
         return [f"Nothing has moved: {tested} tests, false discoveries kept to {FALSE_DISCOVERIES:.0%}."]
-    names = [drift.name for drift in moved if drift.column != PREDICTION]
+    names = [drift.name for drift in moved if drift.aspect is not Aspect.PREDICTION]
     reasons = []
     if names:
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""

@@ -56,6 +56,14 @@ EXPERIMENT_KIND = "mlflow.experimentKind"
 MODEL_TRAINING = "custom_model_development"
 """Has MLflow's UI open an experiment in its view for model training."""
 
+CHECK_FILE = "check.json"
+DRIFT_FILE = "drift.csv"
+PLOTS_FOLDER = "plots"
+REGISTERED_MODEL = "wine_sweep.registered_model"
+"""The registered model that was checked; a check has the tags of its version and its stage too."""
+MODEL_VERSION = "wine_sweep.model_version"
+STAGE = "wine_sweep.stage"
+
 CONFIG_FILE = "config.yaml"
 RESOLVED_FILE = "config.resolved.yaml"
 TRIALS_FILE = "trials.csv"
@@ -74,6 +82,17 @@ class Kind(StrEnum):
     SWEEP = "sweep"
     TRIAL = "trial"
     MODEL = "model"
+    CHECK = "check"
+
+
+def check_run_name(model: str, version: str) -> str:
+    """Name the run of a check: ``check wine-quality v3``."""
+    return f"check {model} v{version}"
+
+
+def drift_metric(what: str, name: str) -> str:
+    """Name the metric that holds how far a column has moved: ``drift_p/alcohol``, ``drift_effect/alcohol``."""
+    return f"drift_{what}/{name}"
 
 
 def trial_run_name(number: int) -> str:

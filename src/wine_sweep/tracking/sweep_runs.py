@@ -101,7 +101,7 @@ class SweepRuns:
         def make() -> Run:
             nonlocal unsure
             with translated_errors(f"begin the sweep in experiment '{header.experiment}'"):
-                experiment_id = _experiment(client, header.experiment)
+                experiment_id = experiment_of(client, header.experiment)
                 found = _by_journal(client, experiment_id, header) if unsure else None
                 unsure = True
                 start = _milliseconds(header.started)
@@ -345,7 +345,12 @@ def _origin(tags: Mapping[str, str]) -> dict[str, str]:
     return origin | ({names.SOURCE_NAME: tags[names.PROGRAM]} if names.PROGRAM in tags else {})
 
 
-def _experiment(client: MlflowClient, name: str) -> str:
+def experiment_of(client: MlflowClient, name: str) -> str:
+    """Give an experiment's id, made if it is missing.
+
+    Raises:
+        TrackingError: It is deleted.
+    """
     found = client.get_experiment_by_name(name)
     if found is None:
         created: str = client.create_experiment(name, tags={names.EXPERIMENT_KIND: names.MODEL_TRAINING})

@@ -1,0 +1,118 @@
+"""``wine-sweep check``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from wine_sweep.cli.console import plain_table, start_logging, stderr, stdout
+from wine_sweep.cli.exits import DECAYED, DONE
+from wine_sweep.cli.trust import let_import_from
+from wine_sweep.config import Stage
+from wine_sweep.decay.check import Limits
+from wine_sweep.decay.verdict import CheckResult, State
+from wine_sweep.errors import ConfigError, Place, Problem
+from wine_sweep.runner.check import Check, CheckOutcome, check_model
+from wine_sweep.runner.promotion import find_stage
+from wine_sweep.tracking import names
+from wine_sweep.tracking.store import open_store
+
+MOST_SHOWN = 10
+SMALLEST_P = 1e-16
+"""Smaller p-values say no more."""
+
+_STYLES = {State.HEALTHY: "bold green", State.DRIFTED: "bold yellow", State.DECAYED: "bold red"}
+_VERDICTS = {State.HEALTHY: "is healthy", State.DRIFTED: "is on other rows than it was trained on", State.DECAYED: "has decayed"}
+_NEXT = {
+    State.HEALTHY: "Nothing is to be done.",
+    State.DRIFTED: "Check again once more rows are known, with the column that is predicted.",
+    State.DECAYED: "Sweep again on old and new rows: `data.new` in the config takes the new ones in.",
+}
+
+
+@dataclass(frozen=True)
+class CheckRequest:
+    """What the user asked for; see the options of ``wine-sweep check``."""
+
+    name: str
+    data: str
+    stage: str | None
+    version: int | None
+    confidence: float
+    min_loss: float
+    trusted: tuple[str, ...]
+    tracking_uri: str | None
+    experiment: str | None
+    as_json: bool
+
+
+def check_command(request: CheckRequest) -> int:
+    """Check a model on new rows, say what was found, and give the exit code: whether it has decayed.
+
+    Raises:
+        ConfigError: Both a stage and a version are given, or there is no such stage.
+        WineSweepError: As `check_model` says.
+    """
+    start_logging(stderr(), quiet=False)
+    if request.stage is not None and request.version is not None:
+        raise ConfigError([Problem("names a version, and --stage one too; give one of the two", place=Place("--version"))])
+    stage = find_stage(request.stage, "--stage") or Stage.STAGING
+    let_import_from(Path.cwd(), request.trusted)
+    check = Check(
+        request.name,
+        request.data,
+        stage=stage,
+        version=None if request.version is None else str(request.version),
+        experiment=request.experiment,
+        limits=Limits(confidence=request.confidence, least_rise=request.min_loss),
+    )
+    outcome = check_model(open_store(request.tracking_uri), check, folder=Path.cwd())
+    if request.as_json:
+        print(json.dumps(outcome.record(), indent=2, ensure_ascii=False))
+    else:
+        _print(stdout(), outcome)
+    return DECAYED if outcome.result.state is State.DECAYED else DONE
+
+
+def _print(console: Console, outcome: CheckOutcome) -> None:
+    model, result = outcome.model, outcome.result
+    where = f" ({model.stage})" if model.stage != "None" else ""
+    console.print(Text(f"{model.name} version {model.version}{where} {_VERDICTS[result.state]}", style=_STYLES[result.state]))
+    excluded = f"; {result.excluded} more were left out, since it was trained on them" if result.excluded else ""
+    console.print(f"{outcome.data}: {result.rows} new rows{excluded}\n", markup=False)
+    for reason in result.reasons:
+        console.print(f"- {reason}", markup=False)
+    if result.moved:
+        _print_moved(console, result)
+    if result.findings:
+        _print_findings(console, result)
+    console.print(f"\n{_NEXT[result.state]}\nThe check is run {outcome.run_id} in MLflow.", markup=False)
+
+
+def _print_moved(console: Console, result: CheckResult) -> None:
+    header = ("has moved", "test", "statistic", "p adjusted", "effect")
+    table = plain_table(header, right=header[2:])
+    for drift in result.moved[:MOST_SHOWN]:
+        p_value = f"{drift.adjusted:.2g}" if drift.adjusted >= SMALLEST_P else f"<{SMALLEST_P:g}"
+        table.add_row(*map(Text, (drift.name, drift.test, f"{drift.statistic:.3g}", p_value, f"{drift.effect:.2f}")))
+    _print_table(console, table, len(result.moved), names.DRIFT_FILE)
+
+
+def _print_findings(console: Console, result: CheckResult) -> None:
+    table = plain_table(["in no training row", "rows", "share", "what"], right=["rows", "share"])
+    findings = sorted(result.findings, key=lambda finding: -finding.share)
+    for finding in findings[:MOST_SHOWN]:
+        table.add_row(*map(Text, (finding.column, str(finding.rows), f"{finding.share:.1%}", finding.detail)))
+    _print_table(console, table, len(findings), names.CHECK_FILE)
+
+
+def _print_table(console: Console, table: Table, count: int, file: str) -> None:
+    console.print()
+    console.print(table)
+    if count > MOST_SHOWN:
+        console.print(f"and {count - MOST_SHOWN} more, in {file}")

@@ -1,0 +1,206 @@
+"""A registered model checked on new rows, and the check kept as a run."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow import MlflowClient
+
+from wine_sweep.config import Stage
+from wine_sweep.data import load_table
+from wine_sweep.data.digests import table_digest
+from wine_sweep.data.table import resolve_source
+from wine_sweep.decay.check import Checked, Limits, check_rows
+from wine_sweep.decay.drift import Aspect, Drift
+from wine_sweep.decay.reference import Reference
+from wine_sweep.decay.verdict import CheckResult
+from wine_sweep.errors import NotFoundError
+from wine_sweep.registry import ModelRegistry, Resident
+from wine_sweep.runner.header import user_name
+from wine_sweep.tracking import names
+from wine_sweep.tracking.check_runs import CheckRecord, write_check
+from wine_sweep.tracking.loading import load_model
+from wine_sweep.tracking.reference import read_reference
+from wine_sweep.tracking.store import translated_errors
+from wine_sweep.tracking.sweep_header import SweepData
+from wine_sweep.tracking.sweep_runs import experiment_of
+
+_DRIFT_COLUMNS = ("column", "aspect", "test", "statistic", "p_value", "adjusted", "effect", "moved")
+
+
+@dataclass(frozen=True)
+class Check:
+    """What is to be checked.
+
+    Args:
+        name: The registered model.
+        source: The new rows: a bundled name, or the path of a table.
+        stage: The stage whose version is checked, where none is named.
+        version: The version; None for the stage's.
+        experiment: The experiment that the check's run is in; None for that of the model's run.
+        limits: What counts as decay.
+    """
+
+    name: str
+    source: str
+    stage: Stage = Stage.STAGING
+    version: str | None = None
+    experiment: str | None = None
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """What came of a check.
+
+    Args:
+        model: The version that was checked.
+        data: The short name of the new rows' table.
+        run_id: The check's run.
+        result: What was found.
+    """
+
+    model: Resident
+    data: str
+    run_id: str
+    result: CheckResult
+
+    def record(self) -> dict[str, Any]:
+        """Give what ``--json`` prints."""
+        where = {"model": self.model.name, "version": self.model.version, "stage": self.model.stage, "data": self.data}
+        return {"run_id": self.run_id, **where, **self.result.record()}
+
+
+def check_model(client: MlflowClient, check: Check, *, folder: Path, clock: Callable[[], float] = time.time) -> CheckOutcome:
+    """Check a version of a registered model on new rows, and write what was found as a run.
+
+    Args:
+        client: The open store.
+        check: What is to be checked.
+        folder: What a relative source starts from.
+        clock: Tells the time in seconds since the epoch.
+
+    Raises:
+        DataError: The rows cannot be read, or the model cannot predict such rows.
+        NotFoundError: There is no such model or version, none is in the stage, or nothing is recorded of what it was trained on.
+        ModelError: The model does not load, or fails on the rows.
+        TrackingError: The store failed.
+    """
+    started = clock()
+    source = resolve_source(check.source, folder)
+    table = load_table(source)
+    model = find_version(client, check.name, check.stage, check.version)
+    reference = _reference(client, model)
+    checked = check_rows(reference, load_model(model.uri), table, check.limits)
+    data = SweepData(table.rename(columns=str), source, source.replace("\\", "/").rsplit("/", 1)[-1], table_digest(table))
+    record = CheckRecord(
+        name=names.check_run_name(model.name, model.version),
+        experiment_id=_experiment(client, check, model),
+        started=started,
+        ended=clock(),
+        params=_params(check, model, data),
+        metrics=dict(_metrics(checked.result)),
+        tags=_tags(model, checked.result, data),
+        data=data,
+        files=dict(_files(reference, checked)),
+    )
+    return CheckOutcome(model, data.name, write_check(client, record), checked.result)
+
+
+def find_version(client: MlflowClient, name: str, stage: Stage, version: str | None) -> Resident:
+    """Find a version of a registered model by its number, or the one in a stage.
+
+    Raises:
+        NotFoundError: There is none; it says what there is.
+    """
+    registry = ModelRegistry(client)
+    if version is not None:
+        return registry.find(name, version)
+    found = registry.in_stage(name, stage)
+    if found is not None:
+        return found
+    there = [f"{each.version} ({each.stage})" for each in registry.versions(name)]
+    if not there:
+        raise NotFoundError(registry.no_model(name))
+    raise NotFoundError(f"no version of {name} is in {stage.value}; there are: {', '.join(there[-10:])}; --version names one")
+
+
+def _reference(client: MlflowClient, model: Resident) -> Reference:
+    found = read_reference(client, model.run_id) if model.run_id else None
+    if found is None:
+        raise NotFoundError(
+            f"nothing is recorded of what version {model.version} of {model.name} was trained and tested on, so new rows"
+            " cannot be held against it; models of sweeps with `data` have such a record, those of commands have none"
+        )
+    return found
+
+
+def _experiment(client: MlflowClient, check: Check, model: Resident) -> str:
+    with translated_errors("find the experiment of the check"):
+        if check.experiment is not None:
+            return experiment_of(client, check.experiment)
+        experiment_id: str = client.get_run(model.run_id).info.experiment_id
+    return experiment_id
+
+
+def _params(check: Check, model: Resident, data: SweepData) -> dict[str, Any]:
+    return {
+        "model": model.name,
+        "version": model.version,
+        "data": data.name,
+        "confidence": check.limits.confidence,
+        "min_loss": check.limits.least_rise,
+        "seed": check.limits.seed,
+    }
+
+
+def _tags(model: Resident, result: CheckResult, data: SweepData) -> dict[str, str]:
+    return {
+        names.KIND: names.Kind.CHECK.value,
+        names.STATE: result.state.value,
+        names.REGISTERED_MODEL: model.name,
+        names.MODEL_VERSION: model.version,
+        names.STAGE: model.stage,
+        names.DATA: data.digest,
+        names.USER: user_name(),
+        names.NOTE: "\n".join(f"- {reason}" for reason in [f"**{result.state.value}**", *result.reasons]),
+    }
+
+
+def _metrics(result: CheckResult) -> Iterator[tuple[str, float]]:
+    yield "rows", result.rows
+    yield "excluded_rows", result.excluded
+    yield "moved", len(result.moved)
+    for drift in result.drifts:
+        name = Aspect.PREDICTION.value if drift.aspect is Aspect.PREDICTION else drift.column
+        name = f"{name} gaps" if drift.aspect is Aspect.GAPS else name
+        yield names.drift_metric("p", name), drift.adjusted
+        yield names.drift_metric("effect", name), drift.effect
+    loss = result.loss
+    if loss is not None:
+        found = {"recorded": loss.recorded, "new": loss.new, "worse": loss.worse, "low": loss.low, "high": loss.high}
+        for name, value in {f"{loss.metric}_{key}": value for key, value in found.items()}.items():
+            if value is not None:
+                yield name, value
+        if math.isfinite(loss.rise):
+            yield f"{loss.metric}_rise", loss.rise
+
+
+def _files(reference: Reference, checked: Checked) -> Iterator[tuple[str, bytes]]:
+    from wine_sweep.report.check_plots import check_plots
+
+    yield names.CHECK_FILE, (json.dumps(checked.result.record(), indent=2, ensure_ascii=False) + "\n").encode()
+    yield names.DRIFT_FILE, _drift_csv(checked.result.drifts).encode()
+    for name, content in check_plots(reference, checked):
+        yield f"{names.PLOTS_FOLDER}/{name}", content
+
+
+def _drift_csv(drifts: Sequence[Drift]) -> str:
+    return pd.DataFrame([drift.record() for drift in drifts], columns=list(_DRIFT_COLUMNS)).to_csv(index=False)
