@@ -140,10 +140,11 @@ def test_promote_twice_is_once_and_another_trial_takes_its_place(in_process, sto
     first = in_process("promote", "latest")
     again = in_process("promote", "latest")
     assert "Now version 1 of small-model in Staging" in first.stdout
-    assert "Version 1 of small-model is it already" in again.stdout
+    assert "It is there already: version 1 of small-model in Staging." in " ".join(again.stdout.split())
     assert len(store.client.search_model_versions("name = 'small-model'")) == 1
     rows = json.loads(in_process("compare", "latest", "--format", "json").stdout)
-    other = in_process("promote", "latest", "--run", rows[-1]["run_id"], "--json")
+    assert in_process("promote", "latest", "--run", rows[-1]["run_id"]).returncode == 3
+    other = in_process("promote", "latest", "--run", rows[-1]["run_id"], "--force", "--json")
     record = json.loads(other.stdout)
     assert (record["version"], record["archived_versions"]) == ("2", ["1"])
     stages = {int(each.version): each.current_stage for each in store.client.search_model_versions("name = 'small-model'")}

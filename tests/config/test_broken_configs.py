@@ -100,7 +100,7 @@ BROKEN = {
     "an unknown key in data": (
         config("data: {source: table.csv, traget: y}"),
         "1:27: data.traget: unknown key; did you mean 'target'?"
-        " Allowed: source, target, test_size, seed, duplicates, groups, weights",
+        " Allowed: source, target, test_size, seed, duplicates, groups, weights, new",
     ),
     "a test_size of all rows": (
         config("data: {source: table.csv, target: y, test_size: 1.0}"),

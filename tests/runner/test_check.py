@@ -100,7 +100,7 @@ def test_white_wine_shows_that_a_model_of_red_wine_has_decayed(place):
     assert first == "wine version 1 (Staging) has decayed"
     assert "chlorides" in done.stdout
     assert any(line.startswith("- rmse was 0.") and "4898 new rows" in line for line in lines)
-    assert "`data.new` in the config" in done.stdout
+    assert "Next: `wine-sweep refresh CONFIG --data NEW` sweeps again" in done.stdout
 
 
 def test_a_column_that_has_moved_is_named_with_its_picture_and_its_metrics(place):

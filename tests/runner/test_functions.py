@@ -110,7 +110,8 @@ def test_a_function_is_measured_fold_by_fold_and_its_model_promoted(folder, stor
     loaded = mlflow.pyfunc.load_model("models:/my-ridge@staging")
     np.testing.assert_allclose(loaded.predict(features.iloc[test]), expected)
     assert loaded.metadata.signature.inputs.input_names() == list(features.columns)
-    assert names_of(store, runs[0]) == ["fold_0", "fold_1", "fold_2", "fold_3", "stderr.txt", "stdout.txt"]
+    folds = ["fold_0", "fold_1", "fold_2", "fold_3"]
+    assert names_of(store, runs[0]) == [*folds, "reference", "stderr.txt", "stdout.txt"]
     printed = artifact(store, runs[0], "stdout.txt").splitlines()
     assert printed == [f"fold {fold} alpha 0.1" for fold in range(4)]
     assert "fold 0" not in ended.stdout
@@ -290,8 +291,9 @@ def test_a_config_file_is_run_from_python_and_promoted_later(store, root):
     assert result.promotion is None
     assert result.best.params["alpha"] == 0.01
     assert set(result.test_scores) == {"rmse", "mae", "r2"}
-    promotion = result.promote(stage="production")
-    assert (promotion.name, promotion.stage.value) == ("wine-quality", "Production")
+    outcome = result.promote(stage="production")
+    assert (outcome.promotion.name, outcome.promotion.stage.value) == ("wine-quality", "Production")
+    assert outcome.verdict.ground == "beats_dummy"
     assert store.client.get_model_version_by_alias("wine-quality", "production").run_id == result.best.run_id
 
 
@@ -302,8 +304,7 @@ def test_a_model_of_a_function_is_promoted_when_it_is_asked_for(store):
     result = Sweep(parabola(x=[1, 2]), function=train).run(quiet=True)
     with pytest.raises(ConfigError, match="names no registered model"):
         result.promote()
-    promotion = result.promote(name="later")
-    assert promotion.version == "1"
+    assert result.promote(name="later").promotion.version == "1"
     loaded = mlflow.sklearn.load_model("models:/later@staging")
     assert loaded.alpha == 1
 

@@ -315,3 +315,37 @@ def test_who_is_overtaken_is_told_and_changes_nothing(run, store, monkeypatch):
     assert stages(store) == {1: "Archived", 2: "Staging", 3: "None"}
     last = ledger(store)[-1]
     assert (last.action, last.ground, last.after) == ("kept", "overtaken", "2")
+
+
+def test_gate_ledger_and_rollback_on_a_tracking_server(server, tmp_path, in_process_at):
+    name = "served wine"
+    command = in_process_at(tmp_path, server.uri)
+
+    def run(depth, estimator, code):
+        config = {
+            "name": "served",
+            "data": {"source": "wine-quality-red", "seed": 40},
+            "model": {"estimator": estimator, "params": {"random_state": 0, "min_samples_leaf": 5}},
+            "search": {"parameters": {"max_depth": [depth]}},
+            "evaluation": {"cv": 2, "bootstrap": 0},
+            "execution": {"backend": "serial"},
+            "registry": {"name": name},
+        }
+        (tmp_path / "g.yaml").write_text(yaml.safe_dump(config))
+        ended = command("run", "g.yaml", "--quiet", "--json")
+        assert ended.returncode == code, ended.stderr or ended.stdout
+        return json.loads(ended.stdout)["gate"]["ground"]
+
+    assert [run(2, STUMP, 0), run(12, FOREST, 0), run(1, STUMP, 3), run(12, FOREST, 0)] == [
+        "beats_dummy", "better", "not_better", "same_model",
+    ]  # fmt: skip
+    assert command("rollback", name).returncode == 0
+    history = json.loads(command("history", name, "--json").stdout)
+    assert [(each["action"], each["before"], each["after"]) for each in history["entries"]] == [
+        ("rolled_back", "2", "1"),
+        ("kept", "2", "2"),
+        ("promoted", "1", "2"),
+        ("promoted", None, "1"),
+    ]
+    version = server.client.get_model_version_by_alias(name, "staging")
+    assert (str(version.version), version.current_stage) == ("1", "Staging")

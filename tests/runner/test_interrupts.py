@@ -130,7 +130,7 @@ def test_a_model_that_does_not_load_back_is_never_promoted(store, monkeypatch):
     assert sweep.status == "FAILED"
     candidate = find_candidate(reader, sweep, run_id=None, name=None, stage=None, force=True, trusted=())
     assert candidate.model_uri is None
-    assert promote_candidate(reader, candidate).version == "1"
+    assert promote_candidate(reader, candidate).promotion.version == "1"
 
 
 def test_an_estimator_that_works_in_place_gives_what_any_other_does(store):

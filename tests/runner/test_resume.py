@@ -252,7 +252,8 @@ def test_data_that_changed_is_refused_with_what_differs(store, in_process, tmp_p
     assert done.returncode == 2
     assert "60 rows then, 50 now; with z besides" in done.stderr
     table.to_csv("elsewhere.csv", index=False)
-    done = in_process("resume", stopped, "--set", f"data.source={tmp_path / 'elsewhere.csv'}")
+    elsewhere = ("--set", f"data.source={tmp_path / 'elsewhere.csv'}")
+    done = in_process("resume", stopped, *elsewhere, "--set", "registry.gate.min_rows=10")
     assert done.returncode == 0, done.stderr
     assert len(results(store, stopped)) == 12
 

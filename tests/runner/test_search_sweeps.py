@@ -125,7 +125,7 @@ def test_pruning_several_goals_and_learning_from_older_trials_on_a_tracking_serv
     goals = "objective: [rmse, fit_seconds]\nselection: {constraints: [r2 >= 0.1]}\n"
     keys = f"trials: 12, seed: 1, pruner: median, {DEPTHS}"
     older = run(TREE + f"search: {{method: random, {keys}}}\n" + goals)
-    newer = run(TREE + f"search: {{method: tpe, from: {older.run_id}, {keys}}}\n" + goals)
+    newer = run(TREE + f"search: {{method: tpe, from: '{older.run_id}', {keys}}}\n" + goals)
     runs = children(server, newer)
     assert len(runs) == 12
     assert {run.info.status for run in runs} == {"FINISHED", "KILLED"}
@@ -187,7 +187,7 @@ search: {method: grid}
 def test_a_sweep_learns_from_an_older_one_of_the_same_space_and_says_from_which(store, sweep):
     space = "parameters: {max_depth: {low: 1, high: 12}, min_samples_leaf: {low: 1, high: 40}}"
     older = sweep(TREE + f"search: {{method: random, trials: 25, seed: 1, {space}}}")
-    warm = sweep(TREE + f"search: {{method: tpe, trials: 5, seed: 2, from: {older.run_id[:8]}, {space}}}")
+    warm = sweep(TREE + f"search: {{method: tpe, trials: 5, seed: 2, from: '{older.run_id[:8]}', {space}}}")
     cold = sweep(TREE + f"search: {{method: tpe, trials: 5, seed: 2, {space}}}")
     assert store.client.get_run(warm.run_id).data.tags["wine_sweep.from"] == older.run_id
     assert [dict(each.params) for each in warm.trials] != [dict(each.params) for each in cold.trials]

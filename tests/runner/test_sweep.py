@@ -133,7 +133,7 @@ def test_without_promotion_the_winner_is_still_kept_as_a_model(store):
 
 def test_a_second_sweep_archives_the_first_ones_version(store):
     sweep(GRID, store)
-    second = sweep(GRID, store, "search.parameters.alpha=[0.5, 5]")
+    second = sweep(GRID, store, "search.parameters.alpha=[0.5, 5]", "registry.gate=false")
     assert second.promotion.archived == ("1",)
     versions = {int(each.version): each.current_stage for each in store.client.search_model_versions("name = 'small-model'")}
     assert versions == {1: "Archived", 2: "Staging"}

@@ -181,7 +181,7 @@ def test_a_function_that_returns_its_model_is_weighed_and_one_that_does_not_is_t
     )
     text += "objective: rmse\n"
     by_function = swept(in_process, text, "--trust", "code.py")
-    by_estimator = swept(in_process, TREES)
+    by_estimator = swept(in_process, TREES, "--no-promote")
     candidates = [each["selection"]["one_standard_error"]["candidates"] for each in (by_function, by_estimator)]
     assert candidates[0] == candidates[1]
     Path("c.yaml").write_text(text.replace(":train", ":bare"))

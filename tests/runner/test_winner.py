@@ -28,7 +28,7 @@ model: {pipeline: {scale: sklearn.preprocessing.StandardScaler, ridge: sklearn.l
 search: {parameters: {ridge__alpha: [1, 10, 1000]}, seed: 5}
 evaluation: {cv: 4, metrics: [rmse, mae]}
 execution: {backend: serial}
-registry: {name: biscuits}
+registry: {name: biscuits, gate: {min_rows: 12}}
 """
 PLAIN = """
 data: {source: wine-quality-red, seed: 40}
@@ -132,7 +132,7 @@ def test_the_interval_is_printed_after_its_metric(table, store, in_process):
 def test_promoting_another_trial_refits_it_with_weights_and_an_interval(swept, in_process, store, table):
     document, _ = swept
     other = document["selection"]["runners_up"][-1]
-    result = in_process("promote", "latest", "--run", other["run_id"], "--json")
+    result = in_process("promote", "latest", "--run", other["run_id"], "--force", "--json")
     assert result.returncode == 0, result.stderr
     metrics = store.client.get_run(other["run_id"]).data.metrics
     assert metrics["test_rmse_low"] < metrics["test_rmse"] < metrics["test_rmse_high"]
@@ -165,7 +165,7 @@ def test_a_sweep_from_before_these_keys_is_refitted_and_promoted(store, in_proce
     store.client.log_text(document["run_id"], yaml.safe_dump(resolved), "config.resolved.yaml")
     other = document["selection"]["runners_up"][0]
     result = in_process("promote", "latest", "--run", other["run_id"])
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0, result.stdout
     metrics = store.client.get_run(other["run_id"]).data.metrics
     assert metrics["test_rmse_low"] < metrics["test_rmse"] < metrics["test_rmse_high"]
 

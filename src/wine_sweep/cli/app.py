@@ -313,6 +313,43 @@ def reproduce(
 
 
 @app.command()
+def refresh(
+    config: ConfigFile,
+    data: Annotated[str, typer.Option("--data", metavar="NEW", help="New rows: a table as in data.source.", show_default=False)],
+    force: Annotated[bool, typer.Option("--force", help="Sweep whatever the check says, and however short ago.")] = False,
+    at_most_every: Annotated[
+        str | None,
+        typer.Option("--at-most-every", metavar="TIME", help="Sweep no sooner than this after the last time: 7d, 12h."),
+    ] = None,
+    workers: Workers = None,
+    trials: Trials = None,
+    overrides: Overrides = None,
+    trust: Trusted = None,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check the model in the stage on new rows; when it has decayed, sweep on old and new ones, and promote what is better."""
+    from wine_sweep.cli.refresh import RefreshRequest, refresh_command
+
+    refresh_command(
+        RefreshRequest(
+            config=config,
+            data=data,
+            force=force,
+            at_most_every=at_most_every,
+            overrides=(*(overrides or ()), *_short(workers, trials)),
+            trusted=tuple(trust or ()),
+            tracking_uri=tracking_uri,
+            experiment=experiment,
+            quiet=quiet,
+            as_json=as_json,
+        )
+    )
+
+
+@app.command()
 def ui(
     tracking_uri: TrackingUri = None,
     host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",

@@ -20,6 +20,7 @@ from wine_sweep.errors import ConfigError, Place, Problem
 from wine_sweep.runner.check import Check, CheckOutcome, check_model
 from wine_sweep.runner.promotion import find_stage
 from wine_sweep.tracking import names
+from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.store import open_store
 
 MOST_SHOWN = 10
@@ -70,7 +71,7 @@ def check_command(request: CheckRequest) -> int:
         experiment=request.experiment,
         limits=Limits(confidence=request.confidence, least_rise=request.min_loss),
     )
-    outcome = check_model(open_store(request.tracking_uri), check, folder=Path.cwd())
+    outcome = check_model(SweepReader(open_store(request.tracking_uri)), check, folder=Path.cwd())
     if request.as_json:
         print(json.dumps(outcome.record(), indent=2, ensure_ascii=False))
     else:
@@ -96,7 +97,7 @@ def _print(console: Console, outcome: CheckOutcome) -> None:
 
 def _what_next(result: CheckResult) -> str:
     if result.state is State.DECAYED:
-        return "Sweep again on old and new rows: `data.new` in the config takes the new ones in."
+        return "Next: `wine-sweep refresh CONFIG --data NEW` sweeps again, on old and new rows."
     if result.loss is None:
         return "Check again with the column that is predicted, once it is known."
     return "Check again on later rows." if result.state is State.DRIFTED else "Nothing is to be done."

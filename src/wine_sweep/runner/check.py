@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from mlflow import MlflowClient
 
 from wine_sweep.config import Stage
 from wine_sweep.data import load_table
@@ -28,6 +27,7 @@ from wine_sweep.runner.header import user_name
 from wine_sweep.tracking import names
 from wine_sweep.tracking.check_runs import CheckRecord, write_check
 from wine_sweep.tracking.loading import load_model
+from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.reference import read_reference
 from wine_sweep.tracking.store import translated_errors
 from wine_sweep.tracking.sweep_header import SweepData
@@ -79,11 +79,11 @@ class CheckOutcome:
         return {"run_id": self.run_id, **where, **self.result.record()}
 
 
-def check_model(client: MlflowClient, check: Check, *, folder: Path, clock: Callable[[], float] = time.time) -> CheckOutcome:
+def check_model(reader: SweepReader, check: Check, *, folder: Path, clock: Callable[[], float] = time.time) -> CheckOutcome:
     """Check a version of a registered model on new rows, and write what was found as a run.
 
     Args:
-        client: The open store.
+        reader: Reads the store.
         check: What is to be checked.
         folder: What a relative source starts from.
         clock: Tells the time in seconds since the epoch.
@@ -97,13 +97,13 @@ def check_model(client: MlflowClient, check: Check, *, folder: Path, clock: Call
     started = clock()
     source = resolve_source(check.source, folder)
     table = load_table(source)
-    model = find_version(client, check.name, check.stage, check.version)
-    reference = _reference(client, model)
+    model = find_version(reader, check.name, check.stage, check.version)
+    reference = _reference(reader, model)
     checked = check_rows(reference, load_model(model.uri), table, check.limits)
     data = SweepData(table.rename(columns=str), source, source.replace("\\", "/").rsplit("/", 1)[-1], table_digest(table))
     record = CheckRecord(
         name=names.check_run_name(model.name, model.version),
-        experiment_id=_experiment(client, check, model),
+        experiment_id=_experiment(reader, check, model),
         started=started,
         ended=clock(),
         params=_params(check, model, data),
@@ -112,16 +112,16 @@ def check_model(client: MlflowClient, check: Check, *, folder: Path, clock: Call
         data=data,
         files=dict(_files(reference, checked)),
     )
-    return CheckOutcome(model, data.name, write_check(client, record), checked.result)
+    return CheckOutcome(model, data.name, write_check(reader.client, record), checked.result)
 
 
-def find_version(client: MlflowClient, name: str, stage: Stage, version: str | None) -> Resident:
+def find_version(reader: SweepReader, name: str, stage: Stage, version: str | None) -> Resident:
     """Find a version of a registered model by its number, or the one in a stage.
 
     Raises:
         NotFoundError: There is none; it says what there is.
     """
-    registry = ModelRegistry(client)
+    registry = ModelRegistry(reader.client)
     if version is not None:
         return registry.find(name, version)
     found = registry.in_stage(name, stage)
@@ -133,8 +133,8 @@ def find_version(client: MlflowClient, name: str, stage: Stage, version: str | N
     raise NotFoundError(f"no version of {name} is in {stage.value}; there are: {', '.join(there[-10:])}; --version names one")
 
 
-def _reference(client: MlflowClient, model: Resident) -> Reference:
-    found = read_reference(client, model.run_id) if model.run_id else None
+def _reference(reader: SweepReader, model: Resident) -> Reference:
+    found = read_reference(reader.client, model.run_id) if model.run_id else None
     if found is None:
         raise NotFoundError(
             f"nothing is recorded of what version {model.version} of {model.name} was trained and tested on, so new rows"
@@ -143,11 +143,11 @@ def _reference(client: MlflowClient, model: Resident) -> Reference:
     return found
 
 
-def _experiment(client: MlflowClient, check: Check, model: Resident) -> str:
+def _experiment(reader: SweepReader, check: Check, model: Resident) -> str:
     with translated_errors("find the experiment of the check"):
         if check.experiment is not None:
-            return experiment_of(client, check.experiment)
-        experiment_id: str = client.get_run(model.run_id).info.experiment_id
+            return experiment_of(reader.client, check.experiment)
+        experiment_id: str = reader.client.get_run(model.run_id).info.experiment_id
     return experiment_id
 
 
