@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 from wine_sweep.data.bundled import load_bundled
 from wine_sweep.decay.columns import profile_of
@@ -128,6 +129,14 @@ def test_a_winner_has_its_reference_where_it_has_its_model(store, in_process):
     assert np.sqrt(found.folds["loss"].mean()) == pytest.approx(run.data.metrics["rmse"], rel=0.01)
     (other,) = document["selection"]["runners_up"]
     assert read_reference(store.client, other["run_id"]) is None
+    in_the_way = store.folder / local_file_uri_to_path(store.client.get_run(other["run_id"]).info.artifact_uri) / "reference"
+    in_the_way.parent.mkdir(parents=True, exist_ok=True)
+    in_the_way.write_text("")
+    failed = in_process("promote", "latest", "--run", other["run_id"], "--force")
+    assert failed.returncode == 1
+    assert "MLflow could not write what the model was trained on" in failed.stderr
+    assert names.MODEL not in store.client.get_run(other["run_id"]).data.tags
+    in_the_way.unlink()
     assert in_process("promote", "latest", "--run", other["run_id"], "--force").returncode == 0
     assert read_reference(store.client, other["run_id"]).digest == found.digest
 
