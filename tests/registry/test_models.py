@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from mlflow import MlflowClient
@@ -10,7 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from wine_sweep.config import Stage
 from wine_sweep.errors import NotFoundError, OvertakenError, TrackingError
-from wine_sweep.registry import Action, Entry, ModelRegistry, Promotion
+from wine_sweep.registry import Action, Entry, ModelRegistry, Progress, Promotion, in_stage
 
 NAME = "wine"
 
@@ -139,7 +140,7 @@ def test_who_dies_half_way_leaves_one_version_in_place_and_the_next_settles_the_
     client.instead.clear()
     assert [version for version, stage in stages(client).items() if stage == "Staging"] == [there]
     assert progress(registry) == ["done", "begun"]
-    registry.settle(NAME, Stage.STAGING)
+    registry.settle(NAME)
     assert alias(client) == there
     assert progress(registry) == ["done", "done" if there == 2 else "failed"]
     assert registry.move(two[1], Stage.STAGING, entry("1", "2")).already_there == (there == 2)
@@ -194,6 +195,107 @@ def test_of_two_at_once_on_different_machines_the_last_wins_and_the_other_is_tol
     assert stages(client) == {1: "Archived", 2: "Archived", 3: "Staging"}
     assert alias(client) == 3
     assert progress(registry) == ["done", "failed"]
+
+
+def at_once(client, rival, *, minutes, progress=Progress.BEGUN, both_stay=True):
+    """Have another machine, whose clock is so many minutes ahead, move the stage right after the next move of it."""
+    real, written = client.client, entry("1", rival.version, when=datetime.now(UTC) + timedelta(minutes=minutes))
+
+    def both(name, version, stage, **keys):
+        client.instead.clear()
+        real.set_model_version_tag(name, rival.version, written.key, written.ended(progress).text())
+        real.transition_model_version_stage(name, version, stage, **keys)
+        real.transition_model_version_stage(name, rival.version, stage, archive_existing_versions=not both_stay)
+
+    client.instead["transition_model_version_stage"] = both
+
+
+@pytest.mark.parametrize("progress", [Progress.BEGUN, Progress.DONE])
+@pytest.mark.parametrize("both_stay", [True, False])
+def test_who_was_put_there_at_the_same_time_and_comes_later_in_the_ledger_has_the_stage(
+    client, registry, two, both_stay, progress
+):
+    third = registry.register(NAME, **logged(client))
+    at_once(client, third, minutes=1, both_stay=both_stay, progress=progress)
+    with pytest.raises(OvertakenError, match="version 3 of wine was put into Staging at the same time, and is there now"):
+        registry.move(two[1], Stage.STAGING, entry("1", "2"))
+    assert stages(client) == {1: "Archived", 2: "Archived", 3: "Staging"}
+    assert alias(client) == 3
+
+
+@pytest.mark.parametrize("progress", [Progress.BEGUN, Progress.DONE])
+@pytest.mark.parametrize("both_stay", [True, False])
+def test_who_comes_last_in_the_ledger_keeps_the_stage(client, registry, two, both_stay, progress):
+    third = registry.register(NAME, **logged(client))
+    at_once(client, third, minutes=-1, both_stay=both_stay, progress=progress)
+    assert registry.move(two[1], Stage.STAGING, entry("1", "2")).version == "2"
+    assert stages(client) == {1: "Archived", 2: "Staging", 3: "Archived"}
+    assert alias(client) == 2
+    assert in_stage(registry.ledger(NAME), "Staging").after == "2"
+
+
+def test_a_clock_that_is_slow_does_not_put_a_promotion_before_the_one_that_it_follows(client, registry, two):
+    early = datetime.now(UTC) - timedelta(days=1)
+    registry.move(two[1], Stage.STAGING, entry("1", "2", when=early))
+    assert in_stage(registry.ledger(NAME), "Staging").after == "2"
+    assert [each.after for each in registry.ledger(NAME)] == ["1", "2"]
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_two_that_died_over_the_same_stage_leave_the_last_one_in_it(client, registry, two):
+    third = registry.register(NAME, **logged(client))
+    for resident in (two[1], third):
+        begun = entry("1", resident.version, progress=Progress.BEGUN)
+        client.set_model_version_tag(NAME, resident.version, begun.key, begun.text())
+        client.transition_model_version_stage(NAME, resident.version, "Staging", archive_existing_versions=resident is two[1])
+    assert stages(client) == {1: "Archived", 2: "Staging", 3: "Staging"}
+    assert [each.after for each in registry.settle(NAME)] == ["3"]
+    assert (stages(client), alias(client)) == ({1: "Archived", 2: "Archived", 3: "Staging"}, 3)
+    assert progress(registry) == ["done", "failed", "done"]
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_who_lives_on_another_machine_while_its_promotion_is_settled_has_promoted(client, registry, two):
+    """What has begun is taken for dead; it goes on right before that is written down."""
+    begun = entry("1", "2", progress=Progress.BEGUN)
+    client.set_model_version_tag(NAME, "2", begun.key, begun.text())
+    real = client.client
+
+    def late(name, version, key, value):
+        client.instead.clear()
+        real.transition_model_version_stage(name, "2", "Staging", archive_existing_versions=True)
+        real.set_model_version_tag(name, "2", begun.key, begun.ended(Progress.DONE).text())
+        real.set_model_version_tag(name, version, key, value)
+
+    client.instead["set_model_version_tag"] = late
+    registry.settle(NAME)
+    assert progress(registry) == ["done", "done"]
+    assert (stages(client), alias(client)) == ({1: "Archived", 2: "Staging"}, 2)
+
+
+def test_what_was_begun_in_another_stage_is_settled_too(client, registry, two):
+    client.instead["set_registered_model_alias"] = dies
+    with pytest.raises(Died):
+        registry.move(two[0], Stage.PRODUCTION, entry(None, "1", stage="Production", left="Staging"))
+    client.instead.clear()
+    registry.move(two[1], Stage.STAGING, entry(None, "2"))
+    assert (alias(client), alias(client, "production")) == (2, 1)
+    assert progress(registry) == ["done", "done", "done"]
+
+
+def test_while_a_move_is_undone_the_stage_is_never_empty(client, registry, two):
+    def fails(name, alias, version):
+        client.instead["transition_model_version_stage"] = moves
+        raise MlflowException("no aliases today")
+
+    def moves(name, version, stage, **keys):
+        client.client.transition_model_version_stage(name, version, stage, **keys)
+        assert "Staging" in stages(client).values()
+
+    client.instead["set_registered_model_alias"] = fails
+    with pytest.raises(TrackingError, match="no aliases today"):
+        registry.move(two[1], Stage.STAGING, entry("1", "2"))
+    assert stages(client) == {1: "Staging", 2: "None"}
 
 
 def test_a_version_that_moves_on_to_production_leaves_staging_empty(client, registry, two):

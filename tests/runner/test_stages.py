@@ -10,9 +10,10 @@ import mlflow
 import pytest
 from mlflow.artifacts import download_artifacts
 
+from wine_sweep.config import Stage
 from wine_sweep.errors import ConfigError
 from wine_sweep.registry import ModelRegistry
-from wine_sweep.runner.stages import parse_moment
+from wine_sweep.runner.stages import parse_moment, roll_back
 
 CONFIG = """
 name: small
@@ -77,6 +78,28 @@ def test_rollback_goes_back_one_and_again_one_and_is_in_the_ledger(promoted, sto
     text = in_process("history", "wine").stdout
     assert "- Staging holds version 1, since " in text
     assert "it hates white wine" in " ".join(text.split())
+
+
+def test_a_rollback_that_was_killed_half_way_is_finished_and_goes_back_no_further(promoted, store, in_process, monkeypatch):
+    promoted(1, 2, 3)
+
+    class Killed(BaseException):
+        pass
+
+    def dies(*arguments):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.MlflowClient, "set_registered_model_alias", dies)
+        with pytest.raises(Killed):
+            roll_back(ModelRegistry(store.client), "wine", Stage.STAGING)
+    assert stages(store) == {1: "Archived", 2: "Staging", 3: "Archived"}
+    assert "Back to version 2 of wine in Staging (alias `staging`), in place of version 3" in output(
+        in_process("rollback", "wine")
+    )
+    assert stages(store) == {1: "Archived", 2: "Staging", 3: "Archived"}
+    assert depth_in("staging") == 2
+    assert "Back to version 1" in output(in_process("rollback", "wine"))
 
 
 def test_a_version_that_does_not_load_is_not_gone_back_to(promoted, store, in_process):

@@ -11,7 +11,7 @@ import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -123,9 +123,31 @@ class Entry:
         except (KeyError, TypeError) as error:
             raise ValueError(f"{key} holds no entry: {error}") from error
 
+    def following(self, others: Iterable[Entry]) -> Entry:
+        """Give it as one that comes after others, whatever the clocks of the machines say that they come from.
+
+        So the order of the ledger is that in which a stage was moved (L. Lamport, "Time, clocks, and the ordering of events
+        in a distributed system", 1978).
+        """
+        latest = max((each.when for each in others), default=None)
+        if latest is None or latest < self.when:
+            return self
+        return replace(self, when=latest + timedelta(microseconds=1))
+
     def ended(self, progress: Progress, why: str = "") -> Entry:
         """Give it as it is once done or failed, with a reason more."""
         return replace(self, progress=progress, reasons=(*self.reasons, why) if why else self.reasons)
+
+
+def read_entries(tags: Mapping[str, str]) -> tuple[Sequence[Entry], Sequence[str]]:
+    """Read the entries among tags, in the order of time, and say what is wrong with those that cannot be read."""
+    entries, unreadable = [], []
+    for key in sorted(key for key in tags if key.startswith(PREFIX)):
+        try:
+            entries.append(Entry.of(key, tags[key]))
+        except ValueError as error:
+            unreadable.append(str(error))
+    return entries, unreadable
 
 
 def in_stage(entries: Iterable[Entry], stage: str, *, at: datetime | None = None) -> Entry | None:

@@ -9,18 +9,24 @@ A stage is moved in steps that may be done again, and the one that counts is a s
 
 Who dies before the second step leaves the old version in place, who dies after it the new one; `settle` does the rest, before
 anything else is moved. An error in the third step is undone.
+
+On one machine a lock keeps two from doing that at once. Between machines there is none, and MLflow reads a stage before it
+moves it, so that two moves at once may leave two versions there. Hence everybody looks again after the third step and after the
+fourth: of all that have been moved meanwhile the last by the ledger has the stage, whoever finds it otherwise puts that right,
+and who is not the last is told. All have written into the ledger before they moved anything, so whoever looks last sees all
+others, and no two of them take another for the last.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from wine_sweep.config import Stage
 from wine_sweep.errors import OvertakenError, TrackingError
 from wine_sweep.registry.hold import alone
-from wine_sweep.registry.ledger import PREFIX, Entry, Progress
+from wine_sweep.registry.ledger import Action, Entry, Progress, read_entries
 from wine_sweep.registry.versions import RegisteredModels, Resident
 
 _logger = logging.getLogger(__name__)
@@ -79,18 +85,20 @@ class ModelRegistry(RegisteredModels):
         Raises:
             OvertakenError: Another version is in the stage by now.
             OwnershipError: Another process on this machine is promoting, and takes too long.
-            TrackingError: The registry failed. The version that was in the stage is then still there.
+            TrackingError: The registry failed. The version that was in the stage is then still there; only where the store
+                went away after the stage was moved it is the new one, and `settle` finishes that.
         """
         name, version = resident.name, resident.version
         with alone(name):
-            self.settle(name, stage)
-            here = [each.version for each in self.all_in_stage(name, stage)]
+            self._settle(name)
+            known, here = self.ledger(name), [each.version for each in self.all_in_stage(name, stage)]
             if here == [version]:
-                self.agree(name, stage, version)
+                self._align(name, stage)
                 return Promotion(name, version, stage, resident.run_id, already_there=True)
             if entry.before not in here if here else entry.before is not None:
                 there = f"version {here[-1]} of {name} is" if here else f"no version of {name} is"
                 raise OvertakenError(f"{there} in {stage.value} by now: somebody changed that meanwhile")
+            entry = entry.following(known)
             self._write(name, entry.ended(Progress.BEGUN))
             try:
                 self._move(resident, stage, here)
@@ -98,25 +106,23 @@ class ModelRegistry(RegisteredModels):
                 if not error.is_outage:  # while the store is away nothing can be written; `settle` does it later
                     self._write(name, entry.ended(Progress.FAILED, str(error)))
                 raise
-            self._check_not_overtaken(resident, stage, entry)
+            self._hold(resident, stage, entry, known)
             self._write(name, entry.ended(Progress.DONE))
+            self._hold(resident, stage, entry, known)
         return Promotion(name, version, stage, resident.run_id, tuple(each for each in here if each != version))
 
-    def settle(self, name: str, stage: Stage) -> None:
+    def settle(self, name: str) -> Sequence[Entry]:
         """Finish what a process has begun that died over it: the alias follows the stage, and the ledger says what became of it.
 
+        Returns:
+            What turned out to be done.
+
         Raises:
+            OwnershipError: Another process on this machine is promoting, and takes too long.
             TrackingError: The registry failed.
         """
-        begun = [each for each in self.ledger(name) if each.stage == stage.value and each.progress is Progress.BEGUN]
-        if not begun:
-            return
-        here = [each.version for each in self.all_in_stage(name, stage)]
-        if len(here) == 1:
-            self.agree(name, stage, here[0])
-        for entry in begun:
-            done = entry is begun[-1] and here == [entry.after]
-            self._write(name, entry.ended(Progress.DONE) if done else entry.ended(Progress.FAILED, "It was never finished."))
+        with alone(name):
+            return self._settle(name)
 
     def note(self, name: str, entry: Entry) -> None:
         """Write into the ledger that nothing was moved: on the version that was kept, or else on the registered model."""
@@ -131,12 +137,9 @@ class ModelRegistry(RegisteredModels):
         found = self.tags_of(name)
         for resident in self.versions(name):
             found |= resident.tags
-        entries = []
-        for key in sorted(key for key in found if key.startswith(PREFIX)):
-            try:
-                entries.append(Entry.of(key, found[key]))
-            except ValueError as error:
-                _logger.warning("an entry of the ledger of %s cannot be read: %s", name, error)
+        entries, unreadable = read_entries(found)
+        for each in unreadable:
+            _logger.warning("an entry of the ledger of %s cannot be read: %s", name, each)
         return entries
 
     def _move(self, resident: Resident, stage: Stage, here: Sequence[str]) -> None:
@@ -146,24 +149,107 @@ class ModelRegistry(RegisteredModels):
             self.agree(name, stage, version)
         except TrackingError as error:
             if not error.is_outage:
-                self.transition(name, version, resident.stage)
-                for each in here:
-                    self.transition(name, each, stage.value)
+                self._put_back(resident, stage, here)
             raise
 
-    def _check_not_overtaken(self, resident: Resident, stage: Stage, entry: Entry) -> None:
-        """Look whether a process on another machine moved the stage at the same time: the last one has it.
+    def _put_back(self, resident: Resident, stage: Stage, here: Sequence[str]) -> None:
+        """Put back what was in a stage, unless somebody has moved it meanwhile; at no moment it is empty."""
+        if [each.version for each in self.all_in_stage(resident.name, stage)] != [resident.version]:
+            return
+        for each in here:
+            self.transition(resident.name, each, stage.value)
+        self.transition(resident.name, resident.version, resident.stage)
+
+    def _align(self, name: str, stage: Stage) -> None:
+        """Have the alias follow the stage, until nobody has moved that meanwhile."""
+        before: Sequence[str] = ()
+        while len(here := [each.version for each in self.all_in_stage(name, stage)]) == 1 and here != before:
+            self.agree(name, stage, here[0])
+            before = here
+
+    def _hold(self, resident: Resident, stage: Stage, entry: Entry, known: Sequence[Entry]) -> None:
+        """See that a version that was put into a stage has it, or else the one that has been put there last.
+
+        Args:
+            resident: The version; the alias is on it.
+            stage: The stage.
+            entry: What the ledger says of it.
+            known: What the ledger said before.
 
         Raises:
-            OvertakenError: It did.
+            OvertakenError: It is another.
         """
-        name, here = resident.name, [each.version for each in self.all_in_stage(resident.name, stage)]
-        if here and resident.version not in here:
-            self.agree(name, stage, here[-1])
-            message = f"version {here[-1]} of {name} was put into {stage.value} at the same time, and is there now"
+        name, held = resident.name, resident.version
+        ended = {each.key for each in known if each.progress is Progress.DONE}
+        while True:
+            versions = self.versions(name)
+            here = [each.version for each in self.all_in_stage(name, stage, among=versions)]
+            if not here:
+                return  # it was there, and somebody has moved it on
+            last = _last_put(versions, here, entry, ended)
+            if here == [last] == [held]:
+                break
+            if here != [last]:
+                self.transition(name, last, stage.value)
+            self.agree(name, stage, last)
+            held = last
+        if last != resident.version:
+            message = f"version {last} of {name} was put into {stage.value} at the same time, and is there now"
             self._write(name, entry.ended(Progress.FAILED, message))
             raise OvertakenError(message)
-        self.agree(name, stage, resident.version)
+
+    def _settle(self, name: str) -> Sequence[Entry]:
+        begun = [each for each in self.ledger(name) if each.progress is Progress.BEGUN]
+        return [done for stage in Stage for done in self._settle_stage(name, stage, [e for e in begun if e.stage == stage.value])]
+
+    def _settle_stage(self, name: str, stage: Stage, begun: Sequence[Entry]) -> Sequence[Entry]:
+        """Finish what has begun; it is looked at again once that is written, since who began it on another machine may live."""
+        written: dict[str, Progress] = {}
+        before: Sequence[str] | None = None
+        while begun:
+            residents = self.all_in_stage(name, stage)
+            here = [each.version for each in residents]
+            moved = [each for each in begun if each.after in here]
+            if len(here) > 1 and moved:  # who died had moved the stage at the same time as somebody else
+                last = [each for each in _moves(residents, stage.value) if each.progress is not Progress.FAILED][-1]
+                self.transition(name, last.after or "", stage.value)
+                continue
+            if len(here) == 1:
+                self.agree(name, stage, here[0])
+            due = {each.key: Progress.DONE if each in moved[-1:] else Progress.FAILED for each in begun}
+            changed = [each for each in begun if written.get(each.key) not in (Progress.DONE, due[each.key])]
+            if not changed and here == before:
+                break
+            for each in changed:
+                done = due[each.key] is Progress.DONE
+                self._write(name, each.ended(due[each.key], "" if done else "It was never finished."))
+            written |= {each.key: due[each.key] for each in changed}
+            before = here
+        return [each for each in begun if written[each.key] is Progress.DONE]
 
     def _write(self, name: str, entry: Entry) -> None:
         self.set_tag(name, entry.after, entry.key, entry.text())
+
+
+def _last_put(versions: Sequence[Resident], here: Sequence[str], entry: Entry, ended: Collection[str]) -> str:
+    """Say which version was put into a stage last, of those that were put there at the same time.
+
+    Args:
+        versions: All versions, with what the ledger says on them.
+        here: Those in the stage.
+        entry: What has put one of them there.
+        ended: The keys of entries that were done before it.
+    """
+    moves = [each for each in _moves(versions, entry.stage) if each.key not in ended]
+    rivals = [each for each in moves if each.progress is Progress.DONE or each.after in here or each.key == entry.key]
+    foreign = [each for each in here if each not in {rival.after for rival in rivals}]
+    if foreign:
+        return foreign[-1]  # somebody without a ledger
+    return rivals[-1].after or ""
+
+
+def _moves(versions: Sequence[Resident], stage: str) -> Sequence[Entry]:
+    """Give what the ledger says, on versions, of moves to a stage, in the order of time."""
+    entries = [each for resident in versions for each in read_entries(resident.tags)[0]]
+    moves = [each for each in entries if each.stage == stage and each.action is not Action.KEPT]
+    return sorted(moves, key=lambda each: each.key)

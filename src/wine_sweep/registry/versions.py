@@ -73,12 +73,17 @@ class RegisteredModels:
         ]
         return sorted(residents, key=lambda each: int(each.version))
 
-    def all_in_stage(self, name: str, stage: Stage) -> list[Resident]:
+    def all_in_stage(self, name: str, stage: Stage, *, among: list[Resident] | None = None) -> list[Resident]:
         """List the versions in a stage, the oldest first: one, unless somebody put several there by hand.
 
         Where no version is in any stage the alias says it, as in an MLflow that has no stages any more.
+
+        Args:
+            name: The registered model.
+            stage: The stage.
+            among: All of its versions, where they have been read already.
         """
-        versions = self.versions(name)
+        versions = self.versions(name) if among is None else among
         if not versions or any(each.stage in STAGES for each in versions):
             return [each for each in versions if each.stage == stage.value]
         alias = self.alias_of(name, stage)

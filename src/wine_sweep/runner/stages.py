@@ -82,6 +82,8 @@ def read_history(registry: ModelRegistry, name: str, *, at: datetime | None = No
 def roll_back(registry: ModelRegistry, name: str, stage: Stage, *, why: str | None = None) -> Promotion:
     """Put the version back into a stage that was there before the present one, once it has loaded.
 
+    Where a process died in the middle of doing that, it is finished, and nothing else done: it is not gone back twice.
+
     Args:
         registry: The Model Registry.
         name: The registered model.
@@ -94,8 +96,11 @@ def roll_back(registry: ModelRegistry, name: str, stage: Stage, *, why: str | No
         OvertakenError: Somebody has moved the stage meanwhile.
         TrackingError: The registry failed.
     """
+    finished = registry.settle(name)
     now = _resident(registry, name, stage)
-    registry.settle(name, stage)
+    for each in finished:
+        if each.action is Action.ROLLED_BACK and each.stage == stage.value and each.after == now.version:
+            return Promotion(name, now.version, stage, now.run_id, (each.before,) if each.before else ())
     behind = [version for version in versions_behind(registry.ledger(name), stage.value) if version != now.version]
     if not behind:
         nothing = f"nothing was in {stage.value} before version {now.version}"
@@ -121,7 +126,7 @@ def move_on(registry: ModelRegistry, name: str) -> Promotion:
         OvertakenError: Somebody has moved Production meanwhile.
         TrackingError: The registry failed.
     """
-    registry.settle(name, Stage.STAGING)
+    registry.settle(name)
     staged = _resident(registry, name, Stage.STAGING)
     load_model(staged.uri)
     there = registry.in_stage(name, Stage.PRODUCTION)

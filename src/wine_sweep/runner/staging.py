@@ -11,7 +11,7 @@ from typing import Any
 from wine_sweep.config import Stage
 from wine_sweep.errors import OvertakenError
 from wine_sweep.gate import Decision, Ground, Verdict, forced, overtaken
-from wine_sweep.registry import STAGES, Action, Entry, ModelRegistry, Promotion, Resident
+from wine_sweep.registry import STAGES, Action, Entry, ModelRegistry, Promotion, Resident, alone
 from wine_sweep.runner.gating import Challenger, ask_gate, evidence_of
 from wine_sweep.runner.header import user_name
 from wine_sweep.selection import Selection
@@ -122,7 +122,10 @@ def _promote(registry: ModelRegistry, challenger: Challenger, outcome: Outcome, 
         **({names.MODEL_KEY: challenger.key} if challenger.key else {}),
     }
     why = "\n".join(f"- {reason}" for reason in (*entry.reasons, *entry.evidence["selection"]))
-    resident = registry.register(outcome.name, model_uri=challenger.model_uri, run_id=entry.run_id, description=why, tags=tags)
+    with alone(outcome.name):  # two at once would make two versions of one model
+        resident = registry.register(
+            outcome.name, model_uri=challenger.model_uri, run_id=entry.run_id, description=why, tags=tags
+        )
     left = resident.stage if resident.stage in STAGES and resident.stage != entry.stage else None
     entry = replace(entry, after=resident.version, left=left)
     try:
