@@ -356,7 +356,7 @@ def test_plan_shows_the_number_of_trials_the_first_and_the_promotion_without_a_s
     assert "30 by tpe" in result.stdout
     assert "alpha 0.001, l1_ratio 0.1" in result.stdout
     assert "wine-quality to Staging, alias staging" in result.stdout
-    assert "better than what is there, with a confidence of 0.95, on new rows" in " ".join(result.stdout.split())
+    assert "better than what is there in rmse, with a confidence of 0.95, on new rows" in " ".join(result.stdout.split())
     assert list(tmp_path.iterdir()) == []
 
 

@@ -61,6 +61,9 @@ def test_the_mean_over_rows_is_scikit_learns_metric_of_classes(weighted, classes
         RowLoss.ACCURACY: metrics.accuracy_score(truth, predicted, sample_weight=weights),
         RowLoss.BALANCED_ACCURACY: metrics.balanced_accuracy_score(truth, predicted, sample_weight=weights),
         RowLoss.LOG_LOSS: metrics.log_loss(truth, probable, sample_weight=weights),
+        RowLoss.BRIER: metrics.brier_score_loss(
+            truth, probable, sample_weight=weights, scale_by_half=True, labels=np.unique(truth)
+        ),
     }
     for loss, value in expected.items():
         assert mean(loss, model, features, target, weights) == pytest.approx(value, rel=1e-9)
@@ -76,6 +79,8 @@ def test_classes_are_equal_whatever_they_were_read_as():
     found = RowLoss.ACCURACY.of_predictions(np.array([1.0, 0.0, 2.5]), np.array(["1", "1", "2.5"], dtype=object))
     assert list(found) == [0, 1, 0]
     assert list(RowLoss.ACCURACY.of_predictions(np.array([True, False]), np.array([1, 1]))) == [0, 1]
+    assert list(RowLoss.ACCURACY.of_predictions(np.array([True, False], dtype=object), np.array([1, 1]))) == [0, 1]
+    assert list(RowLoss.ACCURACY.of_predictions(np.array([2**53]), np.array([2**53 + 1]))) == [1]
 
 
 def test_predictions_that_are_no_numbers_or_too_few_are_refused():
@@ -97,8 +102,11 @@ def test_predictions_that_are_no_numbers_or_too_few_are_refused():
         ("fit_seconds", Task.REGRESSION, False, "rmse"),
         ("accuracy", Task.CLASSIFICATION, True, "accuracy"),
         ("f1_macro", Task.CLASSIFICATION, True, "balanced_accuracy"),
-        ("roc_auc_ovr", Task.CLASSIFICATION, True, "log_loss"),
-        ("average_precision", Task.CLASSIFICATION, True, "log_loss"),
+        ("log_loss", Task.CLASSIFICATION, True, "log_loss"),
+        ("roc_auc", Task.CLASSIFICATION, True, "brier_score"),
+        ("roc_auc_ovr", Task.CLASSIFICATION, True, "brier_score"),
+        ("average_precision", Task.CLASSIFICATION, True, "brier_score"),
+        ("neg_brier_score", Task.CLASSIFICATION, True, "brier_score"),
         ("log_loss", Task.CLASSIFICATION, False, "accuracy"),
         ("my_own", Task.CLASSIFICATION, True, "accuracy"),
         ("rmse", Task.CLASSIFICATION, True, "accuracy"),

@@ -33,6 +33,8 @@ def test_what_does_not_fit_into_a_tag_loses_its_numbers_first_and_then_the_end_o
     numbers = entry("1", "2", evidence={"losses": [0.123456] * 1000})
     assert Entry.of(numbers.key, numbers.text()).evidence == {}
     assert Entry.of(numbers.key, numbers.text()).reasons == numbers.reasons
+    slices = entry("1", "2", evidence={"comparison": {"low": 0.5}, "slices": [0.123456] * 1000})
+    assert Entry.of(slices.key, slices.text()).evidence == {"comparison": {"low": 0.5}}
     words = Entry(Action.KEPT, "Staging", "ann", "1", "1", ('"ä\n' * 4000,), when=NOON)
     assert len(words.text()) <= LONGEST
     (kept,) = Entry.of(words.key, words.text()).reasons

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -335,3 +336,35 @@ def test_what_is_not_there_is_named(registry, two):
     with pytest.raises(NotFoundError, match="there is no registered model 'vine'; there are: wine"):
         registry.find("vine", "1")
     assert registry.versions("vine") == []
+
+
+def transition(client, version, stage):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        client.transition_model_version_stage(NAME, version, stage)
+
+
+def test_a_version_that_somebody_has_archived_is_not_in_the_stage_and_can_be_put_back(client, registry, two):
+    transition(client, "1", "Archived")
+    assert registry.in_stage(NAME, Stage.STAGING) is None
+    assert not registry.move(two[0], Stage.STAGING, entry(None, "1")).already_there
+    assert (stages(client)[1], alias(client)) == ("Staging", 1)
+
+
+def test_who_goes_by_aliases_alone_is_understood_and_the_stage_follows(client, registry, two):
+    client.set_registered_model_alias(NAME, "production", "2")
+    assert registry.in_stage(NAME, Stage.PRODUCTION).version == "2"
+    promotion = registry.move(two[1], Stage.PRODUCTION, entry("2", "2", stage="Production"))
+    assert not promotion.already_there
+    assert stages(client) == {1: "Staging", 2: "Production"}
+
+
+@pytest.mark.parametrize("name", ["O'Brien", 'the "best"', "both ' and \"", ""])
+def test_names_that_mlflow_can_hardly_be_asked_for_have_no_versions(registry, name):
+    assert registry.versions(name) == []
+
+
+def test_a_model_without_versions_is_not_said_to_be_missing(client, registry):
+    client.create_registered_model("empty")
+    with pytest.raises(NotFoundError, match="the registered model 'empty' has no version"):
+        registry.find("empty", "1")

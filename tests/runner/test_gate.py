@@ -169,7 +169,7 @@ def test_the_same_model_changes_nothing_and_the_sweep_says_that_it_is_there(run,
 @pytest.mark.parametrize("change", ["rows", "params", "estimator"])
 def test_other_rows_parameters_or_estimators_are_no_same_model(run, change):
     run()
-    other = {"rows": {"seed": 41}, "params": {"min_samples_leaf": 2}, "estimator": {"estimator": FOREST}}[change]
+    other = {"rows": {"seed": 41}, "params": {"min_samples_leaf": 580}, "estimator": {"estimator": FOREST}}[change]
     assert run(None, **other)["gate"]["ground"] != "same_model"
 
 
@@ -184,6 +184,108 @@ def test_a_different_seed_shrinks_the_rows_and_too_few_are_a_refusal(run, store)
     assert refused["gate"]["ground"] == "too_few_rows"
     assert str(used) in refused["gate"]["reasons"][0]
     assert stages(store) == {1: "Staging"}
+
+
+def test_another_seed_makes_another_forest(run):
+    forest = {"estimator": FOREST, "model": {"estimator": FOREST, "params": {"n_estimators": 5}}}
+    assert run(**forest)["gate"]["ground"] == "beats_dummy"
+    assert run(None, **forest, arguments=("--set", "search.seed=2"))["gate"]["ground"] in ("not_better", "better")
+
+
+def test_another_seed_makes_the_same_model_of_what_has_no_use_for_it(run):
+    ridge, search = {"estimator": "sklearn.linear_model.Ridge"}, "search.parameters={alpha: [1]}"
+    run(model=ridge, arguments=("--set", search))
+    alike = run(model=ridge, arguments=("--set", search, "--set", "search.seed=2"))["gate"]
+    assert (alike["ground"], alike["reasons"]) == (
+        "same_model", ["The winner loses the same as version 1 on each of 398 new rows."],
+    )  # fmt: skip
+
+
+def test_a_broken_champion_is_replaced_by_force(run, store, in_process):
+    run()
+    shutil.rmtree(download_artifacts(store.client.get_model_version("wine", "1").source))
+    assert run(3)["gate"]["ground"] == "champion_unloadable"
+    forced = in_process("promote", "latest", "--force")
+    assert forced.returncode == 0, forced.stdout
+    assert stages(store) == {1: "Archived", 2: "Staging"}
+
+
+def test_a_model_that_does_not_load_any_more_is_not_promoted(run, store, in_process):
+    document = run(gate=False, arguments=("--no-promote",))
+    uri = store.client.get_run(document["selection"]["winner"]["run_id"]).data.tags["wine_sweep.model"]
+    shutil.rmtree(download_artifacts(uri))
+    ended = in_process("promote", "latest")
+    assert ended.returncode == 1
+    assert "cannot be loaded" in ended.stderr
+    assert stages(store) == {}
+
+
+def test_a_model_that_predicts_otherwise_than_when_it_was_kept_is_not_promoted(run, store, in_process, monkeypatch):
+    run(gate=False, arguments=("--no-promote",))
+    monkeypatch.setattr("wine_sweep.tracking.loading.LoadedModel.predict", lambda self, features: np.zeros(len(features)))
+    ended = in_process("promote", "latest")
+    assert ended.returncode == 1
+    assert "predicts otherwise than when it was kept" in ended.stderr
+    assert stages(store) == {}
+
+
+def test_resume_takes_nothing_out_of_production(run, store, in_process):
+    run(arguments=("--set", "search.parameters.max_depth=[2, 1]", "--trials", "1"))
+    assert in_process("promote", "latest", "--stage", "production").returncode == 0
+    ended = in_process("resume", "latest", "--trials", "2", "--quiet")
+    assert ended.returncode == 0, ended.stderr
+    assert stages(store) == {1: "Production"}
+
+
+def test_a_column_of_numbers_that_holds_text_now_is_a_stated_case(run, table, store):
+    table.to_csv("numbers.csv", index=False)
+    table.assign(alcohol=[f"a{value:.0f}" for value in table["alcohol"]]).to_csv("text.csv", index=False)
+    run(source="numbers.csv")
+    unknown = {"handle_unknown": "use_encoded_value", "unknown_value": -1}
+    encoded = {
+        "pipeline": {
+            "encode": {"estimator": "sklearn.preprocessing.OrdinalEncoder", "params": unknown},
+            "tree": {"estimator": STUMP, "params": {"random_state": 0}},
+        }
+    }
+    document = run(3, source="text.csv", model=encoded)
+    assert document["gate"]["ground"] == "champion_fails"
+    assert stages(store) == {1: "Staging"}
+
+
+def test_a_champion_that_predicts_another_column_is_a_stated_case(run):
+    run()
+    document = run(3, arguments=("--set", "data.target=alcohol"))
+    assert document["gate"]["reasons"] == ["Version 1 predicts 'quality' and the winner 'alcohol'; they cannot be compared."]
+
+
+def test_what_stands_in_for_the_metric_that_decides_is_said(run):
+    document = run(arguments=("--set", "objective=r2"))
+    assert document["gate"]["comparison"]["metric"] == "rmse"
+    assert "rmse stands in for r2, which is no mean over rows." in document["gate"]["reasons"]
+
+
+PYTHON_MODEL = """
+from mlflow.pyfunc import PythonModel
+
+class Always(PythonModel):
+    def predict(self, context, model_input):
+        return [99.0] * len(model_input)
+
+def train(params, context):
+    return {"rmse": 0.1}, Always()
+"""
+
+
+def test_a_python_model_of_ones_own_is_compared_too(store, in_process):
+    (store.folder / "code.py").write_text(PYTHON_MODEL)
+    (store.folder / "c.yaml").write_text(
+        "data: {source: wine-quality-red, seed: 40}\nmodel: {function: code.py:train}\nsearch: {parameters: {x: [1]}}\n"
+        "objective: rmse\nevaluation: {cv: 2}\nregistry: {name: own}\n"
+    )
+    ended = in_process("run", "c.yaml", "--trust", ".", "--quiet", "--json")
+    assert ended.returncode == 3, ended.stderr
+    assert json.loads(ended.stdout)["gate"]["ground"] == "not_better_than_dummy"
 
 
 @pytest.fixture

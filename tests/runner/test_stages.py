@@ -120,7 +120,8 @@ def test_the_ledger_is_answerable_for_a_date(promoted, store, in_process):
     assert len(then["entries"]) == 1
     yesterday = (first.when - timedelta(days=1)).date().isoformat()
     shown = in_process("history", "wine", "--as-of", yesterday)
-    assert "- Staging held no version." in shown.stdout
+    assert "- Staging held no version, as far as the ledger says." in shown.stdout
+    assert "Nothing is in its ledger up to then" in shown.stdout
     today = in_process("history", "wine", "--as-of", second.when.date().isoformat())
     assert "- Staging held version 2, since " in today.stdout
     refused = in_process("history", "wine", "--as-of", "yesterday")
@@ -132,6 +133,8 @@ def test_the_ledger_is_answerable_for_a_date(promoted, store, in_process):
     ("text", "expected"),
     [
         ("2026-11-25", datetime(2026, 11, 25, 23, 59, 59, 999999, UTC)),
+        ("20261125", datetime(2026, 11, 25, 23, 59, 59, 999999, UTC)),
+        ("2026-W48-3", datetime(2026, 11, 25, 23, 59, 59, 999999, UTC)),
         ("2026-11-25T14:30", datetime(2026, 11, 25, 14, 30, tzinfo=UTC)),
         ("2026-11-25T14:30+02:00", datetime(2026, 11, 25, 12, 30, tzinfo=UTC)),
     ],
@@ -140,9 +143,10 @@ def test_a_day_ends_when_it_ends_and_a_moment_has_a_zone(text, expected):
     assert parse_moment(text, "--as-of") == expected
 
 
-def test_what_is_no_moment_is_refused():
-    with pytest.raises(ConfigError, match="'2026-13-01' is no date"):
-        parse_moment("2026-13-01", "--as-of")
+@pytest.mark.parametrize("text", ["2026-13-01", "", "noon", "0001-01-01T00:00+14:00"])
+def test_what_is_no_moment_is_refused(text):
+    with pytest.raises(ConfigError, match=r"is no date; expected one like 2026-11-25"):
+        parse_moment(text, "--as-of")
 
 
 def test_promote_to_production_moves_the_version_in_staging(promoted, store, in_process):

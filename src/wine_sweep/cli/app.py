@@ -190,7 +190,7 @@ def promote(
         str | None, typer.Option("--name", metavar="MODEL", help="The registered model. Default: the config's.")
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Whatever the gate says; also from a sweep that was interrupted or failed.")
+        bool, typer.Option("--force", help="Whatever the gate says; from a sweep that failed, and out of Production, too.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be promoted.")] = False,
     trust: Trusted = None,

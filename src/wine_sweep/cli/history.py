@@ -34,7 +34,8 @@ def history_command(name: str, *, as_of: str | None, tracking_uri: str | None, a
     for held in history.held:
         console.print(f"- {_held_in_words(held, past=history.at is not None)}", markup=False, highlight=False)
     if not history.entries:
-        console.print("\nIts ledger is empty: nothing was promoted by wine_sweep.", highlight=False)
+        when = "" if history.at is None else " up to then"
+        console.print(f"\nNothing is in its ledger{when}: wine_sweep has promoted nothing.", highlight=False)
         return
     console.print()
     _print_entries(console, history)
@@ -92,7 +93,7 @@ def _what(entry: Entry) -> str:
 def _held_in_words(held: Held, *, past: bool) -> str:
     stage, holds = held.stage.value, "held" if past else "holds"
     if held.version is None:
-        return f"{stage} {holds} no version."
+        return f"{stage} {holds} no version{', as far as the ledger says' if past else ''}."
     if held.entry is None:
         return f"{stage} {holds} version {held.version}; it was put there without wine_sweep, so the ledger says no more."
     return f"{stage} {holds} version {held.version}, since {_shown(held.entry.when)} UTC."

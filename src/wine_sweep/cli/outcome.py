@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 import typer
@@ -65,7 +66,7 @@ def _print(result: SweepResult, *, as_json: bool, tracking_uri: str | None) -> N
     _print_notes(console, prepared, result)
     store = f" --tracking-uri {mask(tracking_uri)}" if tracking_uri else ""
     console.print("\n[bold]Next[/bold]")
-    more = f"\n  wine-sweep history {result.outcome.name}{store}" if result.outcome is not None else ""
+    more = f"\n  wine-sweep history {shlex.quote(result.outcome.name)}{store}" if result.outcome is not None else ""
     console.print(f"  wine-sweep ui{store}\n  wine-sweep compare latest{store}{more}", markup=False)
 
 

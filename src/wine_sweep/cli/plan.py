@@ -16,6 +16,7 @@ from wine_sweep.cli.trust import let_import_from
 from wine_sweep.config import FAMILY, DataConfig, ExecutionConfig, Method, RegistryConfig, SearchConfig, read_config
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.execution import count_workers
+from wine_sweep.objective.row_losses import row_loss_of
 from wine_sweep.report.leaderboard import params_in_words
 from wine_sweep.runner.header import experiment_name
 from wine_sweep.search.grid import grid_points
@@ -26,6 +27,7 @@ from wine_sweep.selection import Objective, rule
 from wine_sweep.subjects.material import Material
 from wine_sweep.subjects.preflight import prepare
 from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.task import Task
 from wine_sweep.wording import duration_in_words, show_bytes
 
 FIRST = 3
@@ -110,8 +112,14 @@ def _promotion(registry: RegistryConfig, prepared: Prepared) -> dict[str, Any]:
         "model": registry.name,
         "stage": registry.stage.value,
         "alias": registry.stage.alias,
-        "gate": gate.model_dump(mode="json") if gate is not None else None,
+        "gate": {**gate.model_dump(mode="json"), "metric": _compared_by(prepared)} if gate is not None else None,
     }
+
+
+def _compared_by(prepared: Prepared) -> str:
+    """Name the metric that models are compared by: the one that decides, or what stands in for it."""
+    task = prepared.material.dataset.task if prepared.material is not None else Task.REGRESSION
+    return row_loss_of(prepared.deciding_metric, task, probabilities=True).value
 
 
 def _gate_in_words(gate: dict[str, Any] | None) -> str:
@@ -120,7 +128,9 @@ def _gate_in_words(gate: dict[str, Any] | None) -> str:
         return "none: whatever wins is promoted"
     by = f" by more than {gate['min_improvement']:g}" if gate["min_improvement"] else ""
     slices = f"; and no worse in any slice of {', '.join(gate['slices'])}" if gate["slices"] else ""
-    return f"better than what is there{by}, with a confidence of {gate['confidence']:.4g}, on new rows{slices}"
+    return (
+        f"better than what is there in {gate['metric']}{by}, with a confidence of {gate['confidence']:.4g}, on new rows{slices}"
+    )
 
 
 def _lines_of_data(data: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,7 @@ from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.registry import ModelRegistry
 from wine_sweep.report.leaderboard import params_in_words
 from wine_sweep.runner.promotion import Candidate, find_candidate, find_stage, promote_candidate
+from wine_sweep.runner.stages import staged
 from wine_sweep.runner.staging import Outcome
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.store import open_store
@@ -82,13 +83,11 @@ def _move_on(request: PromoteRequest) -> None:
     if not request.dry_run:
         move_on_command(request.name, tracking_uri=request.tracking_uri, as_json=request.as_json)
         return
-    staged = ModelRegistry(open_store(request.tracking_uri)).in_stage(request.name, Stage.STAGING)
-    version = staged.version if staged is not None else None
+    version = staged(ModelRegistry(open_store(request.tracking_uri)), request.name).version
     if request.as_json:
         print(json.dumps({"model": request.name, "version": version, "stage": Stage.PRODUCTION.value, "dry_run": True}))
         return
-    what = f"version {version}" if version else "nothing"
-    stdout().print(f"Would move {what} of {request.name} to Production; nothing was changed.", markup=False)
+    stdout().print(f"Would move version {version} of {request.name} to Production; nothing was changed.", markup=False)
 
 
 def _print(candidate: Candidate, outcome: Outcome | None) -> None:

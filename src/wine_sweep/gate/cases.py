@@ -27,8 +27,15 @@ def forced(instead_of: Verdict | None = None) -> Verdict:
     return replace(instead_of, ground=Ground.FORCED, reasons=(said, *instead_of.reasons))
 
 
-def same_model(version: str) -> Verdict:
-    """Keep what there is: the winner is the champion itself."""
+def same_model(version: str, *, rows: int = 0) -> Verdict:
+    """Keep what there is: the winner is the champion itself.
+
+    Args:
+        version: The champion's.
+        rows: For how many rows it predicts the very same; 0 where that was not asked, since it was made in the same way.
+    """
+    if rows:
+        return Verdict(Ground.SAME_MODEL, (f"The winner loses the same as version {version} on each of {rows:,} new rows.",))
     return Verdict(
         Ground.SAME_MODEL,
         (f"The winner and version {version} are the same model: the same parameters, fitted on the same rows.",),
@@ -64,6 +71,12 @@ def champion_fails(version: str, why: str) -> Verdict:
 def other_task(version: str, champion: Task, challenger: Task) -> Verdict:
     """Keep the champion: one of the two predicts numbers, the other classes."""
     why = f"Version {version} does {champion.value} and the winner {challenger.value}; they cannot be compared."
+    return Verdict(Ground.OTHER_TASK, (why,))
+
+
+def other_target(version: str, champion: str, challenger: str) -> Verdict:
+    """Keep what there is: the two predict different columns."""
+    why = f"Version {version} predicts '{champion}' and the winner '{challenger}'; they cannot be compared."
     return Verdict(Ground.OTHER_TASK, (why,))
 
 

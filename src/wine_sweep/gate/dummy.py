@@ -15,6 +15,7 @@ _PREDICTS = {
     RowLoss.MAE: "the median of its training rows",
     RowLoss.MAPE: "the median of its training rows",
     RowLoss.LOG_LOSS: "the share of every class in its training rows",
+    RowLoss.BRIER: "the share of every class in its training rows",
     RowLoss.ACCURACY: "the most frequent class of its training rows",
     RowLoss.BALANCED_ACCURACY: "the most frequent class of its training rows",
 }

@@ -1,7 +1,7 @@
 """Metrics taken apart row by row: what each row loses, so that models can be compared on the same rows.
 
 A metric that is no mean over rows is stood in for by one that is, the nearest: R² by the root mean squared error, F1 by the
-balanced accuracy, the area under a curve by the log loss.
+balanced accuracy, the area under a curve by the Brier score, which unlike the log loss forgives a model that is sure of itself.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class RowLoss(StrEnum):
     MAE = "mae"
     MAPE = "mape"
     LOG_LOSS = "log_loss"
+    BRIER = "brier_score"
     ACCURACY = "accuracy"
     BALANCED_ACCURACY = "balanced_accuracy"
 
@@ -38,12 +39,14 @@ class RowLoss(StrEnum):
     @property
     def needs_probabilities(self) -> bool:
         """Whether it is measured on `predict_proba` and not on `predict`."""
-        return self is RowLoss.LOG_LOSS
+        return self in (RowLoss.LOG_LOSS, RowLoss.BRIER)
 
     def losses(self, model: Any, features: pd.DataFrame, target: np.ndarray) -> np.ndarray:
         """Say what each row loses.
 
-        That is the squared, absolute or relative error, 1 for a wrong class, or minus the log of the right one's probability.
+        That is the squared, absolute or relative error, 1 for a wrong class, minus the log of the right one's probability, or
+        half the squared distance of all classes' probabilities to what they should be (G. W. Brier, "Verification of forecasts
+        expressed in terms of probability", 1950), as scikit-learn has it.
 
         Args:
             model: Fitted.
@@ -58,7 +61,8 @@ class RowLoss(StrEnum):
             Exception: Whatever the model raises.
         """
         if self.needs_probabilities:
-            return _log_losses(np.asarray(model.predict_proba(features.copy())), np.asarray(model.classes_), target)
+            probabilities, classes = np.asarray(model.predict_proba(features.copy())), np.asarray(model.classes_)
+            return (_log_losses if self is RowLoss.LOG_LOSS else _brier_losses)(probabilities, classes, target)
         return self.of_predictions(np.asarray(model.predict(features.copy())), target)
 
     def of_predictions(self, predictions: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -112,11 +116,12 @@ _ERRORS: dict[RowLoss, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     RowLoss.MAPE: lambda error, target: np.abs(error) / np.maximum(np.abs(target), np.finfo(float).eps),
 }
 _ABSOLUTE = frozenset({"neg_mean_absolute_error", "neg_median_absolute_error", "d2_absolute_error_score"})
+_LOGARITHMIC = frozenset({"neg_log_loss", "d2_log_loss_score"})
 _CURVES = frozenset({"roc_auc", "average_precision"})
 
 
 def row_loss_of(metric: str, task: Task, *, probabilities: bool) -> RowLoss:
-    """Say by which loss models are compared where a metric decides.
+    """Say by which loss models are compared where a metric decides: its own, or the nearest.
 
     Args:
         metric: The metric that decides; one of the user's own, or one for the other task, counts as the task's usual one.
@@ -133,22 +138,36 @@ def row_loss_of(metric: str, task: Task, *, probabilities: bool) -> RowLoss:
     if scorer == "accuracy" or scorer not in get_scorer_names() or task_of(scorer) is not task:
         return RowLoss.ACCURACY
     if scorer in NEED_PROBABILITIES or scorer in _CURVES:
-        return RowLoss.LOG_LOSS if probabilities else RowLoss.ACCURACY
+        if not probabilities:
+            return RowLoss.ACCURACY
+        return RowLoss.LOG_LOSS if scorer in _LOGARITHMIC else RowLoss.BRIER
     return RowLoss.BALANCED_ACCURACY
 
 
-def _log_losses(probabilities: np.ndarray, classes: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Give minus the log of each row's probability of the truth; a class that the model does not know has probability 0."""
+def _of_truth(probabilities: np.ndarray, classes: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Give each row's probability of the truth; a class that the model does not know has probability 0."""
     known = {name: index for index, name in enumerate(_comparable(classes))}
-    places = np.array([known.get(name, -1) for name in _comparable(target)])
-    chosen = np.where(places >= 0, probabilities[np.arange(len(target)), places], 0.0)
+    places = np.array([known.get(name, -1) for name in _comparable(target)], dtype=int)
+    chosen: np.ndarray = np.where(places >= 0, probabilities[np.arange(len(target)), places], 0.0)
+    return chosen
+
+
+def _brier_losses(probabilities: np.ndarray, classes: np.ndarray, target: np.ndarray) -> np.ndarray:
+    losses: np.ndarray = ((probabilities**2).sum(axis=1) - 2 * _of_truth(probabilities, classes, target) + 1) / 2
+    return losses
+
+
+def _log_losses(probabilities: np.ndarray, classes: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Give minus the log of each row's probability of the truth, which counts as a little more than 0 at least."""
+    chosen = _of_truth(probabilities, classes, target)
     losses: np.ndarray = -np.log(np.clip(chosen, np.finfo(float).eps, 1))
     return losses
 
 
 def _comparable(classes: np.ndarray) -> np.ndarray:
     """Give classes such that equal ones are equal, whatever they were read as: 1 and 1.0 and True and '1' are one."""
-    if classes.dtype.kind in "iubf":
-        whole = classes.astype(float)
-        return np.array([f"{value:g}" if value % 1 else str(int(value)) for value in whole], dtype=object)
-    return np.array([str(value) for value in classes], dtype=object)
+    if classes.dtype.kind in "iub":
+        return np.array([str(int(value)) for value in classes], dtype=object)
+    if classes.dtype.kind == "f":
+        return np.array([f"{value:g}" if value % 1 else str(int(value)) for value in classes], dtype=object)
+    return np.array([str(int(value)) if isinstance(value, bool | np.bool_) else str(value) for value in classes], dtype=object)

@@ -92,13 +92,14 @@ class Entry:
         return {"when": self.when.astimezone(UTC).isoformat(timespec="seconds"), **_without(asdict(self), "when", "token")}
 
     def text(self) -> str:
-        """Write it as the tag's value; what does not fit into a tag loses first the numbers, then the last reasons."""
+        """Write it as the tag's value; what does not fit loses first slices, then all numbers, then the last reasons."""
         tree = {**_without(asdict(self), "when", "token"), "evidence": dict(self.evidence)}
         text = json.dumps(tree, ensure_ascii=False)
         words = " ".join(self.reasons)
-        if len(text) > LONGEST:
-            tree["evidence"] = {}
-            text = json.dumps(tree, ensure_ascii=False)
+        for evidence in (_without(dict(self.evidence), "slices", "selection"), {}):
+            if len(text) > LONGEST:
+                tree["evidence"] = evidence
+                text = json.dumps(tree, ensure_ascii=False)
         while len(text) > LONGEST:
             words = words[: len(words) - (len(text) - LONGEST) // _WIDEST - 1]
             tree["reasons"] = [f"{words}…"]

@@ -91,13 +91,14 @@ class ModelRegistry(RegisteredModels):
         name, version = resident.name, resident.version
         with alone(name):
             self._settle(name)
-            known, here = self.ledger(name), [each.version for each in self.all_in_stage(name, stage)]
-            if here == [version]:
+            known, there = self.ledger(name), self.all_in_stage(name, stage)
+            here = [each.version for each in there]
+            if here == [version] and (there[0].stage == stage.value or not self.has_stages):
                 self._align(name, stage)
                 return Promotion(name, version, stage, resident.run_id, already_there=True)
             if entry.before not in here if here else entry.before is not None:
-                there = f"version {here[-1]} of {name} is" if here else f"no version of {name} is"
-                raise OvertakenError(f"{there} in {stage.value} by now: somebody changed that meanwhile")
+                now = f"version {here[-1]} of {name} is" if here else f"no version of {name} is"
+                raise OvertakenError(f"{now} in {stage.value} by now: somebody changed that meanwhile")
             entry = entry.following(known)
             self._write(name, entry.ended(Progress.BEGUN))
             try:

@@ -19,6 +19,7 @@ from wine_sweep.tracking.store import translated_errors
 
 _logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
+_NO_STAGE = "None"
 _MISSING = "RESOURCE_DOES_NOT_EXIST"
 
 
@@ -66,6 +67,8 @@ class RegisteredModels:
 
     def versions(self, name: str) -> list[Resident]:
         """List all versions of a registered model, the oldest first; none where there is no such model."""
+        if not name or {"'", '"'} <= set(name):
+            return []  # MLflow has no name for such a model to be asked by
         found = self._step(f"read the model {name}", lambda: self._search(name))
         residents = [
             Resident(name, str(each.version), str(each.current_stage), each.run_id or "", each.source or "", dict(each.tags))
@@ -76,7 +79,8 @@ class RegisteredModels:
     def all_in_stage(self, name: str, stage: Stage, *, among: list[Resident] | None = None) -> list[Resident]:
         """List the versions in a stage, the oldest first: one, unless somebody put several there by hand.
 
-        Where no version is in any stage the alias says it, as in an MLflow that has no stages any more.
+        Where none is, it is the one with the stage's alias, if that is in no stage at all: somebody may go by aliases alone, as
+        everybody has to in an MLflow that has no stages any more.
 
         Args:
             name: The registered model.
@@ -84,10 +88,11 @@ class RegisteredModels:
             among: All of its versions, where they have been read already.
         """
         versions = self.versions(name) if among is None else among
-        if not versions or any(each.stage in STAGES for each in versions):
-            return [each for each in versions if each.stage == stage.value]
+        here = [each for each in versions if each.stage == stage.value]
+        if here or not versions:
+            return here
         alias = self.alias_of(name, stage)
-        return [each for each in versions if each.version == alias]
+        return [each for each in versions if each.version == alias and each.stage == _NO_STAGE]
 
     def in_stage(self, name: str, stage: Stage) -> Resident | None:
         """Give the version in a stage, the newest of several; None when there is none."""
@@ -110,8 +115,10 @@ class RegisteredModels:
         return found
 
     def no_model(self, name: str) -> str:
-        """Say that there is no such registered model, and which there are."""
+        """Say that there is no such registered model, and which there are; or that it has no version."""
         found = self._step("list the registered models", lambda: self._client.search_registered_models(max_results=20))
+        if name in [each.name for each in found]:
+            return f"the registered model '{name}' has no version"
         return f"there is no registered model '{name}'; there are: {', '.join(each.name for each in found) or 'none'}"
 
     def register(
@@ -130,6 +137,11 @@ class RegisteredModels:
     def alias_of(self, name: str, stage: Stage) -> str | None:
         """Give the version that has a stage's alias."""
         return self._step(f"read the model {name}", lambda: self._alias(name, stage))
+
+    @property
+    def has_stages(self) -> bool:
+        """Whether this MLflow knows stages still."""
+        return hasattr(self._client, "transition_model_version_stage")
 
     def transition(self, name: str, version: str, stage: str) -> None:
         """Put a version into one of MLflow's stages; what is in Staging or Production is archived, in the same transaction."""
@@ -210,7 +222,7 @@ class RegisteredModels:
         found: list[ModelVersion] = []
         token = None
         while True:
-            page = self._client.search_model_versions(f"name = '{name}'", page_token=token)
+            page = self._client.search_model_versions(f"name = {_quoted(name)}", page_token=token)
             found += page
             token = page.token
             if not token:
@@ -224,3 +236,7 @@ class RegisteredModels:
                 return None
             raise
         return version
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if "'" in name else f"'{name}'"

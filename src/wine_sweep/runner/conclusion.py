@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from wine_sweep.errors import ModelError, SweepFailed, SweepInterrupted
 from wine_sweep.objective.bootstrap import Interval
 from wine_sweep.registry import Promotion
+from wine_sweep.runner.challenger import Challenger
 from wine_sweep.runner.closing import Closing
-from wine_sweep.runner.gating import Challenger
 from wine_sweep.runner.keeping import Keeping
 from wine_sweep.runner.recorder import Observer
 from wine_sweep.runner.staging import NOT_PROMOTED, Outcome, put_in_stage
@@ -100,6 +100,7 @@ def conclude(
         go_on_with("saving the winner")
     run_id = selection.trial.run_id
     uri = policy.run(lambda: SweepReader(runs.client).model_uri(run_id))
+    is_checked = uri is None and winner is not None and winner.predictions is not None
     uri = uri or crown(winner, runs, run_id, trusted=prepared.trusted_packages, policy=policy)
     registry, outcome = prepared.config.registry, None
     if registry is not None and may_promote:
@@ -107,7 +108,9 @@ def conclude(
             raise ModelError(prepared.why_no_model(selection.trial))
         go_on_with(f"promoting it to {registry.stage.value}")
         challenger = Challenger(prepared, selection.trial, winner, uri, runs)
-        outcome = put_in_stage(challenger, selection, name=registry.name, stage=registry.stage, policy=policy)
+        outcome = put_in_stage(
+            challenger, selection, name=registry.name, stage=registry.stage, policy=policy, is_checked=is_checked
+        )
     in_words = " ".join(outcome.in_words()) if outcome is not None else NOT_PROMOTED
     policy.run(lambda: closing.write_winner(selection, winner, in_words))
     return SweepResult(closing, selection, winner, outcome)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from wine_sweep.config import GateConfig
+from wine_sweep.config import Direction, GateConfig
 from wine_sweep.decay.reference import Reference
 from wine_sweep.errors import ModelError
 from wine_sweep.gate import (
@@ -24,6 +22,7 @@ from wine_sweep.gate import (
     judge_against_champion,
     judge_against_dummy,
     no_gate,
+    other_target,
     other_task,
     same_model,
     sliceable,
@@ -32,67 +31,14 @@ from wine_sweep.gate import (
 from wine_sweep.objective.row_losses import RowLoss, row_loss_of
 from wine_sweep.objective.weights import part_of
 from wine_sweep.registry import Resident
+from wine_sweep.runner.challenger import Challenger, test_features
 from wine_sweep.subjects.material import Material
 from wine_sweep.subjects.prepared import Prepared
-from wine_sweep.subjects.refit import Winner
 from wine_sweep.tracking import names
 from wine_sweep.tracking.loading import load_model
 from wine_sweep.tracking.reference import read_reference
-from wine_sweep.tracking.sweep_runs import SweepRuns
-from wine_sweep.trial import FIT_SECONDS, Trial
 
-
-@dataclass(frozen=True)
-class Challenger:
-    """The winner, as it is to be promoted.
-
-    Args:
-        prepared: What was swept.
-        trial: The trial that won.
-        winner: Its model in memory; None where only MLflow has it.
-        model_uri: Its logged model.
-        runs: The sweep's runs.
-    """
-
-    prepared: Prepared
-    trial: Trial
-    winner: Winner | None
-    model_uri: str
-    runs: SweepRuns
-
-    @cached_property
-    def model(self) -> Any:
-        """The fitted model.
-
-        Raises:
-            ModelError: It cannot be loaded.
-        """
-        kept = self.winner.model if self.winner is not None else None
-        return kept if kept is not None else load_model(self.model_uri)
-
-    @cached_property
-    def reference(self) -> Reference | None:
-        """What it was trained and tested on; None where it has no such record."""
-        if self.winner is not None and self.winner.reference is not None:
-            return self.winner.reference
-        return read_reference(self.runs.client, self.trial.run_id or "")
-
-    @property
-    def key(self) -> str:
-        """A digest, in hex, of what makes the model: its kind, its parameters, and the rows that it was trained on.
-
-        Empty for a command, which reads rows that only it knows.
-        """
-        material, config = self.prepared.material, self.prepared.config
-        if material is None:
-            return ""
-        models = {name: model.model_dump(mode="json", exclude={"parameters"}) for name, model in config.families.items()}
-        if config.model is not None and config.model.function is not None:
-            models = {}  # where its file lies is not what it is: its content is in the sweep's digest
-        parts = [models, self.trial.key, self.prepared.digest]
-        found = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
-        found.update(np.ascontiguousarray(material.split.train, dtype="<i8").tobytes())
-        return found.hexdigest()
+_logger = logging.getLogger(__name__)
 
 
 def ask_gate(challenger: Challenger, champion: Resident | None) -> Verdict:
@@ -107,14 +53,14 @@ def ask_gate(challenger: Challenger, champion: Resident | None) -> Verdict:
         TrackingError: The store failed.
     """
     if champion is not None and is_same(challenger, champion):
-        return same_model(champion.version)
+        why = _why_unloadable(champion)
+        return same_model(champion.version) if why is None else champion_unloadable(champion.version, why)
     gate, material = challenger.prepared.gate, challenger.prepared.material
     if gate is None or material is None:
         return no_gate()
     reference = challenger.reference
     if reference is None:
-        registry = challenger.prepared.config.registry
-        return unknown_rows(None) if registry is not None and registry.asks_for_gate else no_gate()
+        return unknown_rows(None)
     if champion is None:
         return _against_dummy(gate, challenger, reference, material)
     return _against_champion(gate, challenger, reference, material, champion)
@@ -130,10 +76,10 @@ def is_same(challenger: Challenger, champion: Resident) -> bool:
 def _against_dummy(gate: GateConfig, challenger: Challenger, reference: Reference, material: Material) -> Verdict:
     dataset, train = material.dataset, material.split.train
     loss, target = reference.metric, dataset.target.to_numpy()
-    rows = _Rows.of(material, ~reference.was_trained_on(_test_features(material)))
+    rows = _Rows.of(material, ~reference.was_trained_on(test_features(material)))
     features = dataset.features.iloc[train]
     dummy = fit_dummy(reference.task, loss, features, target[train], part_of(dataset.weights, train))
-    return judge_against_dummy(
+    verdict = judge_against_dummy(
         gate,
         loss,
         loss.losses(dummy, rows.features, rows.target),
@@ -142,6 +88,7 @@ def _against_dummy(gate: GateConfig, challenger: Challenger, reference: Referenc
         groups=rows.groups,
         weights=rows.weights,
     )
+    return _saying_by_what(verdict, challenger.prepared, loss)
 
 
 def _against_champion(
@@ -151,29 +98,46 @@ def _against_champion(
     before = read_reference(challenger.runs.client, champion.run_id) if champion.run_id else None
     if before is None:
         return unknown_rows(version)
-    if before.task is not reference.task or before.target != reference.target:
+    if before.target != reference.target:
+        return other_target(version, before.target, reference.target)
+    if before.task is not reference.task:
         return other_task(version, before.task, reference.task)
     gone = [name for name in before.names if name not in material.dataset.features]
     if gone:
         return champion_columns(version, gone=gone, new=[name for name in reference.names if name not in before.names])
+    return _on_same_rows(gate, challenger, _Pair(before, reference), material, champion)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """What the champion and the challenger were trained and tested on."""
+
+    before: Reference
+    after: Reference
+
+
+def _on_same_rows(gate: GateConfig, challenger: Challenger, pair: _Pair, material: Material, champion: Resident) -> Verdict:
+    version, own, features = champion.version, challenger.model, test_features(material)
     try:
         model = load_model(champion.uri)
     except ModelError as error:
         return champion_unloadable(version, str(error))
-    features = _test_features(material)
-    trained = before.was_trained_on(features)
-    rows = _Rows.of(material, ~trained & ~reference.was_trained_on(features))
-    both = all(hasattr(each, "predict_proba") for each in (model, challenger.model))
-    loss = row_loss_of(_deciding_metric(challenger.prepared), reference.task, probabilities=both)
+    both = all(hasattr(each, "predict_proba") for each in (model, own))
+    loss = row_loss_of(challenger.prepared.deciding_metric, pair.after.task, probabilities=both)
     try:
-        champion_losses = loss.losses(model, rows.features, rows.target) if len(rows.target) else np.empty(0)
-    except Exception as error:  # noqa: BLE001  # whatever somebody's model raises; it is said, and the model is kept
+        trained = pair.before.was_trained_on(features)
+        rows = _Rows.of(material, ~trained & ~pair.after.was_trained_on(features))
+        losses = loss.losses(model, rows.features, rows.target) if len(rows.target) else np.empty(0)
+    except Exception as error:  # noqa: BLE001  # whatever somebody's model or other values raise; it is said, and the model is kept
         return champion_fails(version, f"{type(error).__name__}: {error}")
-    return judge_against_champion(
+    own_losses = _losses_of_winner(challenger, loss, rows) if len(rows.target) else np.empty(0)
+    if len(losses) >= gate.min_rows and loss.direction is Direction.MINIMIZE and np.array_equal(losses, own_losses):
+        return same_model(version, rows=len(losses))
+    verdict = judge_against_champion(
         gate,
         loss,
-        champion_losses,
-        _losses_of_winner(challenger, loss, rows) if len(rows.target) else np.empty(0),
+        losses,
+        own_losses,
         target=rows.target,
         groups=rows.groups,
         weights=rows.weights,
@@ -181,6 +145,7 @@ def _against_champion(
         version=version,
         excluded=int(trained.sum()),
     )
+    return _saying_by_what(verdict, challenger.prepared, loss)
 
 
 @dataclass(frozen=True)
@@ -206,13 +171,21 @@ class _Rows:
         )
 
 
-def _test_features(material: Material) -> pd.DataFrame:
-    return material.dataset.features.iloc[material.split.test].reset_index(drop=True)
+def _saying_by_what(verdict: Verdict, prepared: Prepared, loss: RowLoss) -> Verdict:
+    """Say which metric stands in for the one that decides, where that is no mean over rows."""
+    metric = prepared.deciding_metric
+    if verdict.comparison is None or metric == loss:
+        return verdict
+    said = f"{loss.value} stands in for {metric or 'what decides'}, which is no mean over rows."
+    return replace(verdict, reasons=(*verdict.reasons, said))
 
 
-def _deciding_metric(prepared: Prepared) -> str:
-    """Give the first metric that decides and is about predictions."""
-    return next((name for name in prepared.objective.metrics if name != FIT_SECONDS), "")
+def _why_unloadable(champion: Resident) -> str | None:
+    try:
+        load_model(champion.uri)
+    except ModelError as error:
+        return str(error)
+    return None
 
 
 def _losses_of_winner(challenger: Challenger, loss: RowLoss, rows: _Rows) -> np.ndarray:

@@ -11,9 +11,9 @@ from wine_sweep.config import RegistryConfig, Stage
 from wine_sweep.config.problems import explain
 from wine_sweep.errors import ConfigError, ModelError, NotFoundError, Place, Problem
 from wine_sweep.registry import ModelRegistry
+from wine_sweep.runner.challenger import Challenger
 from wine_sweep.runner.closing import winner_tags
 from wine_sweep.runner.conclusion import SweepResult
-from wine_sweep.runner.gating import Challenger
 from wine_sweep.runner.recorded import Recorded, prepare_recorded
 from wine_sweep.runner.staging import Outcome, put_in_stage
 from wine_sweep.runner.winner import crown

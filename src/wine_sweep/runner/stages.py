@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time
 
 from wine_sweep.config import Stage
 from wine_sweep.errors import ConfigError, NotFoundError, Place, Problem
-from wine_sweep.registry import STAGES, Action, Entry, ModelRegistry, Promotion, Resident, in_stage, versions_behind
+from wine_sweep.registry import STAGES, Action, Entry, ModelRegistry, Progress, Promotion, Resident, in_stage, versions_behind
 from wine_sweep.runner.header import user_name
 from wine_sweep.tracking.loading import load_model
 
 BY_HAND = "by_hand"
 """The ground of what somebody did without a gate."""
-
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True)
@@ -74,9 +72,15 @@ def read_history(registry: ModelRegistry, name: str, *, at: datetime | None = No
         if at is None:
             now = registry.in_stage(name, stage)
             version = now.version if now is not None else None
-            entry = entry if entry is not None and entry.after == version else None
+            entry = entry if entry is not None and entry.after == version else _begun(entries, stage, version)
         held.append(Held(stage, version, entry))
     return History(name, held, entries, at)
+
+
+def _begun(entries: Sequence[Entry], stage: Stage, version: str | None) -> Entry | None:
+    """Find what has put a version into a stage and was not finished; the next promotion settles it."""
+    found = (each for each in reversed(entries) if each.progress is Progress.BEGUN and each.stage == stage.value)
+    return next((each for each in found if each.after == version), None)
 
 
 def roll_back(registry: ModelRegistry, name: str, stage: Stage, *, why: str | None = None) -> Promotion:
@@ -113,6 +117,19 @@ def roll_back(registry: ModelRegistry, name: str, stage: Stage, *, why: str | No
     return registry.move(before, stage, _entry(Action.ROLLED_BACK, stage, now.version, before, reason))
 
 
+def staged(registry: ModelRegistry, name: str) -> Resident:
+    """Give the version that is in Staging, once it has loaded.
+
+    Raises:
+        NotFoundError: There is no such registered model, or Staging is empty.
+        ModelError: The version does not load.
+        TrackingError: The registry failed.
+    """
+    found = _resident(registry, name, Stage.STAGING)
+    load_model(found.uri)
+    return found
+
+
 def move_on(registry: ModelRegistry, name: str) -> Promotion:
     """Move the version that is in Staging to Production, once it has loaded.
 
@@ -127,12 +144,11 @@ def move_on(registry: ModelRegistry, name: str) -> Promotion:
         TrackingError: The registry failed.
     """
     registry.settle(name)
-    staged = _resident(registry, name, Stage.STAGING)
-    load_model(staged.uri)
+    moving = staged(registry, name)
     there = registry.in_stage(name, Stage.PRODUCTION)
     reason = "Moved on from Staging, by hand."
     before = there.version if there is not None else None
-    return registry.move(staged, Stage.PRODUCTION, _entry(Action.PROMOTED, Stage.PRODUCTION, before, staged, reason))
+    return registry.move(moving, Stage.PRODUCTION, _entry(Action.PROMOTED, Stage.PRODUCTION, before, moving, reason))
 
 
 def parse_moment(text: str, source: str) -> datetime:
@@ -146,13 +162,14 @@ def parse_moment(text: str, source: str) -> datetime:
         ConfigError: It is neither.
     """
     try:
+        with suppress(ValueError):
+            day = date.fromisoformat(text)
+            return datetime.combine(day, time.max, UTC)
         found = datetime.fromisoformat(text)
-    except ValueError as error:
+        return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         message = f"'{text}' is no date; expected one like 2026-11-25, or 2026-11-25T14:30"
         raise ConfigError([Problem(message, place=Place(source))]) from error
-    if _DAY.fullmatch(text):
-        found += timedelta(days=1, microseconds=-1)
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _resident(registry: ModelRegistry, name: str, stage: Stage) -> Resident:

@@ -10,9 +10,10 @@ from typing import Any
 
 from wine_sweep.config import Stage
 from wine_sweep.errors import OvertakenError
-from wine_sweep.gate import Decision, Ground, Verdict, forced, overtaken
+from wine_sweep.gate import Decision, Ground, Verdict, forced, overtaken, same_model
 from wine_sweep.registry import STAGES, Action, Entry, ModelRegistry, Promotion, Resident, alone
-from wine_sweep.runner.gating import Challenger, ask_gate, evidence_of
+from wine_sweep.runner.challenger import Challenger
+from wine_sweep.runner.gating import ask_gate, evidence_of
 from wine_sweep.runner.header import user_name
 from wine_sweep.selection import Selection
 from wine_sweep.tracking import names
@@ -76,6 +77,7 @@ def put_in_stage(
     stage: Stage,
     policy: OutagePolicy,
     force: bool = False,
+    is_checked: bool = False,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Outcome:
     """Ask the gate, do what it says, and keep a record of it on the parent run.
@@ -87,6 +89,7 @@ def put_in_stage(
         stage: The stage.
         policy: Tries each step again while the store is away.
         force: Whether it is promoted whatever the gate says.
+        is_checked: Whether the model has just been loaded back, and predicts as it should.
         now: Tells the time.
 
     Raises:
@@ -95,9 +98,15 @@ def put_in_stage(
     """
     runs = challenger.runs
     registry = ModelRegistry(runs.client, policy)
+    registry.settle(name)
+    production = registry.in_stage(name, Stage.PRODUCTION)
+    if stage is not Stage.PRODUCTION and not force and production is not None and production.source == challenger.model_uri:
+        there = Promotion(name, production.version, Stage.PRODUCTION, production.run_id, already_there=True)
+        return Outcome(name, Stage.PRODUCTION, same_model(production.version), production.version, there)
     champion = registry.in_stage(name, stage)
     verdict = policy.run(lambda: ask_gate(challenger, champion))
-    if force and verdict.decision is Decision.KEEP and verdict.ground is not Ground.SAME_MODEL:
+    is_itself = champion is not None and champion.source == challenger.model_uri
+    if force and verdict.decision is Decision.KEEP and not is_itself:
         verdict = forced(verdict)
     entry = _entry(challenger, verdict, champion, stage, selection=selection, sweep=runs.run_id, when=now())
     outcome = Outcome(name, stage, verdict, entry.before, None)
@@ -106,6 +115,8 @@ def put_in_stage(
     elif verdict.decision is Decision.KEEP:
         registry.note(name, entry)
     else:
+        if not is_checked:
+            policy.run(challenger.check_loads)
         outcome = _promote(registry, challenger, outcome, entry)
     record = {**outcome.record(), "when": entry.when.isoformat(timespec="seconds"), "who": entry.who, "sweep": runs.run_id}
     policy.run(lambda: runs.write_json(names.PROMOTION_FILE, {**record, "reasons": list(selection.reasons)}))

@@ -13,7 +13,7 @@ from wine_sweep.selection import Objective
 from wine_sweep.subjects.material import Material
 from wine_sweep.subjects.refit import Winner
 from wine_sweep.subjects.trust import packages_among
-from wine_sweep.trial import Trial
+from wine_sweep.trial import FIT_SECONDS, Trial
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,11 @@ class Prepared(ABC):
         registry = self.config.registry
         gate = registry.gate if registry is not None else GateConfig()
         return gate if self.material is not None else None
+
+    @property
+    def deciding_metric(self) -> str:
+        """The first metric that decides and is about predictions; empty where only time decides."""
+        return next((name for name in self.objective.metrics if name != FIT_SECONDS), "")
 
     @property
     def trusted_packages(self) -> tuple[str, ...]:

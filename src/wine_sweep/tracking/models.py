@@ -129,14 +129,17 @@ def check_loads_back(uri: str, features: pd.DataFrame, expected: np.ndarray) -> 
             predicted = np.asarray(mlflow.pyfunc.load_model(uri).predict(features.copy()))
         except (TypeError, ValueError, AttributeError, ImportError) as error:
             raise ModelError(f"the saved model does not load back: {type(error).__name__}: {error}") from error
-    if expected.dtype.kind == "f":
-        same = np.allclose(predicted, expected, rtol=1e-9, atol=1e-12, equal_nan=True)
-    else:
-        same = bool(np.array_equal(predicted, expected))
-    if not same:
+    if not is_alike(predicted, expected):
         raise ModelError(
             f"the saved model predicts otherwise than the one in memory for {np.sum(predicted != expected)} of {len(expected)}"
         )
+
+
+def is_alike(predicted: np.ndarray, expected: np.ndarray) -> bool:
+    """Whether two predictions of the same rows are the same, but for what rounding does to numbers."""
+    if expected.dtype.kind == "f":
+        return bool(np.allclose(predicted, expected, rtol=1e-9, atol=1e-12, equal_nan=True))
+    return bool(np.array_equal(predicted, expected))
 
 
 def _trusted_types(to_log: ModelToLog) -> list[str]:
