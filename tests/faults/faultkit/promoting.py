@@ -318,7 +318,7 @@ class Base:
         machine.folder.joinpath("trees.yaml").write_text(CONFIG)
         machine.do("run", "trees.yaml", "--quiet", "--no-promote")
         base = cls(machine, runs_by_depth(machine.client))
-        for run_id in base.runs:
+        for run_id in base.runs[2:]:
             machine.do(*promotion("spare", run_id))  # a model is made once, and promoted often
         return base
 
