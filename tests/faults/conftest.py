@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.faults.faultkit.audit import Account, all_runs, complaints, sweeps, take_account
+from tests.faults.faultkit.audit import MODEL, Account, all_runs, complaints, sweeps, take_account
 from tests.faults.faultkit.place import KINDS, SEARCHES, TRIALS, Place
+from tests.faults.faultkit.promoting import Base, Found, Machine, Warm, predicts
+from tests.faults.faultkit.promoting import complaints as promotion_complaints
 from tests.faults.faultkit.server import ManagedServer
-from tests.faults.faultkit.tally import Line, Tally
+from tests.faults.faultkit.tally import Line, Moves, Tally
 
 TIMEOUT_SECONDS = 1800
 """For one test: twenty sweeps that are killed and resumed, on a machine that has other things to do."""
@@ -170,5 +172,59 @@ def nothing_runs() -> Callable[[Place], None]:
 
     def check(place: Place) -> None:
         assert [run.info.run_name for run in all_runs(place.client) if run.info.status == "RUNNING"] == []
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """A process that forks commands off."""
+    made = Warm()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def base(migrated: Path, warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Base:
+    """A SQLite store with a sweep, and two of its trials promoted."""
+    folder = tmp_path_factory.mktemp("base")
+    shutil.copy(migrated, folder / "mlflow.db")
+    return Base.make(Machine(warm, folder, f"sqlite:///{folder / 'mlflow.db'}")).with_two(MODEL)
+
+
+@pytest.fixture(scope="session")
+def base_server(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ManagedServer]:
+    """A tracking server on a SQLite file, running."""
+    folder = tmp_path_factory.mktemp("base-server")
+    shutil.copy(migrated, folder / "server.db")
+    made = ManagedServer(folder, f"sqlite:///{folder / 'server.db'}")
+    made.start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture(scope="session")
+def served_base(base_server: ManagedServer, warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Base:
+    """The same on the tracking server; nothing is promoted yet."""
+    return Base.make(Machine(warm, tmp_path_factory.mktemp("served-base"), base_server.uri))
+
+
+@pytest.fixture
+def audit_promotion(request: pytest.FixtureRequest) -> Callable[..., Found]:
+    """Look at a registered model with MLflow's own client, and count what is found."""
+    tally = request.config.stash[TALLY]
+
+    def check(
+        base: Base, scenario: str, *, name: str = MODEL, told: int = 0, settled: bool = True, times: int = 1, what: object = ""
+    ) -> Found:
+        found = base.look(name)
+        wrong = promotion_complaints(found, settled=settled)
+        if found.staged and not predicts(base.machine.uri, name):
+            wrong.append("what is in Staging predicts no numbers")
+        old = int(found.staged == ["2"])
+        begun = found.begun if settled else 0
+        tally.add(scenario, Moves(times, old * times, (1 - old) * times, told, found.twice, begun, len(wrong)))
+        assert not wrong, f"{scenario}, {what}: {wrong}; {found}"
+        return found
 
     return check

@@ -99,17 +99,12 @@ class ModelRegistry(RegisteredModels):
             if entry.before not in here if here else entry.before is not None:
                 now = f"version {here[-1]} of {name} is" if here else f"no version of {name} is"
                 raise OvertakenError(f"{now} in {stage.value} by now: somebody changed that meanwhile")
-            entry = entry.following(known)
-            self._write(name, entry.ended(Progress.BEGUN))
             try:
-                self._move(resident, stage, here)
+                self._carry_out(resident, stage, entry.following(known), known, here=here)
             except TrackingError as error:
-                if not error.is_outage:  # while the store is away nothing can be written; `settle` does it later
-                    self._write(name, entry.ended(Progress.FAILED, str(error)))
+                if error.is_outage:
+                    raise TrackingError(f"{error}; {_half_done(resident, stage)}", is_outage=True) from error
                 raise
-            self._hold(resident, stage, entry, known)
-            self._write(name, entry.ended(Progress.DONE))
-            self._hold(resident, stage, entry, known)
         return Promotion(name, version, stage, resident.run_id, tuple(each for each in here if each != version))
 
     def settle(self, name: str) -> Sequence[Entry]:
@@ -142,6 +137,19 @@ class ModelRegistry(RegisteredModels):
         for each in unreadable:
             _logger.warning("an entry of the ledger of %s cannot be read: %s", name, each)
         return entries
+
+    def _carry_out(self, resident: Resident, stage: Stage, entry: Entry, known: Sequence[Entry], *, here: Sequence[str]) -> None:
+        name = resident.name
+        self._write(name, entry.ended(Progress.BEGUN))
+        try:
+            self._move(resident, stage, here)
+        except TrackingError as error:
+            if not error.is_outage:  # while the store is away nothing can be written; `settle` does it later
+                self._write(name, entry.ended(Progress.FAILED, str(error)))
+            raise
+        self._hold(resident, stage, entry, known)
+        self._write(name, entry.ended(Progress.DONE))
+        self._hold(resident, stage, entry, known)
 
     def _move(self, resident: Resident, stage: Stage, here: Sequence[str]) -> None:
         name, version = resident.name, resident.version
@@ -230,6 +238,11 @@ class ModelRegistry(RegisteredModels):
 
     def _write(self, name: str, entry: Entry) -> None:
         self.set_tag(name, entry.after, entry.key, entry.text())
+
+
+def _half_done(resident: Resident, stage: Stage) -> str:
+    where = f"version {resident.version} of {resident.name} was being put into {stage.value}"
+    return f"{where}, which holds either that or what was there: see `wine-sweep history {resident.name}` once the store is back"
 
 
 def _last_put(versions: Sequence[Resident], here: Sequence[str], entry: Entry, ended: Collection[str]) -> str:

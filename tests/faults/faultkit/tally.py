@@ -20,22 +20,49 @@ class Line:
     wrong: int = 0
 
 
+@dataclass
+class Moves:
+    """What was counted of promotions in one scenario.
+
+    Args:
+        times: How often it was done.
+        old: How often the version that had been in the stage was there when all was over, and before anything was mended.
+        new: How often another was.
+        told: How many commands were told that somebody else was faster.
+        twice: How many versions there are of a model that has one already.
+        begun: How many entries of the ledger have begun and not ended.
+        wrong: How much was not as it should be.
+    """
+
+    times: int = 0
+    old: int = 0
+    new: int = 0
+    told: int = 0
+    twice: int = 0
+    begun: int = 0
+    wrong: int = 0
+
+
 class Tally:
-    """Adds up, scenario by scenario."""
+    """Adds up, scenario by scenario; what is counted differently is in a table of its own."""
 
     def __init__(self) -> None:
-        self._lines: dict[str, Line] = {}
+        self._lines: dict[str, Line | Moves] = {}
 
-    def add(self, scenario: str, counted: Line) -> None:
-        before = self._lines.get(scenario, Line())
-        self._lines[scenario] = Line(*(a + b for a, b in zip(astuple(before), astuple(counted), strict=True)))
+    def add(self, scenario: str, counted: Line | Moves) -> None:
+        kind = type(counted)
+        before = self._lines.get(scenario, kind())
+        self._lines[scenario] = kind(*(a + b for a, b in zip(astuple(before), astuple(counted), strict=True)))
 
     def table(self) -> Iterator[str]:
-        """Yield the table's lines; none when nothing was counted."""
-        if not self._lines:
+        """Yield the tables' lines; none when nothing was counted."""
+        for kind in (Line, Moves):
+            yield from self._table({scenario: line for scenario, line in self._lines.items() if isinstance(line, kind)}, kind)
+
+    def _table(self, lines: dict[str, Line | Moves], kind: type[Line | Moves]) -> Iterator[str]:
+        if not lines:
             return
-        names = [field.name for field in fields(Line)]
-        width = max(map(len, [*self._lines, "what was done"]))
-        yield f"{'what was done':{width}}  " + "  ".join(f"{name:>8}" for name in names)
-        for scenario, line in self._lines.items():
+        width = max(map(len, [*lines, "what was done"]))
+        yield f"{'what was done':{width}}  " + "  ".join(f"{field.name:>8}" for field in fields(kind))
+        for scenario, line in lines.items():
             yield f"{scenario:{width}}  " + "  ".join(f"{count:8}" for count in astuple(line))
