@@ -262,7 +262,7 @@ def test_a_champion_that_predicts_another_column_is_a_stated_case(run):
 def test_what_stands_in_for_the_metric_that_decides_is_said(run):
     document = run(arguments=("--set", "objective=r2"))
     assert document["gate"]["comparison"]["metric"] == "rmse"
-    assert "rmse stands in for r2, which is no mean over rows." in document["gate"]["reasons"]
+    assert "rmse stands in for r2: models are compared row by row." in document["gate"]["reasons"]
 
 
 PYTHON_MODEL = """

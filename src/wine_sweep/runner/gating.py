@@ -176,7 +176,7 @@ def _saying_by_what(verdict: Verdict, prepared: Prepared, loss: RowLoss) -> Verd
     metric = prepared.deciding_metric
     if verdict.comparison is None or metric == loss:
         return verdict
-    said = f"{loss.value} stands in for {metric or 'what decides'}, which is no mean over rows."
+    said = f"{loss.value} stands in for {metric or 'what decides'}: models are compared row by row."
     return replace(verdict, reasons=(*verdict.reasons, said))
 
 
