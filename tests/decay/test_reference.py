@@ -59,7 +59,7 @@ def test_training_rows_are_known_again_in_another_table(wine):
 def test_where_probabilities_decide_the_losses_are_of_them(wine):
     table = wine.assign(quality=np.where(wine["quality"] > 5, "good", "bad"))
     model = LogisticRegression(max_iter=5000)
-    found, dataset, split = referenced(table, model, metric="roc_auc_ovr", task=Task.CLASSIFICATION, target="quality")
+    found, dataset, split = referenced(table, model, metric="log_loss", task=Task.CLASSIFICATION, target="quality")
     assert found.metric is RowLoss.LOG_LOSS
     truth = dataset.target.iloc[split.test]
     expected = log_loss(truth, model.predict_proba(dataset.features.iloc[split.test]))
