@@ -36,8 +36,8 @@ def next_commands(base: Base, audit_promotion, scenario: str, left: Found, *, ol
     (staged,) = left.staged
     base.machine.do("rollback", MODEL)
     found = audit_promotion(base, f"{scenario}; then rollback", old=old, what=staged)
-    finished = left.begun and found.ledger[-1]["action"] == "rolled_back"  # a rollback that was killed is only finished
-    assert finished or found.staged == [str(int(staged) - 1)]
+    half = [each for each in left.ledger if (each["progress"], each["action"], each["after"]) == ("begun", "rolled_back", staged)]
+    assert found.staged == [staged if half else str(int(staged) - 1)]  # a rollback that was killed is only finished
     base.machine.do(*promotion(MODEL, base.runs[2]))
     found = audit_promotion(base, f"{scenario}; then promote", old=old, what=staged)
     assert_told(found)
@@ -129,7 +129,7 @@ def test_a_promotion_killed_at_any_moment(base, tmp_path, audit_promotion, times
             own.machine.do(*promotion(MODEL, base.runs[2]))
         return own
 
-    whole, draw, count = lifetime(prepared("whole"), tmp_path, *arguments), random.Random(SEED), times(20, 2)
+    whole, draw, count = lifetime(prepared("whole"), tmp_path, *arguments), random.Random(SEED), times(20, 1)
     scenario, old = f"kill -9 of {command} at any moment", "3" if command == "rollback" else "2"
     for index in range(count):
         seconds, own = (index + draw.random()) / count * whole, prepared(f"{index}")
