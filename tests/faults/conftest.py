@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from tests.faults.faultkit.audit import MODEL, Account, all_runs, complaints, sweeps, take_account
 from tests.faults.faultkit.place import KINDS, SEARCHES, TRIALS, Place
-from tests.faults.faultkit.promoting import Base, Found, Machine, Warm, predicts
-from tests.faults.faultkit.promoting import complaints as promotion_complaints
+from tests.faults.faultkit.promoting import Base, Machine, Warm
+from tests.faults.faultkit.registered import Found, predicts
+from tests.faults.faultkit.registered import complaints as promotion_complaints
 from tests.faults.faultkit.server import ManagedServer
 from tests.faults.faultkit.tally import Line, Moves, Tally
 
@@ -215,15 +216,15 @@ def audit_promotion(request: pytest.FixtureRequest) -> Callable[..., Found]:
     tally = request.config.stash[TALLY]
 
     def check(
-        base: Base, scenario: str, *, name: str = MODEL, told: int = 0, settled: bool = True, times: int = 1, what: object = ""
+        base: Base, scenario: str, *, name: str = MODEL, old: str = "2", told: int = 0, settled: bool = True, what: object = ""
     ) -> Found:
         found = base.look(name)
         wrong = promotion_complaints(found, settled=settled)
         if found.staged and not predicts(base.machine.uri, name):
             wrong.append("what is in Staging predicts no numbers")
-        old = int(found.staged == ["2"])
+        stayed = int(found.staged == [old])
         begun = found.begun if settled else 0
-        tally.add(scenario, Moves(times, old * times, (1 - old) * times, told, found.twice, begun, len(wrong)))
+        tally.add(scenario, Moves(1, stayed, 1 - stayed, told, found.twice, begun, len(wrong)))
         assert not wrong, f"{scenario}, {what}: {wrong}; {found}"
         return found
 

@@ -26,7 +26,7 @@ class Moves:
 
     Args:
         times: How often it was done.
-        old: How often the version that had been in the stage was there when all was over, and before anything was mended.
+        old: How often the version was found in the stage that had been there before.
         new: How often another was.
         told: How many commands were told that somebody else was faster.
         twice: How many versions there are of a model that has one already.
