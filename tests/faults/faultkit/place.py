@@ -62,7 +62,7 @@ KINDS = {
 data: {{{{source: wine-quality-red}}}}
 model: {{{{estimator: {MODULE}.Slow, params: {{{{pause: {{pause}}}}}}}}}}
 evaluation: {{{{cv: {{{{holdout: 0.25}}}}, metrics: [rmse, mae], bootstrap: 0}}}}
-registry: {{{{name: {MODEL}}}}}
+registry: {{{{name: {MODEL}, gate: false}}}}
 """,
             MODULE,
             notes_winner=True,
@@ -73,7 +73,7 @@ registry: {{{{name: {MODEL}}}}}
 data: {{{{source: wine-quality-red}}}}
 model: {{{{function: "fault_function.py:train", params: {{{{pause: {{pause}}}}}}}}}}
 evaluation: {{{{cv: {{{{holdout: 0.25}}}}}}}}
-registry: {{{{name: {MODEL}}}}}
+registry: {{{{name: {MODEL}, gate: false}}}}
 """,
         ),
         Kind("command", COMMAND.replace("SCRIPT", "fault_command.py"), has_model=False, is_command=True),
