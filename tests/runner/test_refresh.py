@@ -108,6 +108,14 @@ def test_force_sweeps_a_healthy_model_too(first, refresh, store):
     assert len(sweeps(store)) == 2
 
 
+def test_the_very_model_that_is_there_is_no_promotion(first, refresh, store):
+    fixed = ("--set", "search={parameters: {alpha: [1]}}")
+    done = refresh("white.csv", *fixed)
+    again = refresh("white.csv", "--force", *fixed)
+    assert (done["ending"], again["ending"], again["gate"]["ground"]) == ("promoted", "unchanged", "same_model")
+    assert (again["check"]["state"], staged(store).version) != ("decayed", "1")
+
+
 def test_it_sweeps_no_sooner_than_it_should(first, refresh, store):
     refresh("white.csv", "--set", "registry.gate.min_improvement=100", code=3)
     again = refresh("white.csv", "--at-most-every", "7d", code=3)

@@ -27,6 +27,8 @@ class Ending(StrEnum):
     NOT_NEEDED = "not_needed"
     COOLING_DOWN = "cooling_down"
     PROMOTED = "promoted"
+    UNCHANGED = "unchanged"
+    """The sweep has found the very model that is there."""
     KEPT = "kept"
 
 
@@ -88,8 +90,9 @@ class Refreshed:
 
     @property
     def is_refused(self) -> bool:
-        """Whether a model that has decayed is still there."""
-        return self.ending in (Ending.COOLING_DOWN, Ending.KEPT)
+        """Whether a model that has decayed is still there, or the gate kept the winner out."""
+        has_decayed = self.checked is not None and self.checked.result.state is State.DECAYED
+        return self.ending in (Ending.COOLING_DOWN, Ending.KEPT) or (self.ending is Ending.UNCHANGED and has_decayed)
 
     def in_words(self) -> str:
         """Say in one line what happened."""
@@ -163,8 +166,13 @@ def refresh(
             swept = datetime.fromtimestamp(last.started, UTC)
             return Refreshed(target, champion, checked, Ending.COOLING_DOWN, swept_last=swept)
         result = sweep(prepare(_changes(asked, reader)))
-    refused = result.outcome is not None and result.outcome.is_refused
-    return Refreshed(target, champion, checked, Ending.KEPT if refused else Ending.PROMOTED, result)
+    return Refreshed(target, champion, checked, _ending(result), result)
+
+
+def _ending(result: SweepResult) -> Ending:
+    if result.promotion is None:
+        return Ending.KEPT
+    return Ending.UNCHANGED if result.promotion.already_there else Ending.PROMOTED
 
 
 def _changes(asked: Refresh, reader: SweepReader) -> list[str]:
