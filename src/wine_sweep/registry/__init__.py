@@ -1,7 +1,7 @@
 """The MLflow Model Registry: versions, their stages and aliases, and the ledger of what was moved and why."""
 
 from wine_sweep.registry.hold import alone
-from wine_sweep.registry.ledger import Action, Entry, Progress, in_stage, versions_behind
+from wine_sweep.registry.ledger import Action, Entry, Progress, in_stage, new_token, versions_behind
 from wine_sweep.registry.models import ModelRegistry, Promotion
 from wine_sweep.registry.versions import STAGES, Resident
 
@@ -15,5 +15,6 @@ __all__ = [
     "Resident",
     "alone",
     "in_stage",
+    "new_token",
     "versions_behind",
 ]

@@ -41,6 +41,11 @@ class Progress(StrEnum):
     FAILED = "failed"
 
 
+def new_token() -> str:
+    """Give what tells an entry from all others of its moment."""
+    return uuid.uuid4().hex[:8]
+
+
 @dataclass(frozen=True)
 class Entry:
     """One entry.
@@ -75,7 +80,7 @@ class Entry:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress = Progress.DONE
     when: datetime = field(default_factory=lambda: datetime.now(UTC))
-    token: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+    token: str = field(default_factory=new_token)
 
     @property
     def key(self) -> str:

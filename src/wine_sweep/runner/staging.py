@@ -11,7 +11,7 @@ from typing import Any
 from wine_sweep.config import Stage
 from wine_sweep.errors import OvertakenError
 from wine_sweep.gate import Decision, Ground, Verdict, forced, overtaken, same_model
-from wine_sweep.registry import STAGES, Action, Entry, ModelRegistry, Promotion, Resident, alone
+from wine_sweep.registry import STAGES, Action, Entry, ModelRegistry, Promotion, Resident, alone, new_token
 from wine_sweep.runner.challenger import Challenger
 from wine_sweep.runner.gating import ask_gate, evidence_of
 from wine_sweep.runner.header import user_name
@@ -146,7 +146,7 @@ def _promote(registry: ModelRegistry, challenger: Challenger, outcome: Outcome, 
         champion = there.version if there is not None else None
         verdict = overtaken(outcome.verdict, str(error))
         kept = replace(entry, action=Action.KEPT, before=champion, after=champion, left=None, reasons=verdict.reasons)
-        registry.note(outcome.name, replace(kept, ground=verdict.ground.value))
+        registry.note(outcome.name, replace(kept, ground=verdict.ground.value, token=new_token()))
         return replace(outcome, verdict=verdict, champion=champion)
 
 
