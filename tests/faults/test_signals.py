@@ -55,7 +55,7 @@ def test_the_first_signal_lets_what_runs_finish(place, audit, number, kind):
     assert len(place.notes("began")) == len(place.notes("ended"))
     resumed(place)
     began = [params for _, params in place.notes("began")]
-    assert len(began) == len({*began}) + place.kind.notes_winner  # nothing was measured twice, but for the winner's fit
+    assert len(began) == len({*began}) + place.kind.notes_winner  # nothing was measured twice, but for the winner's fits
     audit(place, f"{number.name} once")
 
 

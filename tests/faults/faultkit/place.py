@@ -41,7 +41,8 @@ class Kind:
         config: The sections of its config that no other kind has; `{pause}` stands for how long a trial takes.
         trust: The value of ``--trust``.
         has_model: Whether its winner is fitted once more and promoted.
-        notes_winner: Whether that fit is noted as trials are, by the orchestrator itself.
+        notes_winner: How many fits of the winner are noted as trials are, by the orchestrator itself: on all training rows, and
+            on those of the one fold, for what later rows are held against.
         is_command: Whether each trial is a process, which a worker starts, with a run of its own.
     """
 
@@ -49,7 +50,7 @@ class Kind:
     config: str
     trust: str = "."
     has_model: bool = True
-    notes_winner: bool = False
+    notes_winner: int = 0
     is_command: bool = False
 
 
@@ -65,7 +66,7 @@ evaluation: {{{{cv: {{{{holdout: 0.25}}}}, metrics: [rmse, mae], bootstrap: 0}}}
 registry: {{{{name: {MODEL}, gate: false}}}}
 """,
             MODULE,
-            notes_winner=True,
+            notes_winner=2,
         ),
         Kind(
             "function",
