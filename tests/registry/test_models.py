@@ -164,11 +164,11 @@ def test_of_two_at_once_on_one_machine_one_wins_and_the_other_is_told(store, cli
     others = [two[1], *(registry.register(NAME, **logged(client)) for _ in range(3))]
     told, won, gate = [], [], threading.Barrier(len(others))
 
-    def promote(resident):
+    def promote(registered):
         own = ModelRegistry(MlflowClient(store.uri))
         gate.wait()
         try:
-            won.append(own.move(resident, Stage.STAGING, entry("1", resident.version)).version)
+            won.append(own.move(registered, Stage.STAGING, entry("1", registered.version)).version)
         except OvertakenError as error:
             told.append(str(error))
 
@@ -245,10 +245,10 @@ def test_a_clock_that_is_slow_does_not_put_a_promotion_before_the_one_that_it_fo
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_two_that_died_over_the_same_stage_leave_the_last_one_in_it(client, registry, two):
     third = registry.register(NAME, **logged(client))
-    for resident in (two[1], third):
-        begun = entry("1", resident.version, progress=Progress.BEGUN)
-        client.set_model_version_tag(NAME, resident.version, begun.key, begun.text())
-        client.transition_model_version_stage(NAME, resident.version, "Staging", archive_existing_versions=resident is two[1])
+    for registered in (two[1], third):
+        begun = entry("1", registered.version, progress=Progress.BEGUN)
+        client.set_model_version_tag(NAME, registered.version, begun.key, begun.text())
+        client.transition_model_version_stage(NAME, registered.version, "Staging", archive_existing_versions=registered is two[1])
     assert stages(client) == {1: "Archived", 2: "Staging", 3: "Staging"}
     assert [each.after for each in registry.settle(NAME)] == ["3"]
     assert (stages(client), alias(client)) == ({1: "Archived", 2: "Archived", 3: "Staging"}, 3)

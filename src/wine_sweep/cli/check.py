@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wine_sweep.cli.console import plain_table, start_logging, stderr, stdout
-from wine_sweep.cli.exits import DECAYED, DONE
+from wine_sweep.cli.exits import DONE, REFUSED
 from wine_sweep.cli.trust import let_import_from
 from wine_sweep.config import Stage
 from wine_sweep.decay.check import Limits
@@ -76,7 +76,7 @@ def check_command(request: CheckRequest) -> int:
         print(json.dumps(outcome.record(), indent=2, ensure_ascii=False))
     else:
         _print(stdout(), outcome)
-    return DECAYED if outcome.result.state is State.DECAYED else DONE
+    return REFUSED if outcome.result.state is State.DECAYED else DONE
 
 
 def _print(console: Console, outcome: CheckOutcome) -> None:

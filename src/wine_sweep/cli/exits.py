@@ -20,9 +20,7 @@ DONE = 0
 FAILED = 1
 WRONG = 2
 REFUSED = 3
-"""A gate said no, and everything else went well."""
-DECAYED = 3
-"""A check has found that a model has decayed, and everything else went well."""
+"""A gate said no, or a check has found that a model has decayed; everything else went well."""
 INTERRUPTED = 130
 
 

@@ -12,8 +12,8 @@ from rich.table import Table
 from wine_sweep.cli.console import stdout
 from wine_sweep.config import Stage
 from wine_sweep.registry import Action, Entry, ModelRegistry, Progress, Promotion
+from wine_sweep.runner.history import Held, History, move_on, parse_moment, read_history, roll_back
 from wine_sweep.runner.promotion import find_stage
-from wine_sweep.runner.stages import Held, History, move_on, parse_moment, read_history, roll_back
 from wine_sweep.tracking.store import open_store
 
 

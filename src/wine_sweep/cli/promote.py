@@ -17,8 +17,8 @@ from wine_sweep.config import Stage
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.registry import ModelRegistry
 from wine_sweep.report.leaderboard import params_in_words
+from wine_sweep.runner.history import staged
 from wine_sweep.runner.promotion import Candidate, find_candidate, find_stage, promote_candidate
-from wine_sweep.runner.stages import staged
 from wine_sweep.runner.staging import Outcome
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.store import open_store

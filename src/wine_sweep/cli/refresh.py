@@ -19,7 +19,7 @@ from wine_sweep.config import read_config
 from wine_sweep.config.fields import parse_duration
 from wine_sweep.data.table import resolve_source
 from wine_sweep.errors import ConfigError, Place, Problem
-from wine_sweep.registry import Resident
+from wine_sweep.registry import RegisteredVersion
 from wine_sweep.runner.check import Check, CheckOutcome, check_model
 from wine_sweep.runner.conclusion import SweepResult
 from wine_sweep.runner.refresh import Refresh, refresh
@@ -78,7 +78,7 @@ def refresh_command(request: RefreshRequest) -> None:
         asked = Refresh(prepared(), resolve_source(request.data, Path.cwd()), request.force, pause)
         reader = SweepReader(open_store(request.tracking_uri, create=True))
 
-        def check(champion: Resident) -> CheckOutcome:
+        def check(champion: RegisteredVersion) -> CheckOutcome:
             wanted = Check(champion.name, asked.new, version=champion.version, experiment=request.experiment)
             return check_model(reader, wanted, folder=Path.cwd())
 

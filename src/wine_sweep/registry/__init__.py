@@ -3,7 +3,7 @@
 from wine_sweep.registry.hold import alone
 from wine_sweep.registry.ledger import Action, Entry, Progress, in_stage, new_token, versions_behind
 from wine_sweep.registry.models import ModelRegistry, Promotion
-from wine_sweep.registry.versions import STAGES, Resident
+from wine_sweep.registry.versions import STAGES, RegisteredVersion
 
 __all__ = [
     "STAGES",
@@ -12,7 +12,7 @@ __all__ = [
     "ModelRegistry",
     "Progress",
     "Promotion",
-    "Resident",
+    "RegisteredVersion",
     "alone",
     "in_stage",
     "new_token",

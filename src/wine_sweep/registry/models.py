@@ -27,7 +27,7 @@ from wine_sweep.config import Stage
 from wine_sweep.errors import OvertakenError, TrackingError
 from wine_sweep.registry.hold import alone
 from wine_sweep.registry.ledger import Action, Entry, Progress, read_entries
-from wine_sweep.registry.versions import RegisteredModels, Resident
+from wine_sweep.registry.versions import RegisteredModels, RegisteredVersion
 
 _logger = logging.getLogger(__name__)
 
@@ -72,13 +72,13 @@ class ModelRegistry(RegisteredModels):
     ``Staging`` is the one with the alias ``staging``.
     """
 
-    def move(self, resident: Resident, stage: Stage, entry: Entry) -> Promotion:
+    def move(self, registered: RegisteredVersion, stage: Stage, entry: Entry) -> Promotion:
         """Put a version into a stage, and write that into the ledger; older versions there are archived.
 
         Doing it again for a version that is there changes nothing.
 
         Args:
-            resident: The version.
+            registered: The version.
             stage: Where to.
             entry: What the ledger is to say; its `before` is the version that somebody has seen in the stage.
 
@@ -88,24 +88,24 @@ class ModelRegistry(RegisteredModels):
             TrackingError: The registry failed. The version that was in the stage is then still there; only where the store
                 went away after the stage was moved it is the new one, and `settle` finishes that.
         """
-        name, version = resident.name, resident.version
+        name, version = registered.name, registered.version
         with alone(name):
             self._settle(name)
             known, there = self.ledger(name), self.all_in_stage(name, stage)
             here = [each.version for each in there]
             if here == [version] and (there[0].stage == stage.value or not self.has_stages):
                 self._align(name, stage)
-                return Promotion(name, version, stage, resident.run_id, already_there=True)
+                return Promotion(name, version, stage, registered.run_id, already_there=True)
             if entry.before not in here if here else entry.before is not None:
                 now = f"version {here[-1]} of {name} is" if here else f"no version of {name} is"
                 raise OvertakenError(f"{now} in {stage.value} by now: somebody changed that meanwhile")
             try:
-                self._carry_out(resident, stage, entry.following(known), known, here=here)
+                self._carry_out(registered, stage, entry.following(known), known, here=here)
             except TrackingError as error:
                 if error.is_outage:
-                    raise TrackingError(f"{error}; {_half_done(resident, stage)}", is_outage=True) from error
+                    raise TrackingError(f"{error}; {_half_done(registered, stage)}", is_outage=True) from error
                 raise
-        return Promotion(name, version, stage, resident.run_id, tuple(each for each in here if each != version))
+        return Promotion(name, version, stage, registered.run_id, tuple(each for each in here if each != version))
 
     def settle(self, name: str) -> Sequence[Entry]:
         """Finish what a process has begun that died over it: the alias follows the stage, and the ledger says what became of it.
@@ -131,43 +131,45 @@ class ModelRegistry(RegisteredModels):
             TrackingError: The registry failed.
         """
         found = self.tags_of(name)
-        for resident in self.versions(name):
-            found |= resident.tags
+        for registered in self.versions(name):
+            found |= registered.tags
         entries, unreadable = read_entries(found)
         for each in unreadable:
             _logger.warning("an entry of the ledger of %s cannot be read: %s", name, each)
         return entries
 
-    def _carry_out(self, resident: Resident, stage: Stage, entry: Entry, known: Sequence[Entry], *, here: Sequence[str]) -> None:
-        name = resident.name
+    def _carry_out(
+        self, registered: RegisteredVersion, stage: Stage, entry: Entry, known: Sequence[Entry], *, here: Sequence[str]
+    ) -> None:
+        name = registered.name
         self._write(name, entry.ended(Progress.BEGUN))
         try:
-            self._move(resident, stage, here)
+            self._move(registered, stage, here)
         except TrackingError as error:
             if not error.is_outage:  # while the store is away nothing can be written; `settle` does it later
                 self._write(name, entry.ended(Progress.FAILED, str(error)))
             raise
-        self._hold(resident, stage, entry, known)
+        self._hold(registered, stage, entry, known)
         self._write(name, entry.ended(Progress.DONE))
-        self._hold(resident, stage, entry, known)
+        self._hold(registered, stage, entry, known)
 
-    def _move(self, resident: Resident, stage: Stage, here: Sequence[str]) -> None:
-        name, version = resident.name, resident.version
+    def _move(self, registered: RegisteredVersion, stage: Stage, here: Sequence[str]) -> None:
+        name, version = registered.name, registered.version
         self.transition(name, version, stage.value)
         try:
             self.agree(name, stage, version)
         except TrackingError as error:
             if not error.is_outage:
-                self._put_back(resident, stage, here)
+                self._put_back(registered, stage, here)
             raise
 
-    def _put_back(self, resident: Resident, stage: Stage, here: Sequence[str]) -> None:
+    def _put_back(self, registered: RegisteredVersion, stage: Stage, here: Sequence[str]) -> None:
         """Put back what was in a stage, unless somebody has moved it meanwhile; at no moment it is empty."""
-        if [each.version for each in self.all_in_stage(resident.name, stage)] != [resident.version]:
+        if [each.version for each in self.all_in_stage(registered.name, stage)] != [registered.version]:
             return
         for each in here:
-            self.transition(resident.name, each, stage.value)
-        self.transition(resident.name, resident.version, resident.stage)
+            self.transition(registered.name, each, stage.value)
+        self.transition(registered.name, registered.version, registered.stage)
 
     def _align(self, name: str, stage: Stage) -> None:
         """Have the alias follow the stage, until nobody has moved that meanwhile."""
@@ -176,11 +178,11 @@ class ModelRegistry(RegisteredModels):
             self.agree(name, stage, here[0])
             before = here
 
-    def _hold(self, resident: Resident, stage: Stage, entry: Entry, known: Sequence[Entry]) -> None:
+    def _hold(self, registered: RegisteredVersion, stage: Stage, entry: Entry, known: Sequence[Entry]) -> None:
         """See that a version that was put into a stage has it, or else the one that has been put there last.
 
         Args:
-            resident: The version; the alias is on it.
+            registered: The version; the alias is on it.
             stage: The stage.
             entry: What the ledger says of it.
             known: What the ledger said before.
@@ -188,7 +190,7 @@ class ModelRegistry(RegisteredModels):
         Raises:
             OvertakenError: It is another.
         """
-        name, held = resident.name, resident.version
+        name, held = registered.name, registered.version
         ended = {each.key for each in known if each.progress is Progress.DONE}
         while True:
             versions = self.versions(name)
@@ -202,7 +204,7 @@ class ModelRegistry(RegisteredModels):
                 self.transition(name, last, stage.value)
             self.agree(name, stage, last)
             held = last
-        if last != resident.version:
+        if last != registered.version:
             message = f"version {last} of {name} was put into {stage.value} at the same time, and is there now"
             self._write(name, entry.ended(Progress.FAILED, message))
             raise OvertakenError(message)
@@ -216,11 +218,11 @@ class ModelRegistry(RegisteredModels):
         written: dict[str, Progress] = {}
         before: Sequence[str] | None = None
         while begun:
-            residents = self.all_in_stage(name, stage)
-            here = [each.version for each in residents]
+            versions = self.all_in_stage(name, stage)
+            here = [each.version for each in versions]
             moved = [each for each in begun if each.after in here]
             if len(here) > 1 and moved:  # who died had moved the stage at the same time as somebody else
-                last = [each for each in _moves(residents, stage.value) if each.progress is not Progress.FAILED][-1]
+                last = [each for each in _moves(versions, stage.value) if each.progress is not Progress.FAILED][-1]
                 self.transition(name, last.after or "", stage.value)
                 continue
             if len(here) == 1:
@@ -240,12 +242,13 @@ class ModelRegistry(RegisteredModels):
         self.set_tag(name, entry.after, entry.key, entry.text())
 
 
-def _half_done(resident: Resident, stage: Stage) -> str:
-    where = f"version {resident.version} of {resident.name} was being put into {stage.value}"
-    return f"{where}, which holds either that or what was there: see `wine-sweep history {resident.name}` once the store is back"
+def _half_done(registered: RegisteredVersion, stage: Stage) -> str:
+    where = f"version {registered.version} of {registered.name} was being put into {stage.value}"
+    see = f"see `wine-sweep history {registered.name}` once the store is back"
+    return f"{where}, which holds either that or what was there: {see}"
 
 
-def _last_put(versions: Sequence[Resident], here: Sequence[str], entry: Entry, ended: Collection[str]) -> str:
+def _last_put(versions: Sequence[RegisteredVersion], here: Sequence[str], entry: Entry, ended: Collection[str]) -> str:
     """Say which version was put into a stage last, of those that were put there at the same time.
 
     Args:
@@ -262,8 +265,8 @@ def _last_put(versions: Sequence[Resident], here: Sequence[str], entry: Entry, e
     return rivals[-1].after or ""
 
 
-def _moves(versions: Sequence[Resident], stage: str) -> Sequence[Entry]:
+def _moves(versions: Sequence[RegisteredVersion], stage: str) -> Sequence[Entry]:
     """Give what the ledger says, on versions, of moves to a stage, in the order of time."""
-    entries = [each for resident in versions for each in read_entries(resident.tags)[0]]
+    entries = [each for registered in versions for each in read_entries(registered.tags)[0]]
     moves = [each for each in entries if each.stage == stage and each.action is not Action.KEPT]
     return sorted(moves, key=lambda each: each.key)

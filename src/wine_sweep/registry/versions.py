@@ -28,7 +28,7 @@ STAGES = frozenset(stage.value for stage in Stage)
 
 
 @dataclass(frozen=True)
-class Resident:
+class RegisteredVersion:
     """A version of a registered model, and where it is.
 
     Args:
@@ -65,18 +65,20 @@ class RegisteredModels:
         self._client = client
         self._policy = policy or OutagePolicy(0)
 
-    def versions(self, name: str) -> list[Resident]:
+    def versions(self, name: str) -> list[RegisteredVersion]:
         """List all versions of a registered model, the oldest first; none where there is no such model."""
         if not name or {"'", '"'} <= set(name):
             return []  # MLflow has no name for such a model to be asked by
         found = self._step(f"read the model {name}", lambda: self._search(name))
-        residents = [
-            Resident(name, str(each.version), str(each.current_stage), each.run_id or "", each.source or "", dict(each.tags))
+        found_versions = [
+            RegisteredVersion(
+                name, str(each.version), str(each.current_stage), each.run_id or "", each.source or "", dict(each.tags)
+            )
             for each in found
         ]
-        return sorted(residents, key=lambda each: int(each.version))
+        return sorted(found_versions, key=lambda each: int(each.version))
 
-    def all_in_stage(self, name: str, stage: Stage, *, among: list[Resident] | None = None) -> list[Resident]:
+    def all_in_stage(self, name: str, stage: Stage, *, among: list[RegisteredVersion] | None = None) -> list[RegisteredVersion]:
         """List the versions in a stage, the oldest first: one, unless somebody put several there by hand.
 
         Where none is, it is the one with the stage's alias, if that is in no stage at all: somebody may go by aliases alone, as
@@ -94,12 +96,12 @@ class RegisteredModels:
         alias = self.alias_of(name, stage)
         return [each for each in versions if each.version == alias and each.stage == _NO_STAGE]
 
-    def in_stage(self, name: str, stage: Stage) -> Resident | None:
+    def in_stage(self, name: str, stage: Stage) -> RegisteredVersion | None:
         """Give the version in a stage, the newest of several; None when there is none."""
         here = self.all_in_stage(name, stage)
         return here[-1] if here else None
 
-    def find(self, name: str, version: str) -> Resident:
+    def find(self, name: str, version: str) -> RegisteredVersion:
         """Give a version by its number.
 
         Raises:
@@ -123,7 +125,7 @@ class RegisteredModels:
 
     def register(
         self, name: str, *, model_uri: str, run_id: str, description: str = "", tags: Mapping[str, str] | None = None
-    ) -> Resident:
+    ) -> RegisteredVersion:
         """Make a logged model a version of a registered model; it is in no stage yet. Again gives the same version.
 
         Raises:

@@ -22,7 +22,7 @@ from wine_sweep.decay.drift import Aspect, Drift
 from wine_sweep.decay.reference import Reference
 from wine_sweep.decay.verdict import CheckResult
 from wine_sweep.errors import NotFoundError
-from wine_sweep.registry import ModelRegistry, Resident
+from wine_sweep.registry import ModelRegistry, RegisteredVersion
 from wine_sweep.runner.header import user_name
 from wine_sweep.tracking import names
 from wine_sweep.tracking.check_runs import CheckRecord, write_check
@@ -68,7 +68,7 @@ class CheckOutcome:
         result: What was found.
     """
 
-    model: Resident
+    model: RegisteredVersion
     data: str
     run_id: str
     result: CheckResult
@@ -115,7 +115,7 @@ def check_model(reader: SweepReader, check: Check, *, folder: Path, clock: Calla
     return CheckOutcome(model, data.name, write_check(reader.client, record), checked.result)
 
 
-def find_version(reader: SweepReader, name: str, stage: Stage, version: str | None) -> Resident:
+def find_version(reader: SweepReader, name: str, stage: Stage, version: str | None) -> RegisteredVersion:
     """Find a version of a registered model by its number, or the one in a stage.
 
     Raises:
@@ -133,7 +133,7 @@ def find_version(reader: SweepReader, name: str, stage: Stage, version: str | No
     raise NotFoundError(f"no version of {name} is in {stage.value}; there are: {', '.join(there[-10:])}; --version names one")
 
 
-def _reference(reader: SweepReader, model: Resident) -> Reference:
+def _reference(reader: SweepReader, model: RegisteredVersion) -> Reference:
     found = read_reference(reader.client, model.run_id) if model.run_id else None
     if found is None:
         raise NotFoundError(
@@ -143,7 +143,7 @@ def _reference(reader: SweepReader, model: Resident) -> Reference:
     return found
 
 
-def _experiment(reader: SweepReader, check: Check, model: Resident) -> str:
+def _experiment(reader: SweepReader, check: Check, model: RegisteredVersion) -> str:
     with translated_errors("find the experiment of the check"):
         if check.experiment is not None:
             return experiment_of(reader.client, check.experiment)
@@ -151,7 +151,7 @@ def _experiment(reader: SweepReader, check: Check, model: Resident) -> str:
     return experiment_id
 
 
-def _params(check: Check, model: Resident, data: SweepData) -> dict[str, Any]:
+def _params(check: Check, model: RegisteredVersion, data: SweepData) -> dict[str, Any]:
     return {
         "model": model.name,
         "version": model.version,
@@ -162,7 +162,7 @@ def _params(check: Check, model: Resident, data: SweepData) -> dict[str, Any]:
     }
 
 
-def _tags(model: Resident, result: CheckResult, data: SweepData) -> dict[str, str]:
+def _tags(model: RegisteredVersion, result: CheckResult, data: SweepData) -> dict[str, str]:
     return {
         names.KIND: names.Kind.CHECK.value,
         names.STATE: result.state.value,

@@ -30,7 +30,7 @@ from wine_sweep.gate import (
 )
 from wine_sweep.objective.row_losses import RowLoss, row_loss_of
 from wine_sweep.objective.weights import part_of
-from wine_sweep.registry import Resident
+from wine_sweep.registry import RegisteredVersion
 from wine_sweep.runner.challenger import Challenger, test_features
 from wine_sweep.subjects.material import Material
 from wine_sweep.subjects.prepared import Prepared
@@ -41,7 +41,7 @@ from wine_sweep.tracking.reference import read_reference
 _logger = logging.getLogger(__name__)
 
 
-def ask_gate(challenger: Challenger, champion: Resident | None) -> Verdict:
+def ask_gate(challenger: Challenger, champion: RegisteredVersion | None) -> Verdict:
     """Say whether the challenger takes the champion's place.
 
     Args:
@@ -66,7 +66,7 @@ def ask_gate(challenger: Challenger, champion: Resident | None) -> Verdict:
     return _against_champion(gate, challenger, reference, material, champion)
 
 
-def is_same(challenger: Challenger, champion: Resident) -> bool:
+def is_same(challenger: Challenger, champion: RegisteredVersion) -> bool:
     """Whether both are the same logged model, or made of the same parameters and rows."""
     if champion.source == challenger.model_uri:
         return True
@@ -92,7 +92,7 @@ def _against_dummy(gate: GateConfig, challenger: Challenger, reference: Referenc
 
 
 def _against_champion(
-    gate: GateConfig, challenger: Challenger, reference: Reference, material: Material, champion: Resident
+    gate: GateConfig, challenger: Challenger, reference: Reference, material: Material, champion: RegisteredVersion
 ) -> Verdict:
     version = champion.version
     before = read_reference(challenger.runs.client, champion.run_id) if champion.run_id else None
@@ -116,7 +116,9 @@ class _Pair:
     after: Reference
 
 
-def _on_same_rows(gate: GateConfig, challenger: Challenger, pair: _Pair, material: Material, champion: Resident) -> Verdict:
+def _on_same_rows(
+    gate: GateConfig, challenger: Challenger, pair: _Pair, material: Material, champion: RegisteredVersion
+) -> Verdict:
     version, own, features = champion.version, challenger.model, test_features(material)
     try:
         model = load_model(champion.uri)
@@ -180,7 +182,7 @@ def _saying_by_what(verdict: Verdict, prepared: Prepared, loss: RowLoss) -> Verd
     return replace(verdict, reasons=(*verdict.reasons, said))
 
 
-def _why_unloadable(champion: Resident) -> str | None:
+def _why_unloadable(champion: RegisteredVersion) -> str | None:
     try:
         load_model(champion.uri)
     except ModelError as error:

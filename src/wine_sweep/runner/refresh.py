@@ -13,7 +13,7 @@ from typing import Any
 from wine_sweep.config import RegistryConfig
 from wine_sweep.decay.verdict import State
 from wine_sweep.errors import ConfigError, Path, Problem
-from wine_sweep.registry import ModelRegistry, Resident, alone
+from wine_sweep.registry import ModelRegistry, RegisteredVersion, alone
 from wine_sweep.runner.check import CheckOutcome
 from wine_sweep.runner.conclusion import SweepResult
 from wine_sweep.subjects.prepared import Prepared
@@ -82,7 +82,7 @@ class Refreshed:
     """
 
     target: RegistryConfig
-    champion: Resident | None
+    champion: RegisteredVersion | None
     checked: CheckOutcome | None
     ending: Ending
     result: SweepResult | None = None
@@ -134,7 +134,7 @@ def refresh(
     asked: Refresh,
     reader: SweepReader,
     *,
-    check: Callable[[Resident], CheckOutcome],
+    check: Callable[[RegisteredVersion], CheckOutcome],
     prepare: Callable[[Sequence[str]], Prepared],
     sweep: Callable[[Prepared], SweepResult],
     clock: Callable[[], float] = time.time,

@@ -11,7 +11,7 @@ from typing import Any
 from wine_sweep.config import Stage
 from wine_sweep.errors import OvertakenError
 from wine_sweep.gate import Decision, Ground, Verdict, forced, overtaken, same_model
-from wine_sweep.registry import STAGES, Action, Entry, ModelRegistry, Promotion, Resident, alone, new_token
+from wine_sweep.registry import STAGES, Action, Entry, ModelRegistry, Promotion, RegisteredVersion, alone, new_token
 from wine_sweep.runner.challenger import Challenger
 from wine_sweep.runner.gating import ask_gate, evidence_of
 from wine_sweep.runner.header import user_name
@@ -134,13 +134,13 @@ def _promote(registry: ModelRegistry, challenger: Challenger, outcome: Outcome, 
     }
     why = "\n".join(f"- {reason}" for reason in (*entry.reasons, *entry.evidence["selection"]))
     with alone(outcome.name):  # two at once would make two versions of one model
-        resident = registry.register(
+        registered = registry.register(
             outcome.name, model_uri=challenger.model_uri, run_id=entry.run_id, description=why, tags=tags
         )
-    left = resident.stage if resident.stage in STAGES and resident.stage != entry.stage else None
-    entry = replace(entry, after=resident.version, left=left)
+    left = registered.stage if registered.stage in STAGES and registered.stage != entry.stage else None
+    entry = replace(entry, after=registered.version, left=left)
     try:
-        return replace(outcome, promotion=registry.move(resident, outcome.stage, entry))
+        return replace(outcome, promotion=registry.move(registered, outcome.stage, entry))
     except OvertakenError as error:
         there = registry.in_stage(outcome.name, outcome.stage)
         champion = there.version if there is not None else None
@@ -151,9 +151,15 @@ def _promote(registry: ModelRegistry, challenger: Challenger, outcome: Outcome, 
 
 
 def _entry(
-    challenger: Challenger, verdict: Verdict, champion: Resident | None, stage: Stage, *, selection: Selection, sweep: str,
+    challenger: Challenger,
+    verdict: Verdict,
+    champion: RegisteredVersion | None,
+    stage: Stage,
+    *,
+    selection: Selection,
+    sweep: str,
     when: datetime,
-) -> Entry:  # fmt: skip
+) -> Entry:
     promotes = verdict.decision is Decision.PROMOTE
     before = champion.version if champion is not None else None
     return Entry(

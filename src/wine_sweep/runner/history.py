@@ -9,7 +9,17 @@ from datetime import UTC, date, datetime, time
 
 from wine_sweep.config import Stage
 from wine_sweep.errors import ConfigError, NotFoundError, Place, Problem
-from wine_sweep.registry import STAGES, Action, Entry, ModelRegistry, Progress, Promotion, Resident, in_stage, versions_behind
+from wine_sweep.registry import (
+    STAGES,
+    Action,
+    Entry,
+    ModelRegistry,
+    Progress,
+    Promotion,
+    RegisteredVersion,
+    in_stage,
+    versions_behind,
+)
 from wine_sweep.runner.header import user_name
 from wine_sweep.tracking.loading import load_model
 
@@ -117,7 +127,7 @@ def roll_back(registry: ModelRegistry, name: str, stage: Stage, *, why: str | No
     return registry.move(before, stage, _entry(Action.ROLLED_BACK, stage, now.version, before, reason))
 
 
-def staged(registry: ModelRegistry, name: str) -> Resident:
+def staged(registry: ModelRegistry, name: str) -> RegisteredVersion:
     """Give the version that is in Staging, once it has loaded.
 
     Raises:
@@ -172,7 +182,7 @@ def parse_moment(text: str, source: str) -> datetime:
         raise ConfigError([Problem(message, place=Place(source))]) from error
 
 
-def _resident(registry: ModelRegistry, name: str, stage: Stage) -> Resident:
+def _resident(registry: ModelRegistry, name: str, stage: Stage) -> RegisteredVersion:
     found = registry.in_stage(name, stage)
     if found is None:
         none = f"no version of {name} is in {stage.value}"
@@ -180,8 +190,16 @@ def _resident(registry: ModelRegistry, name: str, stage: Stage) -> Resident:
     return found
 
 
-def _entry(action: Action, stage: Stage, before: str | None, resident: Resident, reason: str) -> Entry:
-    left = resident.stage if resident.stage in STAGES and resident.stage != stage.value else None
+def _entry(action: Action, stage: Stage, before: str | None, registered: RegisteredVersion, reason: str) -> Entry:
+    left = registered.stage if registered.stage in STAGES and registered.stage != stage.value else None
     return Entry(
-        action, stage.value, user_name(), before, resident.version, (reason,), ground=BY_HAND, run_id=resident.run_id, left=left
+        action,
+        stage.value,
+        user_name(),
+        before,
+        registered.version,
+        (reason,),
+        ground=BY_HAND,
+        run_id=registered.run_id,
+        left=left,
     )

@@ -13,7 +13,7 @@ from mlflow.artifacts import download_artifacts
 from wine_sweep.config import Stage
 from wine_sweep.errors import ConfigError
 from wine_sweep.registry import ModelRegistry
-from wine_sweep.runner.stages import parse_moment, roll_back
+from wine_sweep.runner.history import parse_moment, roll_back
 
 CONFIG = """
 name: small
