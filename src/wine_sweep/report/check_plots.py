@@ -53,7 +53,7 @@ def _drift_figure(reference: Reference, checked: Checked, drift: Drift) -> Figur
     figure, axes = _axes(title, label, "share of rows (%)")
     labels = f"{len(then):,} {before}", f"{len(now):,} new rows"
     (_histograms if drift.test is DriftTest.KS else _bars)(axes, then, now, labels)
-    axes.legend(frameon=False)
+    _legend(figure)
     return figure
 
 
@@ -76,7 +76,7 @@ def _loss_figure(reference: Reference, new: np.ndarray, loss: LossComparison) ->
         _histograms(axes, then, now, labels)
         for value, colour, style in ((loss.recorded, THEN, "--"), (loss.new, NOW, ":")):
             axes.axvline(value, color=colour, linestyle=style, linewidth=1.5, label=f"{loss.metric} {value:.4g}")
-    axes.legend(frameon=False)
+    _legend(figure)
     return figure
 
 
@@ -88,6 +88,11 @@ def _axes(title: str, horizontal: str, vertical: str) -> tuple[Figure, Axes]:
     axes.set_ylabel(vertical)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _legend(figure: Figure) -> None:
+    """Below the axes, where it hides nothing; looking for the best place among the bars can take Matplotlib seconds."""
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
 
 
 def _histograms(axes: Axes, then: pd.Series, now: pd.Series, labels: tuple[str, str]) -> None:
