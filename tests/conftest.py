@@ -111,6 +111,7 @@ def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # no connection leaves a test
     os.environ["GIT_PYTHON_REFRESH"] = "quiet"
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,10 @@ class Bench(Protocol):
     def scratch(self) -> Path:
         """A folder for files that nobody keeps; made when it is first asked for, deleted when the trial has ended."""
 
+    @property
+    def common(self) -> Path:
+        """A folder that all trials on this machine share, deleted when the sweep has ended; made when it is first asked for."""
+
     def report(self, trial: Trial) -> bool:
         """Show what a trial has said so far, its state RUNNING, and wait for the answer whether it is to go on."""
 

@@ -1,4 +1,4 @@
-"""Where the files of trials lie until they are kept elsewhere: two folders for each trial. Imports nothing of the package."""
+"""Where the files of trials lie until they are kept elsewhere: two folders a trial, one for all. Imports nothing of ours."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 class Spool:
     """A folder with the folders of trials: ``0007`` for files that are kept, ``0007.scratch`` for files that nobody keeps.
 
+    Beside them is ``common``, for what outlives a trial and not the sweep.
     Nothing is made before somebody has a file to put there.
 
     Args:
@@ -40,6 +41,11 @@ class Spool:
     def scratch(self, number: int) -> Path:
         """Name the folder for a trial's files that nobody keeps, whether it is there or not."""
         return self.root / f"{number:04d}.scratch"
+
+    @property
+    def common(self) -> Path:
+        """Name the folder for what is no single trial's, whether it is there or not."""
+        return self.root / "common"
 
     def make(self, folder: Path) -> Path:
         """Make one of the folders unless it is there, for the owner of this process only."""

@@ -25,7 +25,7 @@ from wine_sweep.decay.check import check_rows
 from wine_sweep.decay.reference import make_reference
 from wine_sweep.decay.verdict import State
 from wine_sweep.subjects.material import Material
-from wine_sweep.subjects.refit import fold_models
+from wine_sweep.subjects.refit import fold_predictions
 from wine_sweep.task import Needs, Task
 
 SHARE = 0.05
@@ -74,7 +74,7 @@ def outcome(seed):
         task=Task.REGRESSION,
         objective_metric="rmse",
         seed=0,
-        fold_models=fold_models(unfitted, material),
+        folds=fold_predictions(unfitted, material, "rmse"),
     )
     error = new["quality"] - model.predict(new[reference.names].astype(float))
     noise = np.sqrt(((1 + LOSS) ** 2 - 1) * np.mean(error**2))  # so the expected mean squared error is 1.2² times as large

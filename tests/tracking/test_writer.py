@@ -230,3 +230,27 @@ def test_who_wants_to_stop_waits_for_a_store_that_is_slow(monkeypatch):
         background.do(lambda target, number=number: (time.sleep(0.1), target.append(number)))
     assert background.join() == list(range(20))
     background.close()
+
+
+def test_what_can_wait_is_done_once_as_soon_as_nothing_is_queued():
+    done, go_on = [], threading.Event()
+    writer = BackgroundWriter(lambda: go_on.wait(10))
+    writer.when_idle(lambda: done.append("idle"))
+    for number in range(3):
+        writer.do(lambda _target, number=number: done.append(number))
+    go_on.set()
+    writer.join()
+    writer.do(lambda _target: done.append("later"))
+    writer.close()
+    assert [each for each in done if each != "idle"] == [0, 1, 2, "later"]
+    assert done.count("idle") <= 1
+    assert "idle" not in done[:3]
+
+
+def test_what_can_wait_is_done_by_a_writer_that_has_nothing_to_do():
+    did = threading.Event()
+    writer = BackgroundWriter(lambda: None)
+    writer.wait_until_made()
+    writer.when_idle(did.set)
+    assert did.wait(10)
+    writer.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -48,6 +50,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no l
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
+    _look_for_garbage_less()
     try:
         app()
     except WineSweepError as error:
@@ -57,6 +60,16 @@ def main() -> NoReturn:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     sys.exit(0)
+
+
+def _look_for_garbage_less() -> None:
+    """Spare Python looks through all that was imported, half a million objects that stay: a quarter of the imports' time.
+
+    Nor does it look through them when it ends, for another second.
+    """
+    gc.set_threshold(100_000, 20, 20)
+    atexit.unregister(gc.freeze)
+    atexit.register(gc.freeze)
 
 
 @app.command()
@@ -74,13 +87,16 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a sweep: its trials, the winner, the promotion."""
+    from wine_sweep.cli.head_start import read_ahead
+
+    draft = read_ahead(config, (*(overrides or ()), *_short(workers, trials)), trusted := tuple(trust or ()))
+
     from wine_sweep.cli.run import RunRequest, run_command
 
     run_command(
         RunRequest(
-            config=config,
-            overrides=(*(overrides or ()), *_short(workers, trials)),
-            trusted=tuple(trust or ()),
+            draft=draft,
+            trusted=trusted,
             promote=not no_promote,
             tracking_uri=tracking_uri,
             experiment=experiment,

@@ -13,6 +13,7 @@ from wine_sweep.data import Dataset, Split
 from wine_sweep.data.digests import row_digests
 from wine_sweep.data.roles import join_groups
 from wine_sweep.decay.columns import ColumnProfile, plain_table, profile_of
+from wine_sweep.objective.predicted import Predicted
 from wine_sweep.objective.row_losses import RowLoss, row_loss_of
 from wine_sweep.task import Task
 
@@ -115,7 +116,7 @@ def make_reference(
     task: Task,
     objective_metric: str,
     seed: int,
-    fold_models: Iterable[tuple[Any, np.ndarray]] = (),
+    folds: Iterable[Predicted] = (),
 ) -> Reference:
     """Take down what a model was trained and tested on.
 
@@ -127,8 +128,8 @@ def make_reference(
         task: What it does.
         objective_metric: The metric that decided.
         seed: Decides which training rows are kept, where there are more than `MOST_ROWS`.
-        fold_models: Models like it, each with the numbers of the table's rows that it was not fitted on; of a row that several
-            were not fitted on, the first counts.
+        folds: What models like it predict for rows that they were not fitted on, by the rows' numbers in the table; of a row
+            that several predict, the first counts. With probabilities where `row_loss_of` needs them.
 
     Raises:
         ValueError: The predictions cannot be held against the truth.
@@ -138,6 +139,9 @@ def make_reference(
     features = plain_table(dataset.features, columns)
     digests = row_digests(features, [each.name for each in columns])
     metric = row_loss_of(objective_metric, task, probabilities=hasattr(model, "predict_proba"))
+    tested = Predicted(split.test, predictions)
+    if metric.needs_probabilities:
+        tested = Predicted.by(model, dataset.features.iloc[split.test].reset_index(drop=True), split.test, probabilities=True)
     like_new = _newest(dataset, split.train)
     kept = like_new[_drawn(len(like_new), seed)]
     group_column, weight_column = dataset.group_column, dataset.weight_column
@@ -154,8 +158,8 @@ def make_reference(
         train_rows=np.unique(digests[split.train]),
         train=features.iloc[kept].reset_index(drop=True),
         train_independent=independent(dataset.groups[kept]),
-        test=_measure(model, dataset, split.test, metric, predictions),
-        folds=_measure_folds(fold_models, dataset, metric),
+        test=_measured(tested, dataset, metric),
+        folds=_measure_folds(folds, dataset, metric),
     )
 
 
@@ -171,15 +175,12 @@ def independent(groups: np.ndarray) -> float:
     return float(counts.sum() / (counts**2).sum()) if len(counts) else 1.0
 
 
-def _measure(model: Any, dataset: Dataset, rows: np.ndarray, metric: RowLoss, predictions: np.ndarray) -> pd.DataFrame:
-    """Give what a model predicts for rows of a table, given by number, and what each of them loses."""
+def _measured(predicted: Predicted, dataset: Dataset, metric: RowLoss) -> pd.DataFrame:
+    """Hold what is predicted for rows of a table against the truth: what each of them loses."""
+    rows = predicted.rows
     truth = dataset.target.to_numpy()[rows]
-    if metric.needs_probabilities:
-        losses = metric.losses(model, dataset.features.iloc[rows].reset_index(drop=True), truth)
-    else:
-        losses = metric.of_predictions(predictions, truth)
     weights = np.ones(len(rows)) if dataset.weights is None else dataset.weights[rows]
-    values = (truth, predictions.reshape(-1), losses, weights, dataset.groups[rows])
+    values = (truth, predicted.predictions.reshape(-1), metric.of(predicted, truth), weights, dataset.groups[rows])
     return pd.DataFrame(dict(zip(MEASURED, values, strict=True)))
 
 
@@ -189,17 +190,15 @@ def _newest(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
     return newest if len(newest) else rows
 
 
-def _measure_folds(fold_models: Iterable[tuple[Any, np.ndarray]], dataset: Dataset, metric: RowLoss) -> pd.DataFrame:
-    measured: dict[int, pd.DataFrame] = {}
+def _measure_folds(folds: Iterable[Predicted], dataset: Dataset, metric: RowLoss) -> pd.DataFrame:
+    measured = []
     seen = np.zeros(len(dataset.target), dtype=bool)
-    for index, (model, rows) in enumerate(fold_models):
-        new = _newest(dataset, rows)
-        new = new[~seen[new]]
-        if len(new):
-            predictions = np.asarray(model.predict(dataset.features.iloc[new].reset_index(drop=True)))
-            measured[index] = _measure(model, dataset, new, metric, predictions)
-        seen[new] = True
-    return pd.concat(measured.values(), ignore_index=True) if measured else pd.DataFrame(columns=MEASURED)
+    for predicted in folds:
+        new = predicted.only(np.isin(predicted.rows, _newest(dataset, predicted.rows)) & ~seen[predicted.rows])
+        if len(new.rows):
+            measured.append(_measured(new, dataset, metric))
+        seen[new.rows] = True
+    return pd.concat(measured, ignore_index=True) if measured else pd.DataFrame(columns=MEASURED)
 
 
 def _drawn(count: int, seed: int) -> np.ndarray:

@@ -48,6 +48,11 @@ class SpoolBench:
         """A folder for files that nobody keeps."""
         return self._spool.make(self._spool.scratch(self._number))
 
+    @property
+    def common(self) -> Path:
+        """A folder that all trials share."""
+        return self._spool.make(self._spool.common)
+
     def report(self, trial: Trial) -> bool:
         """Refuse: who would answer waits for the trial to end.
 

@@ -26,7 +26,7 @@ from wine_sweep.wording import duration_in_words, show_bytes
 END_SECONDS = 5.0
 """How long a process that was killed may take to be gone, and a task that is not to go on to end by itself."""
 
-_PRELOAD = ["wine_sweep.objective.measurement", "wine_sweep.execution.worker", "sklearn.linear_model", "sklearn.pipeline"]
+_PRELOAD = ["wine_sweep.execution.preload"]
 
 
 @dataclass(frozen=True)

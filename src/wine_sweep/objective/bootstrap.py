@@ -74,7 +74,7 @@ def resample_scores(model: Any, metric: Metric, sample: Sample, *, resamples: in
 
     replay, draw = Replay(model, sample.features), _drawing(sample.groups, seed)
     scores = np.full(resamples, np.nan)
-    with warnings.catch_warnings(), config_context(assume_finite=True, skip_parameter_validation=True):
+    with warnings.catch_warnings(), config_context(assume_finite=True):
         warnings.simplefilter("ignore")  # scorers warn of what a resample lacks, a thousand times
         everything = np.arange(len(sample.target))
         evaluate(replay, [metric], everything, sample.target, sample.weights)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -15,6 +16,7 @@ from wine_sweep.bench import Bench
 from wine_sweep.config import BudgetConfig
 from wine_sweep.data import Fold
 from wine_sweep.objective.factory import ModelFactory
+from wine_sweep.objective.fold_memory import FoldMemory, Recollection
 from wine_sweep.objective.metrics import Metric, evaluate
 from wine_sweep.objective.mishaps import describe_error, merged, recorded_warnings, summary
 from wine_sweep.objective.size import size_of
@@ -37,6 +39,7 @@ class Measurement:
         budget: What grows from step to step; without it a step is a fold.
         stepwise: Whether to measure one step and give the trial back RUNNING, for somebody to look at it.
         weighs: Whether the size of each model at the full budget is measured too.
+        memory: Keeps what the best trial predicted; used where a trial's folds are measured one after the other, in full.
         clock: Tells the time in seconds since the epoch.
     """
 
@@ -50,6 +53,7 @@ class Measurement:
     budget: BudgetConfig | None = None
     stepwise: bool = False
     weighs: bool = False
+    memory: FoldMemory | None = None
     clock: Callable[[], float] = time.time
 
     @property
@@ -57,14 +61,16 @@ class Measurement:
         """How many steps a trial has."""
         return len(self.folds) if self.budget is None else len(self.budget.steps())
 
-    def __call__(self, trial: Trial, bench: Bench | None = None) -> Trial:  # noqa: ARG002  # it has no files, and its steps are its reports
+    def __call__(self, trial: Trial, bench: Bench | None = None) -> Trial:
         """Measure a trial, or its next step. Whatever its estimator raises becomes the trial's `failure`; nothing is raised."""
         started = trial.started if trial.steps else self.clock()
         steps, caught, failure = list(trial.steps), list[warnings.WarningMessage](), None
+        memory = self.memory if self.budget is None and not self.stepwise and bench is not None else None
+        recollection = memory.begin() if memory is not None else None
         try:
             with recorded_warnings() as caught:
                 while failure is None and len(steps) < self.steps and (not self.stepwise or len(steps) == len(trial.steps)):
-                    steps.append(self._measure(trial.params, len(steps)))
+                    steps.append(self._measure(trial.params, len(steps), recollection))
                     failure = self._not_finite(steps)
         except Exception as error:  # noqa: BLE001  # whatever a user's estimator raises is this trial's result, not the sweep's end
             failure = describe_error(error)
@@ -77,15 +83,26 @@ class Measurement:
         )
         if failure is not None:
             return replace(after, state=TrialState.FAILED, steps=(), failure=failure)
-        return self._finished(after) if len(steps) == self.steps else after
+        if len(steps) < self.steps:
+            return after
+        finished = self._finished(after)
+        if memory is not None and bench is not None and recollection is not None:
+            memory.offer(finished, recollection, bench)
+        return finished
 
-    def _measure(self, params: Params, number: int) -> Step:
+    def _measure(self, params: Params, number: int, recollection: Recollection | None) -> Step:
         """Measure step `number`: one fold, or all folds at one budget; each with every seed."""
         if self.budget is None:
-            return self._fit_and_score(params, [(number, self.folds[number])], None)
-        return self._fit_and_score(params, list(enumerate(self.folds)), self.budget.steps()[number])
+            return self._fit_and_score(params, [(number, self.folds[number])], None, recollection)
+        return self._fit_and_score(params, list(enumerate(self.folds)), self.budget.steps()[number], recollection)
 
-    def _fit_and_score(self, params: Params, folds: Sequence[tuple[int, Fold]], budget: int | float | None) -> Step:
+    def _fit_and_score(
+        self,
+        params: Params,
+        folds: Sequence[tuple[int, Fold]],
+        budget: int | float | None,
+        recollection: Recollection | None,
+    ) -> Step:
         is_weighed = self.weighs and (self.budget is None or budget == self.budget.steps()[-1])
         values: dict[str, list[float]] = {name: [] for name in self._measured(is_weighed=is_weighed)}
         grown = self.budget.parameter if self.budget is not None else None
@@ -102,8 +119,13 @@ class Measurement:
                 begin = time.perf_counter()
                 fit(model, features, target, part_of(self.weights, rows))
                 spent += time.perf_counter() - begin
+                held_out = self.features.iloc[fold.measure]
                 truth, weights = self.target[fold.measure], part_of(self.weights, fold.measure)
-                measured = evaluate(model, self.metrics, self.features.iloc[fold.measure], truth, weights)
+                listening = (
+                    recollection.of(model, held_out, fold.measure) if recollection is not None and repeat == 0 else nullcontext()
+                )
+                with listening:
+                    measured = evaluate(model, self.metrics, held_out, truth, weights)
                 for name, value in measured.items():
                     values[name].append(value)
                 if is_weighed:

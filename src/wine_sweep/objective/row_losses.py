@@ -15,6 +15,7 @@ import pandas as pd
 
 from wine_sweep.config import Direction
 from wine_sweep.objective.metrics import ERRORS, NEED_PROBABILITIES, task_of
+from wine_sweep.objective.predicted import Predicted
 from wine_sweep.task import Task
 
 Number = TypeVar("Number", float, np.ndarray)
@@ -42,28 +43,42 @@ class RowLoss(StrEnum):
         return self in (RowLoss.LOG_LOSS, RowLoss.BRIER)
 
     def losses(self, model: Any, features: pd.DataFrame, target: np.ndarray) -> np.ndarray:
-        """Say what each row loses.
-
-        That is the squared, absolute or relative error, 1 for a wrong class, minus the log of the right one's probability, or
-        half the squared distance of all classes' probabilities to what they should be (G. W. Brier, "Verification of forecasts
-        expressed in terms of probability", 1950), as scikit-learn has it.
+        """Say what each row loses by a fitted model; see `of`.
 
         Args:
             model: Fitted.
             features: The rows to predict, of shape (rows, features).
             target: The truth, of shape (rows,).
 
-        Returns:
-            Of shape (rows,).
-
         Raises:
             ValueError: The model gives no number for each row where numbers are predicted.
             Exception: Whatever the model raises.
         """
-        if self.needs_probabilities:
-            probabilities, classes = np.asarray(model.predict_proba(features.copy())), np.asarray(model.classes_)
-            return (_log_losses if self is RowLoss.LOG_LOSS else _brier_losses)(probabilities, classes, target)
-        return self.of_predictions(np.asarray(model.predict(features.copy())), target)
+        return self.of(Predicted.by(model, features, np.arange(len(target)), probabilities=self.needs_probabilities), target)
+
+    def of(self, predicted: Predicted, target: np.ndarray) -> np.ndarray:
+        """Say what each row loses by what was predicted for it.
+
+        That is the squared, absolute or relative error, 1 for a wrong class, minus the log of the right one's probability, or
+        half the squared distance of all classes' probabilities to what they should be (G. W. Brier, "Verification of forecasts
+        expressed in terms of probability", 1950), as scikit-learn has it.
+
+        Args:
+            predicted: With probabilities where the loss needs them.
+            target: The truth, of shape (rows,).
+
+        Returns:
+            Of shape (rows,).
+
+        Raises:
+            ValueError: There is no number for each row where numbers are predicted, or no probabilities where they are needed.
+        """
+        if not self.needs_probabilities:
+            return self.of_predictions(predicted.predictions, target)
+        if predicted.probabilities is None or predicted.classes is None:
+            raise ValueError(f"{self} needs probabilities")
+        loss = _log_losses if self is RowLoss.LOG_LOSS else _brier_losses
+        return loss(predicted.probabilities, predicted.classes, target)
 
     def of_predictions(self, predictions: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Say what each row loses by what was predicted for it; not for the log loss.

@@ -96,7 +96,7 @@ def conclude(
     winner = None
     if prepared.is_refitted:
         go_on_with("fitting the winner")
-        winner = prepared.refit(selection.trial)
+        winner = prepared.refit(selection.trial, keeping.journal.spool.common)
         go_on_with("saving the winner")
     run_id = selection.trial.run_id
     uri = policy.run(lambda: SweepReader(runs.client).model_uri(run_id))

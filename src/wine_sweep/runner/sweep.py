@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from wine_sweep.config import Backend
 from wine_sweep.errors import (
     ExecutionError,
     ModelError,
@@ -93,6 +95,8 @@ def run_sweep(
     make = partial(_begin, prepared, options, started, older, policy)
     keeping = Keeping.begin(make, policy, journal, stop=stop, verbose=options.verbose)
     keeping.writer.do(lambda runs: runs.describe())
+    if prepared.config.execution.backend is not Backend.SERIAL:  # serial trials would record what these imports warn of
+        keeping.writer.when_idle(_import_what_concludes)
     sweep = _Sweep(prepared, keeping, observer=observer, stop=stop, clock=clock)
     return sweep.carry_out(older, Past(), may_promote=options.promote)
 
@@ -144,6 +148,11 @@ def _go_on(resumption: Resumption) -> SweepRuns:
     return resumption.runs
 
 
+def _import_what_concludes() -> None:
+    """Import what comes after the trials: scikit-learn as a whole among it, for most of a second."""
+    importlib.import_module("wine_sweep.runner.conclusion")
+
+
 class _Sweep:
     """A sweep that is being carried out: its runs are ended whatever happens, unless another process has taken them over."""
 
@@ -169,6 +178,7 @@ class _Sweep:
         writer.every(BEAT_SECONDS, lambda runs: runs.beat())
         try:
             result = run_trials(self._prepared, keeping, older, past, observer=self._observer, stop=self._stop, clock=self._clock)
+            _import_what_concludes()  # while the last results are being written
             runs = writer.join(WaitingResults(writer, self._observer).tell)
             trials = [replace(trial, run_id=runs.trial_run_ids[trial.number]) for trial in result.trials]
             closing = Closing(self._prepared, runs, trials, result.stopped_by, result.repeats)

@@ -6,6 +6,7 @@ import hashlib
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from wine_sweep.objective.command import Command
 from wine_sweep.objective.process import CommandTask
@@ -72,7 +73,7 @@ class CommandSweep(OwnCodeSweep):
         """No; see `refit`."""
         return False
 
-    def refit(self, trial: Trial) -> None:  # noqa: ARG002  # the interface's signature
+    def refit(self, trial: Trial, common: Path | None = None) -> None:  # noqa: ARG002  # the interface's signature
         """Fit nothing: what the program has logged in the winner's run is the model."""
         return
 

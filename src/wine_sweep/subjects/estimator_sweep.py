@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from wine_sweep.config import EstimatorConfig
 from wine_sweep.objective.factory import ModelFactory
+from wine_sweep.objective.fold_memory import FoldMemory, recall
 from wine_sweep.objective.measurement import Measurement
 from wine_sweep.objective.metrics import Metric
+from wine_sweep.objective.predicted import Predicted
 from wine_sweep.objective.weights import part_of
 from wine_sweep.subjects.material import Material
 from wine_sweep.subjects.prepared import Fits, Prepared
-from wine_sweep.subjects.refit import Winner, refit
+from wine_sweep.subjects.refit import Winner, fold_predictions, refit
 from wine_sweep.task import Needs
 from wine_sweep.trial import MODEL_SIZE, Trial
 
 MOST_FOLD_SECONDS = 60.0
-"""A winner is fitted for each fold once more, for later checks, where all these fits took no longer than this."""
+"""A winner whose trial's predictions nobody has kept is fitted for each fold once more where all these fits took no longer."""
 
 
 @dataclass(frozen=True)
@@ -100,22 +103,36 @@ class EstimatorSweep(Prepared):
             budget=self.config.search.budget,
             stepwise=self.config.search.pruner is not None,
             weighs=self.objective.weighs_models,
+            memory=self._memory(),
         )
 
-    def refit(self, trial: Trial) -> Winner:
+    def refit(self, trial: Trial, common: Path | None = None) -> Winner:
         """See `Prepared`."""
         evaluation, seed = self.config.evaluation, self.config.search.seed
-        model = self.factory.make(trial.params)
-        objective = self.objective.metric
         return refit(
-            model,
+            self.factory.make(trial.params),
             self.material,
             self.metrics,
             bootstrap=evaluation.bootstrap,
-            objective=objective,
+            objective=self.objective.metric,
             seed=seed,
-            by_folds=not trial.fit_seconds * len(self.material.folds) > MOST_FOLD_SECONDS,
+            folds=self._folds(trial, common),
         )
+
+    def _folds(self, trial: Trial, common: Path | None) -> Iterable[Predicted]:
+        """Give what the trial's models predicted, as a worker has kept it, or by fitting them once more where that is quick."""
+        kept = recall(common, trial) if common is not None else None
+        if kept is not None:
+            return [predicted.among(self.material.split.train) for predicted in kept]
+        if trial.fit_seconds * len(self.material.folds) > MOST_FOLD_SECONDS:
+            return ()
+        return fold_predictions(self.factory.make(trial.params), self.material, self.objective.metric)
+
+    def _memory(self) -> FoldMemory | None:
+        """Have workers keep what later checks need of the winner, where one of its metrics decides."""
+        goal = self.objective.goals[0]
+        known = goal.metric in {metric.name for metric in self.metrics}
+        return FoldMemory(goal.metric, goal.direction, self.needs.task) if known else None
 
     def left_to_chance(self, trial: Trial) -> list[str]:
         """Name each ``random_state`` that the config itself sets to null; every other has a seed. See `Prepared`."""

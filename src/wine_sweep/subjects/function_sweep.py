@@ -91,7 +91,7 @@ class FunctionSweep(OwnCodeSweep):
         """Whether the function is called for the winner: for its test scores, or for a model that is to be promoted."""
         return self.material is not None or self.config.registry is not None
 
-    def refit(self, trial: Trial) -> Winner:
+    def refit(self, trial: Trial, common: Path | None = None) -> Winner:  # noqa: ARG002  # nobody knows what a function's model predicts
         """Call the function once more, in a process of its own, as a trial is: on all rows that are not test rows.
 
         See `Prepared`.

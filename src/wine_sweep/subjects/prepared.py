@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from wine_sweep.bench import Task
 from wine_sweep.config import Draft, GateConfig, Of, SweepConfig
@@ -135,8 +136,12 @@ class Prepared(ABC):
         return True
 
     @abstractmethod
-    def refit(self, trial: Trial) -> Winner | None:
+    def refit(self, trial: Trial, common: Path | None = None) -> Winner | None:
         """Fit the winner once more, on all rows that are not test rows; None where its run holds the model already.
+
+        Args:
+            trial: The winner.
+            common: What benches call `common`, where trials were measured on this machine.
 
         Raises:
             ModelError: It cannot be fitted.

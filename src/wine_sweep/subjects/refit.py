@@ -17,6 +17,8 @@ from wine_sweep.decay.reference import Reference, make_reference
 from wine_sweep.errors import ModelError
 from wine_sweep.objective.bootstrap import MOST_LEFT_OUT, Interval, Sample, percentile_interval, resample_scores
 from wine_sweep.objective.metrics import Metric, evaluate
+from wine_sweep.objective.predicted import Predicted
+from wine_sweep.objective.row_losses import row_loss_of
 from wine_sweep.objective.weights import fit, part_of
 from wine_sweep.subjects.material import Material
 
@@ -60,7 +62,7 @@ def refit(
     bootstrap: BootstrapConfig,
     objective: str,
     seed: int,
-    by_folds: bool = False,
+    folds: Iterable[Predicted] = (),
 ) -> Winner:
     """Fit the winner on all rows that are not test rows, and measure it on the test rows.
 
@@ -71,7 +73,8 @@ def refit(
         bootstrap: How the interval is drawn.
         objective: The metric that decides.
         seed: Seeds the interval.
-        by_folds: Whether the model is fitted for each fold too, so that more rows than the test rows tell later what it lost.
+        folds: What models like it predict for training rows that they were not fitted on, by the rows' numbers in the table:
+            more rows than the test rows then tell later what it lost.
 
     Raises:
         ModelError: The estimator fails on them.
@@ -79,7 +82,6 @@ def refit(
     dataset, split = material.dataset, material.split
     target = dataset.target.to_numpy()
     train, test = rows_of(material)
-    unfitted = copy.deepcopy(model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the trial has recorded what its estimator warns of
         try:
@@ -90,19 +92,30 @@ def refit(
         sample = Sample(test, target[split.test], dataset.groups[split.test], part_of(dataset.weights, split.test))
         scores = _test_scores(model, metrics, sample)
         interval = _test_interval(model, metrics[0], sample, bootstrap, seed) if objective in scores else None
-    models = fold_models(unfitted, material) if by_folds else ()
-    reference = reference_of(model, material, predictions, objective=objective, seed=seed, models=models)
+    reference = reference_of(model, material, predictions, objective=objective, seed=seed, folds=folds)
     return Winner(model, scores, interval, train, test, predictions, reference)
 
 
-def fold_models(unfitted: Any, material: Material) -> Iterator[tuple[Any, np.ndarray]]:
-    """Fit a model for each fold as a trial does, and yield it with the numbers of the rows that it is to be measured on."""
+def fold_predictions(unfitted: Any, material: Material, objective: str) -> Iterator[Predicted]:
+    """Fit a model for each fold as a trial does, and yield what it predicts for the rows that it is to be measured on.
+
+    Args:
+        unfitted: The model.
+        material: The rows.
+        objective: The metric that decides.
+
+    Raises:
+        Exception: Whatever the model raises.
+    """
     dataset, train = material.dataset, material.split.train
     target = dataset.target.to_numpy()
+    loss = row_loss_of(objective, dataset.task, probabilities=hasattr(unfitted, "predict_proba"))
     for fold in material.folds:
         rows, model = train[fold.fit], copy.deepcopy(unfitted)
         fit(model, dataset.features.iloc[rows].reset_index(drop=True), target[rows], part_of(dataset.weights, rows))
-        yield model, train[fold.measure]
+        measured = train[fold.measure]
+        features = dataset.features.iloc[measured].reset_index(drop=True)
+        yield Predicted.by(model, features, measured, probabilities=loss.needs_probabilities)
 
 
 def reference_of(
@@ -112,7 +125,7 @@ def reference_of(
     *,
     objective: str,
     seed: int,
-    models: Iterable[tuple[Any, np.ndarray]] = (),
+    folds: Iterable[Predicted] = (),
 ) -> Reference | None:
     """Take down what a model was trained and tested on; None, and the user told, where its predictions are of another kind.
 
@@ -122,7 +135,7 @@ def reference_of(
         predictions: What it predicts for the test rows.
         objective: The metric that decides.
         seed: Decides which training rows are kept of many.
-        models: The `fold_models`.
+        folds: What models like it predict for rows that they were not fitted on.
     """
     dataset, split = material.dataset, material.split
     with warnings.catch_warnings():
@@ -136,7 +149,7 @@ def reference_of(
                 task=dataset.task,
                 objective_metric=objective,
                 seed=seed,
-                fold_models=models,
+                folds=folds,
             )
         except Exception as error:  # noqa: BLE001  # a model may raise anything when asked for probabilities; it stands without
             _logger.warning("the model is kept without what later checks need: %s: %s", type(error).__name__, error)

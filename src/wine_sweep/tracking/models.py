@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import importlib.util
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -26,6 +27,11 @@ from wine_sweep.tracking.store import translated_errors
 
 TRUSTED_TYPES = frozenset({*TRUSTED_PACKAGES, "numpy", "scipy", "pandas"})
 """Packages whose types a saved model may hold: those that estimators come from, and what these are made of."""
+
+_DISTRIBUTIONS = {"sklearn": "scikit-learn"} | {
+    name: name for name in ("numpy", "scipy", "pandas", "skops", "cloudpickle", "xgboost", "lightgbm", "catboost")
+}
+"""What installs the modules that models usually come from and are made of."""
 
 EXAMPLE_ROWS = 3
 
@@ -169,15 +175,29 @@ def _requirements(to_log: ModelToLog) -> list[str]:
         "cloudpickle",
         *_packages(to_log.model, {*TRUSTED_PACKAGES, *to_log.trusted}),
     }
-    installed = importlib.metadata.packages_distributions()
-    distributions = {name for package in packages for name in installed.get(package, ())}
+    distributions = {name for package in packages for name in _distributions_of(package)}
     return [f"{name}=={importlib.metadata.version(name)}" for name in sorted(distributions)]
+
+
+def _distributions_of(package: str) -> Sequence[str]:
+    """Give the distributions that a top-level module comes from; none for one that nothing has installed.
+
+    Those that models come from are known by name: to look for a module goes through all files of all distributions.
+    """
+    name = _DISTRIBUTIONS.get(package)
+    if name is None:
+        return _installed().get(package, ())
+    return [name] if importlib.util.find_spec(package) is not None else ()
+
+
+@functools.cache
+def _installed() -> Mapping[str, Sequence[str]]:
+    return importlib.metadata.packages_distributions()
 
 
 def _code_paths(trusted: Iterable[str]) -> list[str]:
     """Give the files of trusted modules that no distribution installs: nothing else could bring them along."""
-    installed = importlib.metadata.packages_distributions()
-    specs = [importlib.util.find_spec(package) for package in trusted if package not in installed]
+    specs = [importlib.util.find_spec(package) for package in trusted if not _distributions_of(package)]
     return [
         str(next(iter(spec.submodule_search_locations or ()), spec.origin)) for spec in specs if spec is not None and spec.origin
     ]

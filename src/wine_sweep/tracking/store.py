@@ -26,6 +26,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from wine_sweep.errors import NotFoundError, TrackingError
+from wine_sweep.tracking.blank import BlankStore
 from wine_sweep.tracking.causes import is_outage
 from wine_sweep.wording import mask
 
@@ -77,8 +78,18 @@ def open_store(tracking_uri: str | None, *, create: bool = False) -> MlflowClien
         raise NotFoundError(f"there is no store at {mask(uri)} yet; `wine-sweep run CONFIG` makes one")
     _logger.debug("tracking store: %s", mask(uri))
     with translated_errors("open the store"), _one_at_a_time(uri):
-        client = MlflowClient()
-        client.search_experiments(max_results=1)  # a SQLite file that is new gets its tables here
+        return _opened(uri)
+
+
+def _opened(uri: str) -> MlflowClient:
+    """Open a store that may be made; a SQLite file that is new gets its tables, copied where they were made before."""
+    path = _file_of(uri)
+    blank = BlankStore.of_this_mlflow() if path is not None and not path.exists() else None
+    is_copied = blank is not None and path is not None and blank.copy_to(path)
+    client = MlflowClient()
+    client.search_experiments(max_results=1)
+    if blank is not None and path is not None and not is_copied:
+        blank.keep(path)
     return client
 
 
@@ -118,7 +129,13 @@ def resolve_uri(tracking_uri: str | None) -> str:
 
 def store_exists(uri: str) -> bool:
     """Whether there is a store already; opening a SQLite file that is missing would make one."""
-    return not uri.startswith("sqlite:///") or os.path.exists(uri.removeprefix("sqlite:///"))
+    path = _file_of(uri)
+    return path is None or path.exists()
+
+
+def _file_of(uri: str) -> Path | None:
+    """Give the SQLite file behind a URI; None for any other store."""
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
 
 
 @contextmanager

@@ -56,6 +56,7 @@ class BackgroundWriter(Generic[Target]):
         self._stop = stop
         self._queue: SimpleQueue[_Task[Target] | None] = SimpleQueue()
         self._periodic: list[_Periodic[Target]] = []
+        self._idle: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self._results = 0
         self._lock = threading.Lock()
         self._error: BaseException | None = None
@@ -99,6 +100,11 @@ class BackgroundWriter(Generic[Target]):
         """Do something now, and then every so many seconds, between what is queued; left out while the store is away."""
         self._periodic.append(_Periodic(action, seconds, time.monotonic()))
         self._queue.put(_Task(lambda _target: None))  # a thread that waits for work looks again when it is due
+
+    def when_idle(self, action: Callable[[], object]) -> None:
+        """Do something once, as soon as nothing is queued; perhaps never."""
+        self._idle.put(action)
+        self._queue.put(_Task(lambda _target: None))  # a thread that waits for work looks again
 
     def check(self) -> None:
         """Raise what went wrong in the thread, if anything did."""
@@ -182,6 +188,8 @@ class BackgroundWriter(Generic[Target]):
         """Wait for the next task, and do meanwhile what is due; None when there is nothing more to do."""
         while not self._done.is_set():
             self._do_what_is_due(target)
+            if self._queue.empty() and not self._idle.empty():
+                self._idle.get()()
             due = min((each.due for each in self._periodic), default=None)
             try:
                 return self._queue.get(timeout=None if due is None else max(0.0, due - time.monotonic()))

@@ -41,8 +41,7 @@ class Kind:
         config: The sections of its config that no other kind has; `{pause}` stands for how long a trial takes.
         trust: The value of ``--trust``.
         has_model: Whether its winner is fitted once more and promoted.
-        notes_winner: How many fits of the winner are noted as trials are, by the orchestrator itself: on all training rows, and
-            on those of the one fold, for what later rows are held against.
+        notes_winner: How many fits of the winner are noted as trials are, by the orchestrator itself: on all training rows.
         is_command: Whether each trial is a process, which a worker starts, with a run of its own.
     """
 
@@ -66,7 +65,7 @@ evaluation: {{{{cv: {{{{holdout: 0.25}}}}, metrics: [rmse, mae], bootstrap: 0}}}
 registry: {{{{name: {MODEL}, gate: false}}}}
 """,
             MODULE,
-            notes_winner=2,
+            notes_winner=1,
         ),
         Kind(
             "function",

@@ -1,0 +1,15 @@
+"""What the server of workers loads before it forks the first of them; imported by that server alone.
+
+Python looks for no garbage meanwhile, and never among what is loaded then: it stays, and workers that looked would copy it.
+"""
+
+import gc
+import importlib
+
+LOADED = ("wine_sweep.objective.measurement", "wine_sweep.execution.worker", "sklearn.linear_model", "sklearn.pipeline")
+
+gc.disable()
+for name in LOADED:
+    importlib.import_module(name)
+gc.freeze()
+gc.enable()

@@ -1,0 +1,73 @@
+"""What a model predicts for rows that it was not fitted on, kept when the model itself is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """What a model predicts for some rows.
+
+    Args:
+        rows: The numbers of the rows, of shape (rows,).
+        predictions: Of shape (rows,), or (rows, 1).
+        probabilities: Of each class, of shape (rows, classes); None where nobody asked.
+        classes: The classes in the order of the probabilities.
+    """
+
+    rows: np.ndarray
+    predictions: np.ndarray
+    probabilities: np.ndarray | None = None
+    classes: np.ndarray | None = None
+
+    @classmethod
+    def by(
+        cls,
+        model: Any,
+        features: pd.DataFrame,
+        rows: np.ndarray,
+        *,
+        probabilities: bool,
+        heard: Mapping[str, np.ndarray] | None = None,
+    ) -> Predicted:
+        """Have a model predict.
+
+        Args:
+            model: Fitted.
+            features: The rows to predict, of shape (rows, features).
+            rows: Their numbers, of shape (rows,).
+            probabilities: Whether each class's probability is wanted too.
+            heard: What it has answered already, by method.
+
+        Raises:
+            Exception: Whatever the model raises.
+        """
+        known = heard or {}
+        predictions = known["predict"] if "predict" in known else np.asarray(model.predict(features.copy()))
+        if not probabilities:
+            return cls(rows, predictions)
+        likely = known["predict_proba"] if "predict_proba" in known else np.asarray(model.predict_proba(features.copy()))
+        return cls(rows, predictions, likely, np.asarray(model.classes_))
+
+    def only(self, chosen: np.ndarray) -> Predicted:
+        """Give the same for some of the rows.
+
+        Args:
+            chosen: Which, of shape (rows,), bool.
+        """
+        probabilities = None if self.probabilities is None else self.probabilities[chosen]
+        return replace(self, rows=self.rows[chosen], predictions=self.predictions[chosen], probabilities=probabilities)
+
+    def among(self, numbers: np.ndarray) -> Predicted:
+        """Give the same with other numbers: those of a larger table, of which the rows were taken.
+
+        Args:
+            numbers: For each row that there was, its number in the larger table.
+        """
+        return replace(self, rows=numbers[self.rows])
