@@ -19,13 +19,18 @@ from collections.abc import Iterator, Sequence
 import psutil
 
 from benchmarks.contenders import CONTENDERS, LIMIT, Contender, Time, check
+from benchmarks.limits import planning, sleeping, starting
+from benchmarks.quick import quick
 from benchmarks.works import WORKS, Work
+
+LIMITS = {"starting": starting, "planning": planning, "sleeping": sleeping, "quick": quick}
+PARTS = (*WORKS, *LIMITS)
 
 
 def main() -> None:
     """Time what is asked for, and print and write the tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("works", nargs="*", metavar="WORK", help=f"what is done: {', '.join(WORKS)} (default: all)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"what is measured: {', '.join(PARTS)} (default: all)")
     parser.add_argument("--only", action="append", choices=[each.name for each in CONTENDERS], help="only this one; repeatable")
     parser.add_argument("--but", action="append", default=[], choices=[each.name for each in CONTENDERS], help="not this one")
     parser.add_argument("--repeats", type=int, default=3, help="how often each is timed (default: 3)")
@@ -33,21 +38,30 @@ def main() -> None:
     parser.add_argument("--points", type=int, help="at most so many trials, for a look whether all of it runs")
     parser.add_argument("--write", type=pathlib.Path, help="a file for the tables, beside what is printed")
     arguments = parser.parse_args()
-    unknown = [name for name in arguments.works if name not in WORKS]
+    unknown = [name for name in arguments.parts if name not in PARTS]
     if unknown:
-        parser.error(f"there is no work {unknown[0]}; there are {', '.join(WORKS)}")
-    works = [WORKS[name] for name in arguments.works or WORKS]
-    if arguments.points is not None:
-        works = [work.shortened(arguments.points) for work in works]
+        parser.error(f"there is no part {unknown[0]}; there are {', '.join(PARTS)}")
     chosen = [each for each in CONTENDERS if each.name in (arguments.only or [each.name]) and each.name not in arguments.but]
     text = [machine()]
     print(text[0], flush=True)
-    for work in works:
-        contenders = [each for each in chosen if work.name in each.works]
-        text.append(table(work, contenders, _timed(work, contenders, arguments.repeats, arguments.warm_ups)))
+    for name in arguments.parts or PARTS:
+        if name in WORKS:
+            work = WORKS[name] if arguments.points is None else WORKS[name].shortened(arguments.points)
+            contenders = [each for each in chosen if name in each.works]
+            text.append(table(work, contenders, _timed(work, contenders, arguments.repeats, arguments.warm_ups)))
+        else:
+            text.append(
+                "\n".join(
+                    ["| | measured | at most, or at least |", "| --- | ---: | ---: |", *_figures(name, arguments.repeats), ""]
+                )
+            )
         print(text[-1], flush=True)
     if arguments.write is not None:
         arguments.write.write_text("\n".join(text))
+
+
+def _figures(name: str, repeats: int) -> Iterator[str]:
+    return (figure.row() for figure in LIMITS[name](repeats))
 
 
 def machine() -> str:

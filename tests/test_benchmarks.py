@@ -30,3 +30,32 @@ def test_the_benchmark_of_commands_prints_its_table(root):
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
     assert [line.split("|")[1].strip() for line in done.stdout.splitlines()[2:]] == ["1", "2"]
+
+
+def test_the_benchmark_of_whole_sweeps_prints_a_table_of_those_who_did_the_same(root):
+    only = [word for name in ("wine_sweep", "untracked", "loop", "callback") for word in ("--only", name)]
+    command = [sys.executable, "-m", "benchmarks", "A", "--points", "4", "--repeats", "1", "--warm-ups", "0", *only]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert "### A: ElasticNet, a grid of 100 points" in lines
+    rows = [line.split("|")[1:-1] for line in lines if line.startswith("| ") and "---" not in line][1:]
+    assert [cells[0].strip().partition(",")[0] for cells in rows] == [
+        "wine_sweep",
+        "nothing tracked: `GridSearchCV(n_jobs=2)`",
+        "a loop by hand",
+        "Optuna with a callback",
+    ]
+    assert all(float(cell) > 0 for cells in rows for cell in cells[1:])
+
+
+def test_the_limits_that_a_sweep_keeps_to_are_measured(root):
+    command = [sys.executable, "-m", "benchmarks", "planning", "--repeats", "1"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("|")[1:-1] for line in done.stdout.splitlines() if line.startswith("| `plan`")]
+    assert [cells[0].strip() for cells in rows][:2] == [
+        "`plan` of a grid of 1,000,000 points, s",
+        "`plan` of a grid of 1,000,000 points, MB",
+    ]
+    assert all(float(cells[1]) > 0 for cells in rows)

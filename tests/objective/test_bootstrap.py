@@ -11,7 +11,13 @@ import scipy.stats
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.metrics import get_scorer, roc_auc_score, root_mean_squared_error
+from sklearn.metrics import (
+    get_scorer,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    roc_auc_score,
+    root_mean_squared_error,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
@@ -114,6 +120,23 @@ def test_resamples_are_drawn_as_numpy_draws_them():
     rng = np.random.default_rng(3)
     expected = [np.sqrt(np.mean(errors[rng.integers(30, size=30)] ** 2)) for _ in range(5)]
     np.testing.assert_allclose(scores, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["rmse", "mae", "mape"])
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_a_mean_over_rows_is_what_scikit_learn_measures_on_each_resample(name, is_weighted):
+    rng = np.random.default_rng(5)
+    groups, weights = rng.integers(9, size=40), rng.integers(3, size=40).astype(float)
+    sample = Sample(pd.DataFrame({"a": rng.normal(size=40)}), rng.normal(size=40), groups, weights if is_weighted else None)
+    model = LinearRegression().fit(sample.features, rng.normal(size=40))
+    scores = resample_scores(model, find_metric(name, Task.REGRESSION), sample, resamples=20, seed=3)
+    rng, predicted = np.random.default_rng(3), model.predict(sample.features)
+    metric = {"rmse": root_mean_squared_error, "mae": mean_absolute_error, "mape": mean_absolute_percentage_error}[name]
+    members = [np.flatnonzero(groups == number) for number in np.unique(groups)]
+    for score in scores:
+        rows = np.concatenate([members[number] for number in rng.integers(len(members), size=len(members))])
+        expected = metric(sample.target[rows], predicted[rows], sample_weight=weights[rows] if is_weighted else None)
+        assert score == pytest.approx(expected, rel=1e-12)
 
 
 # As often right as it says -----------------------------------------------------------------------------------------------

@@ -18,6 +18,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from wine_sweep.config import parse_config
+from wine_sweep.execution.benches import SpoolBench
+from wine_sweep.spool import Spool
+from wine_sweep.subjects import estimator_sweep
 from wine_sweep.subjects.preflight import prepare
 from wine_sweep.trial import Trial
 
@@ -215,3 +218,23 @@ def test_weights_reach_the_workers_training_rows_alone(table, store):
     *_, train, _ = split_by_hand(table)
     np.testing.assert_array_equal(measurement.weights, table["readings"].to_numpy(dtype=float)[train])
     assert measurement.features.columns.tolist() == ["moisture", "sugar", "acid", "heat"]
+
+
+@pytest.mark.parametrize("text", [PLAIN, CONFIG])
+def test_what_a_worker_kept_of_the_folds_is_what_fitting_them_again_gives(table, store, text, monkeypatch):
+    ready, spool = prepared(text, store.folder), Spool(store.folder / "spool")
+    params = dict.fromkeys(ready.config.search.parameters, 10.0)
+    trial = ready.task()(Trial(0, params), SpoolBench(spool, 0))
+    again = ready.refit(trial).reference
+    monkeypatch.setattr(estimator_sweep, "fold_predictions", lambda *_: pytest.fail("fitted again"))
+    kept = ready.refit(trial, spool.common).reference
+    assert len(kept.folds) == len(ready.material.split.train)
+    pd.testing.assert_frame_equal(kept.folds, again.folds)
+    pd.testing.assert_frame_equal(kept.test, again.test)
+
+
+def test_models_that_take_long_are_not_fitted_again_where_nobody_kept_what_they_predict(tmp_path):
+    ready = prepared(PLAIN, tmp_path)
+    quick, slow = (Trial(0, {"alpha": 1}, fit_seconds=seconds) for seconds in (1.0, 13.0))
+    assert len(ready.refit(quick).reference.folds) == len(ready.material.split.train)
+    assert len(ready.refit(slow).reference.folds) == 0

@@ -16,7 +16,7 @@ import numpy as np
 from wine_sweep.config import GATE_RESAMPLES, Direction
 from wine_sweep.objective.row_losses import RowLoss
 
-CHUNK_BYTES = 8_000_000
+CHUNK_BYTES = 2_000_000
 """How much memory resamples are given at a time, about what caches hold; what comes out does not depend on it."""
 
 _BYTES_A_DRAW = 16

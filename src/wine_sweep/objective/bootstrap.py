@@ -16,10 +16,18 @@ import numpy as np
 import pandas as pd
 
 from wine_sweep.objective.metrics import Metric, evaluate
+from wine_sweep.objective.row_losses import RowLoss
 from wine_sweep.objective.weights import part_of
 
 MOST_LEFT_OUT = 0.1
 """The share of resamples without a value beyond which there is no interval: the rest are no fair sample any more."""
+
+_MEANS_OVER_ROWS = {
+    "neg_root_mean_squared_error": RowLoss.RMSE,
+    "neg_mean_absolute_error": RowLoss.MAE,
+    "neg_mean_absolute_percentage_error": RowLoss.MAPE,
+}
+"""The scorers that need no more of a resample than each group's sums: a thousand resamples in a tenth of the time."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +78,39 @@ def resample_scores(model: Any, metric: Metric, sample: Sample, *, resamples: in
     Raises:
         ValueError: The metric cannot be computed on the rows as they are.
     """
+    loss = _MEANS_OVER_ROWS.get(metric.scorer)
+    if loss is not None:
+        return _resampled_means(loss, model, sample, resamples=resamples, seed=seed)
+    return _resampled_scores(model, metric, sample, resamples=resamples, seed=seed)
+
+
+def _resampled_means(loss: RowLoss, model: Any, sample: Sample, *, resamples: int, seed: int) -> np.ndarray:
+    """Do it for a metric that is a mean over rows: each group's sums are all that has to be drawn."""
+    draws = _Draws(sample.groups, seed)
+    weights = loss.row_weights(sample.target, sample.weights)
+    losses = loss.losses(model, sample.features, sample.target)
+    of_losses, of_weights = (draws.sums(each) for each in (weights * losses, weights))
+    means = np.full(resamples, np.nan)
+    for index in range(resamples):
+        drawn = draws.draw()
+        if (total := of_weights[drawn].sum()) > 0:
+            means[index] = of_losses[drawn].sum() / total
+    scores: np.ndarray = loss.of_mean(means)
+    return scores
+
+
+def _resampled_scores(model: Any, metric: Metric, sample: Sample, *, resamples: int, seed: int) -> np.ndarray:
+    """Do it for any metric: scikit-learn measures the rows of each resample."""
     from sklearn import config_context
 
-    replay, draw = Replay(model, sample.features), _drawing(sample.groups, seed)
+    replay, draws = Replay(model, sample.features), _Draws(sample.groups, seed)
     scores = np.full(resamples, np.nan)
     with warnings.catch_warnings(), config_context(assume_finite=True):
         warnings.simplefilter("ignore")  # scorers warn of what a resample lacks, a thousand times
         everything = np.arange(len(sample.target))
         evaluate(replay, [metric], everything, sample.target, sample.weights)
         for index in range(resamples):
-            rows = draw()
+            rows = draws.rows(draws.draw())
             try:
                 measured = evaluate(replay, [metric], rows, sample.target[rows], part_of(sample.weights, rows))
             except ValueError:
@@ -144,17 +175,31 @@ class Replay:
         return replay
 
 
-def _drawing(groups: np.ndarray, seed: int) -> Callable[[], np.ndarray]:
-    """Make what draws as many groups as there are, with replacement, and gives their rows."""
-    random = np.random.default_rng(seed)
-    order = np.argsort(groups, kind="stable")
-    _, starts, sizes = np.unique(groups[order], return_index=True, return_counts=True)
+class _Draws:
+    """Draws as many groups as there are, with replacement.
 
-    def draw() -> np.ndarray:
-        drawn = random.integers(len(starts), size=len(starts))
-        count = sizes[drawn]
+    Args:
+        groups: For every row, the number of its group.
+        seed: Decides what is drawn.
+    """
+
+    def __init__(self, groups: np.ndarray, seed: int) -> None:
+        self._random = np.random.default_rng(seed)
+        self._order = np.argsort(groups, kind="stable")
+        _, self._starts, self._sizes = np.unique(groups[self._order], return_index=True, return_counts=True)
+
+    def draw(self) -> np.ndarray:
+        """Draw groups; they are numbered from 0 in the order of their own numbers."""
+        return self._random.integers(len(self._starts), size=len(self._starts))
+
+    def rows(self, drawn: np.ndarray) -> np.ndarray:
+        """Give the numbers of the rows of drawn groups."""
+        count = self._sizes[drawn]
         ends = count.cumsum()
-        rows: np.ndarray = order[np.repeat(starts[drawn] - (ends - count), count) + np.arange(ends[-1])]
+        rows: np.ndarray = self._order[np.repeat(self._starts[drawn] - (ends - count), count) + np.arange(ends[-1])]
         return rows
 
-    return draw
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Add up values, of shape (rows,), within each group."""
+        sums: np.ndarray = np.add.reduceat(values[self._order], self._starts)
+        return sums
