@@ -128,6 +128,18 @@ def test_what_workers_load_has_neither_mlflow_nor_optuna():
     assert not loaded_after("import wine_sweep.objective.measurement, wine_sweep.execution") & {"mlflow", "optuna"}
 
 
+def test_the_workers_server_is_started_before_anything_heavy_is_imported():
+    assert not loaded_after("import wine_sweep.cli.app, wine_sweep.cli.head_start") & {"mlflow", "optuna", "sklearn", "pandas"}
+
+
+def test_what_the_workers_server_loads_is_loaded_by_nobody_else():
+    """It loads at import what it is to load, since the server does no more than import it, and leaves Python as it was."""
+    assert not [name for name, tree in modules().items() if "wine_sweep.execution.preload" in imported(tree)]
+    loaded = loaded_after("import gc, wine_sweep.execution.preload\nassert gc.isenabled() and gc.get_freeze_count()")
+    assert {"sklearn", "wine_sweep.execution.worker"} <= loaded
+    assert not loaded & {"mlflow", "optuna"}
+
+
 ERRORS = sorted(
     name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.WineSweepError)
 )

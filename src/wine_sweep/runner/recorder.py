@@ -8,6 +8,7 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from wine_sweep.runner.best_history import BestHistory, Improvement
 from wine_sweep.runner.outputs import Outputs
 from wine_sweep.selection import Objective
 from wine_sweep.tracking import names
@@ -130,6 +131,7 @@ class SweepRecorder:
         self._outputs = Outputs(journal.spool, observer.trial_printed) if verbose else None
         self._clock = clock
         self._best = BestSoFar(objective)
+        self._history = BestHistory(writer)
         self._best_steps = best_steps or {}
         self._started: dict[int, float] = {}
 
@@ -167,11 +169,11 @@ class SweepRecorder:
         """Have the parent's ``best_…`` continued, where that was not done before the sweep was resumed."""
         for step, metric, value in self._best.add(trial):
             if step not in self._best_steps.get(metric, ()):
-                self._log_best(metric, value, step)
+                self._history.add(Improvement(names.best_metric(metric), value, self._clock(), step))
 
-    def _log_best(self, metric: str, value: float, step: int) -> None:
-        values, now = {names.best_metric(metric): value}, self._clock()
-        self._writer.do(lambda runs: runs.log_metrics(runs.run_id, values, at=now, step=step))
+    def close(self) -> None:
+        """Have everything written that waits to be written together with other things."""
+        self._history.flush()
 
     def is_behind(self) -> bool:
         """Whether measuring is that much faster than writing; while the store is away, nobody waits for it."""

@@ -107,7 +107,10 @@ def run_trials(
             relearn=lambda trials: _relearned(prepared, older, list(trials)),
             clock=clock,
         )
-        return loop.run()
+        try:
+            return loop.run()
+        finally:
+            recorder.close()
     finally:
         workers.stop()
 

@@ -261,12 +261,15 @@ class SweepRuns:
         """Log all that a trial was and measured, at a time in milliseconds since the epoch."""
         log_in_batches(self.client, run_id, params=trial.params, metrics=list(metrics_of(trial, at)), tags=tags_of(trial))
 
-    def log_metrics(self, run_id: str, values: Mapping[str, float], *, at: float, step: int = 0) -> None:
+    def log_metrics(self, run_id: str, values: Mapping[str, float], *, at: float) -> None:
         """Log metrics to any run of the sweep."""
+        self.log_history(run_id, [(name, value, at, 0) for name, value in values.items()])
+
+    def log_history(self, run_id: str, values: Iterable[tuple[str, float, float, int]]) -> None:
+        """Log values of metrics to any run of the sweep: the name, the value, when in seconds since the epoch, and the step."""
         with translated_errors("log metrics"):
-            log_in_batches(
-                self.client, run_id, metrics=[Metric(key, value, _milliseconds(at), step) for key, value in values.items()]
-            )
+            metrics = [Metric(name, value, _milliseconds(at), step) for name, value, at, step in values]
+            log_in_batches(self.client, run_id, metrics=metrics)
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags on any run of the sweep."""
