@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from wine_sweep.config import BudgetConfig, Direction
 from wine_sweep.data import Fold
 from wine_sweep.execution.benches import SpoolBench
+from wine_sweep.objective import fold_memory
 from wine_sweep.objective.factory import ModelFactory
 from wine_sweep.objective.fold_memory import FoldMemory, recall
 from wine_sweep.objective.measurement import Measurement
@@ -141,6 +142,19 @@ def test_a_model_that_cannot_be_asked_for_more_than_its_metrics_costs_the_trial_
     trial = measure((features, target), spool, Shy(), {}, metric="accuracy", task=Task.CLASSIFICATION)
     assert trial.state is TrialState.FINISHED
     assert recall(spool.common, trial) is not None
+
+
+def test_what_takes_too_much_memory_is_dropped_at_once(rows, spool, monkeypatch):
+    monkeypatch.setattr(fold_memory, "MOST_BYTES", 1000)
+    recollection = FoldMemory("rmse", Direction.MINIMIZE, Task.REGRESSION).begin()
+    model = Ridge().fit(*rows)
+    for taken in (True, False, False):
+        with recollection.of(model, rows[0].head(40), np.arange(40)):
+            model.predict(rows[0].head(40))
+        assert (recollection.folds is not None) == taken
+    trial = measure(rows, spool, Ridge(), {})
+    assert trial.state is TrialState.FINISHED
+    assert recall(spool.common, trial) is None
 
 
 def test_a_model_is_not_asked_again_for_what_a_metric_asked_for(rows, spool):

@@ -27,6 +27,9 @@ from wine_sweep.trial import Trial, TrialState
 
 _logger = logging.getLogger(__name__)
 
+MOST_BYTES = 64_000_000
+"""What the models of a trial predict may take so much memory: a million rows, or fewer with many classes."""
+
 _PREFIX = "best-of-"
 _METHODS = ("predict", "predict_proba")
 
@@ -57,6 +60,9 @@ class Recollection:
             features: The rows that it is asked about, of shape (rows, features).
             rows: Their numbers, of shape (rows,).
         """
+        if not self._is_whole:
+            yield
+            return
         heard: dict[str, np.ndarray] = {}
         listened = [name for name in _METHODS if hasattr(model, name) and name not in getattr(model, "__dict__", {name: None})]
         for name in listened:
@@ -70,8 +76,14 @@ class Recollection:
             wanted = self._wants_probabilities("predict_proba" in listened)
             self._folds.append(Predicted.by(model, features, rows, probabilities=wanted, heard=heard))
         except Exception as error:  # noqa: BLE001  # no metric asked for it: it is not the trial's failure that it cannot be had
-            _logger.debug("%s cannot tell what it predicts: %s", type(model).__name__, error)
-            self._is_whole = False
+            self._give_up(f"{type(model).__name__} cannot tell what it predicts: {error}")
+        if sum(each.nbytes for each in self._folds) > MOST_BYTES:
+            self._give_up(f"what it predicts takes more than {MOST_BYTES} bytes")
+
+    def _give_up(self, why: str) -> None:
+        _logger.debug("what a trial predicts is not kept: %s", why)
+        self._is_whole = False
+        self._folds.clear()
 
 
 class FoldMemory:
@@ -108,7 +120,7 @@ class FoldMemory:
             return
         try:
             path = bench.common / f"{_PREFIX}{os.getpid()}"
-            new = path.with_suffix(".new")
+            new = path.with_name(f"new-{path.name}")
             new.write_bytes(pickle.dumps((trial.number, trial.key, recollection.folds)))
             new.replace(path)
         except OSError as error:

@@ -26,6 +26,11 @@ class Predicted:
     probabilities: np.ndarray | None = None
     classes: np.ndarray | None = None
 
+    @property
+    def nbytes(self) -> int:
+        """How many bytes it takes."""
+        return sum(each.nbytes for each in (self.rows, self.predictions, self.probabilities) if each is not None)
+
     @classmethod
     def by(
         cls,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wine_sweep.config import EstimatorConfig
+from wine_sweep.config import Backend, EstimatorConfig
 from wine_sweep.objective.factory import ModelFactory
 from wine_sweep.objective.fold_memory import FoldMemory, recall
 from wine_sweep.objective.measurement import Measurement
@@ -129,10 +129,11 @@ class EstimatorSweep(Prepared):
         return fold_predictions(self.factory.make(trial.params), self.material, self.objective.metric)
 
     def _memory(self) -> FoldMemory | None:
-        """Have workers keep what later checks need of the winner, where one of its metrics decides."""
+        """Have workers on this machine keep what later checks need of the winner, where one of its metrics decides."""
         goal = self.objective.goals[0]
-        known = goal.metric in {metric.name for metric in self.metrics}
-        return FoldMemory(goal.metric, goal.direction, self.needs.task) if known else None
+        is_measured = goal.metric in {metric.name for metric in self.metrics}
+        is_here = self.config.execution.backend is not Backend.DASK
+        return FoldMemory(goal.metric, goal.direction, self.needs.task) if is_measured and is_here else None
 
     def left_to_chance(self, trial: Trial) -> list[str]:
         """Name each ``random_state`` that the config itself sets to null; every other has a seed. See `Prepared`."""
