@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from wine_sweep.config import parse_config
+from wine_sweep.data.bundled import load_bundled
 from wine_sweep.execution.benches import SpoolBench
 from wine_sweep.spool import Spool
 from wine_sweep.subjects import estimator_sweep
@@ -238,3 +239,24 @@ def test_models_that_take_long_are_not_fitted_again_where_nobody_kept_what_they_
     quick, slow = (Trial(0, {"alpha": 1}, fit_seconds=seconds) for seconds in (1.0, 13.0))
     assert len(ready.refit(quick).reference.folds) == len(ready.material.split.train)
     assert len(ready.refit(slow).reference.folds) == 0
+
+
+def test_a_model_that_can_tell_probabilities_only_once_fitted_has_its_folds_too(tmp_path):
+    frame = load_bundled("wine-quality-red").head(300)
+    frame.assign(quality=(frame["quality"] > 5).astype(int)).to_csv(tmp_path / "good.csv", index=False)
+    text = """
+data: {source: good.csv, target: quality}
+model:
+  estimator: sklearn.ensemble.StackingClassifier
+  params:
+    estimators: [[tree, {estimator: sklearn.tree.DecisionTreeClassifier, params: {max_depth: 2}}]]
+search: {parameters: {passthrough: [false]}}
+evaluation: {cv: 3, metrics: [roc_auc, accuracy]}
+objective: roc_auc
+"""
+    ready = prepared(text, tmp_path)
+    reference = ready.refit(Trial(0, {"passthrough": False})).reference
+    assert len(reference.folds) == len(ready.material.split.train)
+    trial = ready.task()(Trial(0, {"passthrough": False}), SpoolBench(Spool(tmp_path / "spool"), 0))
+    kept = ready.refit(trial, tmp_path / "spool" / "common").reference
+    pd.testing.assert_frame_equal(kept.folds, reference.folds)

@@ -99,3 +99,13 @@ def test_another_version_of_mlflow_has_another_file(monkeypatch):
     before = BlankStore.of_this_mlflow().path
     monkeypatch.setattr(mlflow, "__version__", "9.9.9")
     assert BlankStore.of_this_mlflow().path != before
+
+
+@pytest.mark.parametrize(("uri", "file"), [("sqlite:///{}/a.db?timeout=30", "a.db"), ("sqlite:///:memory:", None)])
+@pytest.mark.usefixtures("cache")
+def test_no_file_is_made_but_the_stores_own(uri, file, migrated, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    BlankStore.of_this_mlflow().keep(migrated)
+    open_store(uri.format(tmp_path), create=True)
+    assert {path.name for path in tmp_path.iterdir()} - {"cache"} == ({file} if file else set())
+    mlflow.set_tracking_uri(None)

@@ -13,6 +13,7 @@ import typer
 from wine_sweep.cli.exits import exit_code, report_error
 from wine_sweep.cli.formats import Format
 from wine_sweep.errors import WineSweepError
+from wine_sweep.garbage import collected_rarely
 
 app = typer.Typer(
     name="wine-sweep",
@@ -50,7 +51,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no l
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
-    _look_for_garbage_less()
+    atexit.unregister(gc.freeze)
+    atexit.register(gc.freeze)  # or Python would look through half a million objects before it ends, for a second
     try:
         app()
     except WineSweepError as error:
@@ -60,16 +62,6 @@ def main() -> NoReturn:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     sys.exit(0)
-
-
-def _look_for_garbage_less() -> None:
-    """Spare Python looks through all that was imported, half a million objects that stay: a quarter of the imports' time.
-
-    Nor does it look through them when it ends, for another second.
-    """
-    gc.set_threshold(100_000, 20, 20)
-    atexit.unregister(gc.freeze)
-    atexit.register(gc.freeze)
 
 
 @app.command()
@@ -91,7 +83,8 @@ def run(
 
     draft = read_ahead(config, (*(overrides or ()), *_short(workers, trials)), trusted := tuple(trust or ()))
 
-    from wine_sweep.cli.run import RunRequest, run_command
+    with collected_rarely():
+        from wine_sweep.cli.run import RunRequest, run_command
 
     run_command(
         RunRequest(
@@ -127,7 +120,8 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Go on where a sweep stopped, from what MLflow has of it."""
-    from wine_sweep.cli.resume import ResumeRequest, resume_command
+    with collected_rarely():
+        from wine_sweep.cli.resume import ResumeRequest, resume_command
 
     resume_command(
         ResumeRequest(
@@ -154,7 +148,8 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Check configs and show what would run and be promoted; runs nothing."""
-    from wine_sweep.cli.plan import plan_command
+    with collected_rarely():
+        from wine_sweep.cli.plan import plan_command
 
     plan_command(configs, overrides=overrides or (), trusted=trust or (), experiment=experiment, as_json=as_json)
 

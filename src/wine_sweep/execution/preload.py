@@ -9,7 +9,9 @@ import importlib
 LOADED = ("wine_sweep.objective.measurement", "wine_sweep.execution.worker", "sklearn.linear_model", "sklearn.pipeline")
 
 gc.disable()
-for name in LOADED:
-    importlib.import_module(name)
-gc.freeze()
-gc.enable()
+try:
+    for name in LOADED:
+        importlib.import_module(name)
+finally:
+    gc.freeze()
+    gc.enable()

@@ -6,17 +6,14 @@ file of its own; whoever finds none for the winner fits its models once more.
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import pickle
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from wine_sweep.bench import Bench
 from wine_sweep.config import Direction
@@ -30,12 +27,14 @@ _logger = logging.getLogger(__name__)
 MOST_BYTES = 64_000_000
 """What the models of a trial predict may take so much memory: a million rows, or fewer with many classes."""
 
+FORMAT = 1
+"""Grows with each change of what stands in a file."""
+
 _PREFIX = "best-of-"
-_METHODS = ("predict", "predict_proba")
 
 
 class Recollection:
-    """What the models of one trial predict, one after the other.
+    """What the models of one trial have predicted, one after the other; all of them or nothing.
 
     Args:
         wants_probabilities: Whether probabilities are wanted of models that can give them, or of those that cannot.
@@ -48,40 +47,32 @@ class Recollection:
 
     @property
     def folds(self) -> tuple[Predicted, ...] | None:
-        """What each model predicted; None where one could not be asked."""
+        """What each model predicted; None where the metrics did not ask one for all that is wanted."""
         return tuple(self._folds) if self._is_whole else None
 
-    @contextmanager
-    def of(self, model: Any, features: pd.DataFrame, rows: np.ndarray) -> Iterator[None]:
-        """Take down what a model predicts within this context; what nobody has asked it for is asked for at the end.
+    def take(self, model: Any, heard: Mapping[str, np.ndarray], rows: np.ndarray) -> None:
+        """Take down what a model has answered. It is not asked itself: that would be the trial's time.
 
         Args:
             model: Fitted.
-            features: The rows that it is asked about, of shape (rows, features).
-            rows: Their numbers, of shape (rows,).
+            heard: Its answers by method, each of shape (rows, …).
+            rows: The numbers of the rows that it was asked about, of shape (rows,).
         """
         if not self._is_whole:
-            yield
             return
-        heard: dict[str, np.ndarray] = {}
-        listened = [name for name in _METHODS if hasattr(model, name) and name not in getattr(model, "__dict__", {name: None})]
-        for name in listened:
-            setattr(model, name, _listening(getattr(model, name), name, heard))
-        try:
-            yield
-        finally:
-            for name in listened:
-                delattr(model, name)
-        try:
-            wanted = self._wants_probabilities("predict_proba" in listened)
-            self._folds.append(Predicted.by(model, features, rows, probabilities=wanted, heard=heard))
-        except Exception as error:  # noqa: BLE001  # no metric asked for it: it is not the trial's failure that it cannot be had
-            self._give_up(f"{type(model).__name__} cannot tell what it predicts: {error}")
+        wanted = self._wants_probabilities(hasattr(model, "predict_proba"))
+        needed = ("predict", "predict_proba") if wanted else ("predict",)
+        if any(name not in heard or len(heard[name]) != len(rows) for name in needed):
+            self._give_up()
+            return
+        predicted = Predicted(rows, heard["predict"])
+        if wanted:
+            predicted = Predicted(rows, heard["predict"], heard["predict_proba"], np.asarray(model.classes_))
+        self._folds.append(predicted)
         if sum(each.nbytes for each in self._folds) > MOST_BYTES:
-            self._give_up(f"what it predicts takes more than {MOST_BYTES} bytes")
+            self._give_up()
 
-    def _give_up(self, why: str) -> None:
-        _logger.debug("what a trial predicts is not kept: %s", why)
+    def _give_up(self) -> None:
         self._is_whole = False
         self._folds.clear()
 
@@ -121,9 +112,9 @@ class FoldMemory:
         try:
             path = bench.common / f"{_PREFIX}{os.getpid()}"
             new = path.with_name(f"new-{path.name}")
-            new.write_bytes(pickle.dumps((trial.number, trial.key, recollection.folds)))
+            new.write_bytes(pickle.dumps((FORMAT, trial.number, trial.key, recollection.folds)))
             new.replace(path)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  # a full disk, an answer that cannot be pickled: the trial has its result
             _logger.debug("what trial %d predicted is not kept: %s", trial.number, error)
             return
         self._best = value
@@ -138,21 +129,11 @@ def recall(folder: Path, trial: Trial) -> tuple[Predicted, ...] | None:
     """
     for path in folder.glob(f"{_PREFIX}*"):
         try:
-            number, key, folds = pickle.loads(path.read_bytes())  # noqa: S301  # written by this sweep's own workers
-        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            made_as, number, key, folds = pickle.loads(path.read_bytes())  # noqa: S301  # written by this sweep's own workers
+        except Exception as error:  # noqa: BLE001  # damaged, or by an older version whose classes are gone
             _logger.debug("%s is left out: %s", path, error)
             continue
-        if (number, key) == (trial.number, trial.key):
+        if (made_as, number, key) == (FORMAT, trial.number, trial.key):
             kept: tuple[Predicted, ...] = folds
             return kept
     return None
-
-
-def _listening(method: Callable[..., Any], name: str, heard: dict[str, np.ndarray]) -> Callable[..., Any]:
-    @functools.wraps(method)
-    def call(*arguments: Any, **keywords: Any) -> Any:
-        answer = method(*arguments, **keywords)
-        heard[name] = np.asarray(answer)
-        return answer
-
-    return call

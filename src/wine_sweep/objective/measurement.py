@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -15,6 +14,7 @@ import pandas as pd
 from wine_sweep.bench import Bench
 from wine_sweep.config import BudgetConfig
 from wine_sweep.data import Fold
+from wine_sweep.objective.answers import listen
 from wine_sweep.objective.factory import ModelFactory
 from wine_sweep.objective.fold_memory import FoldMemory, Recollection
 from wine_sweep.objective.metrics import Metric, evaluate
@@ -121,11 +121,10 @@ class Measurement:
                 spent += time.perf_counter() - begin
                 held_out = self.features.iloc[fold.measure]
                 truth, weights = self.target[fold.measure], part_of(self.weights, fold.measure)
-                listening = (
-                    recollection.of(model, held_out, fold.measure) if recollection is not None and repeat == 0 else nullcontext()
-                )
-                with listening:
-                    measured = evaluate(model, self.metrics, held_out, truth, weights)
+                asked = listen(model)
+                measured = evaluate(asked, self.metrics, held_out, truth, weights)
+                if recollection is not None and repeat == 0:
+                    recollection.take(model, asked.heard, fold.measure)
                 for name, value in measured.items():
                     values[name].append(value)
                 if is_weighed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,15 +31,7 @@ class Predicted:
         return sum(each.nbytes for each in (self.rows, self.predictions, self.probabilities) if each is not None)
 
     @classmethod
-    def by(
-        cls,
-        model: Any,
-        features: pd.DataFrame,
-        rows: np.ndarray,
-        *,
-        probabilities: bool,
-        heard: Mapping[str, np.ndarray] | None = None,
-    ) -> Predicted:
+    def by(cls, model: Any, features: pd.DataFrame, rows: np.ndarray, *, probabilities: bool) -> Predicted:
         """Have a model predict.
 
         Args:
@@ -48,17 +39,14 @@ class Predicted:
             features: The rows to predict, of shape (rows, features).
             rows: Their numbers, of shape (rows,).
             probabilities: Whether each class's probability is wanted too.
-            heard: What it has answered already, by method.
 
         Raises:
             Exception: Whatever the model raises.
         """
-        known = heard or {}
-        predictions = known["predict"] if "predict" in known else np.asarray(model.predict(features.copy()))
+        predictions = np.asarray(model.predict(features.copy()))
         if not probabilities:
             return cls(rows, predictions)
-        likely = known["predict_proba"] if "predict_proba" in known else np.asarray(model.predict_proba(features.copy()))
-        return cls(rows, predictions, likely, np.asarray(model.classes_))
+        return cls(rows, predictions, np.asarray(model.predict_proba(features.copy())), np.asarray(model.classes_))
 
     def only(self, chosen: np.ndarray) -> Predicted:
         """Give the same for some of the rows.

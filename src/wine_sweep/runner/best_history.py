@@ -26,6 +26,8 @@ class Improvement(NamedTuple):
 class BestHistory:
     """Collects improvements, and writes them every `WRITE_SECONDS` and when it is told to.
 
+    What a killed process has not written is put back when the sweep is resumed; the child runs have it in any case.
+
     Args:
         writer: Writes to MLflow.
     """

@@ -20,6 +20,7 @@ from wine_sweep.errors import (
     TrackingError,
     WineSweepError,
 )
+from wine_sweep.garbage import collected_rarely
 from wine_sweep.runner.closing import Closing
 from wine_sweep.runner.header import experiment_name, runs_of, sweep_header, sweep_tags
 from wine_sweep.runner.keeping import FINISHED, Keeping
@@ -123,9 +124,10 @@ def _begin(prepared: Prepared, options: RunOptions, started: float, older: list[
 
     The trials that `search.from` names are put into `older`, before anything is written.
     """
-    from wine_sweep.tracking.store import leave_retries_to_policy, open_store
+    with collected_rarely():
+        from wine_sweep.tracking.store import leave_retries_to_policy, open_store
 
-    client = open_store(options.tracking_uri, create=True)
+        client = open_store(options.tracking_uri, create=True)
     tags = {**sweep_tags(prepared, command=options.command), names.JOURNAL: options.token}
     if options.refreshes is not None:
         tags[names.REFRESH] = options.refreshes
@@ -150,7 +152,8 @@ def _go_on(resumption: Resumption) -> SweepRuns:
 
 def _import_what_concludes() -> None:
     """Import what comes after the trials: scikit-learn as a whole among it, for most of a second."""
-    importlib.import_module("wine_sweep.runner.conclusion")
+    with collected_rarely():
+        importlib.import_module("wine_sweep.runner.conclusion")
 
 
 class _Sweep:

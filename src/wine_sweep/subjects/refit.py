@@ -109,10 +109,10 @@ def fold_predictions(unfitted: Any, material: Material, objective: str) -> Itera
     """
     dataset, train = material.dataset, material.split.train
     target = dataset.target.to_numpy()
-    loss = row_loss_of(objective, dataset.task, probabilities=hasattr(unfitted, "predict_proba"))
     for fold in material.folds:
         rows, model = train[fold.fit], copy.deepcopy(unfitted)
         fit(model, dataset.features.iloc[rows].reset_index(drop=True), target[rows], part_of(dataset.weights, rows))
+        loss = row_loss_of(objective, dataset.task, probabilities=hasattr(model, "predict_proba"))
         measured = train[fold.measure]
         features = dataset.features.iloc[measured].reset_index(drop=True)
         yield Predicted.by(model, features, measured, probabilities=loss.needs_probabilities)
@@ -138,19 +138,20 @@ def reference_of(
         folds: What models like it predict for rows that they were not fitted on.
     """
     dataset, split = material.dataset, material.split
+
+    def made(folds: Iterable[Predicted]) -> Reference:
+        return make_reference(
+            dataset, split, model, predictions, task=dataset.task, objective_metric=objective, seed=seed, folds=folds
+        )
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as in the trial
         try:
-            return make_reference(
-                dataset,
-                split,
-                model,
-                predictions,
-                task=dataset.task,
-                objective_metric=objective,
-                seed=seed,
-                folds=folds,
-            )
+            return made(folds)
+        except Exception as error:  # noqa: BLE001  # models of the user's may raise anything; the test rows' part may stand
+            _logger.debug("what models like the winner predict is left out: %s: %s", type(error).__name__, error)
+        try:
+            return made(())
         except Exception as error:  # noqa: BLE001  # a model may raise anything when asked for probabilities; it stands without
             _logger.warning("the model is kept without what later checks need: %s: %s", type(error).__name__, error)
             return None

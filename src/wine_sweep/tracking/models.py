@@ -7,6 +7,7 @@ import importlib.metadata
 import importlib.util
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -185,9 +186,11 @@ def _distributions_of(package: str) -> Sequence[str]:
     Those that models come from are known by name: to look for a module goes through all files of all distributions.
     """
     name = _DISTRIBUTIONS.get(package)
-    if name is None:
-        return _installed().get(package, ())
-    return [name] if importlib.util.find_spec(package) is not None else ()
+    if name is not None and importlib.util.find_spec(package) is not None:
+        with suppress(importlib.metadata.PackageNotFoundError):  # then another brings it along, as xgboost-cpu does
+            importlib.metadata.version(name)
+            return [name]
+    return _installed().get(package, ())
 
 
 @functools.cache

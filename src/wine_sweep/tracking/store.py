@@ -23,6 +23,7 @@ from mlflow.environment_variables import (
     MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT,
 )
 from mlflow.exceptions import MlflowException
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from wine_sweep.errors import NotFoundError, TrackingError
@@ -134,8 +135,11 @@ def store_exists(uri: str) -> bool:
 
 
 def _file_of(uri: str) -> Path | None:
-    """Give the SQLite file behind a URI; None for any other store."""
-    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+    """Give the SQLite file behind a URI; None for any other store, one in memory too."""
+    if not uri.startswith("sqlite:///"):
+        return None
+    database = make_url(uri).database or ""
+    return Path(database) if database and not database.startswith((":memory:", "file:")) else None
 
 
 @contextmanager
