@@ -6,6 +6,8 @@ import contextlib
 import os
 import pathlib
 import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -46,26 +48,25 @@ def run(command: Sequence[str], folder: pathlib.Path, environment: Mapping[str, 
     """
     variables = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}", "MLFLOW_DISABLE_TELEMETRY": "true"}
     variables |= {"PYTHONPATH": str(pathlib.Path(__file__).parents[1]), **(environment or {})}
-    began, started = time.perf_counter(), time.time()
-    process = subprocess.Popen(  # noqa: S603  # our own commands
-        command,
-        cwd=folder,
-        env={**os.environ, **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    look = _Look(process.pid)
-    output, errors = process.communicate()
-    seconds = time.perf_counter() - began
-    memory = look.end()
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed ({process.returncode}):\n{errors[-2000:]}")
-    return Finished(seconds, started, memory, output)
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        began, started = time.perf_counter(), time.time()
+        process = subprocess.Popen(  # noqa: S603  # our own commands
+            command, cwd=folder, env={**os.environ, **variables}, stdout=output, stderr=errors
+        )
+        look = _Look(process.pid)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        memory = max(look.end(), usage.ru_maxrss / (1024 if sys.platform == "linux" else 2**20))
+        output.seek(0)
+        errors.seek(0)
+        if process.returncode:
+            raise RuntimeError(f"{' '.join(command)} failed ({process.returncode}):\n{errors.read()[-2000:]}")
+        return Finished(seconds, started, memory, output.read())
 
 
 class _Look:
-    """Looks at a process and all below it a few times a second."""
+    """Looks at a process and all below it a few times a second; what the system tells of it at its end comes on top."""
 
     def __init__(self, pid: int) -> None:
         self._largest = 0

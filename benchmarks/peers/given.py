@@ -114,14 +114,7 @@ def put_in_staging(work: Given, params: Mapping[str, Any], *, model: BaseEstimat
         pip_requirements=[f"scikit-learn=={sklearn.__version__}", f"pandas=={pd.__version__}"],
         serialization_format="cloudpickle",
     )
-    move_to_staging(logged.model_uri)
-
-
-def move_to_staging(uri: str) -> None:
-    """Register a logged model, and move it to Staging."""
-    import mlflow
-
-    version = mlflow.register_model(uri, REGISTERED)
+    version = mlflow.register_model(logged.model_uri, REGISTERED)
     client = mlflow.MlflowClient()
     client.transition_model_version_stage(REGISTERED, version.version, "Staging", archive_existing_versions=True)
 
