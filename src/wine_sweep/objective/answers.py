@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,9 @@ class Answers:
 
 def listen(model: Any) -> Answers:
     """Stand between a fitted model and those who ask it, under its class's name."""
-    name = type(model).__name__
-    made: Answers = type(name, (Answers,), {"__doc__": Answers.__doc__})(model)
-    return made
+    return _class_named(type(model).__name__)(model)
+
+
+@functools.cache
+def _class_named(name: str) -> type[Answers]:
+    return type(name, (Answers,), {"__doc__": Answers.__doc__})
