@@ -12,7 +12,9 @@ from sklearn.metrics import get_scorer
 from sklearn.metrics.pairwise import polynomial_kernel
 from sklearn.svm import LinearSVC
 
+from wine_sweep.config import Direction
 from wine_sweep.objective.answers import listen
+from wine_sweep.objective.fold_memory import FoldMemory
 from wine_sweep.objective.metrics import evaluate, find_metric
 from wine_sweep.task import Task
 
@@ -85,3 +87,17 @@ def test_a_model_is_left_as_it_was():
     before = dict(vars(model))
     evaluate(listen(model), [find_metric("rmse", Task.REGRESSION)], FEATURES, CLASSES)
     assert vars(model).keys() == before.keys()
+
+
+@pytest.mark.parametrize("answer", [[[1], [1, 2]], 3])
+def test_an_answer_that_is_no_column_is_passed_on_as_it_is_and_not_kept(answer):
+    class Odd(RegressorMixin, BaseEstimator):
+        def predict(self, features):
+            return answer
+
+    model = Odd()
+    asked = listen(model)
+    assert asked.predict(FEATURES) is answer
+    recollection = FoldMemory("rmse", Direction.MINIMIZE, Task.REGRESSION).begin()
+    recollection.take(model, asked.heard, np.arange(60))
+    assert recollection.folds is None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -260,3 +262,17 @@ objective: roc_auc
     trial = ready.task()(Trial(0, {"passthrough": False}), SpoolBench(Spool(tmp_path / "spool"), 0))
     kept = ready.refit(trial, tmp_path / "spool" / "common").reference
     pd.testing.assert_frame_equal(kept.folds, reference.folds)
+
+
+def test_folds_that_cannot_be_used_cost_the_folds_alone(tmp_path, caplog):
+    ready = prepared(PLAIN, tmp_path)
+    folder = tmp_path / "spool" / "common"
+    trial = ready.task()(Trial(0, {"alpha": 1}), SpoolBench(Spool(tmp_path / "spool"), 0))
+    (path,) = folder.iterdir()
+    *head, folds = pickle.loads(path.read_bytes())
+    path.write_bytes(pickle.dumps((*head, [replace(each, predictions=each.predictions[:3]) for each in folds])))
+    with caplog.at_level(logging.WARNING):
+        reference = ready.refit(trial, folder).reference
+    assert len(reference.folds) == 0
+    assert len(reference.test) == len(ready.material.split.test)
+    assert "later checks go by the test rows alone" in caplog.text

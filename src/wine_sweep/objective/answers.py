@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,8 @@ class Answers:
 
             with config_context(skip_parameter_validation=not self._validates):
                 answer = found(*arguments, **keywords)
-            self.heard[name] = np.array(answer)
+            with suppress(ValueError):  # no array, as of rows with different lengths: it is the metric's to refuse
+                self.heard[name] = np.array(answer)
             return answer
 
         ask.__name__ = name  # scorers treat probabilities and decisions differently, and go by the name

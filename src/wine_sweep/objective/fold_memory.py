@@ -62,7 +62,7 @@ class Recollection:
             return
         wanted = self._wants_probabilities(hasattr(model, "predict_proba"))
         needed = ("predict", "predict_proba") if wanted else ("predict",)
-        if any(name not in heard or len(heard[name]) != len(rows) for name in needed):
+        if any(name not in heard or heard[name].shape[:1] != rows.shape for name in needed):
             self._give_up()
             return
         predicted = Predicted(rows, heard["predict"])

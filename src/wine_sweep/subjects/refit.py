@@ -149,7 +149,7 @@ def reference_of(
         try:
             return made(folds)
         except Exception as error:  # noqa: BLE001  # models of the user's may raise anything; the test rows' part may stand
-            _logger.debug("what models like the winner predict is left out: %s: %s", type(error).__name__, error)
+            _logger.warning("later checks go by the test rows alone: %s: %s", type(error).__name__, error)
         try:
             return made(())
         except Exception as error:  # noqa: BLE001  # a model may raise anything when asked for probabilities; it stands without
