@@ -141,7 +141,7 @@ def make_reference(
     metric = row_loss_of(objective_metric, task, probabilities=hasattr(model, "predict_proba"))
     tested = Predicted(split.test, predictions)
     if metric.needs_probabilities:
-        tested = Predicted.by(model, dataset.features.iloc[split.test].reset_index(drop=True), split.test, probabilities=True)
+        tested = tested.with_probabilities(model, dataset.features.iloc[split.test].reset_index(drop=True))
     like_new = _newest(dataset, split.train)
     kept = like_new[_drawn(len(like_new), seed)]
     group_column, weight_column = dataset.group_column, dataset.weight_column

@@ -42,13 +42,12 @@ class Recollection:
 
     def __init__(self, wants_probabilities: Callable[[bool], bool]) -> None:
         self._wants_probabilities = wants_probabilities
-        self._folds: list[Predicted] = []
-        self._is_whole = True
+        self._folds: list[Predicted] | None = []
 
     @property
     def folds(self) -> tuple[Predicted, ...] | None:
         """What each model predicted; None where the metrics did not ask one for all that is wanted."""
-        return tuple(self._folds) if self._is_whole else None
+        return None if self._folds is None else tuple(self._folds)
 
     def take(self, model: Any, heard: Mapping[str, np.ndarray], rows: np.ndarray) -> None:
         """Take down what a model has answered. It is not asked itself: that would be the trial's time.
@@ -58,23 +57,19 @@ class Recollection:
             heard: Its answers by method, each of shape (rows, …).
             rows: The numbers of the rows that it was asked about, of shape (rows,).
         """
-        if not self._is_whole:
+        if self._folds is None:
             return
         wanted = self._wants_probabilities(hasattr(model, "predict_proba"))
         needed = ("predict", "predict_proba") if wanted else ("predict",)
         if any(name not in heard or heard[name].shape[:1] != rows.shape for name in needed):
-            self._give_up()
+            self._folds = None
             return
         predicted = Predicted(rows, heard["predict"])
         if wanted:
             predicted = Predicted(rows, heard["predict"], heard["predict_proba"], np.asarray(model.classes_))
         self._folds.append(predicted)
         if sum(each.nbytes for each in self._folds) > MOST_BYTES:
-            self._give_up()
-
-    def _give_up(self) -> None:
-        self._is_whole = False
-        self._folds.clear()
+            self._folds = None
 
 
 class FoldMemory:
@@ -93,7 +88,7 @@ class FoldMemory:
         self._best: float | None = None
 
     def begin(self) -> Recollection:
-        """Listen to the models of a trial."""
+        """Begin to take down what the models of a trial predict."""
         return Recollection(lambda can: row_loss_of(self._metric, self._task, probabilities=can).needs_probabilities)
 
     def offer(self, trial: Trial, recollection: Recollection, bench: Bench) -> None:

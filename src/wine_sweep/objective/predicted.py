@@ -43,10 +43,21 @@ class Predicted:
         Raises:
             Exception: Whatever the model raises.
         """
-        predictions = np.asarray(model.predict(features.copy()))
-        if not probabilities:
-            return cls(rows, predictions)
-        return cls(rows, predictions, np.asarray(model.predict_proba(features.copy())), np.asarray(model.classes_))
+        predicted = cls(rows, np.asarray(model.predict(features.copy())))
+        return predicted.with_probabilities(model, features) if probabilities else predicted
+
+    def with_probabilities(self, model: Any, features: pd.DataFrame) -> Predicted:
+        """Give the same with each class's probability.
+
+        Args:
+            model: The model that it is of.
+            features: The same rows, of shape (rows, features).
+
+        Raises:
+            Exception: Whatever the model raises.
+        """
+        probabilities = np.asarray(model.predict_proba(features.copy()))
+        return replace(self, probabilities=probabilities, classes=np.asarray(model.classes_))
 
     def only(self, chosen: np.ndarray) -> Predicted:
         """Give the same for some of the rows.

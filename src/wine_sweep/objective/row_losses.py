@@ -54,7 +54,9 @@ class RowLoss(StrEnum):
             ValueError: The model gives no number for each row where numbers are predicted.
             Exception: Whatever the model raises.
         """
-        return self.of(Predicted.by(model, features, np.arange(len(target)), probabilities=self.needs_probabilities), target)
+        if self.needs_probabilities:
+            return self._of_probabilities(np.asarray(model.predict_proba(features.copy())), np.asarray(model.classes_), target)
+        return self.of_predictions(np.asarray(model.predict(features.copy())), target)
 
     def of(self, predicted: Predicted, target: np.ndarray) -> np.ndarray:
         """Say what each row loses by what was predicted for it.
@@ -77,8 +79,10 @@ class RowLoss(StrEnum):
             return self.of_predictions(predicted.predictions, target)
         if predicted.probabilities is None or predicted.classes is None:
             raise ValueError(f"{self} needs probabilities")
-        loss = _log_losses if self is RowLoss.LOG_LOSS else _brier_losses
-        return loss(predicted.probabilities, predicted.classes, target)
+        return self._of_probabilities(predicted.probabilities, predicted.classes, target)
+
+    def _of_probabilities(self, probabilities: np.ndarray, classes: np.ndarray, target: np.ndarray) -> np.ndarray:
+        return (_log_losses if self is RowLoss.LOG_LOSS else _brier_losses)(probabilities, classes, target)
 
     def of_predictions(self, predictions: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Say what each row loses by what was predicted for it; not for the log loss.
