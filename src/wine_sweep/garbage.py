@@ -1,6 +1,7 @@
-"""How often Python looks for garbage while much is imported: half a million objects that stay are looked through again and again.
+"""Keeps Python from looking for garbage while much is made that stays: imported modules, pages of runs.
 
-With its usual threshold that is a quarter of the time that pandas, scikit-learn and MLflow take to import.
+Half a million objects would be looked through again and again. With the usual thresholds that is a quarter of the time that
+pandas, scikit-learn and MLflow take to import.
 """
 
 from __future__ import annotations
@@ -10,43 +11,52 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-RARELY = 100_000
-"""So many new objects, and not 700, before it looks among them."""
 
-
-class _Rare:
-    """Counts the contexts, of all threads, in which Python is to look rarely."""
+class _Pause:
+    """Counts the contexts, of all threads, in which Python is not to look."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._count = 0
-        self._before = gc.get_threshold()
+        self._was_enabled = True
+        self.freezes = False
 
     def enter(self) -> None:
         with self._lock:
             if self._count == 0:
-                self._before = gc.get_threshold()
-                gc.set_threshold(RARELY, *self._before[1:])
+                self._was_enabled = gc.isenabled()
+                gc.disable()
             self._count += 1
 
     def leave(self) -> None:
         with self._lock:
             self._count -= 1
             if self._count == 0:
-                gc.set_threshold(*self._before)
+                if self.freezes:
+                    gc.freeze()
+                if self._was_enabled:
+                    gc.enable()
 
 
-_RARE = _Rare()
+_PAUSE = _Pause()
 
 
 @contextmanager
-def collected_rarely() -> Iterator[None]:
-    """Have Python look for garbage rarely within this context, and as often as before after it.
+def uncollected() -> Iterator[None]:
+    """Have Python look for no garbage within this context, and as before after it.
 
-    For imports alone: what models leave behind can be large, and be few objects.
+    For what stays, alone: what models leave behind can be large, and be few objects.
     """
-    _RARE.enter()
+    _PAUSE.enter()
     try:
         yield
     finally:
-        _RARE.leave()
+        _PAUSE.leave()
+
+
+def freeze_what_stays() -> None:
+    """Have whatever there is at the end of each such context never be looked at again, for as long as this process lives.
+
+    For a process that is ours alone: in another one, garbage of others would stay too.
+    """
+    _PAUSE.freezes = True

@@ -13,7 +13,7 @@ import typer
 from wine_sweep.cli.exits import exit_code, report_error
 from wine_sweep.cli.formats import Format
 from wine_sweep.errors import WineSweepError
-from wine_sweep.garbage import collected_rarely
+from wine_sweep.garbage import freeze_what_stays, uncollected
 
 app = typer.Typer(
     name="wine-sweep",
@@ -51,6 +51,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no l
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
+    freeze_what_stays()
     atexit.unregister(gc.freeze)
     atexit.register(gc.freeze)  # or Python would look through half a million objects before it ends, for a second
     try:
@@ -83,7 +84,7 @@ def run(
 
     draft = read_ahead(config, (*(overrides or ()), *_short(workers, trials)), trusted := tuple(trust or ()))
 
-    with collected_rarely():
+    with uncollected():
         from wine_sweep.cli.run import RunRequest, run_command
 
     run_command(
@@ -120,7 +121,7 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Go on where a sweep stopped, from what MLflow has of it."""
-    with collected_rarely():
+    with uncollected():
         from wine_sweep.cli.resume import ResumeRequest, resume_command
 
     resume_command(
@@ -148,7 +149,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Check configs and show what would run and be promoted; runs nothing."""
-    with collected_rarely():
+    with uncollected():
         from wine_sweep.cli.plan import plan_command
 
     plan_command(configs, overrides=overrides or (), trusted=trust or (), experiment=experiment, as_json=as_json)

@@ -6,6 +6,7 @@ import importlib
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -20,7 +21,7 @@ from wine_sweep.errors import (
     TrackingError,
     WineSweepError,
 )
-from wine_sweep.garbage import collected_rarely
+from wine_sweep.garbage import uncollected
 from wine_sweep.runner.closing import Closing
 from wine_sweep.runner.header import experiment_name, runs_of, sweep_header, sweep_tags
 from wine_sweep.runner.keeping import FINISHED, Keeping
@@ -124,7 +125,7 @@ def _begin(prepared: Prepared, options: RunOptions, started: float, older: list[
 
     The trials that `search.from` names are put into `older`, before anything is written.
     """
-    with collected_rarely():
+    with _imports(prepared):
         from wine_sweep.tracking.store import leave_retries_to_policy, open_store
 
         client = open_store(options.tracking_uri, create=True)
@@ -150,9 +151,14 @@ def _go_on(resumption: Resumption) -> SweepRuns:
     return resumption.runs
 
 
+def _imports(prepared: Prepared) -> AbstractContextManager[None]:
+    """Give the context to import something in while trials run: where they run in this process, their garbage is looked for."""
+    return nullcontext() if prepared.config.execution.backend is Backend.SERIAL else uncollected()
+
+
 def _import_what_concludes() -> None:
     """Import what comes after the trials: scikit-learn as a whole among it, for most of a second."""
-    with collected_rarely():
+    with uncollected():
         importlib.import_module("wine_sweep.runner.conclusion")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import logging
 import os
@@ -27,6 +26,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from wine_sweep.errors import NotFoundError, TrackingError
+from wine_sweep.garbage import uncollected
 from wine_sweep.tracking.blank import BlankStore
 from wine_sweep.tracking.causes import is_outage
 from wine_sweep.wording import mask
@@ -176,30 +176,17 @@ def search_all(
 ) -> Iterator[Run]:
     """Yield all runs that fit, page by page: MLflow gives 1,000 at most.
 
+    A page is tens of thousands of objects that stay: without looking for garbage, 10,000 trials on SQLite took 3.9 s of processor
+    time instead of 8.6.
+
     Raises:
         TrackingError: The store failed.
     """
     token = None
     while experiments:
-        with translated_errors("search runs"), _no_garbage_collection():
+        with translated_errors("search runs"), uncollected():
             found = client.search_runs(experiments, query, max_results=page or PAGE, order_by=order_by, page_token=token)
         yield from found
         token = found.token
         if not token:
             return
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Keep Python from looking for garbage while a page is read: it makes tens of thousands of objects that stay.
-
-    Measured with 10,000 trials on SQLite: 3.9 s of processor time instead of 8.6.
-    """
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
