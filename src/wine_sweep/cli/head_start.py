@@ -11,7 +11,7 @@ from wine_sweep.execution import warm_up
 
 
 def read_ahead(path: Path, overrides: Sequence[str], trusted: Sequence[str]) -> Draft:
-    """Read a config, and start the server that workers are forked from: it loads its libraries while this process does so too.
+    """Read a config, and start the workers' server.
 
     Args:
         path: The YAML file.
@@ -23,6 +23,15 @@ def read_ahead(path: Path, overrides: Sequence[str], trusted: Sequence[str]) -> 
     """
     draft = read_config(path, overrides)
     let_import_from(draft.folder, trusted)
+    start_server(draft)
+    return draft
+
+
+def start_server(draft: Draft) -> None:
+    """Start the server that workers are forked from, if there will be any: it loads its libraries while this process works on.
+
+    Args:
+        draft: What was read as a config.
+    """
     if draft.config is not None and draft.config.execution.backend is Backend.PROCESSES:
         warm_up()
-    return draft

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wine_sweep.cli.console import start_logging, stderr, stdout
+from wine_sweep.cli.head_start import start_server
 from wine_sweep.cli.outcome import print_outcome
 from wine_sweep.cli.progress import SweepProgress
 from wine_sweep.cli.signals import stop_on_signals
@@ -48,6 +49,7 @@ def resume_command(request: ResumeRequest) -> None:
         recorded = Recorded.of(reader, sweep)
         draft = _draft(recorded, request)
         let_import_from(draft.folder, request.trusted)
+        start_server(draft)
         plan = plan_resume(reader, sweep, recorded, draft, trusted=request.trusted)
         if sweep.status == "FINISHED" and not plan.has_more:
             _say_that_it_is_finished(plan, as_json=request.as_json)
