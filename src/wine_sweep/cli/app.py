@@ -158,7 +158,8 @@ def plan(
 @app.command("list")
 def list_(tracking_uri: TrackingUri = None, experiment: Experiment = None, as_json: AsJson = False) -> None:
     """List the sweeps, the newest first."""
-    from wine_sweep.cli.listing import list_command
+    with uncollected():
+        from wine_sweep.cli.listing import list_command
 
     list_command(tracking_uri=tracking_uri, experiment=experiment, as_json=as_json)
 
@@ -177,7 +178,8 @@ def compare(
     experiment: Experiment = None,
 ) -> None:
     """Show the leaderboard of one or more sweeps."""
-    from wine_sweep.cli.compare import compare_command
+    with uncollected():
+        from wine_sweep.cli.compare import compare_command
 
     compare_command(sweeps, top=top, sort=sort, format_=format_, tracking_uri=tracking_uri, experiment=experiment)
 
@@ -211,7 +213,8 @@ def promote(
     as_json: AsJson = False,
 ) -> None:
     """Select the best trial of a finished sweep, and promote it if the gate lets it; or move on from Staging to Production."""
-    from wine_sweep.cli.promote import PromoteRequest, promote_command
+    with uncollected():
+        from wine_sweep.cli.promote import PromoteRequest, promote_command
 
     promote_command(
         PromoteRequest(
@@ -243,7 +246,8 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """Show what was in a registered model's stages, since when, by whom, and why."""
-    from wine_sweep.cli.history import history_command
+    with uncollected():
+        from wine_sweep.cli.history import history_command
 
     history_command(name, as_of=as_of, tracking_uri=tracking_uri, as_json=as_json)
 
@@ -257,7 +261,8 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Put the version back into a stage that was there before."""
-    from wine_sweep.cli.history import rollback_command
+    with uncollected():
+        from wine_sweep.cli.history import rollback_command
 
     rollback_command(name, stage=stage, why=why, tracking_uri=tracking_uri, as_json=as_json)
 
@@ -286,7 +291,8 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Check whether a registered model has decayed on new rows: what has moved, and what it loses."""
-    from wine_sweep.cli.check import CheckRequest, check_command
+    with uncollected():
+        from wine_sweep.cli.check import CheckRequest, check_command
 
     raise typer.Exit(
         check_command(
@@ -317,7 +323,8 @@ def reproduce(
     as_json: AsJson = False,
 ) -> None:
     """Run one trial again from what its run records, and say whether every metric agrees; writes nothing."""
-    from wine_sweep.cli.reproduce import reproduce_command
+    with uncollected():
+        from wine_sweep.cli.reproduce import reproduce_command
 
     raise typer.Exit(
         reproduce_command(run_id, trusted=trust or (), tracking_uri=tracking_uri, experiment=experiment, as_json=as_json)
@@ -343,7 +350,8 @@ def refresh(
     as_json: AsJson = False,
 ) -> None:
     """Check the model in the stage on new rows; when it has decayed, sweep on old and new ones, and promote what is better."""
-    from wine_sweep.cli.refresh import RefreshRequest, refresh_command
+    with uncollected():
+        from wine_sweep.cli.refresh import RefreshRequest, refresh_command
 
     refresh_command(
         RefreshRequest(
@@ -368,7 +376,8 @@ def ui(
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The port to listen on.")] = 5000,
 ) -> None:
     """Open MLflow's UI on the store that sweeps are tracked in."""
-    from wine_sweep.cli.ui import ui_command
+    with uncollected():
+        from wine_sweep.cli.ui import ui_command
 
     ui_command(tracking_uri=tracking_uri, host=host, port=port)
 
@@ -383,7 +392,8 @@ def import_wandb(
     as_json: AsJson = False,
 ) -> None:
     """Turn a W&B sweep into a config, and say what became of each key."""
-    from wine_sweep.cli.import_wandb import import_wandb_command
+    with uncollected():
+        from wine_sweep.cli.import_wandb import import_wandb_command
 
     import_wandb_command(sweep, output=output, force=force, as_json=as_json)
 
