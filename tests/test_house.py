@@ -124,6 +124,11 @@ def test_plan_imports_neither_mlflow_nor_optuna(root):
     assert not loaded & {"mlflow", "optuna"}
 
 
+@pytest.mark.parametrize("command", ["listing", "compare", "history", "ui"])
+def test_commands_that_only_read_import_neither_scikit_learn_nor_optuna(command):
+    assert not loaded_after(f"import wine_sweep.cli.{command}") & {"sklearn", "skops", "optuna"}
+
+
 def test_what_workers_load_has_neither_mlflow_nor_optuna():
     assert not loaded_after("import wine_sweep.objective.measurement, wine_sweep.execution") & {"mlflow", "optuna"}
 

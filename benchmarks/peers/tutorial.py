@@ -29,7 +29,7 @@ def main() -> None:
         mlflow.log_metric("mae", float(mean_absolute_error(work.test_target, predicted)))
         mlflow.log_metric("r2", float(r2_score(work.test_target, predicted)))
         signature = infer_signature(work.features, np.asarray(predicted))
-        mlflow.sklearn.log_model(model, name="model", signature=signature)
+        mlflow.sklearn.log_model(model, name="model", signature=signature, serialization_format="cloudpickle")
 
 
 if __name__ == "__main__":

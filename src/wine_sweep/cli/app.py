@@ -262,7 +262,7 @@ def rollback(
 ) -> None:
     """Put the version back into a stage that was there before."""
     with uncollected():
-        from wine_sweep.cli.history import rollback_command
+        from wine_sweep.cli.moves import rollback_command
 
     rollback_command(name, stage=stage, why=why, tracking_uri=tracking_uri, as_json=as_json)
 

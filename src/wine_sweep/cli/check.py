@@ -13,12 +13,11 @@ from rich.text import Text
 from wine_sweep.cli.console import plain_table, start_logging, stderr, stdout
 from wine_sweep.cli.exits import DONE, REFUSED
 from wine_sweep.cli.trust import let_import_from
-from wine_sweep.config import Stage
+from wine_sweep.config import Stage, find_stage
 from wine_sweep.decay.check import Limits
 from wine_sweep.decay.verdict import CheckResult, State
 from wine_sweep.errors import ConfigError, Place, Problem
 from wine_sweep.runner.check import Check, CheckOutcome, check_model
-from wine_sweep.runner.promotion import find_stage
 from wine_sweep.tracking import names
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.store import open_store

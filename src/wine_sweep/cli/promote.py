@@ -10,15 +10,15 @@ import typer
 
 from wine_sweep.cli.console import stdout
 from wine_sweep.cli.exits import REFUSED
-from wine_sweep.cli.history import move_on_command
+from wine_sweep.cli.moves import move_on_command
 from wine_sweep.cli.outcome import print_promotion
 from wine_sweep.cli.trust import let_import_from
-from wine_sweep.config import Stage
+from wine_sweep.config import Stage, find_stage
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.registry import ModelRegistry
 from wine_sweep.report.leaderboard import params_in_words
-from wine_sweep.runner.history import staged
-from wine_sweep.runner.promotion import Candidate, find_candidate, find_stage, promote_candidate
+from wine_sweep.runner.moves import staged
+from wine_sweep.runner.promotion import Candidate, find_candidate, promote_candidate
 from wine_sweep.runner.staging import Outcome
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.store import open_store

@@ -14,7 +14,7 @@ from wine_sweep.config.expressions import Expression, ExpressionError
 from wine_sweep.config.loader import Draft, dump_config, dump_tree, parse_config, read_config
 from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, ModelForm, StepConfig
 from wine_sweep.config.parameters import Choices, Range
-from wine_sweep.config.registry import GATE_RESAMPLES, GateConfig, RegistryConfig, Stage
+from wine_sweep.config.registry import GATE_RESAMPLES, GateConfig, RegistryConfig, Stage, find_stage
 from wine_sweep.config.schema import FAMILY, DataConfig, Duplicates, SweepConfig
 from wine_sweep.config.search import BudgetConfig, Method, PrunerConfig, PrunerType, RegretConfig, SearchConfig
 from wine_sweep.config.selection import Cost, End, PickConfig, PickRule, SelectionConfig, SelectRule
@@ -63,6 +63,7 @@ __all__ = [
     "dump_config",
     "dump_tree",
     "dump_yaml",
+    "find_stage",
     "parse_config",
     "read_config",
 ]

@@ -11,7 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, SerializerFunctionW
 
 from wine_sweep.config.fields import Model, Seed, Text
 from wine_sweep.config.problems import wrong
-from wine_sweep.wording import show
+from wine_sweep.errors import ConfigError, Place, Problem
+from wine_sweep.wording import one_of, show
 
 GATE_RESAMPLES = 10_000
 """How often the rows are drawn anew for the gate's interval."""
@@ -27,6 +28,24 @@ class Stage(StrEnum):
     def alias(self) -> str:
         """The alias that goes with the stage: ``staging``, ``production``."""
         return self.value.lower()
+
+
+def find_stage(text: str | None, source: str) -> Stage | None:
+    """Find a stage by its name in any case; None for none.
+
+    Args:
+        text: The name.
+        source: What the user gave it as, for the error.
+
+    Raises:
+        ConfigError: There is no such stage.
+    """
+    if text is None:
+        return None
+    for stage in Stage:
+        if text.lower() == stage.alias:
+            return stage
+    raise ConfigError([Problem(f"no stage '{text}'; {one_of(text, [stage.value for stage in Stage])}", place=Place(source))])
 
 
 def _distinct(names: list[str]) -> list[str]:

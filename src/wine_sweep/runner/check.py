@@ -23,10 +23,10 @@ from wine_sweep.decay.reference import Reference
 from wine_sweep.decay.verdict import CheckResult
 from wine_sweep.errors import NotFoundError
 from wine_sweep.registry import ModelRegistry, RegisteredVersion
-from wine_sweep.runner.header import user_name
 from wine_sweep.tracking import names
 from wine_sweep.tracking.check_runs import CheckRecord, write_check
 from wine_sweep.tracking.loading import load_model
+from wine_sweep.tracking.owner import user_name
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.reference import read_reference
 from wine_sweep.tracking.store import translated_errors

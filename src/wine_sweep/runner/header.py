@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import importlib.metadata
 import json
 import os
@@ -16,6 +15,7 @@ from wine_sweep.config import dump_config
 from wine_sweep.search.methods import count_trials
 from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.tracking import names
+from wine_sweep.tracking.owner import user_name
 
 if TYPE_CHECKING:  # it imports MLflow, which takes seconds
     from wine_sweep.tracking.sweep_header import SweepHeader
@@ -158,11 +158,3 @@ def git_commit(folder: pathlib.Path) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip() or None
-
-
-def user_name() -> str:
-    """Give the name of the user, or ``unknown`` where the system knows none."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return "unknown"

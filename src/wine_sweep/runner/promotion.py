@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
-from wine_sweep.config import RegistryConfig, Stage
+from wine_sweep.config import RegistryConfig, Stage, find_stage
 from wine_sweep.config.problems import explain
 from wine_sweep.errors import ConfigError, ModelError, NotFoundError, Place, Problem
 from wine_sweep.registry import ModelRegistry
@@ -25,7 +25,6 @@ from wine_sweep.tracking.reader import SweepReader, SweepRecord
 from wine_sweep.tracking.store import leave_retries_to_policy
 from wine_sweep.tracking.sweep_runs import SweepRuns
 from wine_sweep.trial import Trial, TrialState
-from wine_sweep.wording import one_of
 
 PATIENCE_SECONDS = 30.0
 """How long a store that is away is waited for; somebody sits and waits for the outcome."""
@@ -161,24 +160,6 @@ def promote_result(result: SweepResult, *, name: str | None, stage: str | None, 
     if not force:
         _refuse_to_empty_production(reader, candidate)
     return promote_candidate(reader, candidate, force=force)
-
-
-def find_stage(text: str | None, source: str) -> Stage | None:
-    """Find a stage by its name in any case; None for none.
-
-    Args:
-        text: The name.
-        source: What the user gave it as, for the error.
-
-    Raises:
-        ConfigError: There is no such stage.
-    """
-    if text is None:
-        return None
-    for stage in Stage:
-        if text.lower() == stage.alias:
-            return stage
-    raise ConfigError([Problem(f"no stage '{text}'; {one_of(text, [stage.value for stage in Stage])}", place=Place(source))])
 
 
 def _select(trials: Sequence[Trial], prepared: Prepared, run_id: str | None) -> Selection:

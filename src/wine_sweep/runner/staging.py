@@ -14,10 +14,10 @@ from wine_sweep.gate import Decision, Ground, Verdict, forced, overtaken, same_m
 from wine_sweep.registry import STAGES, Action, Entry, ModelRegistry, Promotion, RegisteredVersion, alone, new_token
 from wine_sweep.runner.challenger import Challenger
 from wine_sweep.runner.gating import ask_gate, evidence_of
-from wine_sweep.runner.header import user_name
 from wine_sweep.selection import Selection
 from wine_sweep.tracking import names
 from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.owner import user_name
 
 NOT_PROMOTED = "Not promoted."
 """What is said where nothing was to be promoted."""

@@ -1,7 +1,8 @@
-"""The process that runs a sweep, as a tag on the parent run names it."""
+"""Who does something: the process that runs a sweep, as a tag on the parent run names it, and the user."""
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import platform
@@ -53,3 +54,11 @@ class Owner:
             return cls(**json.loads(tags.get(names.OWNER, "")))
         except (ValueError, TypeError):
             return None
+
+
+def user_name() -> str:
+    """Give the name of the user, or ``unknown`` where the system knows none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "unknown"

@@ -1,0 +1,39 @@
+"""``wine-sweep rollback``, and moving on from Staging to Production."""
+
+from __future__ import annotations
+
+import json
+
+from wine_sweep.cli.console import stdout
+from wine_sweep.config import Stage, find_stage
+from wine_sweep.registry import ModelRegistry, Promotion
+from wine_sweep.runner.moves import move_on, roll_back
+from wine_sweep.tracking.store import open_store
+
+
+def rollback_command(name: str, *, stage: str | None, why: str | None, tracking_uri: str | None, as_json: bool) -> None:
+    """Go back to the version that was in a stage before, and say so.
+
+    Raises:
+        WineSweepError: As `roll_back` says.
+    """
+    promotion = roll_back(ModelRegistry(open_store(tracking_uri)), name, find_stage(stage, "--stage") or Stage.STAGING, why=why)
+    _print_promotion(promotion, "Back to", as_json=as_json)
+
+
+def move_on_command(name: str, *, tracking_uri: str | None, as_json: bool) -> None:
+    """Move the version that is in Staging to Production, and say so.
+
+    Raises:
+        WineSweepError: As `move_on` says.
+    """
+    _print_promotion(move_on(ModelRegistry(open_store(tracking_uri)), name), "Now", as_json=as_json)
+
+
+def _print_promotion(promotion: Promotion, now: str, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(promotion.record(), indent=2, ensure_ascii=False))
+        return
+    instead = f", in place of version {', '.join(promotion.archived)}" if promotion.archived else ""
+    where = f"{promotion.stage.value} (alias `{promotion.stage.alias}`)"
+    stdout().print(f"{now} version {promotion.version} of {promotion.name} in {where}{instead}.", markup=False, highlight=False)
