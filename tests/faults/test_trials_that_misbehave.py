@@ -17,8 +17,8 @@ SEARCH = """
 ORPHAN = "orphan"
 """A trial that goes well and leaves a process running."""
 
-LIMITS = "trial_timeout: 4s, memory_limit: 700MB"
-SAYS = {"hang": "4", "hog": "700", "segfault": "SIGSEGV", "fail": "as it was told to"}
+LIMITS = "trial_timeout: 8s, memory_limit: 700MB"  # a machine may stand still for a second or two while memory is taken
+SAYS = {"hang": "8", "hog": "700", "segfault": "SIGSEGV", "fail": "as it was told to"}
 
 DEFAULT, BY_CAUSE = "", ", retries: {worker: 0, timeout: 1, memory: 1, error: 2}"
 CASES = {
