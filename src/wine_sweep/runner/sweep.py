@@ -98,7 +98,7 @@ def run_sweep(
     keeping = Keeping.begin(make, policy, journal, stop=stop, verbose=options.verbose)
     keeping.writer.do(lambda runs: runs.describe())
     if prepared.config.execution.backend is not Backend.SERIAL:  # serial trials would record what these imports warn of
-        keeping.writer.when_idle(_import_what_concludes)
+        keeping.writer.when_idle(partial(_import_what_concludes, prepared))
     sweep = _Sweep(prepared, keeping, observer=observer, stop=stop, clock=clock)
     return sweep.carry_out(older, Past(), may_promote=options.promote)
 
@@ -156,9 +156,9 @@ def _imports(prepared: Prepared) -> AbstractContextManager[None]:
     return nullcontext() if prepared.config.execution.backend is Backend.SERIAL else uncollected()
 
 
-def _import_what_concludes() -> None:
+def _import_what_concludes(prepared: Prepared) -> None:
     """Import what comes after the trials: scikit-learn as a whole among it, for most of a second."""
-    with uncollected():
+    with _imports(prepared):
         importlib.import_module("wine_sweep.runner.conclusion")
 
 
@@ -187,7 +187,7 @@ class _Sweep:
         writer.every(BEAT_SECONDS, lambda runs: runs.beat())
         try:
             result = run_trials(self._prepared, keeping, older, past, observer=self._observer, stop=self._stop, clock=self._clock)
-            _import_what_concludes()  # while the last results are being written
+            _import_what_concludes(self._prepared)  # while the last results are being written
             runs = writer.join(WaitingResults(writer, self._observer).tell)
             trials = [replace(trial, run_id=runs.trial_run_ids[trial.number]) for trial in result.trials]
             closing = Closing(self._prepared, runs, trials, result.stopped_by, result.repeats)
