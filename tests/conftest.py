@@ -98,7 +98,7 @@ class InProcess:
             patch.setenv("MLFLOW_TRACKING_URI", self.uri)
             patch.setenv("COLUMNS", "80")
             patch.setattr(sys, "argv", command)
-            patch.setattr("wine_sweep.cli.app.freeze_what_stays", lambda: None)  # this process is not the command line's alone
+            patch.setattr("wine_sweep.cli.app.process_is_ours", lambda: None)  # this process is not the command line's alone
             mlflow.set_tracking_uri(None)
             with pytest.raises(SystemExit) as ended:
                 main()

@@ -12,11 +12,11 @@ import pytest
 from wine_sweep.garbage import uncollected
 
 COUNT = """\
-import gc
-from wine_sweep.garbage import {imported}
-before = gc.get_freeze_count()
+import contextlib, gc
+from wine_sweep import garbage
 {call}
-with uncollected():
+before = gc.get_freeze_count()
+with garbage.{context}():
     kept = [[] for _ in range(1000)]
 print(gc.get_freeze_count() - before)
 """
@@ -67,11 +67,18 @@ def test_of_contexts_in_several_threads_the_last_to_leave_has_it_look_again():
     assert gc.isenabled()
 
 
-def test_a_process_of_ours_never_looks_at_it_again_and_one_of_others_does():
-    assert _frozen("uncollected", "") == 0
-    assert _frozen("freeze_what_stays, uncollected", "freeze_what_stays()") > 1000
+def test_in_a_process_of_ours_imports_are_never_looked_at_again_and_nothing_else_is_frozen():
+    assert _frozen("importing") == 0
+    assert _frozen("importing", call="garbage.process_is_ours()") > 1000
+    assert _frozen("uncollected", call="garbage.process_is_ours()") == 0
 
 
-def _frozen(imported: str, call: str) -> int:
-    code = COUNT.format(imported=imported, call=call)
-    return int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+def test_the_command_line_says_that_its_process_is_its_own():
+    call = "from wine_sweep.cli import app\nwith contextlib.suppress(SystemExit): app.main()"
+    assert _frozen("importing", "--version", call=call) > 1000
+
+
+def _frozen(context: str, *arguments: str, call: str = "") -> int:
+    code = COUNT.format(context=context, call=call)
+    told = subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True)
+    return int(told.stdout.splitlines()[-1])

@@ -19,7 +19,6 @@ class _Pause:
         self._lock = threading.Lock()
         self._count = 0
         self._was_enabled = True
-        self.freezes = False
 
     def enter(self) -> None:
         with self._lock:
@@ -31,14 +30,12 @@ class _Pause:
     def leave(self) -> None:
         with self._lock:
             self._count -= 1
-            if self._count == 0:
-                if self.freezes:
-                    gc.freeze()
-                if self._was_enabled:
-                    gc.enable()
+            if self._count == 0 and self._was_enabled:
+                gc.enable()
 
 
 _PAUSE = _Pause()
+_is_ours = threading.Event()
 
 
 @contextmanager
@@ -54,9 +51,15 @@ def uncollected() -> Iterator[None]:
         _PAUSE.leave()
 
 
-def freeze_what_stays() -> None:
-    """Have whatever there is at the end of each such context never be looked at again, for as long as this process lives.
+@contextmanager
+def importing() -> Iterator[None]:
+    """Have Python look for no garbage within this context; in a process that is ours, never again at what there is at its end."""
+    with uncollected():
+        yield
+        if _is_ours.is_set():
+            gc.freeze()
 
-    For a process that is ours alone: in another one, garbage of others would stay too.
-    """
-    _PAUSE.freezes = True
+
+def process_is_ours() -> None:
+    """Say that nobody else computes in this process, whose garbage would stay too when what was imported is frozen."""
+    _is_ours.set()

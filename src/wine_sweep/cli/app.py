@@ -13,7 +13,7 @@ import typer
 from wine_sweep.cli.exits import exit_code, report_error
 from wine_sweep.cli.formats import Format
 from wine_sweep.errors import WineSweepError
-from wine_sweep.garbage import freeze_what_stays, uncollected
+from wine_sweep.garbage import importing, process_is_ours
 
 app = typer.Typer(
     name="wine-sweep",
@@ -51,7 +51,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no l
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
-    freeze_what_stays()
+    process_is_ours()
     atexit.unregister(gc.freeze)
     atexit.register(gc.freeze)  # or Python would look through half a million objects before it ends, for a second
     try:
@@ -84,7 +84,7 @@ def run(
 
     draft = read_ahead(config, (*(overrides or ()), *_short(workers, trials)), trusted := tuple(trust or ()))
 
-    with uncollected():
+    with importing():
         from wine_sweep.cli.run import RunRequest, run_command
 
     run_command(
@@ -121,7 +121,7 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Go on where a sweep stopped, from what MLflow has of it."""
-    with uncollected():
+    with importing():
         from wine_sweep.cli.resume import ResumeRequest, resume_command
 
     resume_command(
@@ -149,7 +149,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Check configs and show what would run and be promoted; runs nothing."""
-    with uncollected():
+    with importing():
         from wine_sweep.cli.plan import plan_command
 
     plan_command(configs, overrides=overrides or (), trusted=trust or (), experiment=experiment, as_json=as_json)
@@ -158,7 +158,7 @@ def plan(
 @app.command("list")
 def list_(tracking_uri: TrackingUri = None, experiment: Experiment = None, as_json: AsJson = False) -> None:
     """List the sweeps, the newest first."""
-    with uncollected():
+    with importing():
         from wine_sweep.cli.listing import list_command
 
     list_command(tracking_uri=tracking_uri, experiment=experiment, as_json=as_json)
@@ -178,7 +178,7 @@ def compare(
     experiment: Experiment = None,
 ) -> None:
     """Show the leaderboard of one or more sweeps."""
-    with uncollected():
+    with importing():
         from wine_sweep.cli.compare import compare_command
 
     compare_command(sweeps, top=top, sort=sort, format_=format_, tracking_uri=tracking_uri, experiment=experiment)
@@ -213,7 +213,7 @@ def promote(
     as_json: AsJson = False,
 ) -> None:
     """Select the best trial of a finished sweep, and promote it if the gate lets it; or move on from Staging to Production."""
-    with uncollected():
+    with importing():
         from wine_sweep.cli.promote import PromoteRequest, promote_command
 
     promote_command(
@@ -246,7 +246,7 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """Show what was in a registered model's stages, since when, by whom, and why."""
-    with uncollected():
+    with importing():
         from wine_sweep.cli.history import history_command
 
     history_command(name, as_of=as_of, tracking_uri=tracking_uri, as_json=as_json)
@@ -261,7 +261,7 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Put the version back into a stage that was there before."""
-    with uncollected():
+    with importing():
         from wine_sweep.cli.moves import rollback_command
 
     rollback_command(name, stage=stage, why=why, tracking_uri=tracking_uri, as_json=as_json)
@@ -291,7 +291,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Check whether a registered model has decayed on new rows: what has moved, and what it loses."""
-    with uncollected():
+    with importing():
         from wine_sweep.cli.check import CheckRequest, check_command
 
     raise typer.Exit(
@@ -323,7 +323,7 @@ def reproduce(
     as_json: AsJson = False,
 ) -> None:
     """Run one trial again from what its run records, and say whether every metric agrees; writes nothing."""
-    with uncollected():
+    with importing():
         from wine_sweep.cli.reproduce import reproduce_command
 
     raise typer.Exit(
@@ -350,7 +350,7 @@ def refresh(
     as_json: AsJson = False,
 ) -> None:
     """Check the model in the stage on new rows; when it has decayed, sweep on old and new ones, and promote what is better."""
-    with uncollected():
+    with importing():
         from wine_sweep.cli.refresh import RefreshRequest, refresh_command
 
     refresh_command(
@@ -376,7 +376,7 @@ def ui(
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The port to listen on.")] = 5000,
 ) -> None:
     """Open MLflow's UI on the store that sweeps are tracked in."""
-    with uncollected():
+    with importing():
         from wine_sweep.cli.ui import ui_command
 
     ui_command(tracking_uri=tracking_uri, host=host, port=port)
@@ -392,7 +392,7 @@ def import_wandb(
     as_json: AsJson = False,
 ) -> None:
     """Turn a W&B sweep into a config, and say what became of each key."""
-    with uncollected():
+    with importing():
         from wine_sweep.cli.import_wandb import import_wandb_command
 
     import_wandb_command(sweep, output=output, force=force, as_json=as_json)

@@ -21,7 +21,7 @@ from wine_sweep.errors import (
     TrackingError,
     WineSweepError,
 )
-from wine_sweep.garbage import uncollected
+from wine_sweep.garbage import importing
 from wine_sweep.runner.closing import Closing
 from wine_sweep.runner.header import experiment_name, runs_of, sweep_header, sweep_tags
 from wine_sweep.runner.keeping import FINISHED, Keeping
@@ -153,7 +153,7 @@ def _go_on(resumption: Resumption) -> SweepRuns:
 
 def _imports(prepared: Prepared) -> AbstractContextManager[None]:
     """Give the context to import something in while trials run: where they run in this process, their garbage is looked for."""
-    return nullcontext() if prepared.config.execution.backend is Backend.SERIAL else uncollected()
+    return nullcontext() if prepared.config.execution.backend is Backend.SERIAL else importing()
 
 
 def _import_what_concludes(prepared: Prepared) -> None:
