@@ -7,6 +7,17 @@ import re
 from collections.abc import Iterable
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s]\S*@")
+_HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+"""C0, DEL and C1; what ends a line, turns the direction of writing or has no width; halves of surrogate pairs; tags."""
+
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+_FORMULA = re.compile(r"(^|;)(?=[=+@\uff1d\uff0b\uff0d\uff20-])")
+_MARKUP = re.compile(r"[\\`*\[\]|~]|(?<!\w)_+|_+(?!\w)")
+_BLOCK = re.compile(r"^(\s*)([#+-]|\d+(?=[.)]))")
 
 
 def did_you_mean(name: object, allowed: Iterable[str]) -> str:
@@ -39,6 +50,50 @@ def show(value: object) -> str:
 def mask(text: str) -> str:
     """Hide the user and password of every URL in a text."""
     return _CREDENTIALS.sub("***@", text)
+
+
+def visible(text: str) -> str:
+    r"""Show control characters, and characters that hide or reorder text, as escapes: ``\x1b``, ``\n``, ``\u202e``."""
+    return _HIDDEN.sub(lambda found: _escape(found[0]), text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    short = f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return _NAMED.get(character, short)
+
+
+def visible_in_json(document: str) -> str:
+    """Escape in a JSON text what `visible` would, so that it reads back as the same values; line breaks between values stay."""
+    return _HIDDEN.sub(lambda found: found[0] if found[0] == "\n" else _escape_in_json(found[0]), document)
+
+
+def _escape_in_json(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
+def visible_in_yaml(document: str) -> str:
+    """Escape in a YAML text what `visible` would; right where such characters stand in double quotes alone."""
+    return _HIDDEN.sub(lambda found: found[0] if found[0] == "\n" else _escape(found[0]), document)
+
+
+def markdown(text: str) -> str:
+    """Escape a line of text so that Markdown shows it as it is: no links, HTML, emphasis, headings or new lines."""
+    plain = _MARKUP.sub(lambda found: re.sub(r"(.)", r"\\\1", found[0]), visible(text))
+    plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _BLOCK.sub(lambda found: found[1] + (f"\\{found[2]}" if not found[2].isdigit() else f"{found[2]}\\"), plain)
+
+
+def spreadsheet_cell(value: object) -> object:
+    """Make a cell of a CSV that no spreadsheet runs: an apostrophe goes before what would begin a formula.
+
+    Numbers, and text that is one, stay as they are; control characters are shown as `visible` does. See
+    https://owasp.org/www-community/attacks/CSV_Injection. A semicolon begins a cell too, where the decimal point is a comma.
+    """
+    if not isinstance(value, str) or _NUMBER.fullmatch(value):
+        return value
+    return _FORMULA.sub(r"\1'", visible(value))
 
 
 def duration_in_words(seconds: float) -> str:

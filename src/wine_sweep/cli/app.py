@@ -5,8 +5,9 @@ from __future__ import annotations
 import atexit
 import gc
 import sys
+import warnings
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -14,6 +15,7 @@ from wine_sweep.cli.exits import exit_code, report_error
 from wine_sweep.cli.formats import Format
 from wine_sweep.errors import WineSweepError
 from wine_sweep.garbage import importing, process_is_ours
+from wine_sweep.wording import visible
 
 app = typer.Typer(
     name="wine-sweep",
@@ -54,6 +56,7 @@ def main() -> NoReturn:
     process_is_ours()
     atexit.unregister(gc.freeze)
     atexit.register(gc.freeze)  # or Python would look through half a million objects before it ends, for a second
+    _show_warnings_safely()
     try:
         app()
     except WineSweepError as error:
@@ -63,6 +66,15 @@ def main() -> NoReturn:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     sys.exit(0)
+
+
+def _show_warnings_safely() -> None:
+    """Have Python's warnings of this process shown as one line each: they may quote names from a table or a server."""
+
+    def show(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any) -> None:
+        print(visible(f"{filename}:{lineno}: {category.__name__}: {message}"), file=sys.stderr)
+
+    warnings.showwarning = show
 
 
 @app.command()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from wine_sweep.cli.console import plain_table, start_logging, stderr, stdout
 from wine_sweep.cli.exits import DONE, REFUSED
+from wine_sweep.cli.formats import print_json
 from wine_sweep.cli.trust import let_import_from
 from wine_sweep.config import Stage, find_stage
 from wine_sweep.decay.check import Limits
@@ -72,7 +71,7 @@ def check_command(request: CheckRequest) -> int:
     )
     outcome = check_model(SweepReader(open_store(request.tracking_uri)), check, folder=Path.cwd())
     if request.as_json:
-        print(json.dumps(outcome.record(), indent=2, ensure_ascii=False))
+        print_json(outcome.record())
     else:
         _print(stdout(), outcome)
     return REFUSED if outcome.result.state is State.DECAYED else DONE
@@ -81,17 +80,19 @@ def check_command(request: CheckRequest) -> int:
 def _print(console: Console, outcome: CheckOutcome) -> None:
     model, result = outcome.model, outcome.result
     where = f" ({model.stage})" if model.stage != "None" else ""
-    console.print(Text(f"{model.name} version {model.version}{where} {_VERDICTS[result.state]}", style=_STYLES[result.state]))
+    console.print(f"{model.name} version {model.version}{where} {_VERDICTS[result.state]}", style=_STYLES[result.state])
     excluded = f"; {result.excluded} more were left out, since it was trained on them" if result.excluded else ""
-    console.print(f"{outcome.data}: {result.rows} new rows{excluded}", markup=False)
+    console.print(f"{outcome.data}: {result.rows} new rows{excluded}")
     if result.moved:
         _print_moved(console, result)
     console.print()
     for reason in result.reasons:
-        console.print(f"- {reason}", markup=False)
+        console.print(f"- {reason}")
     if result.findings:
         _print_findings(console, result)
-    console.print(f"\n{_what_next(result)}\nThe check is run {outcome.run_id} in MLflow.", markup=False)
+    console.print()
+    console.print(_what_next(result))
+    console.print(f"The check is run {outcome.run_id} in MLflow.")
 
 
 def _what_next(result: CheckResult) -> str:
@@ -107,7 +108,7 @@ def _print_moved(console: Console, result: CheckResult) -> None:
     table = plain_table(header, right=header[2:])
     for drift in result.moved[:MOST_SHOWN]:
         p_value = f"{drift.adjusted:.2g}" if drift.adjusted >= SMALLEST_P else f"<{SMALLEST_P:g}"
-        table.add_row(*map(Text, (drift.name, drift.test, f"{drift.statistic:.3g}", p_value, f"{drift.effect:.2f}")))
+        table.add_row(drift.name, drift.test.value, f"{drift.statistic:.3g}", p_value, f"{drift.effect:.2f}")
     _print_table(console, table, len(result.moved), names.DRIFT_FILE)
 
 
@@ -115,7 +116,7 @@ def _print_findings(console: Console, result: CheckResult) -> None:
     table = plain_table(["in no training row", "rows", "share", "what"], right=["rows", "share"])
     findings = sorted(result.findings, key=lambda finding: -finding.share)
     for finding in findings[:MOST_SHOWN]:
-        table.add_row(*map(Text, (finding.column, str(finding.rows), f"{finding.share:.1%}", finding.detail)))
+        table.add_row(finding.column, str(finding.rows), f"{finding.share:.1%}", finding.detail)
     _print_table(console, table, len(findings), names.CHECK_FILE)
 
 

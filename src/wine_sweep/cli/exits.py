@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
+from wine_sweep.cli.formats import print_json
 from wine_sweep.errors import (
     ConfigError,
     DataError,
+    ExecutionError,
     NotFoundError,
     OutageError,
     OvertakenError,
@@ -15,6 +16,7 @@ from wine_sweep.errors import (
     SweepInterrupted,
     WineSweepError,
 )
+from wine_sweep.wording import visible
 
 DONE = 0
 FAILED = 1
@@ -39,10 +41,7 @@ def exit_code(error: WineSweepError) -> int:
 
 def report_error(error: WineSweepError, *, as_json: bool) -> None:
     """Show an error: on stderr a line for each problem, and as JSON on stdout where JSON was asked for."""
-    lines = [
-        line if isinstance(error, ConfigError) and error.problems[0].place else f"error: {line}"
-        for line in str(error).splitlines()
-    ]
+    lines = _lines(error)
     if error.run_id or isinstance(error, SweepInterrupted | OutageError):
         lines.append(_what_next(error))
     print("\n".join(lines), file=sys.stderr)
@@ -52,7 +51,15 @@ def report_error(error: WineSweepError, *, as_json: bool) -> None:
             document["run_id"] = error.run_id
         if isinstance(error, OutageError):
             document |= {"results_waiting": error.waiting, "journal": error.journal}
-        print(json.dumps(document, ensure_ascii=False))
+        print_json(document, indent=None)
+
+
+def _lines(error: WineSweepError) -> list[str]:
+    """Give a line for each problem, and for each part of what an error is made of; no other text begins a line."""
+    if isinstance(error, ConfigError):
+        return [visible(str(each)) if error.problems[0].place else visible(f"error: {each}") for each in error.problems]
+    parts = str(error).split("\n") if isinstance(error, ExecutionError | OutageError) else [str(error)]
+    return [visible(f"error: {part}") for part in parts]
 
 
 def _what_next(error: WineSweepError) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
-from wine_sweep.cli.console import stdout
+from wine_sweep.cli.console import SafeTable, stdout, styled
+from wine_sweep.cli.formats import print_json
 from wine_sweep.registry import Action, Entry, ModelRegistry, Progress
 from wine_sweep.runner.history import Held, History, parse_moment, read_history
 from wine_sweep.tracking.store import open_store
@@ -24,40 +23,42 @@ def history_command(name: str, *, as_of: str | None, tracking_uri: str | None, a
     at = parse_moment(as_of, "--as-of") if as_of is not None else None
     history = read_history(ModelRegistry(open_store(tracking_uri)), name, at=at)
     if as_json:
-        print(json.dumps(_record(history), indent=2, ensure_ascii=False))
+        print_json(_record(history))
         return
     console = stdout()
     moment = f" as of {_shown(history.at)}" if history.at is not None else ""
-    console.print(f"[bold]{escape(name)}[/bold]{moment}\n", highlight=False)
+    console.print(styled((name, "bold"), moment))
+    console.print()
     for held in history.held:
-        console.print(f"- {_held_in_words(held, past=history.at is not None)}", markup=False, highlight=False)
+        console.print(f"- {_held_in_words(held, past=history.at is not None)}")
     if not history.entries:
         when = "" if history.at is None else " up to then"
-        console.print(f"\nNothing is in its ledger{when}: wine_sweep has promoted nothing.", highlight=False)
+        console.print()
+        console.print(f"Nothing is in its ledger{when}: wine_sweep has promoted nothing.")
         return
     console.print()
     _print_entries(console, history)
 
 
 def _print_entries(console: Console, history: History) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    table = SafeTable(box=None, pad_edge=False, header_style="bold", show_edge=False)
     table.add_column("when (UTC)", no_wrap=True)
     table.add_column("who", overflow="fold", max_width=12)
     table.add_column("what", no_wrap=True)
     table.add_column("why", overflow="fold", ratio=1)
     for entry in reversed(history.entries):
-        table.add_row(_shown(entry.when), escape(entry.who), _what(entry), escape(" ".join(entry.reasons)))
+        table.add_row(_shown(entry.when), entry.who, Text("\n").join(map(styled, _what(entry))), " ".join(entry.reasons))
     console.print(table)
 
 
-def _what(entry: Entry) -> str:
-    """Say in a few words what an entry is about."""
+def _what(entry: Entry) -> tuple[str, str]:
+    """Say in a few words what an entry is about, in two lines."""
     words = {Action.PROMOTED: "promoted", Action.KEPT: "kept", Action.ROLLED_BACK: "rolled back"}[entry.action]
     if entry.progress is not Progress.DONE:
         words = {Progress.BEGUN: f"{words} (begun)", Progress.FAILED: f"not {words}"}[entry.progress]
     before, after = entry.before or "none", entry.after or "none"
     versions = before if entry.action is Action.KEPT else f"{before} → {after}"
-    return f"{words}\n{entry.stage} {versions}"
+    return words, f"{entry.stage} {versions}"
 
 
 def _held_in_words(held: Held, *, past: bool) -> str:

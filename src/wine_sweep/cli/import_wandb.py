@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -10,10 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wine_sweep.cli.formats import print_json
 from wine_sweep.config import parse_config
 from wine_sweep.config.yaml_reader import MAX_BYTES
 from wine_sweep.errors import ConfigError, Place, Problem
 from wine_sweep.wandb import Note, WandbSweep, read_sweep, report, translate, write_config
+from wine_sweep.wording import visible
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,11 @@ def import_wandb_command(path: Path, *, output: Path | None, force: bool, as_jso
         _write(imported.text, output, path, force=force)
     if as_json:
         notes = [{"key": note.key, "kind": note.kind.value, "message": note.message} for note in imported.notes]
-        print(json.dumps({"config": imported.text, "notes": notes}, indent=2, ensure_ascii=False))
+        print_json({"config": imported.text, "notes": notes})
         return
     if output is None:
         print(imported.text, end="")
-    print("\n".join([*report(imported.notes), *_next(output, imported.trusted)]), file=sys.stderr)
+    print("\n".join(map(visible, [*report(imported.notes), *_next(output, imported.trusted)])), file=sys.stderr)
 
 
 def _import(path: Path, output: Path | None) -> Imported:

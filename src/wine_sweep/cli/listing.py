@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.text import Text
-
 from wine_sweep.cli.console import plain_table, stdout
+from wine_sweep.cli.formats import print_json
 from wine_sweep.report.leaderboard import show_param
 from wine_sweep.tracking import names
 from wine_sweep.tracking.claim import is_lost
@@ -29,7 +27,7 @@ def list_command(*, tracking_uri: str | None, experiment: str | None, as_json: b
     """
     sweeps = SweepReader(open_store(tracking_uri), experiment).sweeps()
     if as_json:
-        print(json.dumps([_document(sweep) for sweep in sweeps], indent=2, ensure_ascii=False))
+        print_json([_document(sweep) for sweep in sweeps])
         return
     if not sweeps:
         stdout().print("No sweeps here yet. wine-sweep run CONFIG makes one.")
@@ -38,7 +36,7 @@ def list_command(*, tracking_uri: str | None, experiment: str | None, as_json: b
     for sweep in sweeps:
         started = f"{datetime.fromtimestamp(sweep.started, UTC).astimezone():%Y-%m-%d %H:%M}"
         cells = (sweep.run_id[:8], sweep.name, sweep.experiment, _status(sweep), _trials(sweep), _best(sweep), started)
-        table.add_row(*map(Text, cells))
+        table.add_row(*cells)
     stdout().print(table)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from wine_sweep.cli.console import stdout
+from wine_sweep.cli.formats import print_json
 from wine_sweep.config import Stage, find_stage
 from wine_sweep.registry import ModelRegistry, Promotion
 from wine_sweep.runner.moves import move_on, roll_back
@@ -32,8 +31,8 @@ def move_on_command(name: str, *, tracking_uri: str | None, as_json: bool) -> No
 
 def _print_promotion(promotion: Promotion, now: str, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(promotion.record(), indent=2, ensure_ascii=False))
+        print_json(promotion.record())
         return
     instead = f", in place of version {', '.join(promotion.archived)}" if promotion.archived else ""
     where = f"{promotion.stage.value} (alias `{promotion.stage.alias}`)"
-    stdout().print(f"{now} version {promotion.version} of {promotion.name} in {where}{instead}.", markup=False, highlight=False)
+    stdout().print(f"{now} version {promotion.version} of {promotion.name} in {where}{instead}.")

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from wine_sweep.cli.progress import SweepProgress
 from wine_sweep.trial import Trial
+from wine_sweep.wording import visible
 
 WRITE_SECONDS = 0.2
 """How often the line is written at most; what changes in between is seen with the next."""
@@ -94,4 +95,4 @@ class NotebookProgress(SweepProgress):
 
 
 def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")
+    return visible(text).replace("&", "&amp;").replace("<", "&lt;")

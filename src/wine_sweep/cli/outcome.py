@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from typing import Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-from wine_sweep.cli.console import print_leaderboard, stdout
+from wine_sweep.cli.console import print_leaderboard, stdout, styled
 from wine_sweep.cli.exits import REFUSED
+from wine_sweep.cli.formats import print_json
 from wine_sweep.report.leaderboard import make_leaderboard, show_param
 from wine_sweep.report.summary import (
     Work,
@@ -46,35 +45,42 @@ def print_outcome(result: SweepResult, *, as_json: bool, tracking_uri: str | Non
 def _print(result: SweepResult, *, as_json: bool, tracking_uri: str | None) -> None:
     prepared = result.closing.prepared
     if as_json:
-        print(json.dumps(_document(prepared, result), indent=2, ensure_ascii=False))
+        print_json(_document(prepared, result))
         return
     console = stdout()
     board = make_leaderboard([(prepared.name, prepared.objective, result.trials)])
     counts = ", ".join(f"{count} {state.value}" for state, count in count_states(result.trials).items() if count)
-    console.print(f"[bold]{escape(prepared.name)}[/bold]  {escape(prepared.objective.in_words())}  {counts}\n")
+    console.print(styled((prepared.name, "bold"), f"  {prepared.objective.in_words()}  {counts}"))
+    console.print()
     print_leaderboard(console, board, top=TOP)
     if len(board.rows) > TOP:
-        console.print(f"[dim]… and {len(board.rows) - TOP} more: wine-sweep compare {result.run_id[:8]}[/dim]")
-    console.print(f"\n[bold]Why trial {result.selection.trial.number}[/bold]")
+        console.print(f"… and {len(board.rows) - TOP} more: wine-sweep compare {result.run_id[:8]}", style="dim")
+    _print_heading(console, f"Why trial {result.selection.trial.number}")
     lines = list(result.selection.reasons)
     if result.test_scores:
         lines.append(test_in_words(result.test_scores, result.test_interval))
     for line in [*lines, *([NOT_PROMOTED] if result.outcome is None else [])]:
-        console.print(f"- {line}", markup=False)
+        console.print(f"- {line}")
     if result.outcome is not None:
         print_promotion(console, result.outcome)
     _print_notes(console, prepared, result)
     store = f" --tracking-uri {mask(tracking_uri)}" if tracking_uri else ""
-    console.print("\n[bold]Next[/bold]")
-    more = f"\n  wine-sweep history {shlex.quote(result.outcome.name)}{store}" if result.outcome is not None else ""
-    console.print(f"  wine-sweep ui{store}\n  wine-sweep compare latest{store}{more}", markup=False)
+    _print_heading(console, "Next")
+    more = [f"history {shlex.quote(result.outcome.name)}"] if result.outcome is not None else []
+    for command in ["ui", "compare latest", *more]:
+        console.print(f"  wine-sweep {command}{store}")
+
+
+def _print_heading(console: Console, text: str) -> None:
+    console.print()
+    console.print(text, style="bold")
 
 
 def print_promotion(console: Console, outcome: Outcome) -> None:
     """Print what the gate says, and what became of the winner."""
-    console.print(f"\n[bold]{escape(outcome.name)}, {outcome.stage.value}[/bold]")
+    _print_heading(console, f"{outcome.name}, {outcome.stage.value}")
     for line in outcome.in_words():
-        console.print(f"- {line}", markup=False)
+        console.print(f"- {line}")
 
 
 def _print_notes(console: Console, prepared: Prepared, result: SweepResult) -> None:
@@ -97,9 +103,9 @@ def _print_notes(console: Console, prepared: Prepared, result: SweepResult) -> N
     if result.closing.stopped_by.ended_early:
         notes.append(f"The sweep ended after {len(result.trials)} trials: {result.closing.stopped_by.value}.")
     if notes:
-        console.print("\n[bold]Notes[/bold]")
+        _print_heading(console, "Notes")
     for note in notes:
-        console.print(f"- {note}", markup=False)
+        console.print(f"- {note}")
 
 
 def _work(prepared: Prepared, result: SweepResult) -> Work | None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-from rich.text import Text
-
-from wine_sweep.cli.console import plain_table, stdout
+from wine_sweep.cli.console import plain_table, stdout, styled
+from wine_sweep.cli.formats import print_json
 from wine_sweep.cli.trust import let_import_from
 from wine_sweep.config import FAMILY, DataConfig, ExecutionConfig, Method, RegistryConfig, SearchConfig, read_config
 from wine_sweep.errors import ConfigError, Problem
@@ -55,17 +52,17 @@ def plan_command(
     if problems:
         raise ConfigError(problems)
     if as_json:
-        print(json.dumps(plans, indent=2, ensure_ascii=False))
+        print_json(plans)
         return
     console = stdout()
     for index, described in enumerate(plans):
         if index:
             console.print()
-        console.print(f"[bold]{escape(described['name'])}[/bold]  [dim]{escape(described['file'])}[/dim]")
+        console.print(styled((described["name"], "bold"), "  ", (described["file"], "dim")))
         table = plain_table(["", ""])
         table.show_header = False
         for name, text in _lines(described):
-            table.add_row(Text(name), Text(text))
+            table.add_row(name, text)
         console.print(table)
 
 

@@ -8,11 +8,12 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from wine_sweep.cli.console import coloured, styled
 from wine_sweep.report.leaderboard import show_param
 from wine_sweep.trial import Trial, TrialState
+from wine_sweep.wording import visible
 
 LINE_SECONDS = 10
 """How often a line is printed where there is no terminal."""
@@ -39,10 +40,10 @@ class SweepProgress:
         self._waiting = 0
         self._last_line = monotonic()
         self._bar = Progress(
-            TextColumn("[bold]{task.description}"),
+            TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[state]}"),
+            TextColumn("{task.fields[state]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(compact=True),
@@ -62,7 +63,7 @@ class SweepProgress:
     def sweep_started(self, name: str, trials: int | None, workers: int) -> None:
         """Begin with a sweep's name and number of trials."""
         self._total = trials
-        self._bar.update(self._task, description=escape(name[:20]), total=trials)
+        self._bar.update(self._task, description=visible(name[:20]), total=trials)
         count = trials if trials is not None else "as many as the time allows"
         self._line(f"{name}: {count} trials on {workers} worker{'s' * (workers > 1)}")
 
@@ -89,11 +90,11 @@ class SweepProgress:
 
     def trial_printed(self, number: int, line: str) -> None:
         """Show a line that a trial has printed, above the bar."""
-        self._console.print(f"trial {number:04d} | {line}", soft_wrap=True, markup=False)
+        self._console.print(styled(f"trial {number:04d} | ") + coloured(line), soft_wrap=True)
 
     def phase(self, what: str) -> None:
         """Show what is being done now."""
-        self._bar.update(self._task, state=escape(what))
+        self._bar.update(self._task, state=visible(what))
         self._line(what)
 
     def results_wait(self, count: int) -> None:
@@ -102,7 +103,7 @@ class SweepProgress:
         self._show()
 
     def _show(self) -> None:
-        self._bar.update(self._task, state=self._state())
+        self._bar.update(self._task, state=visible(self._state()))
 
     def _state(self) -> str:
         parts = [f"{self._running} running"] + ([f"{self._failed} failed"] if self._failed else [])
@@ -116,5 +117,5 @@ class SweepProgress:
     def _line(self, text: str) -> None:
         """Print a line where there is no bar."""
         if not self._quiet and not self._console.is_terminal:
-            self._console.print(text, soft_wrap=True, markup=False)
+            self._console.print(text, soft_wrap=True)
             self._last_line = self._monotonic()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import typer
 
 from wine_sweep.cli.console import stdout
 from wine_sweep.cli.exits import REFUSED
+from wine_sweep.cli.formats import print_json
 from wine_sweep.cli.moves import move_on_command
 from wine_sweep.cli.outcome import print_promotion
 from wine_sweep.cli.trust import let_import_from
@@ -64,7 +64,7 @@ def promote_command(request: PromoteRequest) -> None:
     outcome = None if request.dry_run else promote_candidate(reader, candidate, force=request.force)
     if request.as_json:
         record = outcome.record() if outcome else {"model": candidate.name, "stage": candidate.stage.value, "dry_run": True}
-        print(json.dumps({**record, "selection": candidate.selection.record()}, indent=2, ensure_ascii=False))
+        print_json({**record, "selection": candidate.selection.record()})
     else:
         _print(candidate, outcome)
     if outcome is not None and outcome.is_refused:
@@ -85,18 +85,18 @@ def _move_on(request: PromoteRequest) -> None:
         return
     version = staged(ModelRegistry(open_store(request.tracking_uri)), request.name).version
     if request.as_json:
-        print(json.dumps({"model": request.name, "version": version, "stage": Stage.PRODUCTION.value, "dry_run": True}))
+        print_json({"model": request.name, "version": version, "stage": Stage.PRODUCTION.value, "dry_run": True}, indent=None)
         return
-    stdout().print(f"Would move version {version} of {request.name} to Production; nothing was changed.", markup=False)
+    stdout().print(f"Would move version {version} of {request.name} to Production; nothing was changed.")
 
 
 def _print(candidate: Candidate, outcome: Outcome | None) -> None:
     console, trial = stdout(), candidate.selection.trial
-    console.print(f"{candidate.sweep.name}  trial {trial.number}: {params_in_words(trial.params)}", markup=False)
+    console.print(f"{candidate.sweep.name}  trial {trial.number}: {params_in_words(trial.params)}")
     for line in candidate.selection.reasons:
-        console.print(f"- {line}", markup=False)
+        console.print(f"- {line}")
     if outcome is not None:
         print_promotion(console, outcome)
         return
     where = f"{candidate.name} in {candidate.stage.value}"
-    console.print(f"- Would become a version of {where}, if the gate lets it; nothing was changed.", markup=False)
+    console.print(f"- Would become a version of {where}, if the gate lets it; nothing was changed.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import typer
 
 from wine_sweep.cli.console import start_logging, stderr, stdout
 from wine_sweep.cli.exits import REFUSED
+from wine_sweep.cli.formats import print_json
 from wine_sweep.cli.progress import SweepProgress
 from wine_sweep.cli.signals import stop_on_signals
 from wine_sweep.cli.trust import let_import_from
@@ -84,9 +84,9 @@ def refresh_command(request: RefreshRequest) -> None:
 
         done = refresh(asked, reader, check=check, prepare=prepared, sweep=sweep)
     if request.as_json:
-        print(json.dumps(done.record(), indent=2, ensure_ascii=False))
+        print_json(done.record())
     else:
-        stdout().print(done.in_words(), markup=False, highlight=False, soft_wrap=True)
+        stdout().print(done.in_words(), soft_wrap=True)
     if done.is_refused:
         raise typer.Exit(REFUSED)
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from rich.text import Text
-
 from wine_sweep.cli.console import plain_table, start_logging, stderr, stdout
 from wine_sweep.cli.exits import DONE, FAILED
+from wine_sweep.cli.formats import print_json
 from wine_sweep.cli.trust import let_import_from
 from wine_sweep.report.leaderboard import params_in_words
 from wine_sweep.runner.comparison import Comparison
@@ -35,9 +33,9 @@ def reproduce_command(
     let_import_from(Path.cwd(), trusted)
     reader = SweepReader(open_store(tracking_uri), experiment)
     found = find_trial(reader, run_id)
-    done = reproduce(reader, found, trusted=trusted, tell=lambda text: console.print(text, markup=False))
+    done = reproduce(reader, found, trusted=trusted, tell=console.print)
     if as_json:
-        print(json.dumps(done.record(), indent=2, ensure_ascii=False))
+        print_json(done.record())
     else:
         _print(done)
     return DONE if done.agrees else FAILED
@@ -46,14 +44,15 @@ def reproduce_command(
 def _print(done: Reproduction) -> None:
     console = stdout()
     where = f"trial {done.number} of {done.sweep.name}, run {done.run_id}"
-    console.print(f"{where}\n{params_in_words(done.params)}\n", markup=False, soft_wrap=True)
+    for line in (where, params_in_words(done.params), ""):
+        console.print(line, soft_wrap=True)
     table = plain_table(HEADER, right=HEADER[1:4])
     for row in _rows(done.comparisons):
-        table.add_row(*map(Text, row))
+        table.add_row(*row)
     console.print(table)
     console.print()
     for line in done.notes():
-        console.print(f"- {line}", markup=False, soft_wrap=True)
+        console.print(f"- {line}", soft_wrap=True)
 
 
 def _rows(comparisons: Sequence[Comparison]) -> Iterator[Sequence[str]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from wine_sweep.cli.console import start_logging, stderr, stdout
+from wine_sweep.cli.formats import print_json
 from wine_sweep.cli.head_start import start_server
 from wine_sweep.cli.outcome import print_outcome
 from wine_sweep.cli.progress import SweepProgress
@@ -59,7 +59,7 @@ def resume_command(request: ResumeRequest) -> None:
         stop.grace = plan.prepared.config.execution.grace
         resumption = resume(reader, plan, stop=stop)
         if not request.quiet:
-            console.print(_what_is_there(plan, len(resumption.past.trials)), markup=False, soft_wrap=True)
+            console.print(_what_is_there(plan, len(resumption.past.trials)), soft_wrap=True)
         with SweepProgress(console, plan.prepared.objective.metric, quiet=request.quiet) as progress:
             result = resume_sweep(resumption, observer=progress, may_promote=request.promote, verbose=request.verbose, stop=stop)
     print_outcome(result, as_json=request.as_json, tracking_uri=request.tracking_uri)
@@ -80,7 +80,8 @@ def _draft(recorded: Recorded, request: ResumeRequest) -> Draft:
 def _say_that_it_is_finished(plan: Plan, *, as_json: bool) -> None:
     sweep = plan.sweep
     if as_json:
-        print(json.dumps({"run_id": sweep.run_id, "name": sweep.name, "status": sweep.status, "resumed": False}))
+        document = {"run_id": sweep.run_id, "name": sweep.name, "status": sweep.status, "resumed": False}
+        print_json(document, indent=None)
         return
     done = f"the sweep '{sweep.name}' ({sweep.run_id[:8]}) is finished, with {sweep.results} trials"
-    stdout().print(f"Nothing to do: {done}. --trials N gives it N trials in all.", markup=False)
+    stdout().print(f"Nothing to do: {done}. --trials N gives it N trials in all.")

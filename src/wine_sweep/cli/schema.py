@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+from wine_sweep.cli.formats import print_json
 from wine_sweep.config import SweepConfig
 
 
@@ -11,4 +10,4 @@ def schema_command() -> None:
     """Print the config's JSON Schema (draft 2020-12)."""
     schema = SweepConfig.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    print(json.dumps(schema, indent=2, ensure_ascii=False))
+    print_json(schema)

@@ -9,7 +9,7 @@ import sys
 from wine_sweep.cli.console import stderr
 from wine_sweep.errors import NotFoundError, TrackingError
 from wine_sweep.tracking.store import resolve_uri, store_exists
-from wine_sweep.wording import mask
+from wine_sweep.wording import mask, visible
 
 
 def ui_command(*, tracking_uri: str | None, host: str, port: int) -> None:
@@ -21,7 +21,7 @@ def ui_command(*, tracking_uri: str | None, host: str, port: int) -> None:
     """
     uri = resolve_uri(tracking_uri)
     if uri.startswith(("http://", "https://")):
-        print(f"The tracking server has a UI of its own: {mask(uri)}")
+        print(f"The tracking server has a UI of its own: {visible(mask(uri))}")
         return
     if not store_exists(uri):
         raise NotFoundError(f"there is no store at {mask(uri)} yet; `wine-sweep run CONFIG` makes one")

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from wine_sweep.wording import visible_in_yaml
+
 WIDTH = 100
 
 
@@ -45,4 +47,4 @@ def dump_yaml(tree: Mapping[str, Any], *, flow: bool | None = None) -> str:
     """
     plain = tree if isinstance(tree, dict) else dict(tree)
     text: str = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=flow, width=WIDTH)
-    return text
+    return visible_in_yaml(text)  # they stand in quotes, since none of them is a letter or a digit

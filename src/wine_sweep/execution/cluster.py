@@ -12,6 +12,7 @@ from typing import Any
 from distributed import Client, LocalCluster
 
 from wine_sweep.errors import ExecutionError
+from wine_sweep.wording import visible
 
 _logger = logging.getLogger(__name__)
 
@@ -135,7 +136,7 @@ def refuse_differences(client: Client, addresses: Iterable[str], ours: Mapping[s
     different = differences(client, addresses, ours)
     if different:
         lines = [f"{address}: {', '.join(each)}" for address, each in sorted(different.items())]
-        raise ExecutionError("\n".join([f"the packages of the Dask cluster at {name} are not ours", *lines]))
+        raise ExecutionError("\n".join([f"the packages of the Dask cluster at {name} are not ours", *map(visible, lines)]))
 
 
 def _run(client: Client, addresses: list[str], function: Any, *arguments: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from wine_sweep.decay.drift import Aspect, Drift, DriftTest
 from wine_sweep.decay.loss import LossComparison
 from wine_sweep.decay.reference import Reference
 from wine_sweep.objective.row_losses import RowLoss
+from wine_sweep.wording import visible
 
 THEN, NOW = "#0072B2", "#D55E00"
 MOST_PLOTS = 12
@@ -114,7 +115,7 @@ def _bars(axes: Axes, then: pd.Series, now: pd.Series, labels: tuple[str, str]) 
 
 def _plain(text: str) -> str:
     """Keep Matplotlib from reading a formula into a name."""
-    return text.replace("$", r"\$")
+    return visible(text).replace("$", r"\$")
 
 
 def _file_name(name: str) -> str:

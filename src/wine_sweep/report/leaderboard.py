@@ -14,7 +14,7 @@ from typing import Any
 from wine_sweep.selection import Goal, Objective, near_the_best, pareto_front, rank
 from wine_sweep.tracking import names
 from wine_sweep.trial import FIT_SECONDS, MODEL_SIZE, Trial, TrialState, canonical_json
-from wine_sweep.wording import show_bytes
+from wine_sweep.wording import markdown, show_bytes, spreadsheet_cell, visible_in_json
 
 MARKS = "* the winner, ^ the best mean, + within one standard error of it"
 """What the marks behind trials' numbers mean, where the cheapest within one standard error wins."""
@@ -150,29 +150,33 @@ def as_records(board: Leaderboard) -> list[dict[str, Cell]]:
 
 
 def as_csv(board: Leaderboard) -> str:
-    """Write a leaderboard as CSV with a header."""
+    """Write a leaderboard as CSV with a header, safe for spreadsheets (see `spreadsheet_cell`); JSON has every text as it is."""
     buffer = io.StringIO()
     marks = ["best", *(["pareto"] if board.has_front else []), *(["near_best", "best_mean"] if board.has_near else [])]
     columns = ["sweep", "run_id", "trial", "state", *marks, *board.params]
     columns += [column for name in _measured(board) for column in _columns_of(board, name)]
-    writer = csv.DictWriter(buffer, [*columns, FIT_SECONDS, "error"], lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows({key: "" if value is None else value for key, value in record.items()} for record in as_records(board))
+    columns += [FIT_SECONDS, "error"]
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(map(spreadsheet_cell, columns))
+    for record in as_records(board):
+        writer.writerow("" if record[name] is None else spreadsheet_cell(record[name]) for name in columns)
     return buffer.getvalue()
 
 
 def as_json(board: Leaderboard) -> str:
     """Write a leaderboard as a JSON list, a record a row."""
-    return json.dumps(as_records(board), indent=2, ensure_ascii=False)
+    return visible_in_json(json.dumps(as_records(board), indent=2, ensure_ascii=False))
 
 
 def as_markdown(board: Leaderboard) -> str:
     """Write a leaderboard as a Markdown table, the best in bold."""
     header, lines = text_table(board)
+    trial = header.index("trial")
     aligned = ["---" if name in ("sweep", "state", *board.params) else "---:" for name in header]
-    bold = [[f"**{cell}**" if row.best and cell else cell for cell in line] for row, line in zip(board.rows, lines, strict=True)]
-    escaped = [[cell.replace("|", "\\|") for cell in line] for line in bold]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [header, aligned, *escaped]) + "\n"
+    escaped = [[cell if at == trial else markdown(cell) for at, cell in enumerate(line)] for line in lines]  # its mark is ours
+    marked = zip(board.rows, escaped, strict=True)
+    bold = [[f"**{cell}**" if row.best and cell else cell for cell in line] for row, line in marked]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [list(map(markdown, header)), aligned, *bold]) + "\n"
 
 
 def text_table(board: Leaderboard, *, spreads: Collection[str] | None = None) -> tuple[list[str], list[list[str]]]:

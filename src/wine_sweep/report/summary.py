@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from wine_sweep.report.leaderboard import MARKS, as_markdown, make_leaderboard
 from wine_sweep.selection import Objective, Selection, number
 from wine_sweep.trial import Trial, TrialState
+from wine_sweep.wording import markdown
 
 if TYPE_CHECKING:  # it imports numpy and pandas, which a list of sweeps can do without
     from wine_sweep.objective.bootstrap import Interval
@@ -135,19 +136,20 @@ def markdown_summary(
         outcome: What became of the winner, in a sentence.
     """
     counts = {state.value: count for state, count in count_states(trials).items() if count}
-    lines = [f"**{title}**", "", ", ".join(f"{count} {state}" for state, count in counts.items()) or "no trial", ""]
+    lines = [f"**{markdown(title)}**", "", ", ".join(f"{count} {state}" for state, count in counts.items()) or "no trial", ""]
     if selection is not None:
-        lines += ["### Winner", "", *(f"- {reason}" for reason in selection.reasons)]
+        lines += ["### Winner", "", *(f"- {markdown(reason)}" for reason in selection.reasons)]
         if test_scores:
-            lines.append(f"- {test_in_words(test_scores, interval)}")
-        lines += [f"- {outcome}" if outcome else "", ""]
+            lines.append(f"- {markdown(test_in_words(test_scores, interval))}")
+        lines += [f"- {markdown(outcome)}" if outcome else "", ""]
         board = make_leaderboard([("", objective, trials)])
         top = replace(board, rows=board.rows[:SHOWN])
         lines += [f"### Leaderboard (best {len(top.rows)} of {len(board.rows)})", "", as_markdown(top)]
         lines += [MARKS, ""] if board.has_near else []
     failures = group_failures(trials)
     if failures:
-        lines += ["### Failures", "", *(f"- {failure} ({trials_in_words(numbers)})" for failure, numbers in failures[:SHOWN])]
+        lines += ["### Failures", ""]
+        lines += [f"- {markdown(failure)} ({trials_in_words(numbers)})" for failure, numbers in failures[:SHOWN]]
     return _cut("\n".join(lines).rstrip() + "\n")
 
 

@@ -32,6 +32,7 @@ from wine_sweep.tracking.reference import read_reference
 from wine_sweep.tracking.store import translated_errors
 from wine_sweep.tracking.sweep_header import SweepData
 from wine_sweep.tracking.sweep_runs import experiment_of
+from wine_sweep.wording import markdown, spreadsheet_cell
 
 _DRIFT_COLUMNS = ("column", "aspect", "test", "statistic", "p_value", "adjusted", "effect", "moved")
 
@@ -174,7 +175,7 @@ def _tags(model: RegisteredVersion, result: CheckResult, data: SweepData) -> dic
         names.SOURCE_NAME: "wine-sweep check",
         names.SOURCE_TYPE: "LOCAL",
         names.USER: user_name(),
-        names.NOTE: "\n".join(f"- {reason}" for reason in [f"**{result.state.value}**", *result.reasons]),
+        names.NOTE: "\n".join(f"- {reason}" for reason in [f"**{result.state.value}**", *map(markdown, result.reasons)]),
     }
 
 
@@ -207,4 +208,5 @@ def _files(reference: Reference, checked: Checked) -> Iterator[tuple[str, bytes]
 
 
 def _drift_csv(drifts: Sequence[Drift]) -> str:
-    return pd.DataFrame([drift.record() for drift in drifts], columns=list(_DRIFT_COLUMNS)).to_csv(index=False)
+    records = [{key: spreadsheet_cell(value) for key, value in drift.record().items()} for drift in drifts]
+    return pd.DataFrame(records, columns=list(_DRIFT_COLUMNS)).to_csv(index=False)

@@ -11,7 +11,7 @@ from wine_sweep.errors import OutageError, SweepInterrupted, TrackingError
 from wine_sweep.tracking.journal import Journal
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.writer import BackgroundWriter
-from wine_sweep.wording import duration_in_words, mask
+from wine_sweep.wording import duration_in_words, mask, visible
 
 if TYPE_CHECKING:  # it imports MLflow, which takes seconds that the first trials should not wait for
     from wine_sweep.tracking.sweep_runs import SweepRuns
@@ -63,7 +63,8 @@ class Keeping:
             return error
         waiting = self.writer.pending
         journal = str(self.journal.path) if waiting else None
-        return OutageError(f"{self.outage_in_words()}\n{error}", run_id=self.run_id, waiting=waiting, journal=journal)
+        message = f"{visible(self.outage_in_words())}\n{visible(str(error))}"
+        return OutageError(message, run_id=self.run_id, waiting=waiting, journal=journal)
 
     def interrupted(self) -> SweepInterrupted:
         """Give the error for a sweep that somebody stopped, with what waits where if the store is away."""

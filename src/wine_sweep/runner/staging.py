@@ -18,6 +18,7 @@ from wine_sweep.selection import Selection
 from wine_sweep.tracking import names
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.owner import user_name
+from wine_sweep.wording import markdown
 
 NOT_PROMOTED = "Not promoted."
 """What is said where nothing was to be promoted."""
@@ -132,7 +133,7 @@ def _promote(registry: ModelRegistry, challenger: Challenger, outcome: Outcome, 
         names.PARAMS: json.dumps(dict(challenger.trial.params)),
         **({names.MODEL_KEY: challenger.key} if challenger.key else {}),
     }
-    why = "\n".join(f"- {reason}" for reason in (*entry.reasons, *entry.evidence["selection"]))
+    why = "\n".join(f"- {markdown(reason)}" for reason in (*entry.reasons, *entry.evidence["selection"]))
     with alone(outcome.name):  # two at once would make two versions of one model
         registered = registry.register(
             outcome.name, model_uri=challenger.model_uri, run_id=entry.run_id, description=why, tags=tags
