@@ -211,7 +211,7 @@ def _config_of(draft: Draft) -> SweepConfig:
 
 def _absolute(config: SweepConfig, folder: pathlib.Path) -> SweepConfig:
     """Make the paths of a config mean the same from every working folder."""
-    from wine_sweep.data.table import resolve_source
+    from wine_sweep.data.table import absolute, resolve_source
 
     def resolved(path: str) -> pathlib.Path:
         return (folder / pathlib.Path(path).expanduser()).resolve()
@@ -224,7 +224,7 @@ def _absolute(config: SweepConfig, folder: pathlib.Path) -> SweepConfig:
         changed["model"] = config.model.model_copy(update={"folder": str(resolved(config.model.folder or "."))})
     if config.model is not None and config.model.function is not None:
         file, name = config.model.function_parts
-        changed["model"] = config.model.model_copy(update={"function": f"{resolved(file)}:{name}"})
+        changed["model"] = config.model.model_copy(update={"function": f"{absolute(file, folder)}:{name}"})
     return config.model_copy(update=changed)
 
 

@@ -297,6 +297,9 @@ def check(
     min_loss: Annotated[
         float, typer.Option("--min-loss", metavar="SHARE", min=0, help="By what share more must be lost to count.")
     ] = 0.05,
+    max_size: Annotated[
+        str | None, typer.Option("--max-size", metavar="SIZE", help="The most that the new rows may unfold to. Default: 2GB.")
+    ] = None,
     trust: Trusted = None,
     tracking_uri: TrackingUri = None,
     experiment: Experiment = None,
@@ -315,6 +318,7 @@ def check(
                 version=version,
                 confidence=confidence,
                 min_loss=min_loss,
+                max_size=max_size,
                 trusted=tuple(trust or ()),
                 tracking_uri=tracking_uri,
                 experiment=experiment,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
@@ -12,7 +13,8 @@ from wine_sweep.cli.console import plain_table, start_logging, stderr, stdout
 from wine_sweep.cli.exits import DONE, REFUSED
 from wine_sweep.cli.formats import print_json
 from wine_sweep.cli.trust import let_import_from
-from wine_sweep.config import Stage, find_stage
+from wine_sweep.config import MAX_TABLE, Stage, find_stage
+from wine_sweep.config.fields import Bytes
 from wine_sweep.decay.check import Limits
 from wine_sweep.decay.verdict import CheckResult, State
 from wine_sweep.errors import ConfigError, Place, Problem
@@ -20,6 +22,7 @@ from wine_sweep.runner.check import Check, CheckOutcome, check_model
 from wine_sweep.tracking import names
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.store import open_store
+from wine_sweep.wording import show
 
 MOST_SHOWN = 10
 SMALLEST_P = 1e-16
@@ -43,6 +46,7 @@ class CheckRequest:
     version: int | None
     confidence: float
     min_loss: float
+    max_size: str | None
     trusted: tuple[str, ...]
     tracking_uri: str | None
     experiment: str | None
@@ -68,6 +72,8 @@ def check_command(request: CheckRequest) -> int:
         version=None if request.version is None else str(request.version),
         experiment=request.experiment,
         limits=Limits(confidence=request.confidence, least_rise=request.min_loss),
+        max_size=_most_bytes(request.max_size),
+        raised_by="--max-size",
     )
     outcome = check_model(SweepReader(open_store(request.tracking_uri)), check, folder=Path.cwd())
     if request.as_json:
@@ -75,6 +81,18 @@ def check_command(request: CheckRequest) -> int:
     else:
         _print(stdout(), outcome)
     return REFUSED if outcome.result.state is State.DECAYED else DONE
+
+
+def _most_bytes(text: str | None) -> int:
+    """Read the largest size that is allowed, in bytes.
+
+    Raises:
+        ConfigError: It is no size.
+    """
+    try:
+        return MAX_TABLE if text is None else TypeAdapter[int](Bytes).validate_python(int(text) if text.isdecimal() else text)
+    except ValueError as error:
+        raise ConfigError([Problem(f"is no size such as 4GB or 512MiB, got {show(text)}", place=Place("--max-size"))]) from error
 
 
 def _print(console: Console, outcome: CheckOutcome) -> None:

@@ -15,7 +15,7 @@ from wine_sweep.cli.formats import print_json
 from wine_sweep.cli.progress import SweepProgress
 from wine_sweep.cli.signals import stop_on_signals
 from wine_sweep.cli.trust import let_import_from
-from wine_sweep.config import read_config
+from wine_sweep.config import MAX_TABLE, read_config
 from wine_sweep.config.fields import parse_duration
 from wine_sweep.data.table import resolve_source
 from wine_sweep.errors import ConfigError, Place, Problem
@@ -79,7 +79,9 @@ def refresh_command(request: RefreshRequest) -> None:
         reader = SweepReader(open_store(request.tracking_uri, create=True))
 
         def check(champion: RegisteredVersion) -> CheckOutcome:
-            wanted = Check(champion.name, asked.new, version=champion.version, experiment=request.experiment)
+            data = asked.base.config.data
+            most = data.max_size if data is not None else MAX_TABLE
+            wanted = Check(champion.name, asked.new, version=champion.version, experiment=request.experiment, max_size=most)
             return check_model(reader, wanted, folder=Path.cwd())
 
         done = refresh(asked, reader, check=check, prepare=prepared, sweep=sweep)

@@ -15,13 +15,14 @@ from wine_sweep.config.loader import Draft, dump_config, dump_tree, parse_config
 from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, ModelForm, StepConfig
 from wine_sweep.config.parameters import Choices, Range
 from wine_sweep.config.registry import GATE_RESAMPLES, GateConfig, RegistryConfig, Stage, find_stage
-from wine_sweep.config.schema import FAMILY, DataConfig, Duplicates, SweepConfig
+from wine_sweep.config.schema import FAMILY, MAX_TABLE, DataConfig, Duplicates, SweepConfig
 from wine_sweep.config.search import BudgetConfig, Method, PrunerConfig, PrunerType, RegretConfig, SearchConfig
 from wine_sweep.config.selection import Cost, End, PickConfig, PickRule, SelectionConfig, SelectRule
 
 __all__ = [
     "FAMILY",
     "GATE_RESAMPLES",
+    "MAX_TABLE",
     "Backend",
     "Block",
     "BootstrapConfig",

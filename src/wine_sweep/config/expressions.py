@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ast
 import operator
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 MAX_CHARACTERS = 1000
 MAX_DEPTH = 30
+_SHOWN = 100
 
 _CONSTANTS: dict[str, Any] = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
 _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -63,18 +65,20 @@ class Expression:
         if len(text) > MAX_CHARACTERS:
             raise ExpressionError(f"a condition has {MAX_CHARACTERS} characters at most")
         try:
-            tree = ast.parse(text.strip(), mode="eval").body
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Python's own advice about text that is none of its programs
+                tree = ast.parse(text.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             where = f" near column {error.offset}" if isinstance(error, SyntaxError) and error.offset else ""
             raise ExpressionError(f"'{text}' is no condition{where}; such as: a <= b, or: c == 'x' and a < 5") from error
         names: dict[str, None] = {}
-        self._compute = _build(tree, names)
+        self._compute = _build(tree, names, text.strip())
         if not isinstance(tree, ast.Compare | ast.BoolOp) and not _is_not(tree):
             raise ExpressionError(f"'{text}' compares nothing; such as: a <= b")
         if not names:
             raise ExpressionError(f"'{text}' names no parameter and no metric")
         self.names = tuple(names)
-        self._excess = _excess(tree)
+        self._excess = _excess(tree, text.strip())
 
     def holds(self, values: Mapping[str, Any]) -> bool:
         """Whether the condition holds for these values; it does not where a division by zero leaves it without a result.
@@ -114,11 +118,11 @@ class Expression:
         return f"Expression({self.text!r})"
 
 
-def _excess(tree: ast.expr) -> Compute | None:
+def _excess(tree: ast.expr, text: str) -> Compute | None:
     """Give the smaller side minus the larger of one plain limit; None for any other condition."""
     if not isinstance(tree, ast.Compare) or len(tree.ops) != 1 or not isinstance(tree.ops[0], (*_UPPER, *_LOWER)):
         return None
-    sides = _build(tree.left, {}), _build(tree.comparators[0], {})
+    sides = _build(tree.left, {}, text), _build(tree.comparators[0], {}, text)
     smaller, larger = sides if isinstance(tree.ops[0], _UPPER) else reversed(sides)
     return lambda values: smaller(values) - larger(values)
 
@@ -127,11 +131,11 @@ def _is_not(node: ast.expr) -> bool:
     return isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
 
 
-def _build(node: ast.expr, names: dict[str, None], depth: int = 0) -> Compute:  # noqa: PLR0911  # a case for each kind of node
-    """Turn a syntax tree into a function of the values, refusing whatever is not of the language; collect the names."""
+def _build(node: ast.expr, names: dict[str, None], text: str, depth: int = 0) -> Compute:  # noqa: PLR0911  # a case for each kind
+    """Turn a syntax tree of `text` into a function of the values, refusing what is not of the language; collect the names."""
     if depth > MAX_DEPTH:
         raise ExpressionError("the condition is nested too deeply")
-    inner = [_build(each, names, depth + 1) for each in _operands(node)]
+    inner = [_build(each, names, text, depth + 1) for each in _operands(node)]
     match node:
         case ast.Name(id=name) if name in _CONSTANTS:
             return _constant(_CONSTANTS[name])
@@ -158,7 +162,9 @@ def _build(node: ast.expr, names: dict[str, None], depth: int = 0) -> Compute:  
         case ast.Call(func=ast.Name(id=name), keywords=[]) if name in _FUNCTIONS and inner:
             function = _FUNCTIONS[name]
             return lambda values: function(*[_number(part(values)) for part in inner])
-    raise ExpressionError(f"'{ast.unparse(node)}' is not understood; allowed: {ALLOWED}")
+    part = ast.get_source_segment(text, node) or text  # as it is written: unparsing a long chain would exhaust the stack
+    shown = part if len(part) <= _SHOWN else f"{part[:_SHOWN]} …"
+    raise ExpressionError(f"'{shown}' is not understood; allowed: {ALLOWED}")
 
 
 def _constant(value: Any) -> Compute:

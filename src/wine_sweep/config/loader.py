@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,8 +16,11 @@ from wine_sweep.config.overrides import apply_overrides
 from wine_sweep.config.parameters import FORMS
 from wine_sweep.config.problems import explain
 from wine_sweep.config.schema import NO_DATA, NO_MODEL, NO_PARAMETERS, SweepConfig
+from wine_sweep.config.search import MAX_CHOICES
 from wine_sweep.config.yaml_reader import MAX_BYTES, read_yaml
 from wine_sweep.errors import ConfigError, Place, Problem
+
+_MOST_CHOICES = re.compile(rb"max_choices\W{1,5}(\d{1,18})")
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def read_config(path: pathlib.Path, overrides: Sequence[str] = ()) -> Draft:
 
 def parse_config(content: bytes, *, source: str, folder: pathlib.Path, default_name: str, overrides: Sequence[str] = ()) -> Draft:
     """Hold a config's text against the schema; see `read_config`."""
-    document = apply_overrides(read_yaml(content, source), overrides)
+    document = apply_overrides(read_yaml(content, source, most_choices=_most_choices(content, overrides)), overrides)
     text = content.decode("utf-8-sig")
     if not isinstance(document.value, dict):
         problem = Problem("a config is a mapping of keys such as `data`, `model` and `search`")
@@ -74,6 +78,12 @@ def parse_config(content: bytes, *, source: str, folder: pathlib.Path, default_n
         return Draft(document, text, folder, None, _valid_sections(raw), document.locate(problems))
     sections = {name: getattr(config, name) for name in SweepConfig.model_fields}
     return Draft(document, text, folder, config, sections, [])
+
+
+def _most_choices(content: bytes, overrides: Sequence[str]) -> int:
+    """Find the largest number of choices that is allowed anywhere; while a long list is read, its own config is not known yet."""
+    texts = [content, *(each.encode(errors="replace") for each in overrides)]
+    return max([MAX_CHOICES, *(int(found) for text in texts for found in _MOST_CHOICES.findall(text))])
 
 
 def dump_config(config: SweepConfig) -> str:

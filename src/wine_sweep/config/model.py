@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
@@ -51,11 +52,21 @@ def _function(value: str) -> str:
     return value
 
 
+LONGEST_PATTERN = 4096
+"""Characters."""
+
+
 def _pattern(value: str) -> str:
+    if len(value) > LONGEST_PATTERN:
+        raise wrong(f"a pattern has {LONGEST_PATTERN} characters at most, got {len(value)}")
     try:
-        groups = set(re.compile(value).groupindex)
-    except re.error as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # about brackets that a later Python may read otherwise
+            groups = set(re.compile(value).groupindex)
+    except (re.error, OverflowError) as error:
         raise wrong(f"is no regular expression: {error}") from error
+    except (RecursionError, MemoryError) as error:
+        raise wrong("is nested too deeply for a regular expression") from error
     if not groups:
         raise wrong("has no named group; name each by its metric, as in 'rmse=(?P<rmse>[-+.e0-9]+)', or have `name` and `value`")
     if len({"name", "value"} & groups) == 1:

@@ -23,6 +23,8 @@ def apply_overrides(document: Document, assignments: Sequence[str]) -> Document:
 
 def _apply(document: Document, assignment: str) -> Document:
     source = f"--set {assignment}"
+    if any("\ud800" <= character <= "\udfff" for character in assignment):
+        raise ConfigError([Problem("is not UTF-8 text", place=Place(source))])
     key, equals, text = assignment.partition("=")
     path: Path = tuple(key.strip().split("."))
     if not equals or not all(path):

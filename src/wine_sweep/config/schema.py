@@ -9,11 +9,12 @@ from pydantic import ConfigDict, Field, model_validator
 
 from wine_sweep.config.evaluation import EvaluationConfig, Objectives
 from wine_sweep.config.execution import ExecutionConfig
-from wine_sweep.config.fields import Location, Model, Seed, Share, Text
+from wine_sweep.config.fields import Bytes, Location, Model, Seed, Share, Text
 from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, ModelForm
+from wine_sweep.config.parameters import ParameterConfig
 from wine_sweep.config.problems import wrong
 from wine_sweep.config.registry import RegistryConfig
-from wine_sweep.config.search import NEEDS_POINTS, Method, SearchConfig
+from wine_sweep.config.search import NEEDS_POINTS, Method, SearchConfig, check_choices
 from wine_sweep.config.selection import SelectionConfig, SelectRule
 
 
@@ -23,6 +24,10 @@ class Duplicates(StrEnum):
     GROUP = "group"
     DROP = "drop"
     KEEP = "keep"
+
+
+MAX_TABLE = 2_000_000_000
+"""The most bytes of a table where nothing else is said."""
 
 
 class DataConfig(Model):
@@ -38,6 +43,7 @@ class DataConfig(Model):
         groups: A column that is no feature: rows with the same value in it stay on one side of every split. Beside
             `duplicates`, rows that are joined by either, or by a chain of both, stay together.
         weights: A column that is no feature: how much each row counts, in fitting and in measuring.
+        max_size: How many bytes the table may have, unfolded where it is compressed; the rows of `new` too.
         new: Rows that came later, with the same columns: they are put below those of `source`, and the test rows are drawn
             from them alone, so that a model is measured on what it is going to meet.
     """
@@ -49,6 +55,7 @@ class DataConfig(Model):
     duplicates: Duplicates = Duplicates.GROUP
     groups: Text | None = None
     weights: Text | None = None
+    max_size: Bytes = MAX_TABLE
     new: Location | None = None
 
 
@@ -124,6 +131,16 @@ class SweepConfig(Model):
             raise wrong("give `model` or `models`, not both", "models")
         if self.model is not None and not self.search.parameters:
             raise wrong(NO_PARAMETERS, "search", "parameters")
+        return self
+
+    @model_validator(mode="after")
+    def _few_choices_in_all(self) -> Self:
+        parameters: dict[tuple[str, ...], ParameterConfig] = {}
+        for name, parameter in self.search.parameters.items():
+            parameters["search", "parameters", name] = parameter
+        for family, model in (self.models or {}).items():
+            parameters |= {("models", family, "parameters", name): each for name, each in model.parameters.items()}
+        check_choices(parameters, self.search.max_choices)
         return self
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Self, TypeVar
 
@@ -9,7 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from wine_sweep.config.expressions import Expression, ExpressionError
 from wine_sweep.config.fields import Count, Duration, Model, Seed, Share, Text, Values
-from wine_sweep.config.parameters import Number, ParameterConfig, exact_key
+from wine_sweep.config.parameters import Choices, Number, ParameterConfig, exact_key
 from wine_sweep.config.problems import wrong
 
 Amount = TypeVar("Amount", int, float)
@@ -140,6 +141,23 @@ def _switch(value: Any) -> Any:
     return {} if value is True else None if value is False else value
 
 
+MAX_CHOICES = 10_000
+
+
+def too_many_choices(most: int) -> str:
+    """Say that parameters list too many values, and how to allow more."""
+    return f"more than {most:,} values are listed; give a range, or raise `search.max_choices`"
+
+
+def check_choices(parameters: Mapping[tuple[str, ...], ParameterConfig], most: int) -> None:
+    """Refuse parameters that list too many values, all together; the error is at the first that is too much."""
+    listed = 0
+    for path, parameter in parameters.items():
+        listed += len(parameter.choices) if isinstance(parameter, Choices) else 0
+        if listed > most:
+            raise wrong(too_many_choices(most), *path)
+
+
 NEEDS_POINTS = "needs `num` (how many points) or `step` in a range of floats"
 
 Condition = Annotated[str, BeforeValidator(_condition)]
@@ -164,6 +182,7 @@ class SearchConfig(Model):
         budget: What grows from step to step of a trial; without it a step is a fold.
         seed: Seeds the sampler, and every ``random_state`` that the config leaves open.
         initial: Parameters to try first.
+        max_choices: How many values the parameters may list, all together; each is held against the estimator.
         from_: An earlier sweep of the same space whose finished trials the sampler learns from; ``from`` in YAML.
     """
 
@@ -180,7 +199,13 @@ class SearchConfig(Model):
     budget: BudgetConfig | None = None
     seed: Seed = 0
     initial: list[dict[Text, Any]] = Field(default_factory=list)
+    max_choices: Count = MAX_CHOICES
     from_: Annotated[Text | None, Field(alias="from")] = None
+
+    @model_validator(mode="after")
+    def _few_choices(self) -> Self:
+        check_choices({("parameters", name): each for name, each in self.parameters.items()}, self.max_choices)
+        return self
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:

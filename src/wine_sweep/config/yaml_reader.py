@@ -21,6 +21,7 @@ from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 
 from wine_sweep.config.document import Document
+from wine_sweep.config.search import too_many_choices
 from wine_sweep.errors import ConfigError, Path, Place, Problem
 
 MAX_BYTES = 1024 * 1024
@@ -43,12 +44,13 @@ _WORDS: dict[str, Any] = {
 }
 
 
-def read_yaml(content: bytes, source: str, *, may_be_empty: bool = False) -> Document:
+def read_yaml(content: bytes, source: str, *, may_be_empty: bool = False, most_choices: int | None = None) -> Document:
     """Parse a config's bytes.
 
     Args:
         content: UTF-8 text, with or without a byte order mark.
         source: The name to show in errors.
+        most_choices: How many values the searched parameters may list; reading on would take long. None for no limit.
         may_be_empty: Whether nothing but space and comments is allowed; it is null.
 
     Raises:
@@ -61,7 +63,7 @@ def read_yaml(content: bytes, source: str, *, may_be_empty: bool = False) -> Doc
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise _refusal("the file is not UTF-8 text", Place(source, line, 1)) from error
-    node = _compose(text, source)
+    node = _compose(text, source, most_choices)
     if node is None and may_be_empty:
         return Document(None, source, {}, {(): Place(source, 1, 1)})
     if node is None:
@@ -95,13 +97,16 @@ def parse_scalar(text: str) -> Any:
 class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
     """PyYAML as far as nodes, which carry their places; it resolves no tag of its own and knows its depth."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, source: str, most_choices: int | None) -> None:
         Reader.__init__(self, text)
         Scanner.__init__(self)
         Parser.__init__(self)
         Composer.__init__(self)
         BaseResolver.__init__(self)
-        self._depth = 0
+        self._source = source
+        self._most_choices = most_choices
+        self._listed = 0
+        self._path: list[Any] = []
 
     def resolve(self, kind: type[Node], value: Any, implicit: Any) -> str:  # noqa: ARG002  # the parser's signature
         if kind is ScalarNode and implicit[0]:
@@ -109,18 +114,32 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
         return {ScalarNode: f"{_STANDARD}str", SequenceNode: f"{_STANDARD}seq", MappingNode: f"{_STANDARD}map"}[kind]
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
+        self._path.append(index.value if isinstance(index, ScalarNode) else index)
+        if len(self._path) > MAX_DEPTH:
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # PyYAML's parser has no types
             raise yaml.MarkedYAMLError(problem=f"nested more than {MAX_DEPTH} levels deep", problem_mark=mark)
+        if self._most_choices is not None and _is_choice(self._path[1:]):
+            self._listed += 1
+            if self._listed > self._most_choices:
+                mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # as above
+                place = Place(self._source, mark.line + 1, mark.column + 1)
+                raise ConfigError([Problem(too_many_choices(self._most_choices), tuple(self._path[1:-1]), place)])
         node: Node | None = super().compose_node(parent, index)
-        self._depth -= 1
+        self._path.pop()
         return node
 
 
-def _compose(text: str, source: str) -> Node | None:
+def _is_choice(path: list[Any]) -> bool:
+    """Whether a path leads to one of the values that a parameter lists: ``search.parameters.alpha.0``, ``….alpha.choices.0``."""
+    listed = 3 if path[:2] == ["search", "parameters"] else 4 if path[:1] == ["models"] and path[2:3] == ["parameters"] else 0
+    if not listed or not isinstance(path[-1], int):
+        return False
+    return len(path) == listed + 1 or (len(path) == listed + 2 and path[listed] == "choices")
+
+
+def _compose(text: str, source: str, most_choices: int | None) -> Node | None:
     try:
-        return _Loader(text).get_single_node()
+        return _Loader(text, source, most_choices).get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(source, mark.line + 1, mark.column + 1) if mark else Place(source, 1, 1)

@@ -9,11 +9,17 @@ import zlib
 from collections import Counter
 
 import pandas as pd
+import pyarrow as pa
 
+from wine_sweep.config import MAX_TABLE
 from wine_sweep.data import bundled
+from wine_sweep.data.size import has_more_than
 from wine_sweep.errors import DataError
+from wine_sweep.wording import show_bytes
 
 _SEPARATORS = ",;\t|"
+_LONGEST_LINE = 10_000_000
+_UNREADABLE = (pd.errors.ParserWarning, pa.ArrowException)
 
 
 def resolve_source(source: str, folder: pathlib.Path) -> str:
@@ -25,20 +31,35 @@ def resolve_source(source: str, folder: pathlib.Path) -> str:
     if source in bundled.NAMES:
         return source
     try:
-        return str((folder / pathlib.Path(source).expanduser()).resolve())
+        return str(absolute(source, folder))
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(f"'{source[:60]}' is no path: {error}") from error
 
 
-def load_table(source: str) -> pd.DataFrame:
+def absolute(path: str, folder: pathlib.Path) -> pathlib.Path:
+    """Give a path that means the same from every working folder; a link in its last part keeps its own name and ending.
+
+    Raises:
+        OSError: Its folder cannot be looked up.
+        ValueError: It is no path.
+        RuntimeError: Its folder leads back to itself, or there is no such home.
+    """
+    whole = folder / pathlib.Path(path).expanduser()
+    return whole.parent.resolve() / whole.name
+
+
+def load_table(source: str, *, max_size: int = MAX_TABLE, raised_by: str = "data.max_size") -> pd.DataFrame:
     """Read the whole table, as it is.
 
     Args:
         source: A bundled name, or the path of a .csv, .csv.gz or .parquet. A CSV has a header; it is separated by
             comma, semicolon, tab or bar, whichever its header holds most of.
+        max_size: How many bytes it may have, unfolded where it is compressed.
+        raised_by: The key or the option that allows more.
 
     Raises:
-        DataError: There is no such file, its ending is another, it cannot be parsed, has no rows, or names a column twice.
+        DataError: There is no such file, it is larger, its ending is another, it cannot be parsed, has no rows, or names a
+            column twice.
     """
     if source in bundled.NAMES:
         return bundled.load_bundled(source)
@@ -50,10 +71,12 @@ def load_table(source: str) -> pd.DataFrame:
     try:
         if not path.is_file():
             raise DataError(f"no such file: {path}")
+        if has_more_than(path, max_size):
+            raise DataError(f"{path} has more than {show_bytes(max_size)} unfolded; `{raised_by}` allows more")
         table = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
     except DataError:
         raise
-    except (OSError, EOFError, ValueError, NotImplementedError, zlib.error, pd.errors.ParserWarning) as error:
+    except (OSError, EOFError, ValueError, NotImplementedError, MemoryError, zlib.error, *_UNREADABLE) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(f"{path} cannot be read: {reason}") from error
     if table.empty:
@@ -64,7 +87,9 @@ def load_table(source: str) -> pd.DataFrame:
 def _read_csv(path: pathlib.Path) -> pd.DataFrame:
     opener = gzip.open if path.name.endswith(".gz") else open
     with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-        header = next((line for line in file if line.strip()), "")
+        header = next((line for line in iter(lambda: file.readline(_LONGEST_LINE), "") if line.strip()), "")
+    if len(header) >= _LONGEST_LINE:
+        raise ValueError(f"its header has more than {_LONGEST_LINE:,} characters")
     counts = Counter(character for character in _unquoted(header) if character in _SEPARATORS)
     separator = max(_SEPARATORS, key=lambda character: counts[character])
     names = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str, encoding="utf-8-sig").iloc[0].dropna()

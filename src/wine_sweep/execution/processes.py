@@ -24,6 +24,9 @@ from wine_sweep.trial import Failure, Trial
 LEAVE_SECONDS = 2.0
 """How long idle workers may take to leave before they are killed."""
 
+LONGEST_WAIT = 3600
+"""Seconds; the operating system waits for no more than 2**31 milliseconds at once."""
+
 
 class ProcessWorkers:
     """Worker processes, forked where possible from a server that has the libraries loaded.
@@ -172,11 +175,11 @@ class ProcessWorkers:
         times += [worker.hold.until - now for worker in self._staff if worker.hold is not None]
         times += [worker.idle_since + self._idle_seconds - now for worker in self._staff if worker.has_nothing]
         times += [LOOK_SECONDS] if jobs and self._limits.memory is not None else []
-        longest = min(times, default=float("inf"))
+        longest = min([*times, LONGEST_WAIT]) if times else None
         sources: list[Connection | int] = [self._ear]
         for worker in self._staff:
             sources += [worker.connection, worker.sentinel]
-        wait(sources, timeout=None if longest == float("inf") else max(0.0, longest))
+        wait(sources, timeout=None if longest is None else max(0.0, longest))
         while self._ear.poll():
             self._ear.recv_bytes()
 

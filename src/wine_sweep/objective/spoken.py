@@ -16,6 +16,7 @@ from wine_sweep.trial import FIT_SECONDS, Report
 from wine_sweep.wording import show
 
 STEP = "step"
+_LONGEST_STEP = 300
 
 
 class SpokenError(ValueError):
@@ -44,7 +45,7 @@ def sayings_of_file(path: Path) -> list[Saying]:
         raise SpokenError(f"{path.name} cannot be read: {error}") from error
     try:
         whole = json.loads(text) if text.strip() else []
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON, a number of thousands of digits, or nested too deeply
         return [_saying(_parsed(line, f"{path.name}:{at}"), f"{path.name}:{at}") for at, line in _lines(text)]
     return [_saying(each, path.name) for each in (whole if isinstance(whole, list) else [whole])]
 
@@ -57,7 +58,7 @@ def sayings_of_line(line: str) -> list[Saying]:
     """
     try:
         found = json.loads(line)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return []
     return [_saying(found, "metrics.json")] if isinstance(found, dict) else []
 
@@ -118,6 +119,8 @@ def _parsed(line: str, place: str) -> Any:
         return json.loads(line)
     except json.JSONDecodeError as error:
         raise SpokenError(f"{place}: is neither a JSON object nor one on each line: {error.msg}") from error
+    except (ValueError, RecursionError) as error:
+        raise SpokenError(f"{place}: holds a number of thousands of digits, or is nested too deeply") from error
 
 
 def _saying(found: Any, place: str) -> Saying:
@@ -142,7 +145,7 @@ def _number(value: Any, name: str, place: str) -> float:
 
 
 def _step_in(text: str) -> int:
-    step = int(text) if text.strip().isdecimal() else text
+    step = int(text) if text.strip().isdecimal() and len(text) <= _LONGEST_STEP else text
     if (refused := refusal_of_step(step)) is not None:
         raise SpokenError(f"stdout: {refused}")
     return int(step)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from wine_sweep.config import Stage
+from wine_sweep.config import MAX_TABLE, Stage
 from wine_sweep.data import load_table
 from wine_sweep.data.digests import table_digest
 from wine_sweep.data.table import resolve_source
@@ -48,6 +48,8 @@ class Check:
         version: The version; None for the stage's.
         experiment: The experiment that the check's run is in; None for that of the model's run.
         limits: What counts as decay.
+        max_size: How many bytes the new rows' table may have, unfolded.
+        raised_by: The key or option that allows more.
     """
 
     name: str
@@ -56,6 +58,8 @@ class Check:
     version: str | None = None
     experiment: str | None = None
     limits: Limits = field(default_factory=Limits)
+    max_size: int = MAX_TABLE
+    raised_by: str = "data.max_size"
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ def check_model(reader: SweepReader, check: Check, *, folder: Path, clock: Calla
     """
     started = clock()
     source = resolve_source(check.source, folder)
-    table = load_table(source)
+    table = load_table(source, max_size=check.max_size, raised_by=check.raised_by)
     model = find_version(reader, check.name, check.stage, check.version)
     reference = _reference(reader, model)
     checked = check_rows(reference, load_model(model.uri), table, check.limits)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import pathlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from wine_sweep.config import Draft, SweepConfig, parse_config
+from wine_sweep.config.fields import MOST_BYTES
+from wine_sweep.config.yaml_reader import MAX_VALUES
 from wine_sweep.errors import ConfigError, DataError, Path, Problem
 from wine_sweep.subjects.preflight import prepare
 from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.tracking import names
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
 from wine_sweep.wording import show
+
+_HAS_DATA = re.compile(r"^data: *(?:\{.*)?$", re.MULTILINE)
 
 MAY_CHANGE = (
     ("name",),
@@ -23,9 +28,10 @@ MAY_CHANGE = (
     ("evaluation", "bootstrap"),
     ("data", "source"),
     ("data", "new"),
+    ("data", "max_size"),
     ("model", "folder"),
     ("model", "function"),
-    *(("search", key) for key in ("trials", "timeout", "target", "patience", "regret")),
+    *(("search", key) for key in ("trials", "timeout", "target", "patience", "regret", "max_choices")),
 )
 """Keys that do not change what a trial is, nor which trial is better; the data itself is held against its digest."""
 
@@ -49,13 +55,17 @@ class Recorded:
         return cls(text, f"{names.RESOLVED_FILE} of {sweep.run_id}", sweep.name)
 
     def draft(self, overrides: Sequence[str] = ()) -> Draft:
-        """Parse it, with changes from the command line.
+        """Parse it, with changes from the command line. What was recorded before there were limits is under none.
 
         Raises:
             ConfigError: A change cannot be applied.
         """
         folder = pathlib.Path.cwd()
-        return parse_config(self.text.encode(), source=self.source, folder=folder, default_name=self.name, overrides=overrides)
+        changes = [f"search.max_choices={MAX_VALUES}"] if "max_choices" not in self.text else []
+        changes += [f"data.max_size={MOST_BYTES}"] if "max_size" not in self.text and _HAS_DATA.search(self.text) else []
+        return parse_config(
+            self.text.encode(), source=self.source, folder=folder, default_name=self.name, overrides=[*changes, *overrides]
+        )
 
 
 def prepare_recorded(reader: SweepReader, sweep: SweepRecord, draft: Draft, *, trusted: Sequence[str]) -> Prepared:

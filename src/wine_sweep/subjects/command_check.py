@@ -72,10 +72,10 @@ class CommandCheck(OwnCodeCheck):
         if self.trust.covers(folder) and (self.trust.covers(self.draft.folder) or not self.draft.is_file):
             return
         script = _script(model, folder)
-        if script is not None and script.is_file() and self.trust.covers(script):
+        if script is not None and is_file(script) and self.trust.covers(script):
             return
         elsewhere = self.draft.folder if self.trust.covers(folder) else folder
-        what = script if script is not None and script.is_file() else elsewhere
+        what = script if script is not None and is_file(script) else elsewhere
         yield Problem(f"runs code of your own; {how_to_trust(what)}", ("model", "command"))
 
     def _check_program(self, model: ModelConfig) -> Iterator[Problem]:
@@ -87,13 +87,21 @@ class CommandCheck(OwnCodeCheck):
         program = (model.command or [""])[0]
         search = path_with_this_python(os.environ.get("PATH", os.defpath))
         if "{" not in program:
-            found = (folder / program).is_file() if os.sep in program else shutil.which(program, path=search)
+            found = is_file(folder / program) if os.sep in program else shutil.which(program, path=search)
             if not found:
                 where = f"in {folder}" if os.sep in program else "on the PATH"
                 yield Problem(f"there is no program '{program}' {where}", ("model", "command", 0))
         script = _script(model, folder)
-        if script is not None and os.sep not in program and not script.is_file():
+        if script is not None and os.sep not in program and not is_file(script):
             yield Problem(f"there is no file {script}", ("model", "command", 1))
+
+
+def is_file(path: pathlib.Path) -> bool:
+    """Whether there is such a file; a word that cannot be a path, or is too long for one, names none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _check_placeholders(model: ModelConfig, space: Space) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from wine_sweep.config import DataConfig, Draft, EvaluationConfig
 from wine_sweep.data import load_table
 from wine_sweep.data.roles import find_roles
-from wine_sweep.data.table import resolve_source
+from wine_sweep.data.table import absolute, resolve_source
 from wine_sweep.errors import DataError, Path, Problem
 from wine_sweep.execution import check_backend
 from wine_sweep.objective.source import NO_FILE, FunctionSource, Source
@@ -42,7 +42,7 @@ class FunctionCheck(OwnCodeCheck):
         self._material: Material | None = None
         file, self._name = draft.sections["model"].function_parts
         self._given = given
-        self._file = (draft.folder / pathlib.Path(file).expanduser()).resolve()
+        self._file = absolute(file, draft.folder)
 
     def run(self) -> None:
         """Find what is wrong."""
@@ -141,6 +141,6 @@ def _task_of(config: DataConfig, evaluation: EvaluationConfig, folder: pathlib.P
     if evaluation.cv.stratified:
         return Task.CLASSIFICATION
     source = resolve_source(config.source, folder)
-    table = load_table(source).rename(columns=str)
+    table = load_table(source, max_size=config.max_size).rename(columns=str)
     target = table[find_roles(list(table.columns), config, source).target]
     return Task.REGRESSION if is_numeric_dtype(target) and not is_bool_dtype(target) else Task.CLASSIFICATION

@@ -60,23 +60,23 @@ def load_material(config: DataConfig, folder: pathlib.Path, cv: CrossValidation,
         DataError: The table cannot be used so.
     """
     source = resolve_source(config.source, folder)
-    table, is_new = load_table(source), None
+    table, is_new = load_table(source, max_size=config.max_size), None
     if config.new is not None:
-        table, is_new = _with_new(table, resolve_source(config.new, folder))
+        table, is_new = _with_new(table, resolve_source(config.new, folder), config.max_size)
     dataset = make_dataset(table, config, source=source, needs=needs, is_new=is_new)
     split = split_rows(dataset, config, task=needs.task, in_time=cv.time_series is not None)
     folds = make_folds(dataset, split, cv, task=needs.task, duplicates=config.duplicates)
     return Material(dataset, split, folds)
 
 
-def _with_new(table: pd.DataFrame, source: str) -> tuple[pd.DataFrame, np.ndarray]:
+def _with_new(table: pd.DataFrame, source: str, max_size: int) -> tuple[pd.DataFrame, np.ndarray]:
     """Put new rows below a table, and say which they are; columns that only they have are left out.
 
     Raises:
         DataError: They cannot be read, or lack a column.
     """
     try:
-        new = load_table(source).rename(columns=str)
+        new = load_table(source, max_size=max_size).rename(columns=str)
     except DataError as error:
         raise DataError(str(error), path=NEW) from error
     columns = [str(name) for name in table.columns]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import shlex
 from collections.abc import Sequence
 
 from wine_sweep.errors import ConfigError, Place, Problem
@@ -23,8 +24,8 @@ class Trust:
     def __init__(self, given: Sequence[str]) -> None:
         self.given = tuple(given)
         self.packages = packages_among(given)
-        self._paths = [path.resolve() for path in map(pathlib.Path, given) if path.exists()]
-        lost = [each for each in given if each not in self.packages and not pathlib.Path(each).exists()]
+        self._paths = [path.resolve() for path in map(pathlib.Path, given) if _exists(path)]
+        lost = [each for each in given if each not in self.packages and not _exists(pathlib.Path(each))]
         if lost:
             here = Place("--trust")
             raise ConfigError(
@@ -37,6 +38,13 @@ class Trust:
         return any(each in (whole, *whole.parents) for each in self._paths)
 
 
+def _exists(path: pathlib.Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # such as a name that is too long
+        return False
+
+
 def packages_among(given: Sequence[str]) -> tuple[str, ...]:
     """Give those values of ``--trust`` that could be a top-level package's name; no file is looked at."""
     return tuple(each for each in given if each.isidentifier())
@@ -46,4 +54,4 @@ def how_to_trust(path: pathlib.Path) -> str:
     """Say what to type: ``run with --trust sweeps/mine if you trust it``."""
     here, whole = pathlib.Path.cwd(), path.resolve()
     shown = whole.relative_to(here) if whole.is_relative_to(here) else whole
-    return f"run with --trust {shown} if you trust it"
+    return f"run with --trust {shlex.quote(str(shown))} if you trust it"

@@ -131,7 +131,10 @@ def resolve_uri(tracking_uri: str | None) -> str:
 def store_exists(uri: str) -> bool:
     """Whether there is a store already; opening a SQLite file that is missing would make one."""
     path = _file_of(uri)
-    return path is None or path.exists()
+    try:
+        return path is None or path.exists()
+    except OSError:  # such as a name that is too long for a file
+        return False
 
 
 def _file_of(uri: str) -> Path | None:
@@ -167,7 +170,7 @@ def _reach(uri: str) -> None:
         requests.get(uri, timeout=REACH_SECONDS, stream=True).close()
     except requests.exceptions.SSLError:
         return  # somebody answers; whose certificates count is for MLflow's own settings to say
-    except (requests.ConnectionError, requests.Timeout) as error:
+    except (requests.RequestException, ValueError) as error:  # ValueError: urllib3 finds that it is no address
         raise TrackingError(f"no tracking server answers at {mask(uri)}; is it running, and is the address right?") from error
 
 
