@@ -63,3 +63,8 @@ def importing() -> Iterator[None]:
 def process_is_ours() -> None:
     """Say that nobody else computes in this process, whose garbage would stay too when what was imported is frozen."""
     _is_ours.set()
+
+
+def is_process_ours() -> bool:
+    """Say whether nobody else computes in this process."""
+    return _is_ours.is_set()

@@ -11,10 +11,11 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from wine_sweep.cli.exits import exit_code, report_error
+from wine_sweep.cli.exits import INTERRUPTED, exit_code, report_error, report_interruption
 from wine_sweep.cli.formats import Format
+from wine_sweep.cli.signals import Interruption, ignore_signals, interrupted_by_signals
 from wine_sweep.errors import WineSweepError
-from wine_sweep.garbage import importing, process_is_ours
+from wine_sweep.garbage import importing, is_process_ours, process_is_ours
 from wine_sweep.wording import visible
 
 app = typer.Typer(
@@ -57,15 +58,32 @@ def main() -> NoReturn:
     atexit.unregister(gc.freeze)
     atexit.register(gc.freeze)  # or Python would look through half a million objects before it ends, for a second
     _show_warnings_safely()
+    with interrupted_by_signals() as interruption:
+        code = _run(interruption)
+    if is_process_ours():
+        ignore_signals()
+    sys.exit(code)
+
+
+def _run(interruption: Interruption) -> str | int | None:
+    """Run the command line, and return its exit code; whatever is raised after an interruption is a consequence of that."""
+    as_json = "--json" in sys.argv
     try:
         app()
+    except SystemExit as ended:
+        if interruption.heard is None:
+            return ended.code
     except WineSweepError as error:
-        report_error(error, as_json="--json" in sys.argv)
-        sys.exit(exit_code(error))
+        if interruption.heard is None:
+            report_error(error, as_json=as_json)
+            return exit_code(error)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
-    sys.exit(0)
+        pass
+    except Exception:
+        if interruption.heard is None:
+            raise
+    report_interruption(as_json=as_json)
+    return INTERRUPTED
 
 
 def _show_warnings_safely() -> None:
@@ -168,12 +186,19 @@ def plan(
 
 
 @app.command("list")
-def list_(tracking_uri: TrackingUri = None, experiment: Experiment = None, as_json: AsJson = False) -> None:
+def list_(
+    lost: Annotated[bool, typer.Option("--lost", help="Only what is RUNNING although its process is gone.")] = False,
+    close: Annotated[bool, typer.Option("--close", help="With --lost: end that in MLflow, as KILLED.")] = False,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = None,
+    as_json: AsJson = False,
+) -> None:
     """List the sweeps, the newest first."""
     with importing():
         from wine_sweep.cli.listing import list_command
 
-    list_command(tracking_uri=tracking_uri, experiment=experiment, as_json=as_json)
+    code = list_command(tracking_uri=tracking_uri, experiment=experiment, only_lost=lost, close=close, as_json=as_json)
+    raise typer.Exit(code)
 
 
 @app.command()

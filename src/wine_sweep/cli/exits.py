@@ -62,6 +62,13 @@ def _lines(error: WineSweepError) -> list[str]:
     return [visible(f"error: {part}") for part in parts]
 
 
+def report_interruption(*, as_json: bool) -> None:
+    """Show that a command was interrupted: in a line on stderr, and as JSON on stdout where JSON was asked for."""
+    print("interrupted", file=sys.stderr)
+    if as_json:
+        print_json({"error": "interrupted", "exit_code": INTERRUPTED})
+
+
 def _what_next(error: WineSweepError) -> str:
     if not error.run_id:
         return "No run was made yet."

@@ -57,34 +57,34 @@ def refresh_command(request: RefreshRequest) -> None:
     console = stderr()
     start_logging(console, quiet=request.quiet)
     pause = _pause(request.at_most_every)
-    with stop_on_signals(console.print) as stop:
 
-        def prepared(changes: Sequence[str] = ()) -> Prepared:
-            draft = read_config(request.config, [*request.overrides, *changes])
-            let_import_from(draft.folder, request.trusted)
-            return prepare(draft, trusted=request.trusted)
+    def prepared(changes: Sequence[str] = ()) -> Prepared:
+        draft = read_config(request.config, [*request.overrides, *changes])
+        let_import_from(draft.folder, request.trusted)
+        return prepare(draft, trusted=request.trusted)
 
-        def sweep(made: Prepared) -> SweepResult:
-            options = RunOptions(
-                tracking_uri=request.tracking_uri,
-                experiment=request.experiment,
-                command=mask(f"wine-sweep {' '.join(sys.argv[1:])}"),
-                refreshes=asked.target.name,
-            )
+    def sweep(made: Prepared) -> SweepResult:
+        options = RunOptions(
+            tracking_uri=request.tracking_uri,
+            experiment=request.experiment,
+            command=mask(f"wine-sweep {' '.join(sys.argv[1:])}"),
+            refreshes=asked.target.name,
+        )
+        with stop_on_signals(console.print) as stop:  # what comes before is interrupted, and has no trials that may go on
             stop.grace = made.config.execution.grace
             with SweepProgress(console, made.objective.metric, quiet=request.quiet) as progress:
                 return run_sweep(made, options, observer=progress, stop=stop)
 
-        asked = Refresh(prepared(), resolve_source(request.data, Path.cwd()), request.force, pause)
-        reader = SweepReader(open_store(request.tracking_uri, create=True))
+    asked = Refresh(prepared(), resolve_source(request.data, Path.cwd()), request.force, pause)
+    reader = SweepReader(open_store(request.tracking_uri, create=True))
 
-        def check(champion: RegisteredVersion) -> CheckOutcome:
-            data = asked.base.config.data
-            most = data.max_size if data is not None else MAX_TABLE
-            wanted = Check(champion.name, asked.new, version=champion.version, experiment=request.experiment, max_size=most)
-            return check_model(reader, wanted, folder=Path.cwd())
+    def check(champion: RegisteredVersion) -> CheckOutcome:
+        data = asked.base.config.data
+        most = data.max_size if data is not None else MAX_TABLE
+        wanted = Check(champion.name, asked.new, version=champion.version, experiment=request.experiment, max_size=most)
+        return check_model(reader, wanted, folder=Path.cwd())
 
-        done = refresh(asked, reader, check=check, prepare=prepared, sweep=sweep)
+    done = refresh(asked, reader, check=check, prepare=prepared, sweep=sweep)
     if request.as_json:
         print_json(done.record())
     else:

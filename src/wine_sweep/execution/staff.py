@@ -233,7 +233,8 @@ class Worker:
 def warm_up() -> None:
     """Start the server that workers are forked from, so that it loads the libraries while this process does other work.
 
-    The server is started deaf to Ctrl-C: the terminal sends it to every process, and only this one is to handle it.
+    The server is started deaf to Ctrl-C, and to the SIGHUP of a terminal that is closed: they are sent to every process, and
+    only this one is to handle them.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return
@@ -243,11 +244,12 @@ def warm_up() -> None:
     if threading.current_thread() is not threading.main_thread():
         forkserver.ensure_running()
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGHUP)}
     try:
         forkserver.ensure_running()
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def context() -> BaseContext:

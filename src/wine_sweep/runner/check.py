@@ -26,6 +26,7 @@ from wine_sweep.registry import ModelRegistry, RegisteredVersion
 from wine_sweep.tracking import names
 from wine_sweep.tracking.check_runs import CheckRecord, write_check
 from wine_sweep.tracking.loading import load_model
+from wine_sweep.tracking.lost import close_lost_checks
 from wine_sweep.tracking.owner import user_name
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.reference import read_reference
@@ -87,6 +88,8 @@ class CheckOutcome:
 def check_model(reader: SweepReader, check: Check, *, folder: Path, clock: Callable[[], float] = time.time) -> CheckOutcome:
     """Check a version of a registered model on new rows, and write what was found as a run.
 
+    Earlier checks of the model that nobody ends any more are closed first.
+
     Args:
         reader: Reads the store.
         check: What is to be checked.
@@ -117,6 +120,7 @@ def check_model(reader: SweepReader, check: Check, *, folder: Path, clock: Calla
         data=data,
         files=dict(_files(reference, checked)),
     )
+    close_lost_checks(reader.client, reader.experiment_ids, model.name)
     return CheckOutcome(model, data.name, write_check(reader.client, record), checked.result)
 
 

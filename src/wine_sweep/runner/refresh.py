@@ -16,8 +16,10 @@ from wine_sweep.errors import ConfigError, Path, Problem
 from wine_sweep.registry import ModelRegistry, RegisteredVersion, alone
 from wine_sweep.runner.check import CheckOutcome
 from wine_sweep.runner.conclusion import SweepResult
+from wine_sweep.runner.lost import close_lost_refreshes
 from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.tracking import names
+from wine_sweep.tracking.lost import close_lost_checks
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
 
 
@@ -143,6 +145,8 @@ def refresh(
 
     The gate compares on new rows that are held out: `data.new` draws the test rows from them alone.
 
+    Sweeps and checks of earlier ones that nobody ends any more are closed first.
+
     Args:
         asked: What is to be refreshed.
         reader: Reads the store.
@@ -157,6 +161,8 @@ def refresh(
     """
     target = asked.target
     with alone(target.name, doing="refreshing", patience=0):
+        close_lost_checks(reader.client, reader.experiment_ids, target.name)
+        close_lost_refreshes(reader, target.name, clock=clock)
         champion = ModelRegistry(reader.client).in_stage(target.name, target.stage)
         checked = check(champion) if champion is not None else None
         if checked is not None and checked.result.state is not State.DECAYED and not asked.force:

@@ -128,7 +128,7 @@ def _take_stock(reader: SweepReader, plan: Plan, runs: SweepRuns, stop: Callable
     written = policy.run(lambda: _from_journal(runs, journal, attempts, results))
     ended = {each.run_id for each in written.values()}
     left = [each for each in attempts if each.is_open and each.trial.run_id not in ended]
-    policy.run(lambda: _close(runs, left, results, at=_last_seen(sweep, attempts)))
+    policy.run(lambda: close_left_open(runs, left, results, at=last_seen(sweep, attempts)))
     results |= written
     runs.adopt(results.values())
     if plan.extends:
@@ -175,7 +175,7 @@ def _undescribed(plan: Plan) -> SweepHeader | None:
     return replace(header, params={name: value for name, value in header.params.items() if name not in sweep.params})
 
 
-def _close(runs: SweepRuns, left: Sequence[Attempt], results: Mapping[int, Trial], *, at: float) -> None:
+def close_left_open(runs: SweepRuns, left: Sequence[Attempt], results: Mapping[int, Trial], *, at: float) -> None:
     """End the runs that a dead process left open: as what their trials came to, or as killed."""
     for each in left:
         kept = results.get(each.trial.number)
@@ -183,7 +183,7 @@ def _close(runs: SweepRuns, left: Sequence[Attempt], results: Mapping[int, Trial
         runs.close_left_open(each.trial.run_id or "", each.trial.state if has_result else TrialState.KILLED, at=at)
 
 
-def _last_seen(sweep: SweepRecord, attempts: Sequence[Attempt]) -> float:
+def last_seen(sweep: SweepRecord, attempts: Sequence[Attempt]) -> float:
     """Give the last moment at which anything is known to have happened in a sweep, in seconds since the epoch."""
     times = [time for each in attempts for time in (each.trial.started, each.trial.ended) if not math.isnan(time)]
     return max([sweep.started, *times])

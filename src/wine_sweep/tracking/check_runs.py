@@ -4,21 +4,38 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mlflow import MlflowClient
 from mlflow.entities import DatasetInput, InputTag, Metric
 
 from wine_sweep.errors import TrackingError
 from wine_sweep.objective.metric_names import refusal_of_name
+from wine_sweep.tracking import names
 from wine_sweep.tracking.batches import log_in_batches
-from wine_sweep.tracking.store import translated_errors
+from wine_sweep.tracking.claim import Claim
+from wine_sweep.tracking.lost import LEASE_SECONDS, running_checks
+from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.owner import Owner
+from wine_sweep.tracking.store import retries_left_to_policy, translated_errors
 from wine_sweep.tracking.sweep_header import SweepData, dataset_of
 
 _logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+OUTAGE_SECONDS = 30.0
+"""How long a store that is away is waited for."""
+
+STALL_SECONDS = 10.0
+"""How long a call that does not end is waited for, once the check is interrupted."""
+
+LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -49,45 +66,158 @@ class CheckRecord:
 
 
 def write_check(client: MlflowClient, record: CheckRecord) -> str:
-    """Write a check as a run of its own, and end it.
+    """Write a check as a run of its own, and end it, whatever happens meanwhile.
+
+    A thread talks to the store, so that a signal breaks off no call of which nobody would know whether it was done.
 
     Returns:
         The run's id.
 
     Raises:
         TrackingError: The store failed; a run that was begun has ended as FAILED, where the store took that.
+        KeyboardInterrupt: Somebody wants to stop; a run that was begun has ended as KILLED, where the store took that.
     """
-    with translated_errors("begin the run of the check"):
+    owner = Owner.here()
+    claim = Claim(client, owner)
+    claim.hold(owner.token)  # before there is a run, or another would take it for lost in between
+    try:
+        with retries_left_to_policy():
+            return _Writing(client, record, claim.owner).result()
+    finally:
+        claim.release()
+
+
+class _Writing:
+    """A check that is being written.
+
+    Args:
+        client: The open store.
+        record: What is written.
+        owner: This process.
+    """
+
+    def __init__(self, client: MlflowClient, record: CheckRecord, owner: Owner) -> None:
+        self._client = client
+        self._record = record
+        self._owner = owner
+        self._given_up = threading.Event()
+        self._policy = OutagePolicy(OUTAGE_SECONDS, stop=self._given_up.is_set)
+        self._error: BaseException | None = None
+        self._run_id: str | None = None
+        self._unsure = False
+        self._thread = _thread(self._run)
+
+    def result(self) -> str:
+        """Wait until it is written, and return the run's id; an interruption has the run ended first."""
+        try:
+            self._thread.start()
+            while self._thread.is_alive():
+                self._thread.join(LOOK_SECONDS)
+        except BaseException:
+            self._given_up.set()
+            if not _wait(self._thread, STALL_SECONDS):
+                self._end_without_waiting()
+            raise
+        if self._error is not None:
+            raise self._error
+        return self._run_id or ""
+
+    def _run(self) -> None:
+        try:
+            if self._given_up.is_set():
+                return
+            self._begin()
+            for what, step in self._steps():
+                if self._given_up.is_set():
+                    break
+                self._do(what, step)
+            else:
+                return
+        except BaseException as error:  # noqa: BLE001  # kept for `result`: a thread has nobody to raise it to
+            self._error = error
+        self._end()
+
+    def _begin(self) -> None:
+        record = self._record
+        tags = {**record.tags, names.OWNER: self._owner.text(), names.LEASE: f"{time.time() + LEASE_SECONDS:.0f}"}
         start = round(record.started * 1000)
-        run = client.create_run(record.experiment_id, start_time=start, tags=dict(record.tags), run_name=record.name)
-    run_id: str = run.info.run_id
-    try:
-        with translated_errors(f"write the check {run_id}"):
-            _write(client, run_id, record)
-    except TrackingError:
-        _end_as_failed(client, run_id)
-        raise
-    return run_id
+
+        def make() -> str:
+            found = self._made_before() if self._unsure else None
+            self._unsure = True
+            if found is not None:
+                return found
+            made: str = self._client.create_run(
+                record.experiment_id, start_time=start, tags=tags, run_name=record.name
+            ).info.run_id
+            return made
+
+        self._run_id = self._do("begin the run of the check", make)
+
+    def _made_before(self) -> str | None:
+        """Find the run that was made although the answer got lost."""
+        found = running_checks(self._client, [self._record.experiment_id])
+        return next((run.info.run_id for run in found if Owner.of(run.data.tags) == self._owner), None)
+
+    def _steps(self) -> Iterator[tuple[str, Callable[[], object]]]:
+        """Yield what is to be done once there is a run, one call or a few at a time; the last ends it."""
+        client, run_id, record = self._client, self._run_id or "", self._record
+        at, what = round(record.ended * 1000), f"write the check {self._run_id}"
+        metrics = [Metric(name, value, at, 0) for name, value in record.metrics.items() if refusal_of_name(name) is None]
+        yield what, lambda: log_in_batches(client, run_id, params=record.params, metrics=metrics)
+        data = [DatasetInput(dataset_of(record.data), [InputTag("mlflow.data.context", "checking")])]
+        yield what, lambda: client.log_inputs(run_id, datasets=data)
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in record.files.items():
+                path = Path(folder) / name
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(content)
+                inside = path.parent.relative_to(folder).as_posix()
+                yield what, lambda: client.log_artifact(run_id, str(path), None if inside == "." else inside)  # noqa: B023  # done at once
+        yield what, lambda: client.set_terminated(run_id, "FINISHED", end_time=at)
+
+    def _do(self, what: str, step: Callable[[], Result]) -> Result:
+        @translated_errors(what)
+        def translated() -> Result:
+            return step()
+
+        return self._policy.run(translated)
+
+    def _end(self) -> None:
+        """End a run that is not written to its end; an error that is on its way says why, and a second would hide it."""
+        is_interrupted = self._given_up.is_set()
+        try:
+            if self._run_id is None and self._unsure:
+                self._run_id = self._made_before()
+            if self._run_id is None:
+                return
+            with translated_errors(f"end the run {self._run_id}"):
+                if is_interrupted:
+                    self._client.set_tag(self._run_id, names.CLOSED, "the check was interrupted")
+                self._client.set_terminated(self._run_id, "KILLED" if is_interrupted else "FAILED")
+        except TrackingError as error:
+            self._report_left_open(str(error))
+
+    def _end_without_waiting(self) -> None:
+        """End the run beside a call that does not end."""
+        ending = _thread(self._end)
+        ending.start()
+        if not _wait(ending, STALL_SECONDS):
+            self._report_left_open("the tracking store does not answer")
+
+    def _report_left_open(self, reason: str) -> None:
+        which = f"the run {self._run_id} stays RUNNING" if self._run_id else "a run of the check may be left RUNNING"
+        _logger.error("%s in MLflow: %s; `wine-sweep list --lost --close` ends it once the store answers", which, reason)
 
 
-def _write(client: MlflowClient, run_id: str, record: CheckRecord) -> None:
-    at = round(record.ended * 1000)
-    metrics = [Metric(name, value, at, 0) for name, value in record.metrics.items() if refusal_of_name(name) is None]
-    log_in_batches(client, run_id, params=record.params, metrics=metrics)
-    client.log_inputs(run_id, datasets=[DatasetInput(dataset_of(record.data), [InputTag("mlflow.data.context", "checking")])])
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in record.files.items():
-            path = Path(folder) / name
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(content)
-        client.log_artifacts(run_id, folder)
-    client.set_terminated(run_id, "FINISHED", end_time=at)
+def _thread(action: Callable[[], object]) -> threading.Thread:
+    return threading.Thread(target=action, name="wine-sweep-check", daemon=True)
 
 
-def _end_as_failed(client: MlflowClient, run_id: str) -> None:
-    """End a run that could not be written; the error that is on its way says why, and a second would hide it."""
-    try:
-        with translated_errors(f"end the run {run_id}"):
-            client.set_terminated(run_id, "FAILED")
-    except TrackingError as error:
-        _logger.error("the run %s stays RUNNING in MLflow: %s", run_id, error)
+def _wait(thread: threading.Thread, seconds: float) -> bool:
+    """Wait for a thread, whoever interrupts, and say whether it has ended."""
+    deadline = time.monotonic() + seconds
+    while thread.is_alive() and time.monotonic() < deadline:
+        with suppress(KeyboardInterrupt):
+            thread.join(LOOK_SECONDS)
+    return not thread.is_alive()

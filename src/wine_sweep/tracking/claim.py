@@ -157,13 +157,34 @@ def is_lost(run_id: str, tags: Mapping[str, str]) -> bool:
         tags: Its tags.
     """
     owner = Owner.of(tags)
-    if owner is None or owner.machine != machine_id():
+    if owner is None or owner.machine != machine_id() or _may_be_beginning(owner):
         return False
+    return is_free(run_id)
+
+
+def is_free(name: str) -> bool:
+    """Say whether no process on this machine holds the lock of a name, as `Claim.hold` does; what a dead one left is deleted."""
+    path = _lock_file(name)
     try:
-        with FileLock(_lock_file(run_id), blocking=False):
-            return True
+        if path.exists():
+            with FileLock(path, blocking=False):
+                path.unlink()  # while it is held: whoever makes the file anew afterwards holds another
     except OSError:  # it is held, or cannot be had
         return False
+    return True
+
+
+def _may_be_beginning(owner: Owner) -> bool:
+    """Say whether a process on this machine may have made its run, and not hold it yet: it has not said yet that it is alive."""
+    if owner.beat > 0 or not hasattr(os, "getuid"):  # elsewhere, asking for a process by signal 0 would end it
+        return False
+    try:
+        os.kill(owner.pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
 
 
 def _lock_file(run_id: str) -> Path:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from wine_sweep.tracking import names
 from wine_sweep.tracking.state import machine_id
 
+_LARGEST_PID = 2**31
 BEAT_SECONDS = 10.0
 """How often it says that it is alive."""
 
@@ -51,9 +52,12 @@ class Owner:
     def of(cls, tags: Mapping[str, str]) -> Owner | None:
         """Read the owner from a parent run's tags; None when it has none, or one that cannot be read."""
         try:
-            return cls(**json.loads(tags.get(names.OWNER, "")))
+            owner = cls(**json.loads(tags.get(names.OWNER, "")))
         except (ValueError, TypeError):
             return None
+        texts, numbers = (owner.token, owner.machine, owner.host), (owner.pid, owner.beat)
+        is_sound = all(isinstance(text, str) for text in texts) and all(type(number) is int for number in numbers)
+        return owner if is_sound and 0 < owner.pid < _LARGEST_PID else None
 
 
 def user_name() -> str:

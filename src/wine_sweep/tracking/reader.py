@@ -105,7 +105,7 @@ class SweepReader:
                 more = self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY, page_token=found.token)
                 more[:0] = found
                 found = more
-        self._experiments = {each.experiment_id: each.name for each in found if experiment in (None, each.name)}
+        self._experiments: dict[str, str] = {each.experiment_id: each.name for each in found if experiment in (None, each.name)}
         if experiment is not None and not self._experiments:
             raise NotFoundError(
                 f"there is no experiment '{experiment}'; there are: {', '.join(sorted(each.name for each in found)) or 'none'}"
@@ -116,9 +116,17 @@ class SweepReader:
         """The experiments that are looked in."""
         return list(self._experiments)
 
+    def experiment_name(self, experiment_id: str) -> str:
+        """Return the name of an experiment that is looked in."""
+        return self._experiments[experiment_id]
+
     def sweeps(self) -> list[SweepRecord]:
         """List all sweeps, the newest first."""
         return list(self._all(""))
+
+    def running(self) -> list[SweepRecord]:
+        """List the sweeps that are RUNNING, the newest first."""
+        return list(self._all(" AND attributes.status = 'RUNNING'"))
 
     def find(self, reference: str) -> SweepRecord:
         """Find a sweep by its run id, a unique prefix of it (6 characters or more), its name (the newest), or ``latest``.

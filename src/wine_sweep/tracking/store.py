@@ -115,6 +115,17 @@ def leave_retries_to_policy() -> None:
     MLFLOW_HTTP_REQUEST_MAX_RETRIES.set("0")
 
 
+@contextmanager
+def retries_left_to_policy() -> Iterator[None]:
+    """Leave retries to a policy within this context, as `leave_retries_to_policy` does; and as before after it."""
+    before = MLFLOW_HTTP_REQUEST_MAX_RETRIES.get()
+    leave_retries_to_policy()
+    try:
+        yield
+    finally:
+        MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(str(before))
+
+
 def _one_at_a_time(uri: str) -> AbstractContextManager[object]:
     """Keep other sweeps from making the tables of the same SQLite file at the same time, which would spoil it."""
     if not uri.startswith("sqlite:"):
