@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+import stat
 import tempfile
 import uuid
 from dataclasses import dataclass
@@ -48,8 +51,15 @@ class Spool:
         return self.root / "common"
 
     def make(self, folder: Path) -> Path:
-        """Make one of the folders unless it is there, for the owner of this process only."""
+        """Make one of the folders unless it is there, for the owner of this process only.
+
+        Raises:
+            OSError: It cannot be made, or what is there is a link or somebody else's.
+        """
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = self.root.lstat()
+        if not stat.S_ISDIR(found.st_mode) or (hasattr(os, "getuid") and found.st_uid != os.getuid()):
+            raise PermissionError(errno.EACCES, "it is a link or belongs to somebody else", str(self.root))
         folder.mkdir(exist_ok=True)
         return folder
 

@@ -21,6 +21,8 @@ from wine_sweep.tracking.journal import Journal
 from wine_sweep.tracking.state import state_folder
 from wine_sweep.trial import Failure, Report, Score, Step, Trial, TrialState
 
+TOKEN = "a1b2c3d4" * 4
+
 numbers = st.floats() | st.integers(-(2**60), 2**60)
 texts = st.text(st.characters(exclude_characters="@"))
 scalars = st.none() | st.booleans() | numbers | texts
@@ -198,20 +200,20 @@ def test_a_folder_that_cannot_be_made_costs_nothing_but_the_file(tmp_path, caplo
 
 def test_a_sweeps_journal_is_found_by_its_token(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    Journal.of("abc").add(measured(7))
-    assert [trial.number for trial in Journal.of("abc").trials()] == [7]
-    assert Journal.of("other").trials() == []
+    Journal.of(TOKEN).add(measured(7))
+    assert [trial.number for trial in Journal.of(TOKEN).trials()] == [7]
+    assert Journal.of("0" * 32).trials() == []
 
 
 def test_where_the_state_folder_cannot_be_made_the_temporary_one_is_taken_and_found_again(tmp_path, monkeypatch, caplog):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    Journal.of("abc").add(measured(7))
+    Journal.of(TOKEN).add(measured(7))
     assert "cannot be used" in caplog.text
     assert state_folder().is_relative_to(tmp_path / "temporary")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "mended"))
-    assert [trial.number for trial in Journal.of("abc").trials()] == [7]
+    assert [trial.number for trial in Journal.of(TOKEN).trials()] == [7]
 
 
 def test_adding_ten_thousand_trials_is_cheap(tmp_path):

@@ -7,8 +7,8 @@ import socket
 import sys
 
 from wine_sweep.cli.console import stderr
-from wine_sweep.errors import NotFoundError, TrackingError
-from wine_sweep.tracking.store import resolve_uri, store_exists
+from wine_sweep.errors import TrackingError
+from wine_sweep.tracking.store import require_store, resolve_uri
 from wine_sweep.wording import mask, visible
 
 
@@ -23,8 +23,7 @@ def ui_command(*, tracking_uri: str | None, host: str, port: int) -> None:
     if uri.startswith(("http://", "https://")):
         print(f"The tracking server has a UI of its own: {visible(mask(uri))}")
         return
-    if not store_exists(uri):
-        raise NotFoundError(f"there is no store at {mask(uri)} yet; `wine-sweep run CONFIG` makes one")
+    require_store(uri)
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         socket.create_server((host, port), family=family).close()

@@ -34,10 +34,8 @@ def alone(name: str, *, doing: str = "promoting", patience: float = PATIENCE_SEC
         OwnershipError: Another process does it, and does not end in time.
     """
     digest = hashlib.sha256(f"{doing} {name}".encode()).hexdigest()
-    path = state_folder() / "locks" / f"model-{digest[:32]}.lock"
-    lock = FileLock(path, timeout=patience)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(state_folder("locks") / f"model-{digest[:32]}.lock", timeout=patience)
         lock.acquire()
     except Timeout as error:
         raise OwnershipError(f"another process on this machine is {doing} {name}") from error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,10 +21,13 @@ from wine_sweep.tracking.journal import Journal
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.owner import BEAT_SECONDS
 from wine_sweep.tracking.reader import RESULTS, Attempt, SweepReader, SweepRecord, latest_results
+from wine_sweep.tracking.state import is_token
 from wine_sweep.tracking.sweep_header import SweepHeader
 from wine_sweep.tracking.sweep_runs import SweepRuns
 from wine_sweep.tracking.writer import BackgroundWriter
 from wine_sweep.trial import Trial, TrialState
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,7 @@ def _take_stock(reader: SweepReader, plan: Plan, runs: SweepRuns, stop: Callable
     """Bring MLflow and the journal together, and say what there is."""
     sweep, prepared = plan.sweep, plan.prepared
     attempts = reader.attempts(sweep)
-    journal = Journal.of(sweep.tags.get(names.JOURNAL, sweep.run_id))
+    journal = _journal_of(sweep, runs)
     results = {each.number: each for each in latest_results(attempts) if each.state in RESULTS}
     policy = OutagePolicy(prepared.config.execution.tracking_timeout, stop=stop, before_retry=runs.check_owner)
     written = policy.run(lambda: _from_journal(runs, journal, attempts, results))
@@ -136,6 +141,16 @@ def _take_stock(reader: SweepReader, plan: Plan, runs: SweepRuns, stop: Callable
         runs.write_file(names.RESOLVED_FILE, dump_config(prepared.config))
     restored = {number: _restored(reader, prepared, each) for number, each in results.items()}
     return Resumption(prepared, runs, _past(reader, plan, restored, attempts), plan.older, journal)
+
+
+def _journal_of(sweep: SweepRecord, runs: SweepRuns) -> Journal:
+    """Return a sweep's journal; a new one where the tag that names it is none of ours, and that tag is then mended."""
+    token = sweep.tags.get(names.JOURNAL, sweep.run_id)
+    if is_token(token):
+        return Journal.of(token)
+    _logger.warning("the tag %s of the run %s names no journal; the sweep goes on without one", names.JOURNAL, sweep.run_id)
+    runs.set_tags(sweep.run_id, {names.JOURNAL: (new := uuid.uuid4().hex)})
+    return Journal.of(new)
 
 
 def _restored(reader: SweepReader, prepared: Prepared, trial: Trial) -> Trial:

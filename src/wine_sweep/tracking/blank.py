@@ -12,6 +12,11 @@ from pathlib import Path
 
 import mlflow
 import platformdirs
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from wine_sweep.tracking.state import is_own_folder, own_folder
 
 _logger = logging.getLogger(__name__)
 
@@ -42,28 +47,38 @@ class BlankStore:
         digest = hashlib.sha256(revisions.encode()).hexdigest()[:12]
         return cls(platformdirs.user_cache_path("wine-sweep") / f"mlflow-{mlflow.__version__}-{digest}.db")
 
+    def put(self, path: Path) -> bool:
+        """Make a file that is missing a store that holds nothing yet, at once or not at all; its tables are made if need be.
+
+        Returns:
+            Whether it was made.
+        """
+        if self.copy_to(path):
+            return True
+        try:
+            with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+                made = Path(folder) / path.name
+                MlflowClient(f"sqlite:///{made.absolute()}").search_experiments(max_results=1)
+                self.keep(made)
+                return _is_copied(made, path)
+        except (OSError, sqlite3.Error, MlflowException, SQLAlchemyError) as error:
+            _logger.debug("%s is not put in place: %s", path, error)
+            return False
+
     def copy_to(self, path: Path) -> bool:
         """Make a file that is missing a store that holds nothing yet, at once or not at all.
 
         Returns:
             Whether it was made.
         """
-        if not self.path.exists():
+        if not is_own_folder(self.path.parent) or not self.path.exists():
             return False
-        try:
-            with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
-                copied = Path(folder) / path.name
-                _copy(self.path, copied)
-                os.link(copied, path)  # unlike a move it leaves a file alone that somebody else has made meanwhile
-        except (OSError, sqlite3.Error) as error:
-            _logger.debug("no copy of %s: %s", self.path, error)
-            return False
-        return True
+        return _is_copied(self.path, path)
 
     def keep(self, path: Path) -> None:
         """Keep a copy of a store that MLflow has just made, unless somebody has written to it already."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            own_folder(self.path.parent)
             with tempfile.TemporaryDirectory(prefix="new-", dir=self.path.parent) as folder:
                 copied = Path(folder) / self.path.name
                 _copy(path, copied)
@@ -71,6 +86,21 @@ class BlankStore:
                     os.replace(copied, self.path)
         except (OSError, sqlite3.Error) as error:
             _logger.debug("%s is not kept: %s", self.path, error)
+
+
+def _is_copied(source: Path, path: Path) -> bool:
+    """Put a copy of a store that holds nothing in place, and say whether it is there."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+            copied = Path(folder) / path.name
+            _copy(source, copied)
+            if not _empty(copied):
+                return False
+            os.link(copied, path)  # unlike a move it leaves a file alone that somebody else has made meanwhile
+    except (OSError, sqlite3.Error) as error:
+        _logger.debug("no copy of %s: %s", source, error)
+        return False
+    return True
 
 
 def _copy(source: Path, target: Path) -> None:

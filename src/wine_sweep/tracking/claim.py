@@ -6,6 +6,7 @@ tells at once whether it is alive; elsewhere the tag is watched for a while, so 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import time
@@ -22,7 +23,7 @@ from mlflow.entities import Run
 from wine_sweep.errors import OwnershipError
 from wine_sweep.tracking import names
 from wine_sweep.tracking.owner import BEAT_SECONDS, Owner
-from wine_sweep.tracking.state import machine_id, state_folder
+from wine_sweep.tracking.state import is_token, machine_id, state_folder
 from wine_sweep.tracking.store import translated_errors
 
 _logger = logging.getLogger(__name__)
@@ -58,9 +59,7 @@ class Claim:
         """
         self.run_id = run_id
         try:
-            path = _lock_file(run_id)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path)
+            lock = FileLock(_lock_file(run_id))
             lock.acquire(blocking=False)
         except Timeout as error:
             raise OwnershipError(f"the sweep {run_id} is being run by another process on this machine") from error
@@ -188,7 +187,13 @@ def _may_be_beginning(owner: Owner) -> bool:
 
 
 def _lock_file(run_id: str) -> Path:
-    return state_folder() / "locks" / f"{run_id}.lock"
+    """Name the file that is locked for a sweep; an id that MLflow has not drawn itself may be a path, and becomes a digest.
+
+    Raises:
+        OSError: There is no folder for it.
+    """
+    name = run_id if is_token(run_id) else f"run-{hashlib.sha256(run_id.encode(errors='replace')).hexdigest()[:32]}"
+    return state_folder("locks") / f"{name}.lock"
 
 
 def _refusal(run: Run, owner: Owner | None) -> str:

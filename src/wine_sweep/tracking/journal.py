@@ -18,13 +18,12 @@ from pydantic import TypeAdapter, ValidationError
 from wine_sweep.errors import TrackingError
 from wine_sweep.spool import Spool
 from wine_sweep.tracking.masking import masked
-from wine_sweep.tracking.state import state_folder, state_folders
+from wine_sweep.tracking.state import is_own_folder, is_token, open_own, own_folder, state_folder, state_folders
 from wine_sweep.trial import Trial
 
 _logger = logging.getLogger(__name__)
 _FOLDER = "journals"
 _ITEMS = "__items__"
-_OWNER_ONLY = 0o600
 
 
 class Journal:
@@ -33,21 +32,38 @@ class Journal:
     A line is handed to the operating system before `add` returns, so a killed process loses none. Where the disk is full,
     lines wait in memory and are tried again with the next one: a journal never ends a sweep.
 
+    A journal is read, written and deleted only where it is this user's own, and its folders are.
+
     Args:
         path: The file; it is made, readable for its owner only, when the first trial is added.
+        within: The folder that holds the file's; None where only the file's own folder has to be this user's.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, within: Path | None = None) -> None:
         self.path = path
+        self._folders = [path.parent] if within is None else [within, path.parent]
         self._file: FileIO | None = None
         self._end = 0
         self._waiting: list[bytes] = []
 
     @classmethod
     def of(cls, token: str) -> Journal:
-        """Give the journal of the sweep whose parent run has this token as its tag ``wine_sweep.journal``."""
-        paths = [folder / _FOLDER / f"{token}.jsonl" for folder in state_folders()]
-        return cls(next((path for path in paths if path.exists()), None) or state_folder() / _FOLDER / f"{token}.jsonl")
+        """Return the journal of the sweep whose parent run has this token as its tag ``wine_sweep.journal``.
+
+        Raises:
+            ValueError: It is no token: what stands in a tracking store may be a path that somebody else has written there.
+        """
+        if not is_token(token):
+            raise ValueError(f"{token[:60]!r} names no journal: that takes 32 hexadecimal digits")
+        made = [cls(folder / _FOLDER / f"{token}.jsonl", folder) for folder in state_folders()]
+        found = next((journal for journal in made if os.path.lexists(journal.path) and journal._is_ours()), None)
+        if found is not None:
+            return found
+        try:
+            folder = state_folder()
+        except OSError:
+            return made[0]  # nothing can be written there, and what ends waits in memory
+        return cls(folder / _FOLDER / f"{token}.jsonl", folder)
 
     @property
     def spool(self) -> Spool:
@@ -76,13 +92,16 @@ class Journal:
     def trials(self) -> list[Trial]:
         """Read all trials that the file holds, by number; of a number that is there twice the later line counts.
 
-        A last line that a killed process left unfinished is ignored.
+        A last line that a killed process left unfinished is ignored, and so is a file in somebody else's folder.
 
         Raises:
             TrackingError: The file cannot be read, or another line is no trial.
         """
+        if os.path.lexists(self.path) and not self._is_ours():
+            return []
         try:
-            *lines, _ = self.path.read_bytes().split(b"\n")
+            with FileIO(self.path, opener=lambda path, _flags: open_own(path, os.O_RDONLY)) as file:
+                *lines, _ = file.readall().split(b"\n")
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -100,11 +119,24 @@ class Journal:
         """Delete the file: everything in it stands in MLflow."""
         self.close()
         self._waiting.clear()
+        if not all(map(is_own_folder, self._folders)):
+            return  # nothing of this sweep's is there
         try:
-            shutil.rmtree(self.spool.root, ignore_errors=True)
+            if is_own_folder(self.spool.root):
+                shutil.rmtree(self.spool.root, ignore_errors=True)
             self.path.unlink(missing_ok=True)
         except OSError as error:
             _logger.warning("the journal %s is not needed any more and could not be deleted: %s", self.path, error)
+
+    def _is_ours(self) -> bool:
+        """Whether its folders are this user's own; where they are not, that is logged, since it is left out."""
+        try:
+            for folder in self._folders:
+                own_folder(folder)
+        except OSError as error:
+            _logger.warning("the journal %s is left out: %s", self.path, error)
+            return False
+        return True
 
     def _write(self, data: bytes) -> None:
         """Write at the end of the last whole line; what a full disk took only a part of is written over the next time."""
@@ -118,8 +150,9 @@ class Journal:
     def _open(self) -> FileIO:
         """Open the file, without the line that a killed process left unfinished at its end."""
         if self._file is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            opened = FileIO(self.path, "r+", opener=lambda path, flags: os.open(path, flags | os.O_CREAT, _OWNER_ONLY))
+            for folder in self._folders:
+                own_folder(folder)
+            opened = FileIO(self.path, "r+", opener=lambda path, flags: open_own(path, flags | os.O_CREAT))
             self._end = opened.readall().rfind(b"\n") + 1
             opened.truncate(self._end)
             self._file = opened

@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
+from contextlib import contextmanager
 
 import mlflow
 import requests
 from alembic.util import CommandError
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.environment_variables import (
@@ -22,13 +20,14 @@ from mlflow.environment_variables import (
     MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT,
 )
 from mlflow.exceptions import MlflowException
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from wine_sweep.errors import NotFoundError, TrackingError
 from wine_sweep.garbage import uncollected
 from wine_sweep.tracking.blank import BlankStore
 from wine_sweep.tracking.causes import is_outage
+from wine_sweep.tracking.sqlite_file import file_of, forget, real_path, watch, what_became_of, why_no_store
+from wine_sweep.tracking.state import state_folder
 from wine_sweep.wording import mask
 
 _logger = logging.getLogger(__name__)
@@ -75,22 +74,25 @@ def open_store(tracking_uri: str | None, *, create: bool = False) -> MlflowClien
         uri = mlflow.get_tracking_uri()
     if uri.startswith(("http://", "https://")):
         _reach(uri)
-    if not create and not store_exists(uri):
-        raise NotFoundError(f"there is no store at {mask(uri)} yet; `wine-sweep run CONFIG` makes one")
+    if not create:
+        require_store(uri)
     _logger.debug("tracking store: %s", mask(uri))
     with translated_errors("open the store"), _one_at_a_time(uri):
         return _opened(uri)
 
 
 def _opened(uri: str) -> MlflowClient:
-    """Open a store that may be made; a SQLite file that is new gets its tables, copied where they were made before."""
-    path = _file_of(uri)
-    blank = BlankStore.of_this_mlflow() if path is not None and not path.exists() else None
-    is_copied = blank is not None and path is not None and blank.copy_to(path)
+    """Open a store that may be made; a SQLite file that is new is put in place with its tables, at once."""
+    path = file_of(uri)
+    if path is not None and not path.exists():
+        forget(path)
+        BlankStore.of_this_mlflow().put(path)
+    if path is not None and path.exists():
+        watch(path)
     client = MlflowClient()
     client.search_experiments(max_results=1)
-    if blank is not None and path is not None and not is_copied:
-        blank.keep(path)
+    if path is not None and path.exists():
+        watch(path)  # where it could not be put in place, MLflow has made it just now
     return client
 
 
@@ -126,12 +128,34 @@ def retries_left_to_policy() -> Iterator[None]:
         MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(str(before))
 
 
-def _one_at_a_time(uri: str) -> AbstractContextManager[object]:
-    """Keep other sweeps from making the tables of the same SQLite file at the same time, which would spoil it."""
-    if not uri.startswith("sqlite:"):
-        return nullcontext()
-    name = hashlib.sha256(os.path.abspath(uri).encode()).hexdigest()[:16]
-    return FileLock(Path(tempfile.gettempdir()) / f"wine-sweep-{name}.lock", timeout=LOCK_SECONDS)
+@contextmanager
+def _one_at_a_time(uri: str) -> Iterator[None]:
+    """Keep other processes of this user from making the tables of the same SQLite file at the same time.
+
+    Where that is not possible it costs nothing but their work: a file that is new is put in place with all of its tables, by
+    whoever is first, and that is what keeps two users apart.
+
+    Raises:
+        TrackingError: Another process makes them, and does not end.
+    """
+    path = file_of(uri)
+    if path is None:
+        yield
+        return
+    name = hashlib.sha256(os.fsencode(real_path(path))).hexdigest()[:32]
+    try:
+        lock = FileLock(state_folder("stores") / f"{name}.lock", timeout=LOCK_SECONDS)
+        lock.acquire()
+    except Timeout as error:
+        raise TrackingError(f"another process has been making the store at {mask(uri)} for {LOCK_SECONDS} s") from error
+    except OSError as error:
+        _logger.debug("no lock can be kept on this machine: %s", error)
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def resolve_uri(tracking_uri: str | None) -> str:
@@ -139,21 +163,16 @@ def resolve_uri(tracking_uri: str | None) -> str:
     return tracking_uri or str(mlflow.get_tracking_uri())
 
 
-def store_exists(uri: str) -> bool:
-    """Whether there is a store already; opening a SQLite file that is missing would make one."""
-    path = _file_of(uri)
-    try:
-        return path is None or path.exists()
-    except OSError:  # such as a name that is too long for a file
-        return False
+def require_store(uri: str) -> None:
+    """See that there is a store already: opening a SQLite file that is missing or empty would make one.
 
-
-def _file_of(uri: str) -> Path | None:
-    """Give the SQLite file behind a URI; None for any other store, one in memory too."""
-    if not uri.startswith("sqlite:///"):
-        return None
-    database = make_url(uri).database or ""
-    return Path(database) if database and not database.startswith((":memory:", "file:")) else None
+    Raises:
+        NotFoundError: There is none.
+    """
+    path = file_of(uri)
+    if path is not None and (why := why_no_store(path)) is not None:
+        advice = "put a copy of it back there, or `wine-sweep run CONFIG` makes a new one"
+        raise NotFoundError(f"there is no store at {mask(uri)}: {why}; {advice}")
 
 
 @contextmanager
@@ -162,6 +181,9 @@ def translated_errors(action: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, CommandError, requests.RequestException, OSError, ImportError) as error:
+        happened = what_became_of(str(mlflow.get_tracking_uri()))
+        if happened is not None:
+            raise TrackingError(f"MLflow could not {action}: {happened[0]}", is_outage=happened[1]) from error
         raise TrackingError(f"MLflow could not {action}: {_reason(error)}", is_outage=is_outage(error)) from error
 
 

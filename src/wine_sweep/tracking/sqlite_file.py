@@ -1,0 +1,123 @@
+"""The SQLite file behind a store: whether it is there, and whether it is still the one that was opened.
+
+SQLite makes a file that is missing anew, and empty; a store that was deleted would then have "no such table". And a connection
+goes on writing into a file that is deleted already. So connections to a store that is known to be there are made such that they
+make no file, and each that is taken from a pool is compared with the file that is there now. Imports no MLflow.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import Dialect, Engine, make_url
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import Pool
+
+_TABLES = frozenset({"alembic_version", "experiments", "runs"})
+"""Without these a file is no store of MLflow's."""
+
+_INFO = "wine_sweep.file"
+_Identity = tuple[int, int]
+_known: dict[str, _Identity] = {}
+"""The stores that were opened here, by their real paths: device and inode, which no other file has while it is open."""
+
+
+def file_of(uri: str) -> Path | None:
+    """Return the SQLite file behind a URI; None for any other store, one in memory too."""
+    if not uri.startswith("sqlite:///"):
+        return None
+    database = make_url(uri).database or ""
+    return Path(database) if database and not database.startswith((":memory:", "file:")) else None
+
+
+def real_path(path: Path) -> str:
+    """Return what is the same for a relative path, an absolute one and a link, where they lead to one file."""
+    return os.path.realpath(path)
+
+
+def why_no_store(path: Path) -> str | None:
+    """Say why a file is no store that could be read; None where it is one, or MLflow has to say what is wrong with it."""
+    try:
+        size = path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return f"the SQLite file {path} is missing: it was never made, or it was deleted"
+    except OSError:
+        return None
+    if size == 0:
+        return f"the SQLite file {path} is empty: what was in it was deleted"
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error:
+        return None
+    return None if tables >= _TABLES else f"the SQLite file {path} holds no tables of MLflow's"
+
+
+def watch(path: Path) -> None:
+    """Take note of a store's file, which is there, so that no connection makes it anew and `what_became_of` knows it."""
+    if not event.contains(Pool, "checkout", _check_out):
+        event.listen(Engine, "do_connect", _connect)
+        event.listen(Pool, "checkout", _check_out)
+    found = path.stat()
+    _known[real_path(path)] = (found.st_dev, found.st_ino)
+
+
+def forget(path: Path) -> None:
+    """Take note that a store's file is missing and may be made anew."""
+    _known.pop(real_path(path), None)
+
+
+def what_became_of(uri: str) -> tuple[str, bool] | None:
+    """Say what happened to a store's file since it was opened here; None where it is still there, or none was opened.
+
+    Returns:
+        What happened and what to do, and whether the file is missing: then it may come back.
+    """
+    path = file_of(uri)
+    before = _known.get(real_path(path)) if path is not None else None
+    if path is None or before is None:
+        return None
+    advice = "put a copy of it back there to go on, or begin anew with `wine-sweep run`"
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return f"the SQLite file {path} was deleted; {advice}", True
+    except OSError:
+        return None
+    if found.st_size == 0:
+        return f"the SQLite file {path} was deleted, and an empty one is in its place; {advice}", True
+    if (found.st_dev, found.st_ino) != before:
+        return f"the SQLite file {path} was deleted, and another one is in its place; {advice}", False
+    return None
+
+
+def _connect(dialect: Dialect, record: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
+    """Connect to a store that is known to be there, without making its file; None leaves it to SQLAlchemy."""
+    if dialect.name != "sqlite" or not arguments or (path := real_path(arguments[0])) not in _known:
+        return None
+    connection = sqlite3.connect(f"{Path(path).as_uri()}?mode=rw", **{**options, "uri": True})
+    found = os.stat(path)
+    record.info[_INFO] = path, (found.st_dev, found.st_ino)
+    return connection
+
+
+def _check_out(_connection: Any, record: Any, _proxy: Any) -> None:
+    """Have a pool throw a connection away whose file is not the one that is there now.
+
+    Raises:
+        DisconnectionError: It is not.
+    """
+    if _INFO not in record.info:
+        return
+    path, identity = record.info[_INFO]
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise DisconnectionError(str(error)) from error
+    if (found.st_dev, found.st_ino) != identity:
+        raise DisconnectionError(f"{path} is another file by now")
