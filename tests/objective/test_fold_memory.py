@@ -26,9 +26,19 @@ from wine_sweep.objective.measurement import Measurement
 from wine_sweep.objective.metrics import find_metric
 from wine_sweep.spool import Spool
 from wine_sweep.task import Task
-from wine_sweep.trial import Trial, TrialState
+from wine_sweep.trial import Score, Trial, TrialState
 
 CV = KFold(4, shuffle=True, random_state=1)
+
+
+class Planted:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
 
 
 class Silent(RegressorMixin, BaseEstimator):
@@ -159,6 +169,41 @@ def test_the_best_is_the_highest_where_the_metric_says_so(rows, spool):
 def test_a_trial_of_the_same_number_with_other_parameters_is_another(rows, spool):
     measure(rows, spool, Ridge(), {"alpha": 1.0})
     assert recall(spool.common, Trial(0, {"alpha": 2.0})) is None
+
+
+def test_a_pickle_in_the_place_of_a_file_is_not_run(rows, spool, tmp_path):
+    trial = measure(rows, spool, Ridge(), {})
+    (path,) = spool.common.iterdir()
+    path.write_bytes(pickle.dumps(Planted(str(tmp_path / "ran"))))
+    assert recall(spool.common, trial) is None
+    with path.open("wb") as file:
+        np.savez(file, header=np.array(Planted(str(tmp_path / "ran")), dtype=object))
+    assert recall(spool.common, trial) is None
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "is_kept"),
+    [
+        (["good", "bäd", ""], True),
+        (["ends with NUL\0", "b", "c"], False),
+        ([1, "b", "c"], False),
+        ([None, "b", "c"], False),
+        (["x" * 30_000_000, "b", "c"], False),
+    ],
+)
+def test_labels_that_are_objects_come_back_as_they_were_or_are_not_kept(tmp_path, values, is_kept):
+    given = np.array(values, dtype=object)
+    memory, spool = FoldMemory("rmse", Direction.MINIMIZE, Task.REGRESSION), Spool(tmp_path)
+    recollection = memory.begin()
+    recollection.take(Ridge(), {"predict": given}, np.arange(3))
+    trial = Trial(0, {}, TrialState.FINISHED, {"rmse": Score(1.0)})
+    memory.offer(trial, recollection, SpoolBench(spool, 0))
+    kept = recall(spool.common, trial)
+    assert (kept is not None) == is_kept
+    if kept is not None:
+        assert kept[0].predictions.dtype == object
+        assert list(kept[0].predictions) == values
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -24,8 +24,17 @@ from wine_sweep.objective.source import Source
 from wine_sweep.objective.spoken import that_counts
 from wine_sweep.trial import FIT_SECONDS, MODEL_SIZE, Failure, Report, Score, Trial, TrialState
 
-MODEL_FILE = "model.pkl"
-"""Where the winner's call leaves its model."""
+
+@dataclass(frozen=True)
+class FittedTrial(Trial):
+    """A trial with the model that came of it, for the way from a worker to the process that it works for.
+
+    Args:
+        model: The model, as cloudpickle writes it; empty where there is none. It goes through a pipe and never lies on disk,
+            where another could have written it.
+    """
+
+    model: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,7 @@ class FunctionTask:
                     trial = hearer.trial if index == 0 else trial
                     metrics, model = metrics_and_model(returned)
                     found.append({**self._results(metrics, hearer.reports), **self._weight(model)})
-                    self._take(model, bench)
+                    trial = self._with_model(trial, model)
         except StopTrial:
             return replace(trial, state=TrialState.KILLED, ended=self.clock())
         except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a user's function raises is this trial's result
@@ -115,8 +124,9 @@ class FunctionTask:
         """Give what a call fits on and what it measures on."""
         return None if self.table is None or call.fold is None else self.table.parts(call.fold)
 
-    def _take(self, model: Any, bench: Bench) -> None:
+    def _with_model(self, trial: Trial, model: Any) -> Trial:  # noqa: ARG002  # the winner's call keeps it
         """Take a call's model: a trial's is let go of, since only the winner's is kept."""
+        return trial
 
     def _results(self, metrics: Mapping[str, float], reports: Sequence[Report]) -> dict[str, float]:
         """Give what one call came to: what it returned, or the last that it reported; or as `of` says."""
@@ -155,7 +165,7 @@ class FunctionTask:
 
 @dataclass(frozen=True)
 class RefitTask(FunctionTask):
-    """Calls a function once more, for the winner's model, and leaves that as a file among the trial's: `MODEL_FILE`.
+    """Calls a function once more, for the winner's model, and gives a `FittedTrial` with it.
 
     Args:
         parts: What to fit on and what to measure on; None where there is no table.
@@ -166,11 +176,13 @@ class RefitTask(FunctionTask):
     def _rows(self, call: Call) -> tuple[Rows, Rows] | None:  # noqa: ARG002  # there is one call
         return self.parts
 
-    def _take(self, model: Any, bench: Bench) -> None:
-        if model is not None:
-            import cloudpickle  # only this needs it
+    def _with_model(self, trial: Trial, model: Any) -> Trial:
+        if model is None:
+            return trial
+        import cloudpickle  # only this needs it
 
-            (bench.folder / MODEL_FILE).write_bytes(cloudpickle.dumps(model))
+        known = {each.name: getattr(trial, each.name) for each in fields(trial)}
+        return FittedTrial(**{**known, "model": cloudpickle.dumps(model)})
 
 
 def metrics_and_model(returned: Any) -> tuple[dict[str, float], Any]:

@@ -18,9 +18,8 @@ import pandas as pd
 from wine_sweep.errors import ModelError
 from wine_sweep.execution import make_workers
 from wine_sweep.objective.context import Rows, Table
-from wine_sweep.objective.function import MODEL_FILE, FunctionTask, RefitTask
+from wine_sweep.objective.function import FittedTrial, FunctionTask, RefitTask
 from wine_sweep.objective.source import FunctionSource, Source
-from wine_sweep.spool import Spool
 from wine_sweep.subjects.material import Material
 from wine_sweep.subjects.own_code import OwnCodeSweep
 from wine_sweep.subjects.own_goals import needed_metrics
@@ -102,7 +101,7 @@ class FunctionSweep(OwnCodeSweep):
             parts = rows.part(material.split.train), rows.part(material.split.test)
         with tempfile.TemporaryDirectory() as folder:
             done = self._call(Trial(trial.number, trial.params), parts, Path(folder))
-            model = self._load(Spool.at(Path(folder)).folder(trial.number) / MODEL_FILE)
+        model = self._load(done)
         if material is None:
             return Winner(model, {})
         train, test = rows_of(material)
@@ -133,19 +132,19 @@ class FunctionSweep(OwnCodeSweep):
             raise ModelError(f"{self.subject} fails for the winner's model: {done.failure}")
         return done
 
-    def _load(self, path: Path) -> Any:
-        """Load the model that a worker has left, where it has; its class may be the function's own module's.
+    def _load(self, done: Trial) -> Any:
+        """Load the model that a worker has sent, where it has; its class may be the function's own module's.
 
         Raises:
             ModelError: It cannot be loaded here.
         """
-        if not path.is_file():
+        if not isinstance(done, FittedTrial):
             return None
         try:
             if isinstance(self.source, FunctionSource):
                 with redirect_stdout(sys.stderr):  # stdout is for results
                     self.source.load()
-            return pickle.loads(path.read_bytes())  # noqa: S301  # a worker of this process has written it
+            return pickle.loads(done.model)  # noqa: S301  # it came through the pipe to a worker of this process
         except Exception as error:  # whatever importing a user's module, or making its objects, raises
             raise ModelError(f"the model of {self.subject} cannot be loaded: {type(error).__name__}: {error}") from error
 
