@@ -9,12 +9,13 @@ from dataclasses import replace
 from wine_sweep.cli.console import print_leaderboard, stdout
 from wine_sweep.cli.formats import Format
 from wine_sweep.config import Direction
-from wine_sweep.errors import ConfigError, Place, Problem
+from wine_sweep.errors import ConfigError, Place, Problem, TrackingError
 from wine_sweep.report.leaderboard import Leaderboard, as_csv, as_json, as_markdown, make_leaderboard
 from wine_sweep.selection import Goal, Objective
 from wine_sweep.tracking import names
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
 from wine_sweep.tracking.store import open_store
+from wine_sweep.tracking.tags import read_tag
 from wine_sweep.trial import FIT_SECONDS, MODEL_SIZE, Trial
 from wine_sweep.wording import one_of
 
@@ -47,10 +48,17 @@ def compare_command(
 
 
 def objective_of(sweep: SweepRecord) -> Objective:
-    """Give the objective that a sweep had."""
+    """Give the objective that a sweep had.
+
+    Raises:
+        TrackingError: Its tag cannot be read.
+    """
     evaluation = sweep.params.get("evaluation", "the folds")
     if names.OBJECTIVES in sweep.tags:
-        return Objective.restore(json.loads(sweep.tags[names.OBJECTIVES]), evaluation)
+        try:
+            return read_tag(sweep.tags, names.OBJECTIVES, lambda text: Objective.restore(json.loads(text), evaluation), "")
+        except ValueError as error:
+            raise TrackingError(f"the run {sweep.run_id} ('{sweep.name}'): {error}") from error
     return Objective(sweep.metric, sweep.direction, evaluation)
 
 

@@ -20,6 +20,7 @@ from wine_sweep.tracking.claim import is_lost
 from wine_sweep.tracking.lost import LostCheck, close_check, lost_checks
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
 from wine_sweep.tracking.store import open_store
+from wine_sweep.trial import TrialState
 
 LOST = "LOST"
 """Shown for what MLflow calls RUNNING although its process is gone: a sweep of this machine, which can be resumed, or a check."""
@@ -81,8 +82,7 @@ def _print(reader: SweepReader, sweeps: Sequence[SweepRecord], checks: Sequence[
     ]
     table = plain_table(HEADER, right=["trials"])
     for began, cells in sorted(rows, key=lambda row: -row[0]):
-        started = f"{datetime.fromtimestamp(began, UTC).astimezone():%Y-%m-%d %H:%M}"
-        table.add_row(*cells, started)
+        table.add_row(*cells, _started(began))
     stdout().print(table)
     if checks or LOST in statuses:
         stdout().print()
@@ -140,8 +140,15 @@ def _status(sweep: SweepRecord) -> str:
 
 
 def _trials(sweep: SweepRecord) -> str:
-    finished = sweep.metrics.get("trials_finished")
-    return f"{int(finished)}/{sweep.trials}" if finished is not None else sweep.trials
+    finished = sweep.count(TrialState.FINISHED)
+    return f"{finished}/{sweep.trials}" if finished is not None else sweep.trials
+
+
+def _started(seconds: float) -> str:
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC).astimezone():%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError, OSError):  # a moment that no calendar has
+        return "?"
 
 
 def _best(sweep: SweepRecord) -> str:

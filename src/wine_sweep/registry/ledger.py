@@ -22,6 +22,9 @@ LONGEST = 5000
 _WIDEST = 6
 """Characters that JSON takes at most for one: a control character."""
 
+_LAST_YEAR = 9998
+"""Of the year after it no later moment could be written."""
+
 _MOMENT = "%Y%m%dT%H%M%S.%fZ"
 
 
@@ -119,15 +122,28 @@ class Entry:
             ValueError: The tag is no entry, or of a later version of wine_sweep.
         """
         moment, _, token = key.removeprefix(PREFIX).rpartition("-")
-        tree = json.loads(value)
-        if not isinstance(tree, dict):
-            raise ValueError(f"{key} holds no entry")
         try:
+            tree = json.loads(value)
             when = datetime.strptime(moment, _MOMENT).replace(tzinfo=UTC)
             tree |= {"action": Action(tree["action"]), "progress": Progress(tree["progress"])}
-            return cls(**{**tree, "reasons": tuple(tree["reasons"])}, when=when, token=token)
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{key} holds no entry: {error}") from error
+            entry = cls(**{**tree, "reasons": tuple(tree["reasons"])}, when=when, token=token)
+        except (KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"{key} holds no entry: {type(error).__name__}: {error}") from error
+        entry._refuse_other_types(key)
+        return entry
+
+    def _refuse_other_types(self, key: str) -> None:
+        """Refuse what is no text where text belongs, or a moment that none could follow.
+
+        Raises:
+            ValueError: There is such a thing.
+        """
+        words = [self.stage, self.who, self.ground, self.run_id, self.sweep, *self.reasons]
+        words += [each for each in (self.before, self.after, self.left) if each is not None]
+        if not all(isinstance(each, str) for each in words) or not isinstance(self.evidence, Mapping):
+            raise ValueError(f"{key} holds no entry: what should be text is not")
+        if self.when.year > _LAST_YEAR:
+            raise ValueError(f"{key} holds no entry: nothing comes after the year {self.when.year}")
 
     def following(self, others: Iterable[Entry]) -> Entry:
         """Give it as one that comes after others, whatever the clocks of the machines say that they come from.

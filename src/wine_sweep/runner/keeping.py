@@ -61,7 +61,7 @@ class Keeping:
         """Give the error to raise: where the store stayed away, one that says for how long and what waits where."""
         if not (error.is_outage and self.policy.is_away):
             return error
-        waiting = self.writer.pending
+        waiting = self._waiting()
         journal = str(self.journal.path) if waiting else None
         message = f"{visible(self.outage_in_words())}\n{visible(str(error))}"
         return OutageError(message, run_id=self.run_id, waiting=waiting, journal=journal)
@@ -80,8 +80,22 @@ class Keeping:
         where = f"the tracking store{f' at {uri}' if uri else ''}"
         return f"{where} {done} for {duration_in_words(round(self.policy.away_for))}: {self._waiting_in_words()}"
 
+    def _is_deleted(self) -> bool:
+        """Whether the store's file was deleted: then a copy of it that comes back may lack what was written already."""
+        if self.writer.target is None:
+            return False
+        from wine_sweep.tracking.sqlite_file import what_became_of
+
+        return what_became_of(str(self.writer.target.client.tracking_uri)) is not None
+
+    def _waiting(self) -> int:
+        """Count the results that MLflow does not have: of a file that was deleted all that the journal holds."""
+        if not self._is_deleted():
+            return self.writer.pending
+        return max(self.writer.pending, self.journal.held + self.journal.only_in_memory)
+
     def _waiting_in_words(self) -> str:
-        count, lost = self.writer.pending, self.journal.only_in_memory
+        count, lost = self._waiting(), self.journal.only_in_memory
         if not count:
             return "all results are written, the sweep is not closed"
         waits = f"{count} result{'s wait' if count > 1 else ' waits'} in {self.journal.path}"
@@ -121,7 +135,7 @@ class Keeping:
 
     def _drop_journal(self) -> None:
         never_begun = self.writer.target is None and not self.policy.is_away
-        if self.writer.pending == 0 or never_begun:
+        if never_begun or self._waiting() == 0:
             self.journal.discard()
             return
         self.journal.close()

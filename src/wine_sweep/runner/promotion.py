@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
@@ -14,7 +14,7 @@ from wine_sweep.registry import ModelRegistry
 from wine_sweep.runner.challenger import Challenger
 from wine_sweep.runner.closing import winner_tags
 from wine_sweep.runner.conclusion import SweepResult
-from wine_sweep.runner.recorded import Recorded, prepare_recorded
+from wine_sweep.runner.recorded import Recorded, is_point, prepare_recorded, restored
 from wine_sweep.runner.staging import Outcome, put_in_stage
 from wine_sweep.runner.winner import crown
 from wine_sweep.selection import Selection, choose, select
@@ -73,7 +73,7 @@ def find_candidate(
             [Problem(f"the sweep '{sweep.name}' is {sweep.status}, not FINISHED; --force promotes from it all the same")]
         )
     prepared = prepare_recorded(reader, sweep, Recorded.of(reader, sweep).draft(), trusted=trusted)
-    trials = [replace(trial, params=prepared.space.restore(trial.params)) for trial in reader.trials(sweep)]
+    trials = [restored(prepared, trial) for trial in reader.trials(sweep) if is_point(prepared, trial)]
     selection = _select(trials, prepared, run_id)
     target = _target(prepared.config.registry, name, stage)
     candidate = Candidate(sweep, prepared, selection, target.name, target.stage, reader.model_uri(selection.trial.run_id or ""))

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import pathlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from wine_sweep.config import Draft, SweepConfig, parse_config
 from wine_sweep.config.fields import MOST_BYTES
 from wine_sweep.config.yaml_reader import MAX_VALUES
-from wine_sweep.errors import ConfigError, DataError, Path, Problem
+from wine_sweep.errors import ConfigError, DataError, NotFoundError, Path, Problem
 from wine_sweep.subjects.preflight import prepare
 from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.tracking import names
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
+from wine_sweep.trial import Trial
 from wine_sweep.wording import show
 
+_logger = logging.getLogger(__name__)
 _HAS_DATA = re.compile(r"^data: *(?:\{.*)?$", re.MULTILINE)
 
 MAY_CHANGE = (
@@ -82,6 +85,29 @@ def prepare_recorded(reader: SweepReader, sweep: SweepRecord, draft: Draft, *, t
         changes = prepared.why_changed(*reader.table(sweep))
         raise DataError(f"{what} has changed since the sweep '{sweep.name}' ({changes}); run a new sweep on it")
     return prepared
+
+
+def restored(prepared: Prepared, trial: Trial) -> Trial:
+    """Return a trial that was stored with the exact values that the space has for its parameters.
+
+    Raises:
+        NotFoundError: They are no point of the space: somebody else has written them, and a parameter may name a file.
+    """
+    for params in (trial.params, prepared.space.from_text(trial.params)):
+        exact = prepared.space.restore(params)
+        if prepared.space.contains(exact):
+            return replace(trial, params=exact)
+    raise NotFoundError(f"the run {trial.run_id}: the parameters of trial {trial.number} are none that its sweep searches")
+
+
+def is_point(prepared: Prepared, trial: Trial) -> bool:
+    """Whether a trial that was stored is one of a sweep's; one that is not is left out with a warning."""
+    try:
+        restored(prepared, trial)
+    except NotFoundError as error:
+        _logger.warning("left out: %s", error)
+        return False
+    return True
 
 
 def changed_keys(recorded: Recorded, sweep: SweepRecord, prepared: Prepared) -> list[Path]:

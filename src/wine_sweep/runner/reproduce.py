@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from wine_sweep.errors import ModelError
+from wine_sweep.errors import ModelError, TrackingError
 from wine_sweep.runner.again import measure_again
 from wine_sweep.runner.comparison import Comparison, Values, compare, values_of
 from wine_sweep.runner.header import environment
-from wine_sweep.runner.recorded import Recorded, prepare_recorded
+from wine_sweep.runner.recorded import Recorded, prepare_recorded, restored
 from wine_sweep.runner.winner import test_metrics
 from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.tracking import names
@@ -129,7 +129,7 @@ def reproduce(
     sweep = found.sweep
     versions = _versions(reader, sweep)
     prepared = prepare_recorded(reader, sweep, Recorded.of(reader, sweep).draft(), trusted=trusted)
-    trial = replace(found.trial, params=prepared.space.restore(found.trial.params))
+    trial = restored(prepared, found.trial)
     tell(f"measuring trial {trial.number} of '{sweep.name}' again")
     done = measure_again(prepared, trial.number, trial.params, experiment=sweep.experiment)
     failures = [f"The trial fails now: {done.failure}"] if done.state is not TrialState.FINISHED else []
@@ -176,16 +176,25 @@ def _test_values(prepared: Prepared, trial: Trial) -> tuple[Values, list[str]]:
 
 
 def _versions(reader: SweepReader, sweep: SweepRecord) -> list[Version] | None:
-    """Say what of Python, the platform and the packages differs; None where the sweep stopped before it was recorded."""
+    """Say what of Python, the platform and the packages differs; None where the sweep stopped before it was recorded.
+
+    Raises:
+        TrackingError: What was recorded cannot be read.
+    """
     if names.CONFIG in sweep.tags:
         return None
-    recorded: Mapping[str, Any] = json.loads(reader.file(sweep, names.ENVIRONMENT_FILE))
-    then, now = _flat(recorded), _flat(environment(recorded["trusted"]))
+    try:
+        recorded: Mapping[str, Any] = json.loads(reader.file(sweep, names.ENVIRONMENT_FILE))
+        then, now = _flat(recorded), _flat(environment([name for name in map(str, recorded["trusted"]) if name]))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        what = f"{names.ENVIRONMENT_FILE} of the run {sweep.run_id}"
+        raise TrackingError(f"{what} cannot be read: {type(error).__name__}: {error}") from error
     return [Version(name, then.get(name), now.get(name)) for name in {**then, **now} if then.get(name) != now.get(name)]
 
 
 def _flat(described: Mapping[str, Any]) -> dict[str, str]:
-    return {"python": described["python"], "platform": described["platform"], **described["packages"]}
+    found = {"python": described["python"], "platform": described["platform"], **described["packages"]}
+    return {str(name): str(version) for name, version in found.items()}
 
 
 def _few(found: Sequence[str], most: int = 6) -> str:

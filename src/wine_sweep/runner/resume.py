@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from wine_sweep.config import Draft, dump_config
 from wine_sweep.runner.header import planned_trials, runs_of, sweep_header
-from wine_sweep.runner.recorded import Recorded, changed_keys, prepare_recorded
+from wine_sweep.runner.recorded import Recorded, changed_keys, is_point, prepare_recorded, restored
 from wine_sweep.runner.trials import Past
 from wine_sweep.runner.warm_start import find_older
 from wine_sweep.search.methods import count_trials
@@ -126,7 +127,7 @@ def resume(reader: SweepReader, plan: Plan, *, stop: Callable[[], bool] = lambda
 def _take_stock(reader: SweepReader, plan: Plan, runs: SweepRuns, stop: Callable[[], bool]) -> Resumption:
     """Bring MLflow and the journal together, and say what there is."""
     sweep, prepared = plan.sweep, plan.prepared
-    attempts = reader.attempts(sweep)
+    attempts = [each for each in reader.attempts(sweep) if is_point(prepared, each.trial)]
     journal = _journal_of(sweep, runs)
     results = {each.number: each for each in latest_results(attempts) if each.state in RESULTS}
     policy = OutagePolicy(prepared.config.execution.tracking_timeout, stop=stop, before_retry=runs.check_owner)
@@ -155,7 +156,7 @@ def _journal_of(sweep: SweepRecord, runs: SweepRuns) -> Journal:
 
 def _restored(reader: SweepReader, prepared: Prepared, trial: Trial) -> Trial:
     """Give a trial its parameters' types; and its folds, where a regret bound looks at them."""
-    trial = replace(trial, params=prepared.space.restore(trial.params))
+    trial = restored(prepared, trial)
     metric = prepared.objective.metric
     if prepared.config.search.regret is None or metric not in trial.scores or trial.scores[metric].folds or not trial.run_id:
         return trial
@@ -206,11 +207,11 @@ def last_seen(sweep: SweepRecord, attempts: Sequence[Attempt]) -> float:
 
 def _past(reader: SweepReader, plan: Plan, trials: Mapping[int, Trial], attempts: Sequence[Attempt]) -> Past:
     prepared, sweep = plan.prepared, plan.sweep
-    workers = sweep.tags.get(names.WORKERS, "")
+    workers = re.fullmatch("[0-9]{1,6}", sweep.tags.get(names.WORKERS, ""))
     return Past(
         trials,
         seconds=_covered([(each.trial.started, each.trial.ended) for each in attempts]),
-        workers=int(workers) if workers.isdigit() else None,
+        workers=int(workers[0]) if workers is not None else None,
         best_steps={goal.metric: reader.steps(sweep, names.best_metric(goal.metric)) for goal in prepared.objective.goals},
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from wine_sweep.errors import ConfigError, NotFoundError, Path, Problem
-from wine_sweep.runner.recorded import Recorded
+from wine_sweep.runner.recorded import Recorded, is_point, restored
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective
 from wine_sweep.subjects.prepared import Prepared
@@ -39,7 +39,7 @@ def find_older(prepared: Prepared, reader: SweepReader) -> Older:
         raise _wrong(prepared, str(error)) from error
     if sweep.tags.get(names.SPACE) != prepared.space.fingerprint():
         raise _wrong(prepared, f"the sweep '{sweep.name}' searched another space{_difference(prepared, reader, sweep)}")
-    trials = [replace(each, params=prepared.space.restore(each.params)) for each in reader.trials(sweep)]
+    trials = [restored(prepared, each) for each in reader.trials(sweep) if is_point(prepared, each)]
     usable = [replace(each, violations={}) for each in trials if _is_usable(each, prepared.objective)]
     if not usable:
         needed = ", ".join(prepared.objective.metrics)

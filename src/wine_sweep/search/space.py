@@ -153,6 +153,10 @@ class Space:
         """Give parameters that were stored as JSON, whose keys are text, the exact values that the space has for them."""
         return {name: _choice_like(self.named(name, stored), value) for name, value in stored.items()}
 
+    def from_text(self, params: Params) -> Params:
+        """Return parameters that were stored as text, each value by itself, as the values that the space writes so."""
+        return {name: _value_like(self.named(name, params), value) for name, value in params.items()}
+
     def draw(self, rng: random.Random, given: Params = MappingProxyType({})) -> Params:
         """Draw what is not given of a point at random; it may break constraints."""
         point: dict[str, Any] = {}
@@ -237,6 +241,20 @@ def _choice_like(dimension: Dimension | None, value: Any) -> Any:
     if dimension is None or isinstance(dimension.spec, Range):
         return value
     return next((choice for choice in dimension.spec.choices if exact_key(choice) == exact_key(value)), value)
+
+
+def _value_like(dimension: Dimension | None, value: Any) -> Any:
+    """Find the value that is written as a text: a choice, or a number."""
+    if dimension is None or not isinstance(value, str):
+        return value
+    spec = dimension.spec
+    if isinstance(spec, Choices):
+        written = ((canonical_json(each) if isinstance(each, list | dict) else str(each), each) for each in spec.choices)
+        return next((choice for text, choice in written if text == value), value)
+    try:
+        return int(value) if spec.is_int else float(value)
+    except ValueError:
+        return value
 
 
 def _bounds(spec: Spec) -> tuple[float, float] | None:

@@ -75,6 +75,15 @@ class Journal:
         """How many trials could not be written to the file yet."""
         return len(self._waiting)
 
+    @property
+    def held(self) -> int:
+        """How many trials the file holds, as far as it can be read."""
+        try:
+            return len(self.trials())
+        except TrackingError as error:
+            _logger.warning("%s", error)
+            return 0
+
     def add(self, trial: Trial) -> None:
         """Write a trial that has ended, and those that could not be written before."""
         could_write = not self._waiting

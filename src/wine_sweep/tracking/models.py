@@ -24,7 +24,7 @@ from mlflow.pyfunc import PythonModel
 from wine_sweep.errors import ModelError
 from wine_sweep.objective.estimators import TRUSTED_PACKAGES
 from wine_sweep.tracking import names
-from wine_sweep.tracking.store import translated_errors
+from wine_sweep.tracking.store import quoted, translated_errors
 
 TRUSTED_TYPES = frozenset({*TRUSTED_PACKAGES, "numpy", "scipy", "pandas"})
 """Packages whose types a saved model may hold: those that estimators come from, and what these are made of."""
@@ -114,7 +114,7 @@ def _delete_half_logged(client: MlflowClient, experiment_id: str, run_id: str) -
 
     MLflow cannot take such a model up again: it links run and model at the beginning, and refuses to do that twice.
     """
-    query = f"source_run_id = '{run_id}' AND tags.`{names.KIND}` = '{names.Kind.MODEL}'"
+    query = f"source_run_id = {quoted(run_id)} AND tags.`{names.KIND}` = '{names.Kind.MODEL}'"
     for each in client.search_logged_models([experiment_id], filter_string=query):
         client.delete_logged_model(each.model_id)
 

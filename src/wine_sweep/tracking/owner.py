@@ -53,7 +53,7 @@ class Owner:
         """Read the owner from a parent run's tags; None when it has none, or one that cannot be read."""
         try:
             owner = cls(**json.loads(tags.get(names.OWNER, "")))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             return None
         texts, numbers = (owner.token, owner.machine, owner.host), (owner.pid, owner.beat)
         is_sound = all(isinstance(text, str) for text in texts) and all(type(number) is int for number in numbers)

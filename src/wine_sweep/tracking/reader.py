@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
 from wine_sweep.config import Direction
-from wine_sweep.errors import NotFoundError
+from wine_sweep.errors import NotFoundError, TrackingError
 from wine_sweep.tracking import names
-from wine_sweep.tracking.store import search_all, translated_errors
-from wine_sweep.tracking.tags import steps_from_text
+from wine_sweep.tracking.store import quoted, search_all, translated_errors
+from wine_sweep.tracking.tags import mapping, numbers_by_name, read_tag, steps_from_text, texts, whole_number
 from wine_sweep.trial import FIT_SECONDS, Failure, Score, Trial, TrialState
+
+_logger = logging.getLogger(__name__)
+Read = TypeVar("Read")
 
 SHOWN = 5
 """So many sweeps are named where one cannot be found."""
@@ -72,7 +78,12 @@ class SweepRecord:
     @property
     def results(self) -> int:
         """How many trials had a result when it last ended."""
-        return sum(int(self.metrics.get(f"trials_{state.value}", 0)) for state in RESULTS)
+        return sum(self.count(state) or 0 for state in RESULTS)
+
+    def count(self, state: TrialState) -> int | None:
+        """Return how many trials of a state it had when it last ended; None where that is not known, or is no number of them."""
+        value = self.metrics.get(f"trials_{state.value}", math.nan)
+        return int(value) if 0 <= value < 2**53 else None
 
 
 @dataclass(frozen=True)
@@ -154,7 +165,7 @@ class SweepReader:
 
     def newest(self, tags: Mapping[str, str], *, name: str | None = None, status: str | None = None) -> SweepRecord | None:
         """Find the newest sweep with these tags, and of this name and status where they are given; None when there is none."""
-        conditions = [f"tags.`{key}` = '{value}'" for key, value in tags.items()]
+        conditions = [f"tags.`{key}` = {quoted(value)}" for key, value in tags.items()]
         conditions += [f"attributes.status = '{status}'"] if status is not None else []
         fitting = self._all("".join(f" AND {each}" for each in conditions))
         return next((sweep for sweep in fitting if name in (None, sweep.name)), None)
@@ -164,10 +175,13 @@ class SweepReader:
         return latest_results(self.attempts(sweep))
 
     def attempts(self, sweep: SweepRecord) -> list[Attempt]:
-        """Read all child runs of a sweep, in no order. Scores hold mean and spread; `folds` reads the folds' own values."""
-        query = f"tags.`{names.PARENT_RUN_ID}` = '{sweep.run_id}' AND tags.`{names.KIND}` = '{names.Kind.TRIAL}'"
+        """Read all child runs of a sweep, in no order. Scores hold mean and spread; `folds` reads the folds' own values.
+
+        A run with a tag that cannot be read is left out with a warning: its trial has no result that could be relied on.
+        """
+        query = f"tags.`{names.PARENT_RUN_ID}` = {quoted(sweep.run_id)} AND tags.`{names.KIND}` = '{names.Kind.TRIAL}'"
         found = search_all(self.client, [sweep.experiment_id], query)
-        return [Attempt(trial_of(run), _is_open(run)) for run in found]
+        return list(_readable(found, lambda run: Attempt(trial_of(run), _is_open(run))))
 
     def folds(self, run_id: str, metric: str) -> tuple[float, ...]:
         """Read a metric's value in each fold of a trial that has finished, in the order of the folds; one call a trial."""
@@ -176,13 +190,19 @@ class SweepReader:
         return tuple(each.value for each in sorted(history, key=lambda each: each.step))
 
     def table(self, sweep: SweepRecord) -> tuple[int, list[str]]:
-        """Describe the table of a sweep: its rows, and the names of its columns, both as its data set input has them."""
+        """Describe the table of a sweep: its rows, and the names of its columns, both as its data set input has them.
+
+        Where there is no such input, or one that cannot be read, the table has no rows and no columns.
+        """
         with translated_errors(f"read the data set of the sweep '{sweep.name}'"):
             inputs = self.client.get_run(sweep.run_id).inputs.dataset_inputs
         if not inputs:
             return 0, []
-        columns = json.loads(inputs[0].dataset.schema)["mlflow_colspec"]
-        return json.loads(inputs[0].dataset.profile)["num_rows"], [column["name"] for column in columns]
+        try:
+            columns = json.loads(inputs[0].dataset.schema)["mlflow_colspec"]
+            return int(json.loads(inputs[0].dataset.profile)["num_rows"]), [str(column["name"]) for column in columns]
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            return 0, []
 
     def steps(self, sweep: SweepRecord, metric: str) -> frozenset[int]:
         """Give the steps at which a metric of a sweep's parent run was logged."""
@@ -196,7 +216,11 @@ class SweepReader:
             TrackingError: It is not there, or cannot be fetched.
         """
         with tempfile.TemporaryDirectory() as folder, translated_errors(f"fetch {name} of the sweep '{sweep.name}'"):
-            return Path(self.client.download_artifacts(sweep.run_id, name, folder)).read_text(encoding="utf-8")
+            found = Path(self.client.download_artifacts(sweep.run_id, name, folder))
+            try:
+                return found.read_text(encoding="utf-8")
+            except UnicodeDecodeError as error:
+                raise TrackingError(f"{name} of the sweep '{sweep.name}' (run {sweep.run_id}) is no text: {error}") from error
 
     def model_uri(self, run_id: str) -> str | None:
         """Give the URI of the model that was logged under a trial's run and has loaded back, or None."""
@@ -207,30 +231,61 @@ class SweepReader:
     def _all(self, condition: str) -> Iterator[SweepRecord]:
         """Yield the sweeps that fulfil a condition beside being sweeps, the newest first."""
         query = f"tags.`{names.KIND}` = '{names.Kind.SWEEP}'{condition}"
-        return map(self._record, search_all(self.client, list(self._experiments), query, order_by=_NEWEST_FIRST))
+        return _readable(search_all(self.client, list(self._experiments), query, order_by=_NEWEST_FIRST), self._record)
 
     def _newest(self, condition: str) -> list[SweepRecord]:
         """List the newest sweeps, a few, that fulfil a condition beside being sweeps."""
         query = f"tags.`{names.KIND}` = '{names.Kind.SWEEP}'{condition}"
         found = search_all(self.client, list(self._experiments), query, order_by=_NEWEST_FIRST, page=SHOWN)
-        return [self._record(run) for run in islice(found, SHOWN)]
+        return list(islice(_readable(found, self._record), SHOWN))
 
     def _record(self, run: Run) -> SweepRecord:
+        """Read a sweep from its parent run.
+
+        Raises:
+            TrackingError: One of its tags cannot be read.
+        """
         tags = dict(run.data.tags)
+        with _named(run):
+            direction = read_tag(tags, names.DIRECTION, Direction, Direction.MINIMIZE)
         return SweepRecord(
             run_id=run.info.run_id,
-            name=run.info.run_name,
+            name=run.info.run_name or run.info.run_id,
             experiment_id=run.info.experiment_id,
-            experiment=self._experiments[run.info.experiment_id],
+            experiment=self._experiments.get(run.info.experiment_id, run.info.experiment_id),
             status=run.info.status,
             started=_seconds(run.info.start_time),
             ended=_seconds(run.info.end_time),
             metric=tags.get(names.OBJECTIVE, ""),
-            direction=Direction(tags.get(names.DIRECTION, Direction.MINIMIZE)),
+            direction=direction,
             params=dict(run.data.params),
             metrics=dict(run.data.metrics),
             tags=tags,
         )
+
+
+def _readable(runs: Iterable[Run], read: Callable[[Run], Read]) -> Iterator[Read]:
+    """Yield what is read of runs; one that cannot be read is left out with a warning."""
+    for run in runs:
+        try:
+            found = read(run)
+        except TrackingError as error:
+            _logger.warning("left out: %s", error)
+        else:
+            yield found
+
+
+@contextmanager
+def _named(run: Run) -> Iterator[None]:
+    """Have an error that a tag cannot be read name the run.
+
+    Raises:
+        TrackingError: One cannot be.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise TrackingError(f"the run {run.info.run_id} ('{run.info.run_name}'): {error}") from error
 
 
 def latest_results(attempts: Iterable[Attempt]) -> list[Trial]:
@@ -253,7 +308,7 @@ def _state(status: str, tags: Mapping[str, str]) -> TrialState:
     """
     if names.PRUNED in tags:
         return TrialState.PRUNED
-    return TrialState(tags[names.STATE]) if names.STATE in tags else _STATES.get(status, TrialState.RUNNING)
+    return read_tag(tags, names.STATE, TrialState, _STATES.get(status, TrialState.RUNNING))
 
 
 def _is_open(run: Run) -> bool:
@@ -263,16 +318,25 @@ def _is_open(run: Run) -> bool:
 
 
 def trial_of(run: Run) -> Trial:
-    """Read a trial from its child run; see `SweepReader.attempts`."""
+    """Read a trial from its child run; see `SweepReader.attempts`.
+
+    Raises:
+        TrackingError: One of its tags cannot be read; the message names run and tag.
+    """
+    with _named(run):
+        return _trial_of(run)
+
+
+def _trial_of(run: Run) -> Trial:
     tags, metrics = run.data.tags, run.data.metrics
     state = _state(run.info.status, tags)
     error = tags.get(names.ERROR)
     kind, _, message = (error or "").partition(": ")
-    once: dict[str, float] = json.loads(tags.get(names.SCORES, "{}"))
-    reported, reported_at = steps_from_text(tags.get(names.STEPS, "[]"))
+    once = read_tag(tags, names.SCORES, numbers_by_name, "{}")
+    reported, reported_at = read_tag(tags, names.STEPS, steps_from_text, "[]")
     return Trial(
-        number=int(tags[names.TRIAL]),
-        params=json.loads(tags[names.PARAMS]) if names.PARAMS in tags else dict(run.data.params),
+        number=read_tag(tags, names.TRIAL, whole_number, ""),
+        params=read_tag(tags, names.PARAMS, mapping, "") if names.PARAMS in tags else dict(run.data.params),
         state=state,
         scores=_scores(metrics, once) if state is TrialState.FINISHED else {},
         reported=reported,
@@ -281,10 +345,10 @@ def trial_of(run: Run) -> Trial:
         started=_seconds(run.info.start_time),
         ended=_seconds(run.info.end_time),
         failure=Failure(kind, message) if error else None,
-        warnings=tuple(json.loads(tags.get(names.WARNINGS, "[]"))),
+        warnings=read_tag(tags, names.WARNINGS, texts, "[]"),
         run_id=run.info.run_id,
-        violations=json.loads(tags.get(names.INFEASIBLE, "{}")),
-        retries=int(tags.get(names.RETRIES, 0)),
+        violations=read_tag(tags, names.INFEASIBLE, numbers_by_name, "{}"),
+        retries=read_tag(tags, names.RETRIES, whole_number, "0"),
     )
 
 

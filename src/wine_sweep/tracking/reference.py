@@ -58,7 +58,7 @@ def read_reference(client: MlflowClient, run_id: str) -> Reference | None:
         found = Path(client.download_artifacts(run_id, names.REFERENCE_FOLDER, folder))
         try:
             return _restored(found)
-        except (ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # whatever reading tables and records of somebody else's raises
             reason = f"{type(error).__name__}: {error}"
             raise TrackingError(f"{names.REFERENCE_FOLDER} of the run {run_id} cannot be read: {reason}") from error
 

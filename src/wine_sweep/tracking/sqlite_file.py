@@ -82,7 +82,7 @@ def what_became_of(uri: str) -> tuple[str, bool] | None:
     before = _known.get(real_path(path)) if path is not None else None
     if path is None or before is None:
         return None
-    advice = "put a copy of it back there to go on, or begin anew with `wine-sweep run`"
+    advice = "put it back there, or a copy of it, to go on; without one only a new sweep can begin"
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -92,17 +92,26 @@ def what_became_of(uri: str) -> tuple[str, bool] | None:
     if found.st_size == 0:
         return f"the SQLite file {path} was deleted, and an empty one is in its place; {advice}", True
     if (found.st_dev, found.st_ino) != before:
-        return f"the SQLite file {path} was deleted, and another one is in its place; {advice}", False
+        return f"the SQLite file {path} was deleted while it was in use, and another one is in its place now", False
     return None
 
 
 def _connect(dialect: Dialect, record: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
-    """Connect to a store that is known to be there, without making its file; None leaves it to SQLAlchemy."""
+    """Connect to a store that is known to be there, without making its file; None leaves it to SQLAlchemy.
+
+    A copy that somebody has put in its place may lack what was written here: `resume` looks for that, and nobody else does.
+
+    Raises:
+        sqlite3.OperationalError: It cannot be opened, or is another file by now.
+    """
     if dialect.name != "sqlite" or not arguments or (path := real_path(arguments[0])) not in _known:
         return None
     connection = sqlite3.connect(f"{Path(path).as_uri()}?mode=rw", **{**options, "uri": True})
     found = os.stat(path)
-    record.info[_INFO] = path, (found.st_dev, found.st_ino)
+    if (identity := (found.st_dev, found.st_ino)) != _known[path]:
+        connection.close()
+        raise sqlite3.OperationalError("unable to open database file: it is another one by now")
+    record.info[_INFO] = path, identity
     return connection
 
 

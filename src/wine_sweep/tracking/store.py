@@ -207,6 +207,18 @@ def _reach(uri: str) -> None:
         raise TrackingError(f"no tracking server answers at {mask(uri)}; is it running, and is the address right?") from error
 
 
+def quoted(value: str) -> str:
+    """Write a value as MLflow's filters take it.
+
+    Raises:
+        TrackingError: It would not end where it ends: it has both quotation marks, or a backslash.
+    """
+    mark = '"' if "'" in value else "'"
+    if mark in value or "\\" in value:
+        raise TrackingError(f"MLflow cannot be asked for {value[:60]!r}: it holds quotation marks or a backslash")
+    return f"{mark}{value}{mark}"
+
+
 def search_all(
     client: MlflowClient, experiments: list[str], query: str, *, order_by: list[str] | None = None, page: int | None = None
 ) -> Iterator[Run]:

@@ -22,7 +22,7 @@ from wine_sweep.tracking.metrics import metrics_of
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.owner import Owner
 from wine_sweep.tracking.reader import SweepRecord
-from wine_sweep.tracking.store import search_all, translated_errors
+from wine_sweep.tracking.store import quoted, search_all, translated_errors
 from wine_sweep.tracking.sweep_header import SweepHeader, dataset_of
 from wine_sweep.tracking.tags import MAX_TAG, tags_of
 from wine_sweep.trial import Trial, TrialState
@@ -224,7 +224,7 @@ class SweepRuns:
     def _running_strangers(self, condition: str = "") -> Iterator[str]:
         """Yield the RUNNING child runs that are not known here."""
         known = set(self.trial_run_ids.values())
-        query = f"tags.`{names.PARENT_RUN_ID}` = '{self.run_id}' AND attributes.status = 'RUNNING'{condition}"
+        query = f"tags.`{names.PARENT_RUN_ID}` = {quoted(self.run_id)} AND attributes.status = 'RUNNING'{condition}"
         found = search_all(self.client, [self.experiment_id], query)
         yield from (run.info.run_id for run in found if run.info.run_id not in known)
 
@@ -287,7 +287,7 @@ class SweepRuns:
 
     def adopt_model(self, run_id: str) -> str | None:
         """Give the URI of the model that a trial's own process has logged under its run, the newest; None when there is none."""
-        query = f"source_run_id = '{run_id}'"
+        query = f"source_run_id = {quoted(run_id)}"
         with translated_errors(f"look for a model of the run {run_id}"):
             found = self.client.search_logged_models([self.experiment_id], filter_string=query)
         ready = [each for each in found if each.status == LoggedModelStatus.READY]

@@ -1,12 +1,17 @@
-"""What of a trial is written to its child run as tags."""
+"""What of a trial is written to its child run as tags, and read back: a tag is data of whoever can write to the store."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from wine_sweep.tracking import names
 from wine_sweep.trial import FIT_SECONDS, Trial, TrialState
+
+Value = TypeVar("Value")
+_WHOLE = re.compile(r"[0-9]{1,9}")
 
 MAX_TEXT = 6000
 """The longest text of an error that is kept."""
@@ -52,11 +57,94 @@ def steps_to_text(reported: Sequence[float], at: Sequence[int]) -> str:
 
 
 def steps_from_text(text: str) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """Read both forms back: the values, and the numbers of their steps, or none where they count from 0."""
-    items = json.loads(text)
+    """Read both forms back: the values, and the numbers of their steps, or none where they count from 0.
+
+    Raises:
+        ValueError: It is no JSON, or a pair has more or fewer parts.
+        TypeError: It is something else.
+    """
+    items = _list(json.loads(text))
     if not all(isinstance(each, list) for each in items):
-        return tuple(items), ()
-    return tuple(value for _, value in items), tuple(step for step, _ in items)
+        return tuple(map(_number, items)), ()
+    return tuple(_number(value) for _, value in items), tuple(_step(step) for step, _ in items)
+
+
+def read_tag(tags: Mapping[str, str], name: str, read: Callable[[str], Value], default: str) -> Value:
+    """Read a tag; one that is missing is read as if it held the default.
+
+    Raises:
+        ValueError: It holds something else; the message names the tag.
+    """
+    text = tags.get(name, default)
+    try:
+        return read(text)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"the tag {name} cannot be read: {text[:60]!r}") from error
+
+
+def whole_number(text: str) -> int:
+    """Read a whole number of at most nine digits.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not _WHOLE.fullmatch(text):
+        raise ValueError("no whole number of at most nine digits")
+    return int(text)
+
+
+def numbers_by_name(text: str) -> dict[str, float]:
+    """Read a JSON mapping of numbers.
+
+    Raises:
+        ValueError: It is no JSON.
+        TypeError: It is something else.
+    """
+    return {name: _number(value) for name, value in mapping(text).items()}
+
+
+def mapping(text: str) -> dict[str, Any]:
+    """Read a JSON mapping.
+
+    Raises:
+        ValueError: It is no JSON.
+        TypeError: It is something else.
+    """
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise TypeError("no mapping")
+    return found
+
+
+def texts(text: str) -> tuple[str, ...]:
+    """Read a JSON list of texts.
+
+    Raises:
+        ValueError: It is no JSON.
+        TypeError: It is something else.
+    """
+    found = _list(json.loads(text))
+    if not all(isinstance(each, str) for each in found):
+        raise TypeError("no texts")
+    return tuple(found)
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError("no list")
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError("no number")
+    return float(value)
+
+
+def _step(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+        raise TypeError("no step")
+    return value
 
 
 def _listed(items: Sequence[str | float | list[float]]) -> str:

@@ -59,7 +59,7 @@ def find_trial(reader: SweepReader, reference: str) -> TrialRecord:
     if trial.state is not TrialState.FINISHED:
         why = f" ({trial.failure})" if trial.failure is not None else ""
         raise NotFoundError(f"trial {trial.number} (run {run_id}) is {trial.state}{why}; only one that has finished has a result")
-    return TrialRecord(reader.find(run.data.tags[names.PARENT_RUN_ID]), trial, dict(run.data.metrics))
+    return TrialRecord(reader.find(run.data.tags.get(names.PARENT_RUN_ID, "")), trial, dict(run.data.metrics))
 
 
 def _find_run(reader: SweepReader, reference: str) -> Run:
