@@ -470,7 +470,7 @@ def test_a_child_run_that_nobody_knows_of_ends_as_killed_with_the_sweep(store, r
 def test_a_sweep_in_other_hands_keeps_its_children(store, runs):
     other = store.client.create_run(runs.experiment_id, tags={names.PARENT_RUN_ID: runs.run_id, names.TRIAL: "5"})
     runs.start_trial(Trial(0, {"a": 1}), 1_700_000_001.0)
-    runs.end(None, at=1_700_000_009.0)
+    runs.leave(at=1_700_000_009.0)
     assert store.client.get_run(other.info.run_id).info.status == "RUNNING"
     assert sorted(children(runs)) == [("0", "KILLED"), ("5", "RUNNING")]
 

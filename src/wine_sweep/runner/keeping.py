@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wine_sweep.errors import OutageError, SweepInterrupted, TrackingError
+from wine_sweep.errors import OutageError, OwnershipError, SweepInterrupted, TrackingError
 from wine_sweep.tracking.journal import Journal
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.writer import BackgroundWriter
@@ -49,6 +49,7 @@ class Keeping:
         """Start a writer, which makes the runs in its own thread."""
         writer = BackgroundWriter(make, policy=policy, stop=stop)
         policy.waiting = lambda: writer.pending
+        policy.before_attempt = lambda: writer.target.ensure_owner() if writer.target is not None else None
         policy.before_retry = lambda: writer.target.check_owner() if writer.target is not None else None
         return cls(writer, journal, policy, verbose)
 
@@ -104,38 +105,67 @@ class Keeping:
     def end(self, status: str | None, *, at: float) -> None:
         """End the parent run and what is still open under it, and drop the journal once MLflow has all of it.
 
+        Where another process has the sweep, nothing of it is changed, and the journal is dropped too.
+
         Args:
             status: The parent run's status; None where it is no longer this process's to end.
             at: When the sweep ended, in seconds since the epoch.
 
         Raises:
+            OwnershipError: Another process has taken over a sweep that went well.
             TrackingError: The store failed at the end of a sweep that went well. Any other time that is logged, since it must
                 not hide the first error.
         """
         self.writer.close()
         try:
-            self._end_runs(status, at)
+            if status is None:
+                self._leave_runs(at)
+            else:
+                self._end_runs(status, at)
+        except OwnershipError as error:
+            self._leave_runs(at)
+            status, went_well = None, status == FINISHED
+            if went_well:
+                raise self.taken_over(error) from error
+            _logger.error("%s", self.taken_over(error))
         finally:
             if self.writer.target is not None:
                 self.writer.target.release()
-            self._drop_journal()
+            self._drop_journal(is_lost=status is None)
 
-    def _end_runs(self, status: str | None, at: float) -> None:
+    def taken_over(self, error: OwnershipError) -> OwnershipError:
+        """Give the error to raise where another process has the sweep: it says what becomes of results that are not written."""
+        count = self.writer.pending
+        what = f"{count} result{'s' if count > 1 else ''} that {'were' if count > 1 else 'was'} not written" if count else ""
+        ends = f"\n{what} {'are' if count > 1 else 'is'} discarded here: those trials are measured there" if count else ""
+        return OwnershipError(f"{error}{ends}\nthis process ends and changes nothing of the sweep")
+
+    def _leave_runs(self, at: float) -> None:
+        """Leave what another process has taken over as it is."""
+        if self.writer.target is None:
+            return
+        try:
+            self.writer.target.leave(at=at)
+        except TrackingError as error:
+            _logger.error("a run that this process began may stay RUNNING in MLflow: %s", error)
+
+    def _end_runs(self, status: str, at: float) -> None:
         runs = self.writer.target
         if runs is None:
             return
         try:
             if self.policy.is_away:
                 raise TrackingError("the tracking store is away", is_outage=True)
+            self.policy.run(runs.check_owner)
             self.policy.run(lambda: runs.end(status, at=at))
         except TrackingError as error:
             if status == FINISHED:
                 raise self.explain(error) from error
             _logger.error("the run %s and runs below it stay RUNNING in MLflow: %s", runs.run_id, error)
 
-    def _drop_journal(self) -> None:
+    def _drop_journal(self, *, is_lost: bool) -> None:
         never_begun = self.writer.target is None and not self.policy.is_away
-        if never_begun or self._waiting() == 0:
+        if never_begun or is_lost or self._waiting() == 0:
             self.journal.discard()
             return
         self.journal.close()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from wine_sweep.config import Draft, dump_config
+from wine_sweep.errors import OwnershipError
 from wine_sweep.runner.header import planned_trials, runs_of, sweep_header
 from wine_sweep.runner.recorded import Recorded, changed_keys, is_point, prepare_recorded, restored
 from wine_sweep.runner.trials import Past
@@ -117,6 +118,9 @@ def resume(reader: SweepReader, plan: Plan, *, stop: Callable[[], bool] = lambda
     beating.every(BEAT_SECONDS, lambda runs: runs.beat())
     try:
         return _take_stock(reader, plan, runs, stop)
+    except OwnershipError:
+        runs.release()
+        raise
     except BaseException:
         runs.give_back(at=time.time())
         raise
@@ -126,20 +130,23 @@ def resume(reader: SweepReader, plan: Plan, *, stop: Callable[[], bool] = lambda
 
 def _take_stock(reader: SweepReader, plan: Plan, runs: SweepRuns, stop: Callable[[], bool]) -> Resumption:
     """Bring MLflow and the journal together, and say what there is."""
-    sweep, prepared = plan.sweep, plan.prepared
+    prepared = plan.prepared
+    sweep = reader.find(plan.sweep.run_id)  # anew: another process may have had it since
     attempts = [each for each in reader.attempts(sweep) if is_point(prepared, each.trial)]
     journal = _journal_of(sweep, runs)
     results = {each.number: each for each in latest_results(attempts) if each.state in RESULTS}
-    policy = OutagePolicy(prepared.config.execution.tracking_timeout, stop=stop, before_retry=runs.check_owner)
+    timeout = prepared.config.execution.tracking_timeout
+    policy = OutagePolicy(timeout, stop=stop, before_attempt=runs.ensure_owner, before_retry=runs.check_owner)
     written = policy.run(lambda: _from_journal(runs, journal, attempts, results))
     ended = {each.run_id for each in written.values()}
     left = [each for each in attempts if each.is_open and each.trial.run_id not in ended]
     policy.run(lambda: close_left_open(runs, left, results, at=last_seen(sweep, attempts)))
     results |= written
     runs.adopt(results.values())
+    policy.run(lambda: runs.note_results(results))
     if plan.extends:
-        runs.set_tags(sweep.run_id, {names.TRIALS: planned_trials(prepared)})
-        runs.write_file(names.RESOLVED_FILE, dump_config(prepared.config))
+        policy.run(lambda: runs.set_tags(sweep.run_id, {names.TRIALS: planned_trials(prepared)}))
+        policy.run(lambda: runs.write_file(names.RESOLVED_FILE, dump_config(prepared.config)))
     restored = {number: _restored(reader, prepared, each) for number, each in results.items()}
     return Resumption(prepared, runs, _past(reader, plan, restored, attempts), plan.older, journal)
 
@@ -168,7 +175,7 @@ def _from_journal(
     runs: SweepRuns, journal: Journal, attempts: Sequence[Attempt], results: Mapping[int, Trial]
 ) -> dict[int, Trial]:
     """Write what ended without MLflow hearing of it, each trial under the run that was made for it, if there is one."""
-    open_runs = {each.trial.number: each.trial for each in attempts if each.is_open}
+    open_runs = {each.trial.number: each.trial for each in attempts if each.is_open and each.trial.state is not TrialState.KILLED}
     written: dict[int, Trial] = {}
     for trial in journal.trials():
         if trial.state not in RESULTS or (trial.number in results and trial.number not in open_runs):

@@ -15,6 +15,7 @@ from wine_sweep.config import Backend
 from wine_sweep.errors import (
     ExecutionError,
     ModelError,
+    OvertakenError,
     OwnershipError,
     SearchError,
     SweepInterrupted,
@@ -191,13 +192,17 @@ class _Sweep:
             runs = writer.join(WaitingResults(writer, self._observer).tell)
             trials = [replace(trial, run_id=runs.trial_run_ids[trial.number]) for trial in result.trials]
             closing = Closing(self._prepared, runs, trials, result.stopped_by, result.repeats)
+            keeping.policy.run(runs.check_owner)
             keeping.policy.run(closing.write_trials)
             finished = self._conclude(closing, may_promote=may_promote)
             status = FINISHED
             return finished
-        except OwnershipError:
+        except OvertakenError:
+            raise  # by another promotion; the sweep is this process's
+        except OwnershipError as error:
             status = None
-            raise
+            writer.close()
+            raise keeping.taken_over(error) from error
         except (KeyboardInterrupt, SweepInterrupted) as error:
             status = "KILLED"
             writer.close()

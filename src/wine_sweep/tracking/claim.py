@@ -2,6 +2,9 @@
 
 The parent run carries a tag that its owner writes anew every few seconds. On the machine of the owner a lock on a file
 tells at once whether it is alive; elsewhere the tag is watched for a while, so that no two clocks are ever compared.
+
+An owner that has said nothing for more than two heartbeats, because it stood still, looks whether it still is the owner before it
+writes anything. What it writes in the moment between such a look and a take-over does not count; see `tracking.ownership`.
 """
 
 from __future__ import annotations
@@ -18,18 +21,24 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Run, RunTag
 
 from wine_sweep.errors import OwnershipError
 from wine_sweep.tracking import names
+from wine_sweep.tracking.clock import Stopwatch
 from wine_sweep.tracking.owner import BEAT_SECONDS, Owner
+from wine_sweep.tracking.ownership import number_of
 from wine_sweep.tracking.state import is_token, machine_id, state_folder
 from wine_sweep.tracking.store import translated_errors
+from wine_sweep.wording import duration_in_words
 
 _logger = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 3.5 * BEAT_SECONDS
 """How long nothing is heard of an owner on another machine before it counts as dead: three beats, and some delay."""
+
+LATE_SECONDS = 2 * BEAT_SECONDS
+"""After how long without a heartbeat an owner looks whether it still is the owner before it writes anything."""
 
 SETTLE_SECONDS = 1.0
 """How long a process that takes over waits before it looks whether another did the same."""
@@ -48,6 +57,8 @@ class Claim:
         self._client = client
         self._sleep = sleep
         self._lock: FileLock | None = None
+        self._since_beat = Stopwatch()
+        self._lost: OwnershipError | None = None
         self.owner = owner
         self.run_id = ""
 
@@ -85,7 +96,10 @@ class Claim:
         try:
             if before.info.status == "RUNNING" and owner is not None and owner.machine != self.owner.machine:
                 self._wait_for_silence(before, owner)
-            self._write()
+            held = before.data.tags.get(names.OWNERSHIP, "")
+            self.owner = self.owner.numbered(max(number_of(held), owner.number if owner is not None else 0) + 1)
+            self._since_beat = Stopwatch()
+            self._write(names.OWNERSHIP)
             self._sleep(SETTLE_SECONDS)
             self.check()
         except BaseException:
@@ -99,9 +113,30 @@ class Claim:
             OwnershipError: Another process has taken over: it heard nothing of this one for too long.
             TrackingError: The store failed.
         """
+        since, was_late = Stopwatch(), self._is_late
         self.check()
         self.owner = replace(self.owner, beat=self.owner.beat + 1)
         self._write()
+        if was_late:
+            self.check()  # who watched may have taken over before this heartbeat was written
+        self._since_beat = since
+
+    def ensure(self) -> None:
+        """See that the sweep is still this process's, before something is written; no call while its heartbeats succeed.
+
+        Raises:
+            OwnershipError: It is not.
+            TrackingError: The store failed.
+        """
+        if self._lost is not None:
+            raise self._lost
+        if self._is_late:
+            self.beat()
+
+    @property
+    def _is_late(self) -> bool:
+        """Whether others may have heard nothing of this process for so long that one of them has taken over."""
+        return bool(self.run_id) and self._since_beat.seconds > LATE_SECONDS
 
     def check(self) -> None:
         """Look whether the sweep is still this process's.
@@ -111,9 +146,9 @@ class Claim:
             TrackingError: The store failed.
         """
         run = self._read(self.run_id)
-        owner = Owner.of(run.data.tags)
-        if owner is None or owner.token != self.owner.token:
-            raise OwnershipError(_refusal(run, owner))
+        if not _is_held_by(self.owner, run.data.tags):
+            self._lost = OwnershipError(_refusal(run, Owner.of(run.data.tags), silent=self._since_beat.seconds))
+            raise self._lost
 
     def release(self) -> None:
         """Let go; again does no harm."""
@@ -143,9 +178,11 @@ class Claim:
         with translated_errors("see who runs the sweep"):
             return self._client.get_run(run_id)
 
-    def _write(self) -> None:
+    def _write(self, *more: str) -> None:
+        """Write the heartbeat, and under further tags the owner's token, in one call."""
+        tags = [RunTag(names.OWNER, self.owner.text()), *(RunTag(name, self.owner.token) for name in more)]
         with translated_errors("say who runs the sweep"):
-            self._client.set_tag(self.run_id, names.OWNER, self.owner.text())
+            self._client.log_batch(self.run_id, tags=tags, synchronous=True)
 
 
 def is_lost(run_id: str, tags: Mapping[str, str]) -> bool:
@@ -196,6 +233,23 @@ def _lock_file(run_id: str) -> Path:
     return state_folder("locks") / f"{name}.lock"
 
 
-def _refusal(run: Run, owner: Owner | None) -> str:
+def _is_held_by(owner: Owner, tags: Mapping[str, str]) -> bool:
+    """Whether a sweep is an owner's.
+
+    A heartbeat that arrives after its sender was taken over does not give it the sweep back. A version that writes no token of
+    ownership takes over by a heartbeat alone.
+    """
+    written = Owner.of(tags)
+    if names.OWNERSHIP not in tags:
+        return written is not None and written.token == owner.token
+    is_late_or_own = written is None or written.token == owner.token or 0 < written.number < owner.number
+    return tags[names.OWNERSHIP] == owner.token and is_late_or_own
+
+
+def _refusal(run: Run, owner: Owner | None, *, silent: float = 0.0) -> str:
+    """Say who has a sweep; to who had it before, that it was silent for so many seconds."""
     who = owner if owner is not None else "another process"
-    return f"the sweep '{run.info.run_name}' is being run by {who}; it can be resumed once that has ended"
+    if silent <= LATE_SECONDS:
+        return f"the sweep '{run.info.run_name}' is being run by {who}; it can be resumed once that has ended"
+    still = f"nothing was heard of this process for {duration_in_words(round(silent))}"
+    return f"the sweep '{run.info.run_name}' was taken over by {who}, since {still}; it is {run.info.status} there"

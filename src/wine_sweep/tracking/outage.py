@@ -36,6 +36,7 @@ class OutagePolicy:
         timeout: How long an outage may last, in seconds; 0 tries once.
         stop: Whether somebody wants to stop, so that an outage is not waited out.
         waiting: How many results wait for the store, for the warnings.
+        before_attempt: Is done before each attempt: looks whether what is to be done still may be.
         before_retry: Is done before each further attempt of an outage: looks whether what is to be done still is.
     """
 
@@ -45,10 +46,12 @@ class OutagePolicy:
         *,
         stop: Callable[[], bool] = lambda: False,
         waiting: Callable[[], int] = lambda: 0,
+        before_attempt: Callable[[], object] = lambda: None,
         before_retry: Callable[[], object] = lambda: None,
     ) -> None:
         self.timeout = timeout
         self.waiting = waiting
+        self.before_attempt = before_attempt
         self.before_retry = before_retry
         self._stop = stop
         self._away_since: float | None = None
@@ -98,6 +101,7 @@ class OutagePolicy:
     def _attempt(self, action: Callable[[], Result]) -> Result:
         if self.is_away:
             self.before_retry()
+        self.before_attempt()
         return action()
 
     def note(self, error: BaseException | None, began: float, attempts: int) -> None:

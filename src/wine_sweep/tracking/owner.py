@@ -8,9 +8,10 @@ import os
 import platform
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from wine_sweep.tracking import names
+from wine_sweep.tracking.ownership import number_of
 from wine_sweep.tracking.state import machine_id
 
 _LARGEST_PID = 2**31
@@ -23,7 +24,7 @@ class Owner:
     """A process that runs a sweep.
 
     Args:
-        token: What tells it from every other.
+        token: What tells it from every other; the number of its take-over first, then a hyphen.
         machine: Where it runs: the machine's own id, since names of machines repeat.
         host: That machine's name.
         pid: Its process id there.
@@ -40,6 +41,15 @@ class Owner:
     def here(cls) -> Owner:
         """Describe this process."""
         return cls(uuid.uuid4().hex, machine_id(), platform.node(), os.getpid())
+
+    def numbered(self, number: int) -> Owner:
+        """Give it a new token, with the number of its take-over; whoever begins a sweep has 1."""
+        return replace(self, token=f"{number}-{uuid.uuid4().hex}")
+
+    @property
+    def number(self) -> int:
+        """The number of its take-over; 0 where its version of wine_sweep did not count them."""
+        return number_of(self.token)
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"

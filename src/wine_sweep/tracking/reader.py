@@ -9,7 +9,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,7 @@ from mlflow.entities import Run, ViewType
 from wine_sweep.config import Direction
 from wine_sweep.errors import NotFoundError, TrackingError
 from wine_sweep.tracking import names
+from wine_sweep.tracking.ownership import TakenOver, number_of
 from wine_sweep.tracking.store import quoted, search_all, translated_errors
 from wine_sweep.tracking.tags import mapping, numbers_by_name, read_tag, steps_from_text, texts, whole_number
 from wine_sweep.trial import FIT_SECONDS, Failure, Score, Trial, TrialState
@@ -94,10 +95,12 @@ class Attempt:
         trial: The trial as this run tells of it, its `run_id` among the rest.
         is_open: Whether the run has not ended in MLflow, or not as what its trial came to. The trial may have ended: what it
             measured is written before the run is ended.
+        owner: The number of the take-over by whose process it was made; 0 where that is not known.
     """
 
     trial: Trial
     is_open: bool
+    owner: int = 0
 
 
 class SweepReader:
@@ -177,11 +180,13 @@ class SweepReader:
     def attempts(self, sweep: SweepRecord) -> list[Attempt]:
         """Read all child runs of a sweep, in no order. Scores hold mean and spread; `folds` reads the folds' own values.
 
-        A run with a tag that cannot be read is left out with a warning: its trial has no result that could be relied on.
+        A run with a tag that cannot be read is left out with a warning: its trial has no result that could be relied on. What a
+        process wrote after it had lost the sweep is no result: its run counts as killed.
         """
         query = f"tags.`{names.PARENT_RUN_ID}` = {quoted(sweep.run_id)} AND tags.`{names.KIND}` = '{names.Kind.TRIAL}'"
         found = search_all(self.client, [sweep.experiment_id], query)
-        return list(_readable(found, lambda run: Attempt(trial_of(run), _is_open(run))))
+        taken_over = TakenOver.from_tags(sweep.tags)
+        return list(_readable(found, lambda run: _attempt(run, taken_over)))
 
     def folds(self, run_id: str, metric: str) -> tuple[float, ...]:
         """Read a metric's value in each fold of a trial that has finished, in the order of the folds; one call a trial."""
@@ -291,29 +296,42 @@ def _named(run: Run) -> Iterator[None]:
 def latest_results(attempts: Iterable[Attempt]) -> list[Trial]:
     """Give each trial once, by number: as the attempt with a result has it, or else the newest attempt.
 
-    A result is what finished, failed or was pruned; of several the newest counts.
+    A result is what finished, failed or was pruned; of several the one counts that was made after the last take-over, then the
+    newest.
     """
     found: dict[int, Trial] = {}
-    for trial in sorted((each.trial for each in attempts), key=lambda trial: (trial.state in RESULTS, trial.started)):
-        found[trial.number] = trial
+    for each in sorted(attempts, key=lambda each: (each.trial.state in RESULTS, each.owner, each.trial.started)):
+        found[each.trial.number] = each.trial
     return [found[number] for number in sorted(found)]
+
+
+def _attempt(run: Run, taken_over: TakenOver | None) -> Attempt:
+    """Read a child run, one that does not count as killed."""
+    trial, made_by = trial_of(run), run.data.tags.get(names.MADE_BY)
+    if taken_over is not None and trial.state in RESULTS and not taken_over.counts(trial.number, made_by):
+        trial = replace(trial, state=TrialState.KILLED, scores={}, failure=None)
+    return Attempt(trial, _is_open(run, trial.state), number_of(made_by or ""))
 
 
 def _state(status: str, tags: Mapping[str, str]) -> TrialState:
     """Say what became of a trial.
 
+    Where somebody closed a run whose owner was dead, it is that, whatever a late write says: the owner only stood still.
+
     The tag is written with the measurements, and the run ended after that: the tag knows more, not only while the run is
     open. A trial's own process, to which its run was handed over, may end that run before anybody has said what came of the
     trial, and in its own way.
     """
+    closed_as = tags.get(names.CLOSED_AS)
+    if closed_as in set(TrialState):
+        return TrialState(closed_as)
     if names.PRUNED in tags:
         return TrialState.PRUNED
     return read_tag(tags, names.STATE, TrialState, _STATES.get(status, TrialState.RUNNING))
 
 
-def _is_open(run: Run) -> bool:
+def _is_open(run: Run, state: TrialState) -> bool:
     """Whether a child run has not ended as what its trial came to: not at all, or as the trial's own process saw it."""
-    state = _state(run.info.status, run.data.tags)
     return _STATES.get(run.info.status) is not (TrialState.KILLED if state is TrialState.PRUNED else state)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import DatasetInput, InputTag, LoggedModelStatus, Metric, Run
 
-from wine_sweep.errors import TrackingError
+from wine_sweep.errors import OwnershipError, TrackingError
 from wine_sweep.objective.output import STDERR_FILE, STDOUT_FILE
 from wine_sweep.tracking import names
 from wine_sweep.tracking.batches import log_in_batches
@@ -21,6 +21,7 @@ from wine_sweep.tracking.masking import mask_output
 from wine_sweep.tracking.metrics import metrics_of
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.owner import Owner
+from wine_sweep.tracking.ownership import TakenOver, number_of
 from wine_sweep.tracking.reader import SweepRecord
 from wine_sweep.tracking.store import quoted, search_all, translated_errors
 from wine_sweep.tracking.sweep_header import SweepHeader, dataset_of
@@ -71,6 +72,7 @@ class SweepRuns:
         self.trial_run_ids: dict[int, str] = {}
         self._open: set[int] = set()
         self._unsure: set[int] = set()
+        self._unconfirmed: set[int] = set()
         self._undescribed: SweepHeader | None = None
         self.origin = dict(origin or {})
         self._claim = claim
@@ -91,8 +93,8 @@ class SweepRuns:
         Raises:
             TrackingError: The store refused, or failed.
         """
-        claim = Claim(client, Owner.here())
-        tags = {**header.tags, names.OWNER: claim.owner.text()}
+        claim = Claim(client, Owner.here().numbered(1))
+        tags = {**header.tags, names.OWNER: claim.owner.text(), names.OWNERSHIP: claim.owner.token}
         config = header.files.get(names.RESOLVED_FILE, "")
         if 0 < len(config) <= MAX_TAG:
             tags[names.CONFIG] = config
@@ -145,10 +147,23 @@ class SweepRuns:
                 self.trial_run_ids[trial.number] = trial.run_id
 
     def close_left_open(self, run_id: str, state: TrialState, *, at: float) -> None:
-        """End a child run that nobody writes to any more, as what became of its trial, at a time in seconds since the epoch."""
+        """End a child run that nobody writes to any more, as what became of its trial, at a time in seconds since the epoch.
+
+        That it was closed is marked: should its owner only have stood still, what it writes later does not count.
+        """
+        mark = {names.CLOSED_BY: self._token, names.CLOSED_AS: state} if self._token else {}
         with translated_errors(f"end the run {run_id}"):
-            self.client.set_tag(run_id, names.STATE, state)
+            log_in_batches(self.client, run_id, tags={names.STATE: state, **mark})
             self.client.set_terminated(run_id, _STATUS[state], end_time=_milliseconds(at))
+
+    @property
+    def _token(self) -> str:
+        """The token of this process's ownership; empty for somebody who adds to a sweep that has ended."""
+        return self._claim.owner.token if self._claim is not None else ""
+
+    def note_results(self, numbers: Iterable[int]) -> None:
+        """Write down which trials had a result when this process took the sweep over: of its forerunners only these count."""
+        self.set_tags(self.run_id, {names.TAKEN_OVER: TakenOver.from_results(self._token, numbers).text()})
 
     def beat(self) -> None:
         """Say that this process is alive.
@@ -158,7 +173,21 @@ class SweepRuns:
             TrackingError: The store failed.
         """
         if self._claim is not None:
+            written = set(self._unconfirmed)
             self._claim.beat()
+            self._unconfirmed -= written  # when these were written, the sweep was still this process's
+
+    def ensure_owner(self) -> None:
+        """See that the sweep is still in this process's hands, before something is written.
+
+        That costs no call while the heartbeats succeed; after an outage, or where this process stood still, it may not be.
+
+        Raises:
+            OwnershipError: Another has taken the sweep over.
+            TrackingError: The store failed.
+        """
+        if self._claim is not None:
+            self._claim.ensure()
 
     def check_owner(self) -> None:
         """Look whether the sweep is still in this process's hands: after an outage it may not be.
@@ -199,6 +228,7 @@ class SweepRuns:
             names.TRIAL: str(trial.number),
             names.KEY: trial.key,
             names.STATE: TrialState.RUNNING,
+            **({names.MADE_BY: self._token} if self._token else {}),
         }
         exact = json.dumps(dict(trial.params))
         if len(exact) <= MAX_TAG:
@@ -216,6 +246,7 @@ class SweepRuns:
         self._unsure.discard(trial.number)
         self.trial_run_ids[trial.number] = run_id
         self._open.add(trial.number)
+        self._unconfirmed.add(trial.number)
 
     def _made_before(self, number: int) -> str | None:
         """Find the child run of a trial that was made although the answer got lost."""
@@ -236,12 +267,14 @@ class SweepRuns:
             files: A folder whose content becomes the run's artifacts; it need not be there, and is deleted once they are kept.
         """
         run_id = self.trial_run_ids[trial.number]
+        self._unconfirmed.add(trial.number)
         ended = _milliseconds(trial.ended)
         with translated_errors(f"write trial {trial.number}"):
             if trial.failure is not None and trial.failure.traceback:
                 self.client.log_text(run_id, trial.failure.traceback, names.ERROR_FILE)
             if files is not None and files.is_dir():
                 self._keep_files(run_id, files)
+                self.ensure_owner()  # to store them may take long
             self._log_result(run_id, trial, ended)
             self.client.set_terminated(run_id, _STATUS[trial.state], end_time=ended)
         self._open.discard(trial.number)
@@ -297,22 +330,47 @@ class SweepRuns:
         self.set_tags(run_id, {names.MODEL: uri})
         return uri
 
-    def end(self, status: str | None, *, at: float) -> None:
+    def end(self, status: str, *, at: float) -> None:
         """End every child run that is still RUNNING as killed, known here or not, and the parent run.
 
         Args:
-            status: MLflow's status of the parent run; None to leave it, and what another process makes below it, as it is.
+            status: MLflow's status of the parent run.
             at: When, in seconds since the epoch.
         """
         for number in sorted(self._open):
             self.close_left_open(self.trial_run_ids[number], TrialState.KILLED, at=at)
             self._open.discard(number)
-        if status is None:
-            return
-        for run_id in list(self._running_strangers()):
+        for run_id in [*self._running_strangers(), *self._written_late()]:
             self.close_left_open(run_id, TrialState.KILLED, at=at)
         with translated_errors("end the sweep"):
             self.client.set_terminated(self.run_id, status, end_time=_milliseconds(at))
+
+    def _written_late(self) -> Iterator[str]:
+        """Yield the child runs that were closed as killed and say something else now: their owner had only stood still."""
+        if number_of(self._token) > 1:
+            closed = f"tags.`{names.CLOSED_AS}` = '{TrialState.KILLED}' AND attributes.status != 'KILLED'"
+            query = f"tags.`{names.PARENT_RUN_ID}` = '{self.run_id}' AND {closed}"
+            yield from (run.info.run_id for run in search_all(self.client, [self.experiment_id], query))
+
+    def leave(self, *, at: float) -> None:
+        """Leave a sweep that another process has taken over, as that has it.
+
+        What this process wrote in the moment before it heard of that is taken back: a run that the other has closed becomes what
+        it was closed as, and one that is open still, since the other does not know of it, is ended as killed.
+
+        Args:
+            at: When, in seconds since the epoch.
+        """
+        for number in sorted(self._open | self._unconfirmed):
+            run_id = self.trial_run_ids[number]
+            with translated_errors(f"end the run {run_id}"):
+                run = self.client.get_run(run_id)
+                state = _left_as(run)
+                if state is not None and run.info.lifecycle_stage == "active":
+                    log_in_batches(self.client, run_id, tags={names.STATE: state})
+                    self.client.set_terminated(run_id, _STATUS[state], end_time=_milliseconds(at))
+        self._open.clear()
+        self._unconfirmed.clear()
 
     def give_back(self, *, at: float) -> None:
         """Leave a sweep as somebody else may resume it: the parent run KILLED, what is below it as it is.
@@ -321,8 +379,11 @@ class SweepRuns:
             at: When, in seconds since the epoch.
         """
         try:
+            self.ensure_owner()
             with translated_errors("let go of the sweep"):
                 self.client.set_terminated(self.run_id, "KILLED", end_time=_milliseconds(at))
+        except OwnershipError as error:
+            _logger.error("%s", error)
         except TrackingError as error:
             _logger.error("the run %s stays RUNNING in MLflow: %s", self.run_id, error)
         finally:
@@ -332,6 +393,16 @@ class SweepRuns:
         """Let go of the sweep; again does no harm."""
         if self._claim is not None:
             self._claim.release()
+
+
+def _left_as(run: Run) -> TrialState | None:
+    """Say as what a process that has lost its sweep ends a run that it has made; None to leave it as it is."""
+    tags, status = run.data.tags, run.info.status
+    closed_as = tags.get(names.CLOSED_AS)
+    if closed_as in set(TrialState):
+        state = TrialState(closed_as)
+        return state if (status, tags.get(names.STATE)) != (_STATUS[state], state) else None
+    return TrialState.KILLED if status == "RUNNING" and tags.get(names.STATE) == TrialState.RUNNING else None
 
 
 def _by_journal(client: MlflowClient, experiment_id: str, header: SweepHeader) -> Run | None:

@@ -203,6 +203,7 @@ class BackgroundWriter(Generic[Target]):
             if self._policy.is_away:
                 continue
             try:
+                self._policy.before_attempt()
                 each.action(target)
             except TrackingError as error:
                 if not error.is_outage:
