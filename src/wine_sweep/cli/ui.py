@@ -27,8 +27,9 @@ def ui_command(*, tracking_uri: str | None, host: str, port: int) -> None:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         socket.create_server((host, port), family=family).close()
-    except OSError as error:
-        raise TrackingError(f"{host}:{port} cannot be listened on ({error.strerror}); choose another with --port") from error
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no host's name"
+        raise TrackingError(f"{host}:{port} cannot be listened on ({reason}); choose another with --port") from error
     stderr().print(f"MLflow's UI on {mask(uri)}: http://{host}:{port}  (Ctrl-C ends it)", soft_wrap=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", host, "--port", str(port)]
     os.execv(sys.executable, command)  # noqa: S606  # no shell is meant: the arguments are passed as they are
