@@ -209,3 +209,11 @@ def test_a_function_in_a_linked_file_keeps_its_name(in_process, store):
     assert done.returncode == 0, done.stderr
     resumed = in_process("resume", "latest", "--trust", ".", "--trials", "2")
     assert resumed.returncode == 0, resumed.stderr
+
+
+def test_a_time_limit_of_two_months_is_no_longer_than_the_system_waits(in_process, store):
+    (store.folder / "train.py").write_text("def train(params, context):\n    return {'rmse': params['alpha']}\n")
+    tree = {**COMMAND, "model": {"function": "train.py:train"}, "execution": {"trial_timeout": "60d", "workers": 1}}
+    (store.folder / "x.yaml").write_text(json.dumps(tree))
+    done = in_process("run", "x.yaml", "--trust", ".")
+    assert done.returncode == 0, done.stderr
