@@ -218,7 +218,10 @@ def own_server(migrated: Path, tmp_path: Path) -> Iterator[TrackingServer]:
 
 
 class Gate:
-    """Stands in front of a server, and can be shut, answer with an error, or lose the answers to what it has passed on."""
+    """Stands in front of a server, and can be shut, answer with an error, or lose the answers to what it has passed on.
+
+    It can answer with a page of its own too (status, type, content), to all or to paths with a certain part.
+    """
 
     def __init__(self, upstream: str) -> None:
         gate = self
@@ -235,6 +238,9 @@ class Gate:
 
             def pass_on(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if gate.page is not None and gate.page_for in self.path:
+                    self.reply(gate.page[0], {"Content-Type": gate.page[1]}, gate.page[2])
+                    return
                 if gate.status is not None:
                     self.reply(gate.status, {}, b"<html>not now</html>")
                     return
@@ -262,8 +268,9 @@ class Gate:
 
             def reply(self, status: int, headers: dict[str, str], content: bytes) -> None:
                 self.send_response(status)
-                if "Content-Type" in headers:
-                    self.send_header("Content-Type", headers["Content-Type"])
+                for name in ("Content-Type", "Content-Disposition"):
+                    if name in headers:
+                        self.send_header(name, headers[name])
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)
@@ -272,6 +279,8 @@ class Gate:
             setattr(Handler, f"do_{method}", Handler.pass_on)
         self.is_shut = False
         self.status: int | None = None
+        self.page: tuple[int, str, bytes] | None = None
+        self.page_for = ""
         self.losing: list[tuple[str, str]] = []
         self.passed: list[str] = []
         self.shuts_after: tuple[str, int] | None = None

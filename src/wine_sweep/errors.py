@@ -102,11 +102,13 @@ class TrackingError(WineSweepError, RuntimeError):
     Args:
         message: What could not be done, and why.
         is_outage: Whether the store did not answer or cannot write for now, so that trying again may help.
+        needs_login: Whether the server does not know these credentials: at first they are wrong, later they have expired.
     """
 
-    def __init__(self, message: str, *, is_outage: bool = False) -> None:
+    def __init__(self, message: str, *, is_outage: bool = False, needs_login: bool = False) -> None:
         super().__init__(message)
         self.is_outage = is_outage
+        self.needs_login = needs_login
 
 
 class OutageError(TrackingError):

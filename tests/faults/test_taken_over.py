@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import psutil
 import pytest
+from mlflow.entities import Run
 from tests.faults.faultkit.audit import PARENT, TRIAL, all_runs, sweeps
 from tests.faults.faultkit.place import SEARCHES, Place
 from tests.faults.faultkit.promoting import CONFIG, DEPTHS, Forked, Machine, Trap, hold
@@ -59,11 +60,9 @@ def journals(place: Place) -> list[str]:
 
 def took_over(place: Place) -> bool:
     """Whether the sweep has been taken over, and something been measured since."""
-    parent = sweeps(place.client)[0]
-    owner = parent.data.tags["wine_sweep.ownership"]
-    return owner.startswith("2-") and any(
-        run.data.tags.get("wine_sweep.made_by") == owner and run.info.status == "FINISHED" for run in all_runs(place.client)
-    )
+    owner = sweeps(place.client)[0].data.tags.get("wine_sweep.ownership", "")
+    made = [run for run in all_runs(place.client) if run.data.tags.get("wine_sweep.made_by") == owner]
+    return owner.startswith("2-") and any(run.info.status == "FINISHED" for run in made)
 
 
 @pytest.mark.parametrize("wakes", ["while the other runs", pytest.param("after the other", marks=pytest.mark.full_form)])
@@ -133,6 +132,10 @@ def take_over(machine: Machine, held: str) -> tuple[Forked, Trap, Machine, Forke
     return first, trap, other, second, ends
 
 
+def counts_as(run: Run, number: str) -> bool:
+    return (run.data.tags.get(TRIAL), run.info.status) == (number, "FINISHED")
+
+
 def counted(machine: Machine) -> list[int]:
     """Give the numbers of the trials that `compare` counts as finished."""
     rows = json.loads(machine.do("compare", "latest", "--format", "json").stdout)
@@ -180,3 +183,6 @@ def test_a_process_that_dies_right_after_such_a_write_leaves_what_readers_do_not
     assert counted(other) == list(range(DEPTHS))
     assert "Nothing to do" in other.do("resume", "latest").stdout
     assert f"{DEPTHS}/{DEPTHS}" in other.do("list").stdout
+    (mine,) = [run for run in all_runs(machine.client) if counts_as(run, "1") and "wine_sweep.closed_by" not in run.data.tags]
+    machine.client.delete_run(mine.info.run_id)
+    assert counted(other) == [0, 2, 3], "the late result does not take the place of one that is gone"

@@ -136,7 +136,7 @@ def _take_stock(reader: SweepReader, plan: Plan, runs: SweepRuns, stop: Callable
     journal = _journal_of(sweep, runs)
     results = {each.number: each for each in latest_results(attempts) if each.state in RESULTS}
     timeout = prepared.config.execution.tracking_timeout
-    policy = OutagePolicy(timeout, stop=stop, before_attempt=runs.ensure_owner, before_retry=runs.check_owner)
+    policy = OutagePolicy(timeout, stop=stop, before_attempt=runs.ensure_owner, before_retry=runs.check_owner, has_worked=True)
     written = policy.run(lambda: _from_journal(runs, journal, attempts, results))
     ended = {each.run_id for each in written.values()}
     left = [each for each in attempts if each.is_open and each.trial.run_id not in ended]

@@ -114,7 +114,7 @@ def resume_sweep(
     clock: Callable[[], float] = time.time,
 ) -> SweepResult:
     """Go on where a sweep stopped; see `run_sweep` for what else is given and raised."""
-    policy = OutagePolicy(resumption.prepared.config.execution.tracking_timeout, stop=stop)
+    policy = OutagePolicy(resumption.prepared.config.execution.tracking_timeout, stop=stop, has_worked=True)
     keeping = Keeping.begin(lambda: _go_on(resumption), policy, resumption.journal, stop=stop, verbose=verbose)
     keeping.writer.do(lambda runs: runs.describe())
     sweep = _Sweep(resumption.prepared, keeping, observer=observer, stop=stop, clock=clock)

@@ -8,11 +8,14 @@ import sqlite3
 from collections.abc import Iterator
 
 import requests
+from google.protobuf.json_format import ParseError
 from mlflow.exceptions import MlflowException, RestException
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 _PASSING_CODES = frozenset({"TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"})
 _PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+_LOGIN_CODES = frozenset({"UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"})
+_LOGIN_STATUSES = frozenset({401, 407})
 _STATUS = re.compile(r"failed with error code (\d{3}) != ")
 _NUMBER = re.compile(r"(\d{3})")
 _UNSAID = frozenset({"INTERNAL_ERROR", "BAD_REQUEST"})
@@ -39,14 +42,29 @@ def is_outage(error: BaseException) -> bool:
 
     What MLflow wraps is looked at as well. A clear answer (no such run, not allowed, an invalid value) is no outage.
     """
-    for each in _chain(error):
+    for each in chain(error):
         verdict = _verdict(each)
         if verdict is not None:
             return verdict
     return False
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def needs_login(error: BaseException) -> bool:
+    """Whether a server, or a proxy in front of it, does not know the credentials: HTTP's 401 or 407."""
+    return any(_asks_for_login(each) for each in chain(error))
+
+
+def _asks_for_login(error: BaseException) -> bool:
+    if isinstance(error, requests.HTTPError):
+        return error.response is not None and error.response.status_code in _LOGIN_STATUSES
+    if not isinstance(error, MlflowException):
+        return False
+    code = error.json.get("error_code") if isinstance(error, RestException) else error.error_code
+    status = _STATUS.search(str(error)) or _NUMBER.fullmatch(str(code))
+    return code in _LOGIN_CODES or (status is not None and int(status.group(1)) in _LOGIN_STATUSES)
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
     """Yield an error and what it was raised from; MLflow raises its own without `from`."""
     while error is not None:
         yield error
@@ -61,7 +79,7 @@ def _verdict(error: BaseException) -> bool | None:
         return _verdict_of_requests(error)
     if isinstance(error, DBAPIError):
         return _verdict_of_database(error)
-    if isinstance(error, ConnectionError | TimeoutError):
+    if isinstance(error, ConnectionError | TimeoutError | ParseError):
         return True
     return error.errno in _PASSING_ERRNOS if isinstance(error, OSError) else None
 

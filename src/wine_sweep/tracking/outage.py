@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -19,6 +20,8 @@ FIRST_WAIT = 0.5
 LONGEST_WAIT = 9.0
 JITTER = 1.0
 """Seconds: the wait before the second attempt, before the later ones, and up to how much is added by chance."""
+
+CREDENTIALS = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 
 STOP_SECONDS = 5.0
 """How long a store that is away is still tried for once somebody wants to stop."""
@@ -38,6 +41,8 @@ class OutagePolicy:
         waiting: How many results wait for the store, for the warnings.
         before_attempt: Is done before each attempt: looks whether what is to be done still may be.
         before_retry: Is done before each further attempt of an outage: looks whether what is to be done still is.
+        has_worked: Whether the server has taken these credentials: where it no longer does they have expired, and that is waited
+            for as an outage is. Set by the first thing that works.
     """
 
     def __init__(
@@ -48,11 +53,13 @@ class OutagePolicy:
         waiting: Callable[[], int] = lambda: 0,
         before_attempt: Callable[[], object] = lambda: None,
         before_retry: Callable[[], object] = lambda: None,
+        has_worked: bool = False,
     ) -> None:
         self.timeout = timeout
         self.waiting = waiting
         self.before_attempt = before_attempt
         self.before_retry = before_retry
+        self.has_worked = has_worked
         self._stop = stop
         self._away_since: float | None = None
         self._told = False
@@ -88,7 +95,7 @@ class OutagePolicy:
             reraise=True,
         )
         try:
-            result = retrying(lambda: self._attempt(action))
+            result = retrying(lambda: self.once(action))
         except TrackingError as error:
             if error.is_outage:
                 self._away_since = self._away_since or outage.began
@@ -98,11 +105,23 @@ class OutagePolicy:
         self._came_back()
         return result
 
-    def _attempt(self, action: Callable[[], Result]) -> Result:
-        if self.is_away:
-            self.before_retry()
-        self.before_attempt()
-        return action()
+    def once(self, action: Callable[[], Result]) -> Result:
+        """Do something once.
+
+        Raises:
+            TrackingError: It failed; as an outage where the server no longer takes credentials that it took before.
+        """
+        try:
+            if self.is_away:
+                self.before_retry()
+            self.before_attempt()
+            result = action()
+        except TrackingError as error:
+            if error.needs_login and not error.is_outage and self.has_worked:
+                raise TrackingError(f"{error}, as it did before: {how_to_renew_credentials()}", is_outage=True) from error
+            raise
+        self.has_worked = True
+        return result
 
     def note(self, error: BaseException | None, began: float, attempts: int) -> None:
         """Take note that so many attempts have failed, the first of which began then; the second is logged."""
@@ -120,6 +139,15 @@ class OutagePolicy:
     def _results(self) -> str:
         count = self.waiting()
         return f"; {count} result{'s wait' if count > 1 else ' waits'} to be written" if count else ""
+
+
+def how_to_renew_credentials() -> str:
+    """Say how a process that runs gets other credentials, and when it does not: it keeps the variables that it began with."""
+    variables = [name for name in CREDENTIALS if os.environ.get(name)]
+    if not variables:
+        return "a ~/.mlflow/credentials that is renewed is read with the next attempt; a tracking URI is not, so stop and resume"
+    began = f"{' and '.join(variables)} {'are' if len(variables) > 1 else 'is'} what this process began with"
+    return f"has a token or a password expired? {began}: it goes on once the server takes that again; else stop, renew and resume"
 
 
 class _Outage:

@@ -12,6 +12,7 @@ import mlflow
 import requests
 from alembic.util import CommandError
 from filelock import FileLock, Timeout
+from google.protobuf.json_format import ParseError
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.environment_variables import (
@@ -24,8 +25,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from wine_sweep.errors import NotFoundError, TrackingError
 from wine_sweep.garbage import uncollected
+from wine_sweep.tracking.answers import ForeignAnswerError, watch_answers
 from wine_sweep.tracking.blank import BlankStore
-from wine_sweep.tracking.causes import is_outage
+from wine_sweep.tracking.causes import chain, is_outage, needs_login
 from wine_sweep.tracking.sqlite_file import file_of, forget, real_path, watch, what_became_of, why_no_store
 from wine_sweep.tracking.state import state_folder
 from wine_sweep.wording import mask
@@ -68,6 +70,7 @@ def open_store(tracking_uri: str | None, *, create: bool = False) -> MlflowClien
         TrackingError: It cannot be reached or opened.
     """
     _quieten()
+    watch_answers()
     with translated_errors("open the store"):
         if tracking_uri is not None:
             mlflow.set_tracking_uri(tracking_uri)
@@ -180,15 +183,19 @@ def translated_errors(action: str) -> Iterator[None]:
     """Turn what MLflow, its database and its HTTP client raise into a `TrackingError` that says what could not be done."""
     try:
         yield
-    except (MlflowException, SQLAlchemyError, CommandError, requests.RequestException, OSError, ImportError) as error:
+    except (MlflowException, SQLAlchemyError, CommandError, requests.RequestException, ParseError, OSError, ImportError) as error:
         happened = what_became_of(str(mlflow.get_tracking_uri()))
         if happened is not None:
             raise TrackingError(f"MLflow could not {action}: {happened[0]}", is_outage=happened[1]) from error
-        raise TrackingError(f"MLflow could not {action}: {_reason(error)}", is_outage=is_outage(error)) from error
+        message = f"MLflow could not {action}: {_reason(error)}"
+        raise TrackingError(message, is_outage=is_outage(error), needs_login=needs_login(error)) from error
 
 
 def _reason(error: Exception) -> str:
     """Give one line that says why: what a server means that refuses, in words, else what the error says first."""
+    foreign = next((each for each in chain(error) if isinstance(each, ForeignAnswerError)), None)
+    if foreign is not None:
+        return str(foreign)
     response = getattr(error, "response", None)
     code = getattr(error, "error_code", None) or getattr(response, "status_code", None)
     if code in REFUSALS:

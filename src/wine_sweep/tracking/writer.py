@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
@@ -203,8 +204,7 @@ class BackgroundWriter(Generic[Target]):
             if self._policy.is_away:
                 continue
             try:
-                self._policy.before_attempt()
-                each.action(target)
+                self._policy.once(partial(each.action, target))
             except TrackingError as error:
                 if not error.is_outage:
                     raise
