@@ -16,6 +16,7 @@ from wine_sweep.cli.formats import Format
 from wine_sweep.cli.signals import Interruption, ignore_signals, interrupted_by_signals
 from wine_sweep.errors import WineSweepError
 from wine_sweep.garbage import importing, is_process_ours, process_is_ours
+from wine_sweep.import_path import keep_working_folder_out, start_scripts_as_usual
 from wine_sweep.wording import visible
 
 app = typer.Typer(
@@ -55,11 +56,15 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no l
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
     process_is_ours()
+    keep_working_folder_out()
     atexit.unregister(gc.freeze)
     atexit.register(gc.freeze)  # or Python would look through half a million objects before it ends, for a second
     _show_warnings_safely()
     with interrupted_by_signals() as interruption:
-        code = _run(interruption)
+        try:
+            code = _run(interruption)
+        finally:
+            start_scripts_as_usual()
     if is_process_ours():
         ignore_signals()
     sys.exit(code)
@@ -112,7 +117,7 @@ def run(
     """Run a sweep: its trials, the winner, the promotion."""
     from wine_sweep.cli.head_start import read_ahead
 
-    draft = read_ahead(config, (*(overrides or ()), *_short(workers, trials)), trusted := tuple(trust or ()))
+    draft = read_ahead(config, (*(overrides or ()), *_short(workers, trials)))
 
     with importing():
         from wine_sweep.cli.run import RunRequest, run_command
@@ -120,7 +125,7 @@ def run(
     run_command(
         RunRequest(
             draft=draft,
-            trusted=trusted,
+            trusted=tuple(trust or ()),
             promote=not no_promote,
             tracking_uri=tracking_uri,
             experiment=experiment,

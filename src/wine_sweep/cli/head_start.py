@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from wine_sweep.cli.trust import let_import_from
 from wine_sweep.config import Backend, Draft, read_config
 from wine_sweep.execution import warm_up
 
 
-def read_ahead(path: Path, overrides: Sequence[str], trusted: Sequence[str]) -> Draft:
+def read_ahead(path: Path, overrides: Sequence[str]) -> Draft:
     """Read a config, and start the workers' server.
 
     Args:
         path: The YAML file.
         overrides: Changes, each ``key.path=value``.
-        trusted: Whose code may be imported from beside the config.
 
     Raises:
         ConfigError: It cannot be read as a config at all; what else is wrong is in the draft.
     """
     draft = read_config(path, overrides)
-    let_import_from(draft.folder, trusted)
     start_server(draft)
     return draft
 

@@ -48,8 +48,8 @@ def resume_command(request: ResumeRequest) -> None:
         sweep = reader.find(request.sweep)
         recorded = Recorded.of(reader, sweep)
         draft = _draft(recorded, request)
-        let_import_from(draft.folder, request.trusted)
         start_server(draft)
+        let_import_from(draft.folder, request.trusted)
         plan = plan_resume(reader, sweep, recorded, draft, trusted=request.trusted)
         if sweep.status == "FINISHED" and not plan.has_more:
             _say_that_it_is_finished(plan, as_json=request.as_json)

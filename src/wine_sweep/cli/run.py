@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from wine_sweep.cli.console import start_logging, stderr
 from wine_sweep.cli.progress import SweepProgress
 from wine_sweep.cli.signals import stop_on_signals
+from wine_sweep.cli.trust import let_import_from
 from wine_sweep.config import Draft
 from wine_sweep.errors import SweepInterrupted
 from wine_sweep.runner.sweep import RunOptions, run_sweep
@@ -34,6 +35,7 @@ def run_command(request: RunRequest) -> None:
     console = stderr()
     start_logging(console, quiet=request.quiet)
     with stop_on_signals(console.print) as stop:
+        let_import_from(request.draft.folder, request.trusted)
         prepared = prepare(request.draft, trusted=request.trusted)
         if stop():
             raise SweepInterrupted("interrupted before the sweep began", run_id="")

@@ -31,5 +31,6 @@ def ui_command(*, tracking_uri: str | None, host: str, port: int) -> None:
         reason = error.strerror if isinstance(error, OSError) else "it is no host's name"
         raise TrackingError(f"{host}:{port} cannot be listened on ({reason}); choose another with --port") from error
     stderr().print(f"MLflow's UI on {mask(uri)}: http://{host}:{port}  (Ctrl-C ends it)", soft_wrap=True)
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", host, "--port", str(port)]
+    os.environ.setdefault("UVICORN_APP_DIR", sys.prefix)  # or uvicorn would import from the working folder first
+    command = [sys.executable, "-P", "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", host, "--port", str(port)]
     os.execv(sys.executable, command)  # noqa: S606  # no shell is meant: the arguments are passed as they are

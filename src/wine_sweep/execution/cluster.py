@@ -12,6 +12,7 @@ from typing import Any
 from distributed import Client, LocalCluster
 
 from wine_sweep.errors import ExecutionError
+from wine_sweep.import_path import working_folder_kept_out
 from wine_sweep.wording import visible
 
 _logger = logging.getLogger(__name__)
@@ -42,14 +43,15 @@ def connect(address: str | None, workers: int) -> tuple[Client, LocalCluster | N
     _quieten()
     cluster: LocalCluster | None = None
     if address is None:
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            dashboard_address="127.0.0.1:0",  # for Dask a dashboard of None is one at the usual port, on all interfaces
-            worker_dashboard_address="127.0.0.1:0",
-            memory_limit=None,
-            silence_logs=logging.CRITICAL,
-        )
+        with working_folder_kept_out():
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                dashboard_address="127.0.0.1:0",  # for Dask a dashboard of None is one at the usual port, on all interfaces
+                worker_dashboard_address="127.0.0.1:0",
+                memory_limit=None,
+                silence_logs=logging.CRITICAL,
+            )
     try:
         return Client(cluster or address, timeout=CONNECT_SECONDS, set_as_default=False), cluster
     except (OSError, ValueError, RuntimeError) as error:

@@ -19,6 +19,7 @@ from wine_sweep.execution.base import Limits, LostTrialError
 from wine_sweep.execution.benches import Question
 from wine_sweep.execution.memory import MemoryMeter
 from wine_sweep.execution.worker import READY, kill_family, serve
+from wine_sweep.import_path import guarded_folders, working_folder_kept_out
 from wine_sweep.spool import Spool
 from wine_sweep.trial import Failure, FailureCause, Trial
 from wine_sweep.wording import duration_in_words, show_bytes
@@ -76,9 +77,10 @@ class Worker:
         start = context()
         self.connection, theirs = start.Pipe()
         self._process: BaseProcess = start.Process(  # type: ignore[attr-defined]  # each context has one, BaseContext does not
-            target=serve, args=(theirs, pickled, spool), name="wine-sweep-worker"
+            target=serve, args=(theirs, pickled, spool, guarded_folders()), name="wine-sweep-worker"
         )
-        self._process.start()
+        with working_folder_kept_out():  # by spawn, and where the server or multiprocessing's tracker has died
+            self._process.start()
         theirs.close()
         self._limits = limits
         self._meter = MemoryMeter(self._process.pid) if limits.memory is not None and self._process.pid is not None else None
@@ -241,15 +243,16 @@ def warm_up() -> None:
     from multiprocessing import forkserver
 
     context()
-    if threading.current_thread() is not threading.main_thread():
-        forkserver.ensure_running()
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGHUP)}
-    try:
-        forkserver.ensure_running()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with working_folder_kept_out():
+        if threading.current_thread() is not threading.main_thread():
+            forkserver.ensure_running()
+            return
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGHUP)}
+        try:
+            forkserver.ensure_running()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def context() -> BaseContext:

@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import NoReturn
@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from wine_sweep.bench import Bench
 from wine_sweep.execution.benches import SpoolBench, WorkerBench, measure
+from wine_sweep.import_path import guard_folders
 from wine_sweep.spool import Spool
 from wine_sweep.trial import Failure, Trial
 
@@ -30,7 +31,7 @@ _Task = Callable[[Trial, Bench], Trial | Failure]
 """A task, or what stands in for one that could not be loaded."""
 
 
-def serve(connection: Connection, pickled: bytes, spool: Spool) -> None:
+def serve(connection: Connection, pickled: bytes, spool: Spool, folders: Mapping[str, set[str]]) -> None:
     """Measure trials until the other end of the connection is closed.
 
     For each trial one answer is sent back: the measured trial, or the failure of a task that raised. Before that the task
@@ -40,7 +41,9 @@ def serve(connection: Connection, pickled: bytes, spool: Spool) -> None:
         connection: Brings trials, takes answers.
         pickled: The task.
         spool: Where trials put files.
+        folders: Those on the path that are the user's own; see `guard_folders`.
     """
+    guard_folders(folders)
     _die_with_parent()
     _take_one_thread()
     task = _load(pickled)
@@ -130,7 +133,7 @@ def _load(pickled: bytes) -> _Task:
     """Unpickle the task; where that fails, every trial fails for that reason."""
     try:
         task: _Task = pickle.loads(pickled)  # noqa: S301  # it comes from the process that started this one
-    except Exception as error:  # noqa: BLE001  # whatever importing a user's module raises
+    except BaseException as error:  # noqa: BLE001  # whatever importing a user's module raises, sys.exit too
         failure = _failure(error)
         return lambda _trial, _bench: failure
     return task

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from wine_sweep.config.words import ENVIRONMENT, WHOLE_WORDS, parts
+from wine_sweep.import_path import users_own
 from wine_sweep.trial import Params, Trial, canonical_json
 
 METRICS_FILE = "metrics.json"
@@ -66,7 +67,7 @@ class Command:
             scratch: The folder of `METRICS_FILE`.
         """
         params = self.parameters(trial)
-        inherited = {name: value for name, value in os.environ.items() if name not in _UNWANTED}
+        inherited = {name: value for name, value in users_own(os.environ).items() if name not in _UNWANTED}
         return {
             **inherited,
             "PATH": path_with_this_python(inherited.get("PATH", os.defpath)),

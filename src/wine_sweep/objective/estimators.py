@@ -10,15 +10,20 @@ import importlib
 import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from wine_sweep.config import EstimatorConfig
 from wine_sweep.errors import Path, Problem
+from wine_sweep.import_path import start_scripts_as_usual
 from wine_sweep.objective.constraints import refusal
 from wine_sweep.task import Needs, Task
 from wine_sweep.wording import did_you_mean, show
 
 TRUSTED_PACKAGES = ("sklearn", "xgboost", "lightgbm", "catboost")
+_NO_ESTIMATORS = frozenset({"conftest", "datasets", "externals", "dask", "spark", "widget"})
+"""Modules of these packages that bring no estimators for a sweep, or import other packages, such as a cluster's client."""
+
 _TEXT_READERS = ("ColumnTransformer", "FunctionTransformer", "FeatureUnion")
 
 
@@ -39,7 +44,8 @@ def find_class(dotted: str, trusted: Iterable[str], path: Path) -> type:
         path: The config key that names it, for errors.
 
     Raises:
-        EstimatorError: The package is not trusted or not installed, or there is no such class in it.
+        EstimatorError: The package is not trusted or not installed, or there is no such class in it; or it is a library's
+            module of tests or of other packages, which is not imported.
     """
     package = dotted.partition(".")[0]
     allowed = (*TRUSTED_PACKAGES, *trusted)
@@ -49,24 +55,48 @@ def find_class(dotted: str, trusted: Iterable[str], path: Path) -> type:
         near = did_you_mean(package, allowed)
         raise _bad(path, f"the package '{package}' is not trusted{near or f'; run with --trust {package} if you trust its code'}")
     module_name, _, class_name = dotted.rpartition(".")
+    module = _import(module_name, path)
+    found = getattr(module, class_name, None)
+    if found is None:
+        origin = "" if package in TRUSTED_PACKAGES else f" ({getattr(module, '__file__', None) or 'built in'})"
+        raise _bad(path, f"there is no '{class_name}' in {module_name}{origin}{did_you_mean(class_name, _classes(module))}")
+    if dotted == "sklearn.pipeline.Pipeline":
+        raise _bad(path, "a pipeline is written as `model.pipeline`, with named steps")
+    if not (inspect.isclass(found) and hasattr(found, "fit") and hasattr(found, "get_params")):
+        raise _bad(path, f"{dotted} is not an estimator: it needs `fit`, `get_params` and `set_params`")
+    if package in TRUSTED_PACKAGES and (owner := found.__module__.partition(".")[0]) not in allowed:
+        raise _bad(path, f"{dotted} is a class of '{owner}', which is not trusted")
+    return found
+
+
+def _import(module_name: str, path: Path) -> ModuleType:
+    """Import a module of a package that is trusted.
+
+    Raises:
+        EstimatorError: It cannot be imported, or is not, since it brings no estimators.
+    """
+    package, *inner = module_name.split(".")
+    if package in TRUSTED_PACKAGES and (refused := next(filter(_brings_no_estimators, inner), None)):
+        raise _bad(path, f"{module_name} is not imported: '{refused}' is a part of {package} that has no estimators for a sweep")
+    if package not in TRUSTED_PACKAGES:
+        start_scripts_as_usual()
     try:
-        module = importlib.import_module(module_name)
+        return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name == package:
             raise _bad(path, f"'{package}' is not installed: pip install {package}") from error
         if error.name != module_name and not module_name.startswith(f"{error.name}."):
             raise _bad(path, f"the module '{module_name}' needs '{error.name}', which is not installed") from error
         raise _bad(path, f"there is no module '{module_name}'{_near_module(package, module_name)}") from error
-    except Exception as error:
-        raise _bad(path, f"the module '{module_name}' cannot be imported: {type(error).__name__}: {error}") from error
-    found = getattr(module, class_name, None)
-    if found is None:
-        raise _bad(path, f"there is no '{class_name}' in {module_name}{did_you_mean(class_name, _classes(module))}")
-    if dotted == "sklearn.pipeline.Pipeline":
-        raise _bad(path, "a pipeline is written as `model.pipeline`, with named steps")
-    if not (inspect.isclass(found) and hasattr(found, "fit") and hasattr(found, "get_params")):
-        raise _bad(path, f"{dotted} is not an estimator: it needs `fit`, `get_params` and `set_params`")
-    return found
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module may call sys.exit, or raise what is no Exception, as pytest's skip is not
+        raise _bad(path, f"the module '{module_name}' cannot be imported: {_in_words(error)}") from error
+
+
+def _brings_no_estimators(part: str) -> bool:
+    """Whether a part of a dotted path names tests, or another module that no estimator is taken from."""
+    return part.lstrip("_").startswith("test") or part in _NO_ESTIMATORS
 
 
 @dataclass(frozen=True)
@@ -137,7 +167,9 @@ def set_params(model: Any, params: Mapping[str, Any], trusted: Iterable[str], pa
     values = {name: materialize(value, trusted, (*path, name)) for name, value in params.items()}
     try:
         return model.set_params(**values)
-    except Exception as error:  # estimators raise what they like when a part of them is no estimator
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # estimators raise what they like when a part of them is no estimator
         raise _bad((*path, *list(params)[:1]), f"{type(model).__name__} does not take it: {_in_words(error)}") from error
 
 
@@ -214,7 +246,9 @@ def describe_needs(model: Any, at: Path = ("model",)) -> Needs:
         task = Task.CLASSIFICATION if is_classifier(model) else Task.REGRESSION if is_regressor(model) else None
         tags = _input_tags(steps[0])
         takes_missing = _takes_missing(steps)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         message = f"{name} cannot be used as it stands ({_in_words(error)}); does it lack an `estimator` in its params?"
         raise _bad(path, message) from error
     if task is None:
@@ -249,19 +283,23 @@ def _construct(found: type, params: Mapping[str, Any], trusted: Iterable[str], p
     given = {name: materialize(params.get(name), trusted, (*path, name)) for name in required}
     try:
         return found(**given)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise _bad(path, f"{found.__name__} cannot be made: {_in_words(error)}") from error
 
 
 def _params_of(model: Any, path: Path) -> dict[str, Any]:
     try:
         params: dict[str, Any] = model.get_params(deep=True)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise _bad(path, f"{type(model).__name__} cannot tell its parameters: {_in_words(error)}") from error
     return params
 
 
-def _in_words(error: Exception) -> str:
+def _in_words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 

@@ -102,7 +102,9 @@ class FunctionTask:
                     trial = self._with_model(trial, model)
         except StopTrial:
             return replace(trial, state=TrialState.KILLED, ended=self.clock())
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a user's function raises is this trial's result
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  # whatever a user's function raises is this trial's result
             failure = describe_error(error)
         after = replace(trial, ended=self.clock(), warnings=merged(trial.warnings, summary(caught)))
         failure = failure or self._lack(found)

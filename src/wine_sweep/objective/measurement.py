@@ -72,7 +72,9 @@ class Measurement:
                 while failure is None and len(steps) < self.steps and (not self.stepwise or len(steps) == len(trial.steps)):
                     steps.append(self._measure(trial.params, len(steps), recollection))
                     failure = self._not_finite(steps)
-        except Exception as error:  # noqa: BLE001  # whatever a user's estimator raises is this trial's result, not the sweep's end
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  # whatever a user's estimator raises, sys.exit too, is this trial's result, not the sweep's end
             failure = describe_error(error)
         after = replace(
             trial,

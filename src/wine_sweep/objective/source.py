@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from wine_sweep.errors import ConfigError, Problem
+from wine_sweep.import_path import find_installed, import_last, start_scripts_as_usual
 from wine_sweep.objective.context import TrialContext
 
 NO_FILE = "notebook.py"
@@ -43,8 +44,16 @@ class FunctionSource:
             AttributeError: There is no such function in it.
             Exception: Whatever the file raises when it is imported.
         """
-        found: Train = getattr(_module(self.file), self.name)
+        start_scripts_as_usual()
+        found: Train = getattr(_module(self.file, self.module), self.name)
         return found
+
+    @property
+    def module(self) -> str:
+        """The name under which the file is imported: its stem, unless something installed or standard has that name."""
+        stem = self.file.stem
+        is_taken = stem == "__main__" or find_installed(stem, beside=self.file.parent) is not None
+        return f"wine_sweep_file_{stem}" if is_taken else stem
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,7 @@ class PickledFunction:
 
     def load(self) -> Train:
         """Give the function."""
+        start_scripts_as_usual()
         found: Train = pickle.loads(self.pickled)  # noqa: S301  # it comes from the process that runs the sweep
         return found
 
@@ -91,22 +101,24 @@ def name_of(function: Train) -> str:
     return name if name.isidentifier() else "function"
 
 
-def _module(file: Path) -> Any:
-    """Import a file under its own name, with its folder to import from; again gives the same module, unless it has changed."""
-    known, digest = sys.modules.get(file.stem), hashlib.sha256(file.read_bytes()).hexdigest()
+def _module(file: Path, name: str) -> Any:
+    """Import a file as a module of a name; again gives the same module, unless it has changed.
+
+    What lies beside it can be imported, last: nothing in its folder stands in for something that is installed.
+    """
+    known, digest = sys.modules.get(name), hashlib.sha256(file.read_bytes()).hexdigest()
     if known is not None and getattr(known, _DIGEST, None) == (str(file), digest):
         return known
-    spec = importlib.util.spec_from_file_location(file.stem, file)
+    spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} cannot be imported")
-    if str(file.parent) not in sys.path:
-        sys.path.insert(0, str(file.parent))
+    import_last(file.parent, [name])
     module = importlib.util.module_from_spec(spec)
-    sys.modules[file.stem] = module
+    sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
     except BaseException:
-        del sys.modules[file.stem]
+        del sys.modules[name]
         raise
     setattr(module, _DIGEST, (str(file), digest))
     return module

@@ -68,7 +68,7 @@ class FunctionSweep(OwnCodeSweep):
     @property
     def trusted_packages(self) -> tuple[str, ...]:
         """Packages whose types a model may hold: the trusted ones, and the function's own module."""
-        own = (self.source.file.stem,) if isinstance(self.source, FunctionSource) else ()
+        own = (self.source.module,) if isinstance(self.source, FunctionSource) else ()
         return (*super().trusted_packages, *own)
 
     def task(self) -> FunctionTask:
@@ -145,13 +145,17 @@ class FunctionSweep(OwnCodeSweep):
                 with redirect_stdout(sys.stderr):  # stdout is for results
                     self.source.load()
             return pickle.loads(done.model)  # noqa: S301  # it came through the pipe to a worker of this process
-        except Exception as error:  # whatever importing a user's module, or making its objects, raises
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever importing a user's module, or making its objects, raises
             raise ModelError(f"the model of {self.subject} cannot be loaded: {type(error).__name__}: {error}") from error
 
     def _predictions(self, model: Any, rows: pd.DataFrame) -> np.ndarray:
         try:
             return np.asarray(model.predict(rows.copy()))
-        except Exception as error:  # a model of the user's may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a model of the user's may raise anything
             message = f"the model of {self.subject} does not predict the test rows: {type(error).__name__}: {error}"
             raise ModelError(message) from error
 

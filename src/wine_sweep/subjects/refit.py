@@ -87,7 +87,9 @@ def refit(
         try:
             fit(model, train.copy(), target[split.train], part_of(dataset.weights, split.train))
             predictions = np.asarray(model.predict(test.copy()))
-        except Exception as error:  # an estimator of the user's may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # an estimator of the user's may raise anything
             raise ModelError(f"the winner cannot be fitted on all training rows: {type(error).__name__}: {error}") from error
         sample = Sample(test, target[split.test], dataset.groups[split.test], part_of(dataset.weights, split.test))
         scores = _test_scores(model, metrics, sample)

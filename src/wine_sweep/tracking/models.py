@@ -5,10 +5,13 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import importlib.util
+import shutil
+import tempfile
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -68,7 +71,7 @@ def log_model(client: MlflowClient, to_log: ModelToLog, *, experiment_id: str, r
     """
     flavor, own = _flavor(to_log)
     example = to_log.features.head(EXAMPLE_ROWS) if to_log.features is not None else None
-    with translated_errors("log the model"), warnings.catch_warnings():
+    with translated_errors("log the model"), warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")
         _delete_half_logged(client, experiment_id, run_id)
         tags = {names.KIND: names.Kind.MODEL}
@@ -82,7 +85,7 @@ def log_model(client: MlflowClient, to_log: ModelToLog, *, experiment_id: str, r
             input_example=example,
             pip_requirements=_requirements(to_log),
             **own,
-            code_paths=_code_paths(to_log.trusted) or None,
+            code_paths=_code_paths(to_log.trusted, Path(folder)) or None,
         )
     uri: str = info.model_uri
     return uri
@@ -198,12 +201,22 @@ def _installed() -> Mapping[str, Sequence[str]]:
     return importlib.metadata.packages_distributions()
 
 
-def _code_paths(trusted: Iterable[str]) -> list[str]:
-    """Give the files of trusted modules that no distribution installs: nothing else could bring them along."""
-    specs = [importlib.util.find_spec(package) for package in trusted if not _distributions_of(package)]
-    return [
-        str(next(iter(spec.submodule_search_locations or ()), spec.origin)) for spec in specs if spec is not None and spec.origin
-    ]
+def _code_paths(trusted: Iterable[str], folder: Path) -> list[str]:
+    """Return the files of trusted modules that no distribution installs: nothing else could bring them along.
+
+    A file that is imported under another name than its own, which something installed has, is copied to a folder under that
+    name: MLflow puts the copies first on ``sys.path``, where the model is loaded.
+    """
+    paths: list[str] = []
+    for package in trusted:
+        spec = importlib.util.find_spec(package) if not _distributions_of(package) else None
+        if spec is None or not spec.origin:
+            continue
+        found = Path(next(iter(spec.submodule_search_locations or ()), spec.origin))
+        if found.suffix == ".py" and found.stem != package:
+            found = Path(shutil.copyfile(found, folder / f"{package}.py"))
+        paths.append(str(found))
+    return paths
 
 
 def _packages(model: Any, allowed: Iterable[str]) -> set[str]:
