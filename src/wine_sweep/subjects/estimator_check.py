@@ -42,7 +42,8 @@ class EstimatorCheck:
 
     def __init__(self, draft: Draft, trusted: tuple[str, ...]) -> None:
         self.draft = draft
-        self.trusted = Trust(trusted).packages
+        self.trust = Trust(trusted)
+        self.trusted = self.trust.packages
         self.problems: list[Problem] = []
         self.models: Models | None = None
         self.space: Space | None = None
@@ -61,6 +62,7 @@ class EstimatorCheck:
         needs, search, evaluation = self.models.needs, sections.get("search"), sections.get("evaluation")
         if search is not None and "models" in sections:
             self._check_search(search, sections["models"])
+        self.problems += self.models.check_files(self.space, self.trust.covers)
         if needs is not None and evaluation is not None:
             self.problems += self.models.check_seeds(evaluation)
             if "objective" in sections:
@@ -101,7 +103,7 @@ class EstimatorCheck:
             replace(goals.objective, thrift=thrift),
             self.trusted,
             material,
-            ModelFactory(models.templates, config.search.seed, models.chosen, self.trusted),
+            ModelFactory(models.templates, config.search.seed, models.chosen, self.trusted, tuple(self.trust.paths)),
             goals.metrics,
             models.needs,
         )

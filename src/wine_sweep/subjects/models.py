@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wine_sweep.config import FAMILY, BudgetConfig, EstimatorConfig, EvaluationConfig
+from wine_sweep.config import FAMILY, BudgetConfig, Choices, EstimatorConfig, EvaluationConfig
 from wine_sweep.errors import Path, Problem
 from wine_sweep.objective.checks import Searched, check_fixed, check_searched, first_value
 from wine_sweep.objective.constraints import refusal
 from wine_sweep.objective.estimators import EstimatorError, build_model, chosen_states, copy_of, describe_needs, set_params
+from wine_sweep.objective.file_parameters import Covers, find_refused
 from wine_sweep.objective.metrics import NEED_PROBABILITIES, Metric
 from wine_sweep.objective.weights import refusal as weights_refused_by
 from wine_sweep.search.space import Space
@@ -34,6 +35,7 @@ class Models:
     """
 
     def __init__(self, configs: Mapping[str | None, EstimatorConfig], trusted: tuple[str, ...]) -> None:
+        self._configs = configs
         self._trusted = trusted
         self.templates: dict[str | None, Any] = {}
         self.chosen = {family: frozenset(chosen_states(config)) for family, config in configs.items()}
@@ -72,6 +74,29 @@ class Models:
             problems += check_searched(template, _searched(space, family), self._trusted)
             if budget is not None and budget.parameter is not None:
                 problems += self._check_budget(budget, budget.parameter, space, family)
+        return problems
+
+    def check_files(self, space: Space | None, covers: Covers) -> list[Problem]:
+        """Find the parameters, fixed or searched, that would read or write files that nobody trusts.
+
+        Args:
+            space: What is searched; None where that is not known.
+            covers: Whether a path is trusted.
+        """
+        problems: list[Problem] = []
+        for family, model in self.templates.items():
+            config, at = self._configs[family], ("model",) if family is ALONE else ("models", family)
+            for step, each in (config.pipeline or {}).items():
+                path = (*at, "pipeline", step, "params")
+                problems += find_refused(model.named_steps[step], each.params, covers, self._trusted, path)
+            searched = _searched(space, family) if space is not None else {}
+            outer = {name: spec.choices for name, (spec, _) in searched.items() if isinstance(spec, Choices)}
+            for name, value in config.params.items():
+                problems += find_refused(model, {name: value}, covers, self._trusted, (*at, "params"), outer=outer)
+            for name, choices in outer.items():
+                for index, value in enumerate(choices):
+                    found = find_refused(model, {name: value}, covers, self._trusted, (), outer=outer)
+                    problems += [Problem(each.message, (*searched[name][1], "choices", index, *each.path[1:])) for each in found]
         return problems
 
     def _check_budget(self, budget: BudgetConfig, name: str, space: Space, family: str | None) -> list[Problem]:

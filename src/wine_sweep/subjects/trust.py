@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 
 from wine_sweep.errors import ConfigError, Place, Problem
+from wine_sweep.objective.file_parameters import lies_in
 
 
 class Trust:
@@ -24,7 +25,7 @@ class Trust:
     def __init__(self, given: Sequence[str]) -> None:
         self.given = tuple(given)
         self.packages = packages_among(given)
-        self._paths = [path.resolve() for path in map(pathlib.Path, given) if _exists(path)]
+        self.paths = [path.resolve() for path in map(pathlib.Path, given) if _exists(path)]
         lost = [each for each in given if each not in self.packages and not _exists(pathlib.Path(each))]
         if lost:
             here = Place("--trust")
@@ -34,8 +35,7 @@ class Trust:
 
     def covers(self, path: pathlib.Path) -> bool:
         """Whether a file or folder is trusted, by itself or as part of a trusted folder."""
-        whole = path.resolve()
-        return any(each in (whole, *whole.parents) for each in self._paths)
+        return lies_in(path, self.paths)
 
 
 def _exists(path: pathlib.Path) -> bool:

@@ -1,0 +1,178 @@
+"""Parameters of estimators by which a config would read files, write them, or talk to other machines.
+
+A config is data, and so is what lies beside it: a folder that joblib caches in holds pickles, and whoever loads one runs it. Such
+a parameter takes a path that the person at the keyboard trusts, or is refused. The list was found by an audit hook over fitting
+every estimator with text for every parameter that takes text, which ``tests/security`` does again; LightGBM and CatBoost
+read their files in C++, where no hook hears of it, so theirs is from their documentation.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wine_sweep.errors import Path, Problem
+from wine_sweep.objective.estimators import EstimatorError, find_class
+
+Covers = Callable[[pathlib.Path], bool]
+"""Whether the person at the keyboard trusts a file or folder."""
+
+
+@dataclass(frozen=True)
+class FileParameter:
+    """What a parameter would do.
+
+    Args:
+        package: The package of the estimators that have it.
+        names: Its name and its aliases.
+        why: What happens with its value, as the end of a sentence.
+        values: The values that do it; empty for all but null and false.
+        is_path: Whether its value is a path, which can be trusted; else nothing is.
+    """
+
+    package: str
+    names: tuple[str, ...]
+    why: str
+    values: tuple[Any, ...] = ()
+    is_path: bool = True
+
+    def means(self, value: Any) -> bool:
+        """Whether a value does it."""
+        return value in self.values if self.values else value is not None and value is not False
+
+
+FILE_PARAMETERS = (
+    FileParameter("sklearn", ("memory",), "joblib writes into that folder, and unpickles what lies there"),
+    FileParameter("sklearn", ("input",), "it reads the files that the table names", ("filename",), is_path=False),
+    FileParameter(
+        "lightgbm",
+        ("forcedsplits_filename", "fs", "forced_splits_filename", "forced_splits_file", "forced_splits"),
+        "LightGBM reads that file",
+    ),
+    FileParameter("lightgbm", ("forcedbins_filename",), "LightGBM reads that file"),
+    FileParameter("lightgbm", ("parser_config_file",), "LightGBM reads that file"),
+    FileParameter("lightgbm", ("input_model", "model_input", "model_in"), "LightGBM reads that file"),
+    FileParameter("lightgbm", ("config", "config_file"), "LightGBM reads that file"),
+    FileParameter(
+        "lightgbm", ("data", "train", "train_data", "train_data_file", "data_filename"), "LightGBM reads that file", is_path=False
+    ),
+    FileParameter(
+        "lightgbm",
+        ("valid", "test", "valid_data", "valid_data_file", "test_data", "test_data_file", "valid_filenames"),
+        "LightGBM reads that file",
+        is_path=False,
+    ),
+    FileParameter("lightgbm", ("output_model", "model_output", "model_out"), "LightGBM writes that file"),
+    FileParameter(
+        "lightgbm",
+        ("output_result", "predict_result", "prediction_result", "predict_name", "prediction_name", "pred_name", "name_pred"),
+        "LightGBM writes that file",
+    ),
+    FileParameter("lightgbm", ("convert_model", "convert_model_file"), "LightGBM writes that file"),
+    FileParameter("lightgbm", ("snapshot_freq", "save_period"), "LightGBM writes files", is_path=False),
+    FileParameter("lightgbm", ("save_binary", "is_save_binary", "is_save_binary_file"), "LightGBM writes files", is_path=False),
+    FileParameter(
+        "lightgbm",
+        ("machines", "workers", "nodes", "machine_list_filename", "machine_list_file", "machine_list", "mlist"),
+        "LightGBM connects to other machines",
+        is_path=False,
+    ),
+    FileParameter(
+        "lightgbm",
+        ("num_machines", "num_machine", "local_listen_port", "local_port", "port"),
+        "LightGBM connects to other machines",
+        is_path=False,
+    ),
+    FileParameter("catboost", ("train_dir",), "CatBoost writes into that folder, and reads snapshots from it"),
+    FileParameter("catboost", ("snapshot_file",), "CatBoost goes on from that file, and writes it"),
+    FileParameter("catboost", ("save_snapshot",), "each trial would go on from another's snapshot", is_path=False),
+    FileParameter("catboost", ("input_borders",), "CatBoost reads that file"),
+    FileParameter("catboost", ("output_borders",), "CatBoost writes that file"),
+)
+"""The whole list. A parameter that is not in it neither reads nor writes a file that its value names."""
+
+
+def lies_in(path: pathlib.Path, folders: Iterable[pathlib.Path]) -> bool:
+    """Whether a path is one of some resolved paths, or part of one that is a folder."""
+    whole = path.resolve()
+    return any(each in (whole, *whole.parents) for each in folders)
+
+
+def find_refused(
+    model: Any,
+    params: Mapping[str, Any],
+    covers: Covers,
+    trusted: Iterable[str],
+    path: Path,
+    *,
+    outer: Mapping[str, Iterable[Any]] | None = None,
+) -> Iterator[Problem]:
+    """Find the parameters of an estimator, and of those nested in it, that would read or write what nobody trusts.
+
+    Args:
+        model: The unfitted estimator, or its class.
+        params: As a config has them: nested estimators are ``{estimator, params}``.
+        covers: Whether a path is trusted.
+        trusted: Packages that nested estimators may come from, beside the usual ones.
+        path: Where the parameters stand.
+        outer: Other values of parameters, by name, that may hold the estimator that ``step__name`` leads to.
+    """
+    for name, value in params.items():
+        owners = _owners(model, name, outer or {}, trusted)
+        yield from _refused(owners, name.rpartition("__")[2], value, covers=covers, trusted=trusted, path=(*path, name))
+
+
+def _owners(model: Any, name: str, outer: Mapping[str, Iterable[Any]], trusted: Iterable[str]) -> list[type]:
+    """Return the classes that a parameter may belong to; none where that cannot be told."""
+    head = name.rpartition("__")[0]
+    if not head:
+        return [model if isinstance(model, type) else type(model)]
+    inner = None if isinstance(model, type) else model.get_params(deep=True).get(head)
+    found = [type(inner)] if hasattr(inner, "get_params") else []
+    return found + [each for value in outer.get(head, ()) if (each := _class_of(value, trusted)) is not None]
+
+
+def _class_of(value: Any, trusted: Iterable[str]) -> type | None:
+    """Return the class that ``{estimator: dotted.path}`` names; None where it names none, which is reported elsewhere."""
+    if not isinstance(value, dict) or not isinstance(value.get("estimator"), str):
+        return None
+    try:
+        return find_class(value["estimator"], trusted, ())
+    except EstimatorError:
+        return None
+
+
+def _refused(
+    owners: list[type], name: str, value: Any, *, covers: Covers, trusted: Iterable[str], path: Path
+) -> Iterator[Problem]:
+    message = _why_refused(owners, name, value, covers)
+    if message is not None:
+        yield Problem(message, path)
+        return
+    if (nested := _class_of(value, trusted)) is not None:
+        inner = value.get("params") or {}
+        yield from find_refused(nested, inner, covers, trusted, (*path, "params"))
+    elif isinstance(value, list | dict):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _refused(owners, name, item, covers=covers, trusted=trusted, path=(*path, key))
+
+
+def _why_refused(owners: list[type], name: str, value: Any, covers: Covers) -> str | None:
+    packages = {base.__module__.partition(".")[0] for owner in owners for base in owner.__mro__}
+    if "lightgbm" in packages and isinstance(value, str) and len(value.split()) > 1:
+        return "LightGBM reads what follows a space as another parameter; leave the space out"
+    for each in FILE_PARAMETERS:
+        if name not in each.names or (owners and each.package not in packages) or not each.means(value):
+            continue
+        if not each.is_path or not isinstance(value, str):
+            return f"{name} is not for a sweep: {each.why}"
+        if not covers(found := pathlib.Path(value).expanduser()):  # as joblib reads it
+            return f"{each.why}; {_how_to_trust(found)}"
+    return None
+
+
+def _how_to_trust(path: pathlib.Path) -> str:
+    given = f"run with --trust {path} if you trust it"
+    return given if path.exists() else f"there is none yet: make it, and {given}"
