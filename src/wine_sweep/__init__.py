@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         SweepFailed,
         SweepInterrupted,
         TrackingError,
+        UntrustedModelError,
         WineSweepError,
     )
     from wine_sweep.objective.context import Rows, TrialContext
@@ -45,6 +46,7 @@ __all__ = [
     "SweepOutcome",
     "TrackingError",
     "TrialContext",
+    "UntrustedModelError",
     "WineSweepError",
     "load_config",
 ]
@@ -62,6 +64,7 @@ _LOADED_LATER = {
     "SweepFailed": "wine_sweep.errors",
     "SweepInterrupted": "wine_sweep.errors",
     "TrackingError": "wine_sweep.errors",
+    "UntrustedModelError": "wine_sweep.errors",
     "WineSweepError": "wine_sweep.errors",
     "Rows": "wine_sweep.objective.context",
     "Sweep": "wine_sweep.api",

@@ -13,6 +13,7 @@ They differ by what the caller does next::
     │   └── OvertakenError              another version was promoted meanwhile; compare with that one
     ├── ExecutionError (RuntimeError)   the workers as a whole are gone or cannot be used; mend the cluster, then resume
     ├── ModelError (RuntimeError)       the winner cannot be fitted, saved or loaded back; promote another
+    │   └── UntrustedModelError         loading it could run code of its own; trust whoever made it, or leave it
     ├── SweepFailed (RuntimeError)      no trial finished, or too many failed; the reasons are in the message
     └── SweepInterrupted (RuntimeError) somebody stopped the sweep; it can be resumed
 
@@ -142,6 +143,10 @@ class ExecutionError(WineSweepError, RuntimeError):
 
 class ModelError(WineSweepError, RuntimeError):
     """The winner could not be fitted, saved, or did not load back as it was."""
+
+
+class UntrustedModelError(ModelError):
+    """A model is not loaded, since that could run code of its own and nobody at the keyboard trusts it."""
 
 
 class SweepFailed(WineSweepError, RuntimeError):  # noqa: N818  # says what happened, as subprocess.TimeoutExpired does

@@ -6,6 +6,9 @@ import difflib
 import re
 from collections.abc import Iterable
 
+MODEL_PREFIX = "model:"
+"""What a value of ``--trust`` begins with that names a registered model."""
+
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s]\S*@")
 _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"

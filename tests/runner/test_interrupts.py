@@ -129,7 +129,7 @@ def test_a_model_that_does_not_load_back_is_never_promoted(store, monkeypatch):
     sweep = reader.find("latest")
     assert sweep.status == "FAILED"
     candidate = find_candidate(reader, sweep, run_id=None, name=None, stage=None, force=True, trusted=())
-    assert candidate.model_uri is None
+    assert candidate.saved is None
     assert promote_candidate(reader, candidate).promotion.version == "1"
 
 

@@ -99,7 +99,7 @@ def test_it_is_kept_promoted_and_loads_back(kind, dotted, rows, registry_store):
         model.fit(features, target)
         expected = np.asarray(model.predict(features))
     run_id = client.create_run(experiment).info.run_id
-    uri = log_model(client, ModelToLog(model, features), experiment_id=experiment, run_id=run_id)
+    uri = log_model(client, ModelToLog(model, features), experiment_id=experiment, run_id=run_id).uri
     check_loads_back(uri, features, expected)
     name = dotted.rpartition(".")[2]
     registry = ModelRegistry(client)

@@ -489,7 +489,7 @@ def test_a_promotion_that_was_not_answered_makes_one_version_and_tells_the_truth
     name = f"lost {lost[1].replace('/', ' ')}"
     run_id = remote.create_run("0").info.run_id
     rows = pd.DataFrame({"x": [1.0, 2.0, 3.0]})
-    uri = log_model(remote, ModelToLog(Ridge().fit(rows, [1, 2, 3]), rows), experiment_id="0", run_id=run_id)
+    uri = log_model(remote, ModelToLog(Ridge().fit(rows, [1, 2, 3]), rows), experiment_id="0", run_id=run_id).uri
     gate.lose(*lost)
     registry = ModelRegistry(remote, policy)
     resident = registry.register(name, model_uri=uri, run_id=run_id)
@@ -510,7 +510,7 @@ def test_a_model_whose_logging_was_not_answered_is_there_once(gate, remote, poli
     rows = pd.DataFrame({"x": [1.0, 2.0, 3.0]})
     gate.lose(*lost)
     to_log = ModelToLog(Ridge().fit(rows, [1, 2, 3]), rows)
-    uri = policy.run(lambda: log_model(remote, to_log, experiment_id=experiment, run_id=run_id))
+    uri = policy.run(lambda: log_model(remote, to_log, experiment_id=experiment, run_id=run_id)).uri
     assert gate.losing == []
     found = remote.search_logged_models([experiment], filter_string=f"source_run_id = '{run_id}'")
     assert [(each.model_uri, each.status.name) for each in found] == [(uri, "READY")]

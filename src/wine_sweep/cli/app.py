@@ -43,7 +43,11 @@ Overrides = Annotated[
 ]
 Trusted = Annotated[
     list[str] | None,
-    typer.Option("--trust", metavar="CODE", help="Trust a package, or a file or folder with code of your own; repeatable."),
+    typer.Option(
+        "--trust",
+        metavar="CODE",
+        help="Trust a package, a file or folder with code of your own, or model:NAME, what is registered there; repeatable.",
+    ),
 ]
 Workers = Annotated[int | None, typer.Option("--workers", metavar="N", min=1, help="Worker processes. Default: all cores.")]
 Trials = Annotated[int | None, typer.Option("--trials", metavar="N", min=1, help="At most this many trials.")]
@@ -299,6 +303,7 @@ def rollback(
     name: ModelName,
     stage: Annotated[str | None, typer.Option("--stage", metavar="STAGE", help="Staging (default) or Production.")] = None,
     why: Reason = None,
+    trust: Trusted = None,
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
@@ -306,7 +311,7 @@ def rollback(
     with importing():
         from wine_sweep.cli.moves import rollback_command
 
-    rollback_command(name, stage=stage, why=why, tracking_uri=tracking_uri, as_json=as_json)
+    rollback_command(name, stage=stage, why=why, trusted=trust or (), tracking_uri=tracking_uri, as_json=as_json)
 
 
 @app.command()

@@ -19,6 +19,7 @@ from wine_sweep.decay.check import Limits
 from wine_sweep.decay.verdict import CheckResult, State
 from wine_sweep.errors import ConfigError, Place, Problem
 from wine_sweep.runner.check import Check, CheckOutcome, check_model
+from wine_sweep.subjects.trust import Trust
 from wine_sweep.tracking import names
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.store import open_store
@@ -64,6 +65,7 @@ def check_command(request: CheckRequest) -> int:
     if request.stage is not None and request.version is not None:
         raise ConfigError([Problem("names a version, and --stage one too; give one of the two", place=Place("--version"))])
     stage = find_stage(request.stage, "--stage") or Stage.STAGING
+    Trust(request.trusted)
     let_import_from(Path.cwd(), request.trusted)
     check = Check(
         request.name,
@@ -74,6 +76,7 @@ def check_command(request: CheckRequest) -> int:
         limits=Limits(confidence=request.confidence, least_rise=request.min_loss),
         max_size=_most_bytes(request.max_size),
         raised_by="--max-size",
+        trusted=request.trusted,
     )
     outcome = check_model(SweepReader(open_store(request.tracking_uri)), check, folder=Path.cwd())
     if request.as_json:

@@ -81,9 +81,9 @@ def _move_on(request: PromoteRequest) -> None:
     if find_stage(request.stage, "--stage") is not Stage.PRODUCTION or request.name is None or request.run_id is not None:
         raise ConfigError([Problem(wanted)])
     if not request.dry_run:
-        move_on_command(request.name, tracking_uri=request.tracking_uri, as_json=request.as_json)
+        move_on_command(request.name, trusted=request.trusted, tracking_uri=request.tracking_uri, as_json=request.as_json)
         return
-    version = staged(ModelRegistry(open_store(request.tracking_uri)), request.name).version
+    version = staged(ModelRegistry(open_store(request.tracking_uri)), request.name, request.trusted).version
     if request.as_json:
         print_json({"model": request.name, "version": version, "stage": Stage.PRODUCTION.value, "dry_run": True}, indent=None)
         return

@@ -80,8 +80,14 @@ def refresh_command(request: RefreshRequest) -> None:
 
     def check(champion: RegisteredVersion) -> CheckOutcome:
         data = asked.base.config.data
-        most = data.max_size if data is not None else MAX_TABLE
-        wanted = Check(champion.name, asked.new, version=champion.version, experiment=request.experiment, max_size=most)
+        wanted = Check(
+            champion.name,
+            asked.new,
+            version=champion.version,
+            experiment=request.experiment,
+            max_size=data.max_size if data is not None else MAX_TABLE,
+            trusted=request.trusted,
+        )
         return check_model(reader, wanted, folder=Path.cwd())
 
     done = refresh(asked, reader, check=check, prepare=prepared, sweep=sweep)

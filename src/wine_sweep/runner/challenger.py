@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,8 +17,10 @@ from wine_sweep.errors import ModelError
 from wine_sweep.subjects.material import Material
 from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.subjects.refit import Winner, reference_of
+from wine_sweep.subjects.trust import trusts_model
 from wine_sweep.tracking.loading import LoadedModel, load_model
-from wine_sweep.tracking.models import is_alike
+from wine_sweep.tracking.model_policy import ModelTrust
+from wine_sweep.tracking.models import SavedModel, is_alike
 from wine_sweep.tracking.reference import read_reference, write_reference
 from wine_sweep.tracking.sweep_runs import SweepRuns
 from wine_sweep.trial import Trial
@@ -34,15 +36,27 @@ class Challenger:
         prepared: What was swept.
         trial: The trial that won.
         winner: Its model in memory; None where only MLflow has it.
-        model_uri: Its logged model.
+        saved: Its logged model.
         runs: The sweep's runs.
+        name: The registered model that it is to become a version of.
     """
 
     prepared: Prepared
     trial: Trial
     winner: Winner | None
-    model_uri: str
+    saved: SavedModel
     runs: SweepRuns
+    name: str
+
+    @property
+    def model_uri(self) -> str:
+        """The URI of its logged model."""
+        return self.saved.uri
+
+    @property
+    def trust(self) -> ModelTrust:
+        """Whose word counts when a version of the registered model is loaded."""
+        return ModelTrust(self.name, trusts_model(self.prepared.trusted, self.name))
 
     @cached_property
     def model(self) -> Any:
@@ -61,7 +75,7 @@ class Challenger:
         Raises:
             ModelError: It cannot be loaded.
         """
-        return load_model(self.model_uri)
+        return load_model(self.model_uri, replace(self.trust, written=self.saved.written))
 
     @cached_property
     def reference(self) -> Reference | None:

@@ -23,10 +23,12 @@ from wine_sweep.decay.reference import Reference
 from wine_sweep.decay.verdict import CheckResult
 from wine_sweep.errors import NotFoundError
 from wine_sweep.registry import ModelRegistry, RegisteredVersion
+from wine_sweep.subjects.trust import trusts_model
 from wine_sweep.tracking import names
 from wine_sweep.tracking.check_runs import CheckRecord, write_check
 from wine_sweep.tracking.loading import load_model
 from wine_sweep.tracking.lost import close_lost_checks
+from wine_sweep.tracking.model_policy import ModelTrust
 from wine_sweep.tracking.owner import user_name
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.reference import read_reference
@@ -51,6 +53,7 @@ class Check:
         limits: What counts as decay.
         max_size: How many bytes the new rows' table may have, unfolded.
         raised_by: The key or option that allows more.
+        trusted: The values of ``--trust``, of which registered models count.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Check:
     limits: Limits = field(default_factory=Limits)
     max_size: int = MAX_TABLE
     raised_by: str = "data.max_size"
+    trusted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,8 @@ def check_model(reader: SweepReader, check: Check, *, folder: Path, clock: Calla
     table = load_table(source, max_size=check.max_size, raised_by=check.raised_by)
     model = find_version(reader, check.name, check.stage, check.version)
     reference = _reference(reader, model)
-    checked = check_rows(reference, load_model(model.uri), table, check.limits)
+    trust = ModelTrust(model.name, trusts_model(check.trusted, model.name))
+    checked = check_rows(reference, load_model(model.uri, trust), table, check.limits)
     data = SweepData(table.rename(columns=str), source, source.replace("\\", "/").rsplit("/", 1)[-1], table_digest(table))
     record = CheckRecord(
         name=names.check_run_name(model.name, model.version),

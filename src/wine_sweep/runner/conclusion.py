@@ -17,6 +17,7 @@ from wine_sweep.runner.stopping import StopReason
 from wine_sweep.runner.winner import crown
 from wine_sweep.selection import Selection, select
 from wine_sweep.subjects.refit import Winner
+from wine_sweep.tracking.models import SavedModel
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.trial import Trial
 
@@ -30,12 +31,14 @@ class SweepResult:
         selection: The winner and the reasons.
         winner: The refitted model; None where its run held one already.
         outcome: What became of it in the registry; None when nothing was to be promoted.
+        saved: Its logged model; None where there is none.
     """
 
     closing: Closing
     selection: Selection
     winner: Winner | None
     outcome: Outcome | None
+    saved: SavedModel | None = None
 
     @property
     def promotion(self) -> Promotion | None:
@@ -101,16 +104,16 @@ def conclude(
     run_id = selection.trial.run_id
     uri = policy.run(lambda: SweepReader(runs.client).model_uri(run_id))
     is_checked = uri is None and winner is not None and winner.predictions is not None
-    uri = uri or crown(winner, runs, run_id, trusted=prepared.trusted_packages, policy=policy)
+    saved = SavedModel(uri) if uri else crown(winner, runs, run_id, trusted=prepared.trusted_packages, policy=policy)
     registry, outcome = prepared.config.registry, None
     if registry is not None and may_promote:
-        if uri is None:
+        if saved is None:
             raise ModelError(prepared.why_no_model(selection.trial))
         go_on_with(f"promoting it to {registry.stage.value}")
-        challenger = Challenger(prepared, selection.trial, winner, uri, runs)
+        challenger = Challenger(prepared, selection.trial, winner, saved, runs, registry.name)
         outcome = put_in_stage(
             challenger, selection, name=registry.name, stage=registry.stage, policy=policy, is_checked=is_checked
         )
     in_words = " ".join(outcome.in_words()) if outcome is not None else NOT_PROMOTED
     policy.run(lambda: closing.write_winner(selection, winner, in_words))
-    return SweepResult(closing, selection, winner, outcome)
+    return SweepResult(closing, selection, winner, outcome, saved)

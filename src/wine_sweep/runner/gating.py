@@ -36,6 +36,7 @@ from wine_sweep.subjects.material import Material
 from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.tracking import names
 from wine_sweep.tracking.loading import load_model
+from wine_sweep.tracking.model_policy import ModelTrust
 from wine_sweep.tracking.reference import read_reference
 
 _logger = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ def ask_gate(challenger: Challenger, champion: RegisteredVersion | None) -> Verd
         TrackingError: The store failed.
     """
     if champion is not None and is_same(challenger, champion):
-        why = _why_unloadable(champion)
+        why = _why_unloadable(champion, challenger.trust)
         return same_model(champion.version) if why is None else champion_unloadable(champion.version, why)
     gate, material = challenger.prepared.gate, challenger.prepared.material
     if gate is None or material is None:
@@ -121,7 +122,7 @@ def _on_same_rows(
 ) -> Verdict:
     version, own, features = champion.version, challenger.model, test_features(material)
     try:
-        model = load_model(champion.uri)
+        model = load_model(champion.uri, challenger.trust)
     except ModelError as error:
         return champion_unloadable(version, str(error))
     both = all(hasattr(each, "predict_proba") for each in (model, own))
@@ -182,9 +183,9 @@ def _saying_by_what(verdict: Verdict, prepared: Prepared, loss: RowLoss) -> Verd
     return replace(verdict, reasons=(*verdict.reasons, said))
 
 
-def _why_unloadable(champion: RegisteredVersion) -> str | None:
+def _why_unloadable(champion: RegisteredVersion, trust: ModelTrust) -> str | None:
     try:
-        load_model(champion.uri)
+        load_model(champion.uri, trust)
     except ModelError as error:
         return str(error)
     return None

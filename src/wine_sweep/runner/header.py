@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from wine_sweep.config import dump_config
 from wine_sweep.search.methods import count_trials
 from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.subjects.trust import code_among
 from wine_sweep.tracking import names
 from wine_sweep.tracking.owner import user_name
 
@@ -130,7 +131,7 @@ def sweep_files(prepared: Prepared) -> dict[str, str]:
 def environment(trusted: Sequence[str] = ()) -> Mapping[str, object]:
     """Describe what the sweep ran on: Python, platform, versions of packages, and whom the user trusted."""
     versions = {}
-    for package in (*PACKAGES, *trusted):
+    for package in (*PACKAGES, *code_among(trusted)):
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

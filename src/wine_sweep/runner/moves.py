@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from wine_sweep.config import Stage
 from wine_sweep.errors import NotFoundError
 from wine_sweep.registry import STAGES, Action, Entry, ModelRegistry, Promotion, RegisteredVersion, versions_behind
+from wine_sweep.subjects.trust import trusts_model
 from wine_sweep.tracking.loading import load_model
+from wine_sweep.tracking.model_policy import ModelTrust
 from wine_sweep.tracking.owner import user_name
 
 BY_HAND = "by_hand"
 """The ground of what somebody did without a gate."""
 
 
-def roll_back(registry: ModelRegistry, name: str, stage: Stage, *, why: str | None = None) -> Promotion:
+def roll_back(
+    registry: ModelRegistry, name: str, stage: Stage, *, why: str | None = None, trusted: Sequence[str] = ()
+) -> Promotion:
     """Put the version back into a stage that was there before the present one, once it has loaded.
 
     Where a process died in the middle of doing that, it is finished, and nothing else done: it is not gone back twice.
@@ -22,6 +28,7 @@ def roll_back(registry: ModelRegistry, name: str, stage: Stage, *, why: str | No
         name: The registered model.
         stage: The stage.
         why: What the ledger is to say; None for nothing beside who did it.
+        trusted: The values of ``--trust``, of which registered models count.
 
     Raises:
         NotFoundError: There is no such registered model, the stage is empty, or nothing was there before.
@@ -41,13 +48,18 @@ def roll_back(registry: ModelRegistry, name: str, stage: Stage, *, why: str | No
     before = registry.find(name, behind[-1])
     if before.stage in STAGES:
         raise NotFoundError(f"version {before.version} of {name}, which was in {stage.value} before, is in {before.stage} now")
-    load_model(before.uri)
+    load_model(before.uri, _trust(name, trusted))
     reason = f"Rolled back from version {now.version}" + (f": {why}" if why else ", by hand.")
     return registry.move(before, stage, _entry(Action.ROLLED_BACK, stage, now.version, before, reason))
 
 
-def staged(registry: ModelRegistry, name: str) -> RegisteredVersion:
+def staged(registry: ModelRegistry, name: str, trusted: Sequence[str] = ()) -> RegisteredVersion:
     """Give the version that is in Staging, once it has loaded.
+
+    Args:
+        registry: The Model Registry.
+        name: The registered model.
+        trusted: The values of ``--trust``, of which registered models count.
 
     Raises:
         NotFoundError: There is no such registered model, or Staging is empty.
@@ -55,16 +67,17 @@ def staged(registry: ModelRegistry, name: str) -> RegisteredVersion:
         TrackingError: The registry failed.
     """
     found = _resident(registry, name, Stage.STAGING)
-    load_model(found.uri)
+    load_model(found.uri, _trust(name, trusted))
     return found
 
 
-def move_on(registry: ModelRegistry, name: str) -> Promotion:
+def move_on(registry: ModelRegistry, name: str, trusted: Sequence[str] = ()) -> Promotion:
     """Move the version that is in Staging to Production, once it has loaded.
 
     Args:
         registry: The Model Registry.
         name: The registered model.
+        trusted: The values of ``--trust``, of which registered models count.
 
     Raises:
         NotFoundError: There is no such registered model, or Staging is empty.
@@ -73,11 +86,15 @@ def move_on(registry: ModelRegistry, name: str) -> Promotion:
         TrackingError: The registry failed.
     """
     registry.settle(name)
-    moving = staged(registry, name)
+    moving = staged(registry, name, trusted)
     there = registry.in_stage(name, Stage.PRODUCTION)
     reason = "Moved on from Staging, by hand."
     before = there.version if there is not None else None
     return registry.move(moving, Stage.PRODUCTION, _entry(Action.PROMOTED, Stage.PRODUCTION, before, moving, reason))
+
+
+def _trust(name: str, trusted: Sequence[str]) -> ModelTrust:
+    return ModelTrust(name, trusts_model(trusted, name))
 
 
 def _resident(registry: ModelRegistry, name: str, stage: Stage) -> RegisteredVersion:

@@ -20,6 +20,7 @@ from wine_sweep.runner.winner import crown
 from wine_sweep.selection import Selection, choose, select
 from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.tracking import names
+from wine_sweep.tracking.models import SavedModel
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
 from wine_sweep.tracking.store import leave_retries_to_policy
@@ -39,7 +40,7 @@ class Candidate:
     selection: Selection
     name: str
     stage: Stage
-    model_uri: str | None
+    saved: SavedModel | None
 
 
 def find_candidate(
@@ -76,7 +77,9 @@ def find_candidate(
     trials = [restored(prepared, trial) for trial in reader.trials(sweep) if is_point(prepared, trial)]
     selection = _select(trials, prepared, run_id)
     target = _target(prepared.config.registry, name, stage)
-    candidate = Candidate(sweep, prepared, selection, target.name, target.stage, reader.model_uri(selection.trial.run_id or ""))
+    uri = reader.model_uri(selection.trial.run_id or "")
+    saved = SavedModel(uri) if uri is not None else None
+    candidate = Candidate(sweep, prepared, selection, target.name, target.stage, saved)
     if not force:
         _refuse_to_empty_production(reader, candidate)
     return candidate
@@ -97,10 +100,10 @@ def _target(registry: RegistryConfig | None, name: str | None, stage: Stage | No
 
 
 def _refuse_to_empty_production(reader: SweepReader, candidate: Candidate) -> None:
-    if candidate.model_uri is None or candidate.stage is Stage.PRODUCTION:
+    if candidate.saved is None or candidate.stage is Stage.PRODUCTION:
         return
     production = ModelRegistry(reader.client).in_stage(candidate.name, Stage.PRODUCTION)
-    if production is not None and production.source == candidate.model_uri:
+    if production is not None and production.source == candidate.saved.uri:
         message = (
             f"this model is in Production, and {candidate.stage.value} would take it out of there; --force does it all the same"
         )
@@ -121,15 +124,15 @@ def promote_candidate(reader: SweepReader, candidate: Candidate, *, force: bool 
     """
     sweep, trial = candidate.sweep, candidate.selection.trial
     runs = SweepRuns(reader.client, sweep.experiment_id, sweep.run_id)
-    policy, uri, winner = OutagePolicy(PATIENCE_SECONDS), candidate.model_uri, None
+    policy, saved, winner = OutagePolicy(PATIENCE_SECONDS), candidate.saved, None
     leave_retries_to_policy()
-    if uri is None:
+    if saved is None:
         winner = candidate.prepared.refit(trial)
-        uri = crown(winner, runs, trial.run_id or "", trusted=candidate.prepared.trusted_packages, policy=policy)
-    if uri is None:
+        saved = crown(winner, runs, trial.run_id or "", trusted=candidate.prepared.trusted_packages, policy=policy)
+    if saved is None:
         raise ModelError(candidate.prepared.why_no_model(trial))
     policy.run(lambda: runs.write_json(names.SELECTION_FILE, candidate.selection.record()))
-    challenger = Challenger(candidate.prepared, trial, winner, uri, runs)
+    challenger = Challenger(candidate.prepared, trial, winner, saved, runs, candidate.name)
     outcome = put_in_stage(
         challenger, candidate.selection, name=candidate.name, stage=candidate.stage, policy=policy, force=force
     )
@@ -154,9 +157,8 @@ def promote_result(result: SweepResult, *, name: str | None, stage: str | None, 
     """
     prepared, reader = result.closing.prepared, SweepReader(result.closing.runs.client)
     target = _target(prepared.config.registry, name, find_stage(stage, "stage"))
-    uri = reader.model_uri(result.selection.trial.run_id or "")
     sweep = reader.find(result.run_id)
-    candidate = Candidate(sweep, prepared, result.selection, target.name, target.stage, uri)
+    candidate = Candidate(sweep, prepared, result.selection, target.name, target.stage, result.saved)
     if not force:
         _refuse_to_empty_production(reader, candidate)
     return promote_candidate(reader, candidate, force=force)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from wine_sweep.subjects.refit import Winner
 from wine_sweep.tracking import names
-from wine_sweep.tracking.models import ModelToLog, check_loads_back, log_model
+from wine_sweep.tracking.models import ModelToLog, SavedModel, check_loads_back, log_model
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.reference import write_reference
 from wine_sweep.tracking.sweep_runs import SweepRuns
@@ -21,7 +21,7 @@ def crown(
     trusted: tuple[str, ...],
     policy: OutagePolicy,
     clock: Callable[[], float] = time.time,
-) -> str | None:
+) -> SavedModel | None:
     """Log the winner as a model under its trial's run, load it back, and log its test metrics.
 
     What it was trained and tested on is written before the tag that says that there is a model.
@@ -37,23 +37,24 @@ def crown(
         clock: Tells the time in seconds since the epoch.
 
     Returns:
-        The model's URI; None when there is none.
+        The model; None when there is none.
 
     Raises:
         ModelError: It cannot be saved, or does not load back as it was.
         TrackingError: The store failed.
     """
     if winner is None:
-        return policy.run(lambda: runs.adopt_model(run_id))
-    uri: str | None = None
+        adopted = policy.run(lambda: runs.adopt_model(run_id))
+        return SavedModel(adopted) if adopted is not None else None
+    saved: SavedModel | None = None
     if winner.model is not None:
-        uri = _keep(winner, runs, run_id, trusted, policy)
+        saved = _keep(winner, runs, run_id, trusted, policy)
     now, metrics = clock(), test_metrics(winner)
     policy.run(lambda: runs.log_metrics(run_id, metrics, at=now))
-    if uri is not None:
-        tags = {names.MODEL: uri}
+    if saved is not None:
+        tags = {names.MODEL: saved.uri}
         policy.run(lambda: runs.set_tags(run_id, tags))
-    return uri
+    return saved
 
 
 def test_metrics(winner: Winner) -> dict[str, float]:
@@ -65,13 +66,13 @@ def test_metrics(winner: Winner) -> dict[str, float]:
     return metrics
 
 
-def _keep(winner: Winner, runs: SweepRuns, run_id: str, trusted: tuple[str, ...], policy: OutagePolicy) -> str:
+def _keep(winner: Winner, runs: SweepRuns, run_id: str, trusted: tuple[str, ...], policy: OutagePolicy) -> SavedModel:
     to_log = ModelToLog(winner.model, winner.train, trusted)
-    uri = policy.run(lambda: log_model(runs.client, to_log, experiment_id=runs.experiment_id, run_id=run_id))
+    saved = policy.run(lambda: log_model(runs.client, to_log, experiment_id=runs.experiment_id, run_id=run_id))
     if winner.test is not None and winner.predictions is not None:
         test, predictions = winner.test, winner.predictions
-        policy.run(lambda: check_loads_back(uri, test, predictions))
+        policy.run(lambda: check_loads_back(saved.uri, test, predictions, saved.written))
     if winner.reference is not None:
         reference = winner.reference
         policy.run(lambda: write_reference(runs.client, run_id, reference))
-    return uri
+    return saved

@@ -27,6 +27,8 @@ from mlflow.pyfunc import PythonModel
 from wine_sweep.errors import ModelError
 from wine_sweep.objective.estimators import TRUSTED_PACKAGES
 from wine_sweep.tracking import names
+from wine_sweep.tracking.loading import fingerprint, load_model
+from wine_sweep.tracking.model_policy import ModelTrust
 from wine_sweep.tracking.store import quoted, translated_errors
 
 TRUSTED_TYPES = frozenset({*TRUSTED_PACKAGES, "numpy", "scipy", "pandas"})
@@ -55,21 +57,32 @@ class ModelToLog:
     trusted: tuple[str, ...] = ()
 
 
-def log_model(client: MlflowClient, to_log: ModelToLog, *, experiment_id: str, run_id: str) -> str:
+@dataclass(frozen=True)
+class SavedModel:
+    """A logged model.
+
+    Args:
+        uri: Its URI, ``models:/m-…``.
+        written: The digests of its files, by `fingerprint`; None where another process has saved it.
+    """
+
+    uri: str
+    written: Mapping[str, str] | None = None
+
+
+def log_model(client: MlflowClient, to_log: ModelToLog, *, experiment_id: str, run_id: str) -> SavedModel:
     """Log a model with signature, input example and pinned requirements.
 
     It may be done again: what an outage or a process that died has left half made is deleted.
 
     Types that skops does not know are trusted when they come from packages that estimators may come from, and no others.
 
-    Returns:
-        The model's URI, ``models:/m-…``.
-
     Raises:
         ModelError: It cannot be saved: it holds objects of packages that nobody trusts, or such as skops cannot write.
         TrackingError: The store failed.
     """
-    flavor, own = _flavor(to_log)
+    flavor, own, code = _flavor(to_log)
+    saving = _Saving(flavor)
     example = to_log.features.head(EXAMPLE_ROWS) if to_log.features is not None else None
     with translated_errors("log the model"), warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")
@@ -79,37 +92,54 @@ def log_model(client: MlflowClient, to_log: ModelToLog, *, experiment_id: str, r
         info = Model.log(
             artifact_path=None,
             name=names.MODEL_NAME,
-            flavor=flavor,
+            flavor=saving,
             run_id=run_id,
             model_id=logged.model_id,
             input_example=example,
             pip_requirements=_requirements(to_log),
             **own,
-            code_paths=_code_paths(to_log.trusted, Path(folder)) or None,
+            code_paths=_code_paths(code, Path(folder)) or None,
         )
-    uri: str = info.model_uri
-    return uri
+    return SavedModel(info.model_uri, saving.written)
 
 
-def _flavor(to_log: ModelToLog) -> tuple[ModuleType, dict[str, Any]]:
+class _Saving:
+    """Has a flavor of MLflow's save a model, and takes down what it writes before that leaves this machine."""
+
+    def __init__(self, flavor: ModuleType) -> None:
+        self._flavor = flavor
+        self.__name__ = flavor.__name__
+        self.written: Mapping[str, str] | None = None
+
+    def save_model(self, path: str, **own: Any) -> None:
+        self._flavor.save_model(path=path, **own)
+        self.written = fingerprint(Path(path))
+
+
+def _flavor(to_log: ModelToLog) -> tuple[ModuleType, dict[str, Any], Sequence[str]]:
     """Say how MLflow saves a model: as scikit-learn's by skops, or as a Python model of the user's own.
+
+    Returns:
+        MLflow's module, its arguments, and the trusted packages that the model cannot be loaded without, as far as is known.
 
     Raises:
         ModelError: It is neither.
     """
     model, features = to_log.model, to_log.features
     if isinstance(model, PythonModel):
-        return mlflow.pyfunc, {"python_model": model}
+        return mlflow.pyfunc, {"python_model": model}, to_log.trusted
     if not (hasattr(model, "predict") and hasattr(model, "get_params")):
         name = type(model).__name__
         raise ModelError(f"a {name} cannot be kept: a model is a scikit-learn style estimator or an mlflow.pyfunc.PythonModel")
     example = None if features is None else features.head(EXAMPLE_ROWS)
-    return mlflow.sklearn, {
+    types = _trusted_types(to_log)
+    own = {
         "sk_model": model,
         "signature": infer_signature(example, model.predict(example.copy())) if example is not None else None,
         "serialization_format": mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
-        "skops_trusted_types": _trusted_types(to_log),
+        "skops_trusted_types": types,
     }
+    return mlflow.sklearn, own, [name for name in to_log.trusted if name in {each.partition(".")[0] for each in types}]
 
 
 def _delete_half_logged(client: MlflowClient, experiment_id: str, run_id: str) -> None:
@@ -122,13 +152,14 @@ def _delete_half_logged(client: MlflowClient, experiment_id: str, run_id: str) -
         client.delete_logged_model(each.model_id)
 
 
-def check_loads_back(uri: str, features: pd.DataFrame, expected: np.ndarray) -> None:
+def check_loads_back(uri: str, features: pd.DataFrame, expected: np.ndarray, written: Mapping[str, str] | None = None) -> None:
     """Load a logged model as its users will, and compare what it predicts.
 
     Args:
         uri: The model's URI.
         features: Rows to predict, of shape (rows, features).
         expected: What the model in memory predicts for them, of shape (rows,).
+        written: What this process has saved, by `fingerprint`; code of its own is run where the store gives that back.
 
     Raises:
         ModelError: It does not load, or predicts something else.
@@ -136,7 +167,9 @@ def check_loads_back(uri: str, features: pd.DataFrame, expected: np.ndarray) -> 
     with translated_errors("fetch the model"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            predicted = np.asarray(mlflow.pyfunc.load_model(uri).predict(features.copy()))
+            predicted = load_model(uri, ModelTrust(names.MODEL_NAME, written=written)).predict(features.copy())
+        except ModelError as error:
+            raise ModelError(f"the saved model does not load back: {error}") from error
         except (TypeError, ValueError, AttributeError, ImportError) as error:
             raise ModelError(f"the saved model does not load back: {type(error).__name__}: {error}") from error
     if not is_alike(predicted, expected):

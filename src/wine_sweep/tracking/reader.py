@@ -34,6 +34,7 @@ SHOWN = 5
 LATEST = "latest"
 SHORTEST_PREFIX = 6
 RUN_ID_PREFIX = re.compile(rf"[0-9a-f]{{{SHORTEST_PREFIX},32}}")
+_LOGGED_MODEL = re.compile(r"models:/m-[0-9a-f]{32}")
 _STATES = {"FINISHED": TrialState.FINISHED, "FAILED": TrialState.FAILED, "KILLED": TrialState.KILLED}
 _NEWEST_FIRST = ["attributes.start_time DESC"]
 RESULTS = (TrialState.FINISHED, TrialState.FAILED, TrialState.PRUNED)
@@ -228,9 +229,16 @@ class SweepReader:
                 raise TrackingError(f"{name} of the sweep '{sweep.name}' (run {sweep.run_id}) is no text: {error}") from error
 
     def model_uri(self, run_id: str) -> str | None:
-        """Give the URI of the model that was logged under a trial's run and has loaded back, or None."""
+        """Give the URI of the model that was logged under a trial's run and has loaded back, or None.
+
+        Raises:
+            TrackingError: The run's tag names something else, which would be fetched from wherever that is.
+        """
         with translated_errors(f"read the run {run_id}"):
             uri: str | None = self.client.get_run(run_id).data.tags.get(names.MODEL)
+        if uri is not None and _LOGGED_MODEL.fullmatch(uri) is None:
+            what = f"the tag {names.MODEL} of the run {run_id} is {uri[:200]!r}, which is no logged model (models:/m-…)"
+            raise TrackingError(f"{what}; somebody has changed it, and its model is not taken from there")
         return uri
 
     def _all(self, condition: str) -> Iterator[SweepRecord]:
