@@ -132,7 +132,7 @@ _BY_LOADER: Mapping[str, frozenset[str] | re.Pattern[str]] = {
     "SparseMatrixNode": _SPARSE,
     "TreeNode": frozenset({"sklearn.tree._tree.Tree"}),
     "TupleNode": _CONTAINERS,
-    "TypeNode": _SCALARS | _CONTAINERS | _DTYPES | {"builtins.dict"},
+    "TypeNode": _SCALARS | _CONTAINERS | _DTYPES | {"builtins.dict", "collections.OrderedDict"},
 }
 """Loaders whose names are known without asking skops; `JsonNode` and `CachedNode` name nothing that is used."""
 
