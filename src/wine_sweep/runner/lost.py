@@ -13,7 +13,6 @@ from wine_sweep.tracking.lost import LEASE_SECONDS
 from wine_sweep.tracking.owner import Owner
 from wine_sweep.tracking.reader import RESULTS, SweepReader, SweepRecord, latest_results
 from wine_sweep.tracking.state import machine_id
-from wine_sweep.tracking.sweep_runs import SweepRuns
 
 _logger = logging.getLogger(__name__)
 
@@ -40,7 +39,9 @@ def close_sweep(reader: SweepReader, sweep: SweepRecord) -> None:
         OwnershipError: A process runs it after all.
         TrackingError: The store failed.
     """
-    from wine_sweep.runner.resume import close_left_open, last_seen  # it imports the search, which who only lists does not need
+    # these import the search and scikit-learn, which who only lists does not need
+    from wine_sweep.runner.resume import close_left_open, last_seen
+    from wine_sweep.tracking.sweep_runs import SweepRuns
 
     runs = SweepRuns.take_over(reader.client, sweep)
     at = sweep.started
