@@ -205,3 +205,20 @@ def test_the_command_line_names_the_run_and_the_journal(gate, in_process_at, tmp
     assert f"Go on with: wine-sweep resume {document['run_id']}, which writes them first" in done.stderr
     assert f"results wait in {document['journal']}" in done.stderr
     assert "secret" not in done.stdout + done.stderr + pathlib.Path(document["journal"]).read_text()
+
+
+def test_a_store_that_is_deleted_when_all_is_written_keeps_the_journal(store):
+    """A copy that is put back may be older, and lack what was written."""
+    path = store.folder / "mlflow.db"
+
+    class Deleter(Watcher):
+        def phase(self, what: str) -> None:
+            path.unlink(missing_ok=True)
+
+    with pytest.raises(OutageError, match="was deleted") as caught:
+        run(store.uri, "deleted", Deleter({}), "execution.tracking_timeout=1s", token="deleted")
+    journal = Journal.of(token_of("deleted"))
+    assert caught.value.journal == str(journal.path)
+    assert caught.value.waiting == len(journal.trials()) == len(ALPHAS)
+    assert not path.exists()
+    journal.discard()
