@@ -30,6 +30,7 @@ from wine_sweep.config import Stage
 from wine_sweep.data.bundled import load_bundled
 from wine_sweep.errors import ModelError, UntrustedModelError
 from wine_sweep.registry import Action, Entry, ModelRegistry
+from wine_sweep.tracking import loading
 from wine_sweep.tracking.loading import load_model
 from wine_sweep.tracking.model_policy import ModelTrust
 from wine_sweep.tracking.models import ModelToLog, check_loads_back, log_model
@@ -354,6 +355,25 @@ def test_the_credentials_for_the_store_are_sent_to_no_other_server(stranger, run
     with pytest.raises(ModelError, match="404"):
         load_model("models:/wine/2", ModelTrust("wine", is_trusted=True))
     assert "Bearer secret" in heard
+
+
+@pytest.mark.parametrize(
+    ("store_uri", "place", "expected"),
+    [
+        ("https://mlflow.example", "mlflow-artifacts:/1/models/m-1", False),
+        ("https://mlflow.example", "mlflow-artifacts://mlflow.example/1", False),
+        ("https://mlflow.example", "https://me:secret@mlflow.example:443/api", False),
+        ("https://mlflow.example", "http://mlflow.example/api", True),
+        ("http://mlflow.example:5000", "mlflow-artifacts://mlflow.example/1", True),
+        ("http://mlflow.example:5000", "http://evil.example:5000/api", True),
+        ("sqlite:///mlflow.db", "http://evil.example/api", True),
+        ("https://mlflow.example", "s3://bucket/1", False),
+        ("sqlite:///mlflow.db", "/mlruns/1", False),
+    ],
+)
+def test_which_servers_are_others(store_uri, place, expected, store):
+    mlflow.set_tracking_uri(store_uri)
+    assert loading._is_elsewhere(place) is expected
 
 
 def test_a_folder_without_a_model_is_not_copied(run, store, in_process, tmp_path):

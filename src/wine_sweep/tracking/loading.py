@@ -33,6 +33,7 @@ _MOST_STEPS = 4
 """How often the store may answer with another URI before files are found."""
 
 _WITH_CREDENTIALS = frozenset({"http", "https", "mlflow-artifacts"})
+_PORTS = {"http": 80, "https": 443}
 _WRITTEN_LATER = frozenset({MLMODEL, "environment_variables.txt", "registered_model_meta"})
 """What MLflow changes or adds once a model is saved; only the first is ever loaded from."""
 
@@ -128,8 +129,12 @@ def _make_harmless(uri: str, folder: Path, trust: ModelTrust) -> None:
 
     Raises:
         UntrustedModelError: It would run code of its own.
+        ModelError: It has no MLmodel that can be read.
     """
-    judgement = judge(folder)
+    try:
+        judgement = judge(folder, read_mlmodel(folder))
+    except ValueError as error:
+        raise ModelError(f"{uri} cannot be loaded: {error}") from error
     if judgement.reasons:
         raise _untrusted(uri, f"that could run code of its own ({'; '.join(judgement.reasons)})", trust)
     path = folder / MLMODEL
@@ -138,6 +143,8 @@ def _make_harmless(uri: str, folder: Path, trust: ModelTrust) -> None:
 
 
 def _untrusted(uri: str, why: str, trust: ModelTrust) -> UntrustedModelError:
+    if trust.written is not None:
+        return UntrustedModelError(f"{uri} is not loaded: {why}; its files are not those that this process has saved")
     how = f"run with --trust {shlex.quote(MODEL_PREFIX + trust.name)} if you trust whoever registers its versions"
     return UntrustedModelError(f"{uri} is not loaded: {why}; {how}")
 
@@ -162,7 +169,9 @@ def _fetch(uri: str, folder: Path, trust: ModelTrust) -> Path:
 
 
 def _location(uri: str) -> str:
-    """Say where a model's files lie, as the store has it."""
+    """Say where a model's files lie, as the store has it; a registry of Databricks's alone knows how they are fetched."""
+    if mlflow.get_registry_uri().startswith(("databricks", "uc:")):
+        return uri
     for _ in range(_MOST_STEPS):
         if uri.startswith("models:"):
             uri = ModelsArtifactRepository.get_underlying_uri(uri)
@@ -176,7 +185,8 @@ def _location(uri: str) -> str:
 def _is_elsewhere(location: str) -> bool:
     """Whether a location is on a server of MLflow's protocol that is another than the tracking server."""
     found, store = urlsplit(location), urlsplit(mlflow.get_tracking_uri())
-    is_same = (found.hostname, found.port) == (store.hostname, store.port)
+    usual = _PORTS.get(store.scheme)
+    is_same = (found.hostname, found.port or _PORTS.get(found.scheme, usual)) == (store.hostname, store.port or usual)
     return found.scheme in _WITH_CREDENTIALS and bool(found.netloc) and not is_same
 
 

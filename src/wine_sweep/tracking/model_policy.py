@@ -66,16 +66,13 @@ class _RefusedError(Exception):
     """A reason not to load a model."""
 
 
-def judge(folder: Path) -> Judgement:
+def judge(folder: Path, mlmodel: Mapping[str, Any]) -> Judgement:
     """Say whether a model may be loaded by somebody who does not know who made it.
 
     Args:
         folder: The model's files, where nobody else can change them.
+        mlmodel: Its description, by `read_mlmodel`.
     """
-    try:
-        mlmodel = read_mlmodel(folder)
-    except ValueError as error:
-        return Judgement(reasons=(str(error),))
     flavors = mlmodel["flavors"]
     pyfunc = flavors.get(_PYFUNC)
     if not isinstance(pyfunc, Mapping):
