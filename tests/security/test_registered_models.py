@@ -396,3 +396,43 @@ def test_nothing_is_left_of_a_model_that_was_loaded_or_refused(store, rows, tmp_
     with pytest.raises((ModelError, MlflowException)):
         load_model("models:/theirs/7", ModelTrust("theirs"))
     assert list((tmp_path / "tmp").glob("wine-sweep-model-*")) == []
+
+
+PYTHON_MODEL = """
+from mlflow.pyfunc import PythonModel
+
+class Always(PythonModel):
+    def predict(self, context, model_input):
+        return [5.6] * len(model_input)
+
+def train(params, context):
+    return {"rmse": 0.1}, Always()
+"""
+ESTIMATOR = "from sklearn.linear_model import Ridge\n\nclass Curved(Ridge):\n    pass\n"
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        ("always.py", PYTHON_MODEL, "{function: always.py:train}", "always.py"),
+        ("curved.py", ESTIMATOR, "{estimator: curved.Curved}", "curved"),
+    ],
+)
+def test_who_makes_a_model_of_their_own_promotes_it_and_is_asked_to_trust_it_later(made, store, in_process):
+    file, code, model, trust = made
+    (store.folder / file).write_text(code)
+    (store.folder / "c.yaml").write_text(
+        f"data: {{source: wine-quality-red, seed: 40}}\nmodel: {model}\nsearch: {{parameters: {{alpha: [1]}}}}\n"
+        "objective: rmse\nevaluation: {cv: 2}\nexecution: {workers: 1}\nregistry: {name: own, gate: false}\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", list(sys.path))
+        ended = in_process("run", "c.yaml", "--trust", trust, "--quiet", "--json")
+        assert ended.returncode == 0, ended.stderr
+        assert json.loads(ended.stdout)["promotion"]["version"] == "1"
+        check = ("check", "own", "--data", "wine-quality-white", "--trust", trust)
+        refused = in_process(*check)
+        assert refused.returncode == 1
+        assert "run with --trust model:own" in in_one_line(refused.stderr)
+        trusted = in_process(*check, "--trust", "model:own")
+        assert trusted.returncode in (0, 3), trusted.stderr
