@@ -21,7 +21,9 @@ from wine_sweep.task import Needs, Task
 from wine_sweep.wording import did_you_mean, show
 
 TRUSTED_PACKAGES = ("sklearn", "xgboost", "lightgbm", "catboost")
-_NO_ESTIMATORS = frozenset({"conftest", "datasets", "externals", "dask", "spark", "widget"})
+_NO_ESTIMATORS = frozenset(
+    {"conftest", "estimator_checks", "_mocking", "_build_utils", "datasets", "externals", "dask", "spark", "widget"}
+)
 """Modules of these packages that bring no estimators for a sweep, or import other packages, such as a cluster's client."""
 
 _TEXT_READERS = ("ColumnTransformer", "FunctionTransformer", "FeatureUnion")

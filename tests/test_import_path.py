@@ -1,0 +1,92 @@
+"""What helper processes and code of the user's own may import."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+import pytest
+
+from wine_sweep.import_path import (
+    OURS,
+    SAFE_PATH,
+    find_installed,
+    guarded_folders,
+    import_last,
+    keep_working_folder_out,
+    start_scripts_as_usual,
+    users_own,
+    working_folder_kept_out,
+)
+
+
+@pytest.mark.parametrize("own", [None, "1", ""])
+def test_what_the_user_has_set_is_there_again_and_never_taken_away(monkeypatch, own):
+    monkeypatch.delenv(SAFE_PATH, raising=False) if own is None else monkeypatch.setenv(SAFE_PATH, own)
+    with working_folder_kept_out(), working_folder_kept_out():
+        assert os.environ[SAFE_PATH] == (own or OURS)
+    assert os.environ.get(SAFE_PATH) == own
+    keep_working_folder_out()
+    assert os.environ[SAFE_PATH] == (own or OURS)
+    assert users_own({SAFE_PATH: own or OURS, "A": "b"}) == ({"A": "b"} if not own else {SAFE_PATH: own, "A": "b"})
+    start_scripts_as_usual()
+    assert os.environ.get(SAFE_PATH) == (own or None)
+
+
+def test_the_last_of_several_threads_takes_it_back(monkeypatch):
+    monkeypatch.delenv(SAFE_PATH, raising=False)
+    entered, leave = threading.Event(), threading.Event()
+
+    def other():
+        with working_folder_kept_out():
+            entered.set()
+            leave.wait(10)
+
+    with working_folder_kept_out():
+        thread = threading.Thread(target=other)
+        thread.start()
+        assert entered.wait(10)
+    assert os.environ[SAFE_PATH] == OURS
+    leave.set()
+    thread.join()
+    assert SAFE_PATH not in os.environ
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name in ("mine_of_test", "other_of_test", "google"):
+        (tmp_path / f"{name}.py").write_text("")
+    (tmp_path / "asks_of_test.py").write_text("import other_of_test")
+    yield tmp_path
+    for name in ("mine_of_test", "other_of_test", "asks_of_test"):
+        sys.modules.pop(name, None)
+
+
+def test_a_folder_of_ones_own_gives_modules_to_its_own_code_and_those_of_a_name_to_all(folder):
+    import_last(folder, ["mine_of_test"])
+    assert sys.path[-1] == str(folder)
+    assert guarded_folders() == {str(folder): {"mine_of_test"}}
+    __import__("mine_of_test")
+    with pytest.raises(ModuleNotFoundError):
+        __import__("other_of_test")
+    import_last(folder, ["asks_of_test"])
+    __import__("asks_of_test")
+    assert sys.modules["other_of_test"].__file__ == str(folder / "other_of_test.py")
+
+
+def test_a_folder_that_is_on_the_path_already_stays_as_it_is(folder):
+    sys.path.insert(0, str(folder))
+    import_last(folder, ["mine_of_test"])
+    assert sys.path[0] == str(folder)
+    assert guarded_folders() == {}
+    __import__("other_of_test")
+
+
+def test_what_is_installed_is_found_wherever_the_folder_is_on_the_path(folder):
+    sys.path.insert(0, str(folder))
+    assert find_installed("json", folder) == "the standard library"
+    assert find_installed("numpy", folder).endswith("numpy/__init__.py")
+    assert find_installed("mine_of_test", folder) is None
+    assert find_installed("mine_of_test", folder.parent) == str(folder / "mine_of_test.py")
