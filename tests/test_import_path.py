@@ -56,37 +56,37 @@ def test_the_last_of_several_threads_takes_it_back(monkeypatch):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
-    for name in ("mine_of_test", "other_of_test", "google"):
+    for name in ("mine_beside_config", "other_beside_config", "google"):
         (tmp_path / f"{name}.py").write_text("")
-    (tmp_path / "asks_of_test.py").write_text("import other_of_test")
+    (tmp_path / "asks_beside_config.py").write_text("import other_beside_config")
     yield tmp_path
-    for name in ("mine_of_test", "other_of_test", "asks_of_test"):
+    for name in ("mine_beside_config", "other_beside_config", "asks_beside_config"):
         sys.modules.pop(name, None)
 
 
 def test_a_folder_of_ones_own_gives_modules_to_its_own_code_and_those_of_a_name_to_all(folder):
-    import_last(folder, ["mine_of_test"])
+    import_last(folder, ["mine_beside_config"])
     assert sys.path[-1] == str(folder)
-    assert guarded_folders() == {str(folder): {"mine_of_test"}}
-    __import__("mine_of_test")
+    assert guarded_folders() == {str(folder): {"mine_beside_config"}}
+    __import__("mine_beside_config")
     with pytest.raises(ModuleNotFoundError):
-        __import__("other_of_test")
-    import_last(folder, ["asks_of_test"])
-    __import__("asks_of_test")
-    assert sys.modules["other_of_test"].__file__ == str(folder / "other_of_test.py")
+        __import__("other_beside_config")
+    import_last(folder, ["asks_beside_config"])
+    __import__("asks_beside_config")
+    assert sys.modules["other_beside_config"].__file__ == str(folder / "other_beside_config.py")
 
 
 def test_a_folder_that_is_on_the_path_already_stays_as_it_is(folder):
     sys.path.insert(0, str(folder))
-    import_last(folder, ["mine_of_test"])
+    import_last(folder, ["mine_beside_config"])
     assert sys.path[0] == str(folder)
     assert guarded_folders() == {}
-    __import__("other_of_test")
+    __import__("other_beside_config")
 
 
 def test_what_is_installed_is_found_wherever_the_folder_is_on_the_path(folder):
     sys.path.insert(0, str(folder))
     assert find_installed("json", folder) == "the standard library"
     assert find_installed("numpy", folder).endswith("numpy/__init__.py")
-    assert find_installed("mine_of_test", folder) is None
-    assert find_installed("mine_of_test", folder.parent) == str(folder / "mine_of_test.py")
+    assert find_installed("mine_beside_config", folder) is None
+    assert find_installed("mine_beside_config", folder.parent) == str(folder / "mine_beside_config.py")

@@ -176,6 +176,11 @@ def find_installed(module: str, beside: Path) -> str | None:
         if not hasattr(finder, "find_spec"):  # of the old kind, which Python passes over too
             continue
         spec = finder.find_spec(module, elsewhere if finder is PathFinder else None)
-        if spec is not None and spec.origin is not None:  # a folder that is no package has none
+        if spec is None or spec.origin is None:  # a folder that is no package has none
+            continue
+        found = Path(spec.origin).resolve()
+        if (
+            found.parent.parent if found.stem == "__init__" else found.parent
+        ) != beside.resolve():  # a finder of another kind may have looked there
             return spec.origin
     return None
