@@ -100,7 +100,7 @@ BROKEN = {
     "an unknown key in data": (
         config("data: {source: table.csv, traget: y}"),
         "1:27: data.traget: unknown key; did you mean 'target'?"
-        " Allowed: source, target, test_size, seed, duplicates, groups, weights, new",
+        " Allowed: source, target, test_size, seed, duplicates, groups, weights, max_size, new",
     ),
     "a test_size of all rows": (
         config("data: {source: table.csv, target: y, test_size: 1.0}"),
@@ -416,7 +416,7 @@ BROKEN = {
     "an unknown key in search": (
         config("search: {parameters: {alpha: [1]}, patient: 3}"),
         "3:36: search.patient: unknown key; did you mean 'patience'? Allowed: method, sampler, parameters, constraints, trials,"
-        " timeout, target, patience, regret, pruner, budget, seed, initial, from",
+        " timeout, target, patience, regret, pruner, budget, seed, initial, max_choices, from",
     ),
     "an unknown searched parameter": (
         config("search: {parameters: {aplha: [1]}}"),

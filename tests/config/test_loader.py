@@ -202,6 +202,7 @@ def test_a_dump_says_the_defaults_too():
         "duplicates": "group",
         "groups": None,
         "weights": None,
+        "max_size": 2_000_000_000,
         "new": None,
     }
     assert dumped["evaluation"]["bootstrap"] == {"resamples": 1000, "confidence": 0.95}

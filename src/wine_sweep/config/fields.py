@@ -23,7 +23,7 @@ def _path(value: str) -> str:
     if "\0" in value:
         raise wrong("a path cannot hold a NUL character")
     if any(len(os.fsencode(part)) > LONGEST_NAME for part in value.split("/")):
-        raise wrong(f"no file or folder has a name of more than {LONGEST_NAME} bytes; got {show(value)}")
+        raise wrong(f"no file or folder has a name of more than {LONGEST_NAME} bytes; got {value!r:.80}")
     try:
         pathlib.Path(value).expanduser()
     except RuntimeError as error:
@@ -62,9 +62,9 @@ def parse_duration(value: Any) -> Any:
     elif isinstance(value, int | float) and not isinstance(value, bool):
         seconds = float(value)
     else:
-        raise wrong(f"a duration is a number of seconds or such as 90s, 10m, 1h30m, 2d; got {show(value)}")
+        raise wrong(f"a duration is a number of seconds or such as 90s, 10m, 1h30m, 2d; got {value!r:.80}")
     if seconds > MOST_SECONDS:
-        raise wrong(f"a duration is 3650d at most; got {show(value)}")
+        raise wrong(f"a duration is 3650d at most; got {value!r:.80}")
     return seconds
 
 
@@ -78,9 +78,9 @@ def parse_bytes(value: Any) -> Any:
     elif isinstance(value, int) and not isinstance(value, bool):
         size = value
     else:
-        raise wrong(f"a size is a number of bytes or such as 4GB, 512MiB; got {show(value)}")
+        raise wrong(f"a size is a number of bytes or such as 4GB, 512MiB; got {value!r:.80}")
     if size > MOST_BYTES:
-        raise wrong(f"a size is {MOST_BYTES} bytes at most; got {show(value)}")
+        raise wrong(f"a size is {MOST_BYTES} bytes at most; got {value!r:.80}")
     return round(size)
 
 
