@@ -105,17 +105,17 @@ class _Writing:
         self._error: BaseException | None = None
         self._run_id: str | None = None
         self._unsure = False
-        self._thread = _thread(self._run)
+        self._done = threading.Event()
 
     def result(self) -> str:
         """Wait until it is written, and return the run's id; an interruption has the run ended first."""
         try:
-            self._thread.start()
-            while self._thread.is_alive():
-                self._thread.join(LOOK_SECONDS)
+            _start(self._run, self._done)
+            while not self._done.wait(LOOK_SECONDS):
+                pass
         except BaseException:
             self._given_up.set()
-            if not _wait(self._thread, STALL_SECONDS):
+            if not _wait(self._done, STALL_SECONDS):
                 self._end_without_waiting()
             raise
         if self._error is not None:
@@ -200,9 +200,9 @@ class _Writing:
 
     def _end_without_waiting(self) -> None:
         """End the run beside a call that does not end."""
-        ending = _thread(self._end)
-        ending.start()
-        if not _wait(ending, STALL_SECONDS):
+        ended = threading.Event()
+        _start(self._end, ended)
+        if not _wait(ended, STALL_SECONDS):
             self._report_left_open("the tracking store does not answer")
 
     def _report_left_open(self, reason: str) -> None:
@@ -210,14 +210,22 @@ class _Writing:
         _logger.error("%s in MLflow: %s; `wine-sweep list --lost --close` ends it once the store answers", which, reason)
 
 
-def _thread(action: Callable[[], object]) -> threading.Thread:
-    return threading.Thread(target=action, name="wine-sweep-check", daemon=True)
+def _start(action: Callable[[], object], done: threading.Event) -> None:
+    """Do something in a thread, and set an event then: `Thread.join` takes a thread for ended once a signal interrupts it."""
+
+    def act() -> None:
+        try:
+            action()
+        finally:
+            done.set()
+
+    threading.Thread(target=act, name="wine-sweep-check", daemon=True).start()
 
 
-def _wait(thread: threading.Thread, seconds: float) -> bool:
-    """Wait for a thread, whoever interrupts, and say whether it has ended."""
+def _wait(done: threading.Event, seconds: float) -> bool:
+    """Wait for an event, whoever interrupts, and return whether it has come."""
     deadline = time.monotonic() + seconds
-    while thread.is_alive() and time.monotonic() < deadline:
+    while not done.is_set() and time.monotonic() < deadline:
         with suppress(KeyboardInterrupt):
-            thread.join(LOOK_SECONDS)
-    return not thread.is_alive()
+            done.wait(LOOK_SECONDS)
+    return done.is_set()

@@ -155,9 +155,13 @@ class Forked:
         assert code is not None, f"it has not ended after {seconds} s: {self.output.read_text()}{self.errors.read_text()}"
         return Ended(code, self.output.read_text(), self.errors.read_text())
 
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
     def kill(self) -> Ended:
         """Kill -9 it; nothing happens when it has ended already."""
-        os.kill(self.pid, signal.SIGKILL)
+        self.send(signal.SIGKILL)
         return self.wait()
 
 

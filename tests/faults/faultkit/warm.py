@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 IMPORTS = ("mlflow", "mlflow.pyfunc", "mlflow.sklearn", "sklearn.tree", "wine_sweep.api", "wine_sweep.cli.app")
-COMMANDS = ("history", "promote", "resume", "run")
+COMMANDS = ("check", "history", "listing", "promote", "refresh", "resume", "run")
 STALL_SECONDS = 120
 
 
