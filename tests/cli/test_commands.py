@@ -425,3 +425,23 @@ def test_plan_says_what_stays_together_and_what_weighs(in_process, root):
     assert (plan["data"]["groups"], plan["data"]["weights"]) == ("batch", "readings")
     (plain,) = json.loads(in_process("plan", root / "configs/grid.yaml", "--json").stdout)
     assert (plain["data"]["groups"], plain["data"]["weights"]) == (None, None)
+
+
+def test_list_closes_nothing_but_what_is_lost(in_process):
+    ended = in_process("list", "--close")
+    assert ended.returncode == 2
+    assert ended.stderr == "--close: ends what is lost, and nothing else; say `--lost --close`\n"
+    assert json.loads(in_process("list", "--lost", "--close", "--json").stdout) == []
+
+
+def test_a_lost_check_is_listed_with_the_command_that_closes_it(in_process, store):
+    tags = {"wine_sweep.kind": "check", "wine_sweep.registered_model": "m"}
+    run_id = store.client.create_run("0", start_time=1_000_000, tags=tags, run_name="check m v1").info.run_id
+    for arguments in ((), ("--lost",)):
+        listed = in_process("list", *arguments).stdout
+        assert f"{run_id[:8]}  check m v1  Default     LOST" in listed
+        assert "`wine-sweep list --lost --close` ends it in MLflow" in listed
+    (found,) = json.loads(in_process("list", "--lost", "--close", "--json").stdout)
+    assert (found["run_id"], found["kind"], found["status"], found["closed"]) == (run_id, "check", "KILLED", True)
+    assert store.client.get_run(run_id).info.status == "KILLED"
+    assert in_process("list", "--lost").stdout == "Nothing is lost here.\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import pty
 import signal
@@ -38,19 +37,23 @@ def test_the_first_signal_interrupts_and_more_change_nothing(number):
     assert signal.getsignal(number) is before
 
 
-def test_an_interruption_that_comes_in_a_callback_is_not_lost(capsys):
-    class Thing:
-        pass
+class Thing:
+    """Something that can be watched."""
 
+
+def wait_for_an_interruption(seconds):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def test_an_interruption_that_comes_in_a_callback_is_not_lost(capsys):
     thing = Thing()
-    weakref.finalize(thing, lambda: signal.raise_signal(signal.SIGTERM)).atexit = False
-    with interrupted_by_signals(), pytest.raises(KeyboardInterrupt):
-        reference = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGTERM))
+    reference = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGTERM))
+    with interrupted_by_signals():
         del thing
-        gc.collect()
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            time.sleep(0.01)
+        with pytest.raises(KeyboardInterrupt):
+            wait_for_an_interruption(10)
     assert reference() is None
     assert capsys.readouterr().err == ""
 

@@ -1,4 +1,4 @@
-"""A check or a refresh that is stopped ends its runs; what `kill -9` leaves is closed by the next, and by `list --lost --close`."""
+"""A check or a refresh that is stopped ends its runs; what `kill -9` leaves is closed by the next, and by `list --close`."""
 
 from __future__ import annotations
 

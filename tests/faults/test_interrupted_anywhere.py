@@ -1,4 +1,4 @@
-"""A signal at any moment of a command's life, its imports too, and a terminal that is closed: one line, and nothing is RUNNING."""
+"""A signal at any moment of a command, its imports too, and a terminal that is closed: one line, and nothing is RUNNING."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ import subprocess
 import sys
 import termios
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from tests.faults.faultkit.audit import MODEL, sweeps
 from tests.faults.faultkit.place import SEARCHES, Command, Place
 from tests.faults.faultkit.promoting import Base
+
+import wine_sweep
 
 INTERRUPTED = 130
 SEED = 20
@@ -35,10 +38,31 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 def place(base: Base, tmp_path: Path) -> Place:
     """A place with a copy of the store that has a model, and a few new rows."""
     folder = base.copied(tmp_path / "place").machine.folder
-    data = Path(__import__("wine_sweep").__file__).parent / "data" / "wine_quality" / "winequality-red.csv"
+    data = Path(wine_sweep.__file__).parent / "data" / "wine_quality" / "winequality-red.csv"
     header, *rows = data.read_text().replace(";", ",").splitlines()
     folder.joinpath("new.csv").write_text("\n".join([header, *(f"1{row}" for row in rows[:60])]))
     return Place(folder, f"sqlite:///{folder / 'mlflow.db'}")
+
+
+THROUGH_EXEC = """
+import signal, sys, threading
+from wine_sweep.cli import listing
+from wine_sweep.cli.app import main
+
+def interrupted(**_options):
+    exec("signal.raise_signal(signal.SIGINT)", {"signal": signal})
+
+listing.list_command = interrupted
+threading.Thread(target=threading.Event().wait, daemon=True).start()  # as libraries of arrays have
+sys.argv = ["wine-sweep", "list"]
+main()
+"""
+"""Has Ctrl-C come while Python runs a text, as it does where it imports a named tuple."""
+
+
+def test_an_interruption_in_the_middle_of_an_import_has_the_exit_code_too():
+    ended = subprocess.run([sys.executable, "-c", THROUGH_EXEC], capture_output=True, text=True, check=False, timeout=120)
+    assert (ended.returncode, ended.stderr) == (INTERRUPTED, "interrupted\n")
 
 
 def handles(command: Command, number: int) -> bool:
@@ -59,7 +83,9 @@ def test_a_command_that_is_interrupted_at_any_moment_says_so_and_leaves_nothing(
         ended = command.wait(60)
         if ended.code == INTERRUPTED:
             assert "Traceback" not in ended.stderr
-            assert ended.stderr.splitlines()[-1] in ("interrupted", "No run was made yet.") or "Go on with:" in ended.stderr, ended
+            assert ended.stderr.splitlines()[-1] in ("interrupted", "No run was made yet.") or "Go on with:" in ended.stderr, (
+                ended
+            )
         else:
             assert ended.code in (0, 3), ended
         nothing_runs(place)
@@ -78,7 +104,7 @@ def test_a_sweep_whose_terminal_is_closed_is_closed_too(place, nothing_runs):
         stdout=slave,
         stderr=slave,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  # takes no lock
     )
     os.close(slave)
     os.set_blocking(master, False)
@@ -86,10 +112,8 @@ def test_a_sweep_whose_terminal_is_closed_is_closed_too(place, nothing_runs):
     before = len(sweeps(place.client))
 
     def is_under_way() -> bool:
-        try:
+        with suppress(BlockingIOError):
             os.read(master, 1 << 16)  # somebody looks at it
-        except BlockingIOError:
-            pass
         return len(place.notes("ended")) > 4 and len(sweeps(place.client)) > before
 
     place.wait_until(is_under_way, started)

@@ -131,7 +131,21 @@ def test_whoever_was_taken_over_hears_of_it_at_the_next_beat(store, parent):
     assert Owner.of(store.client.get_run(parent).data.tags) == far_away()
 
 
-@pytest.mark.parametrize("text", ["", "?", "[]", "{}", json.dumps({"who": 1}), "null"])
+@pytest.mark.parametrize("beat", [0, 1])
+def test_a_sweep_that_has_just_begun_is_not_lost_before_its_process_holds_it(store, parent, beat):
+    owner = replace(Owner.here(), beat=beat)
+    tag(store, parent, owner)
+    assert is_lost(parent, store.client.get_run(parent).data.tags) == (beat == 1)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    tag(store, parent, replace(owner, pid=gone.pid))
+    assert is_lost(parent, store.client.get_run(parent).data.tags)
+
+
+NONSENSE = json.dumps({"token": [], "machine": "a", "host": "b", "pid": 1})
+
+
+@pytest.mark.parametrize("text", ["", "?", "[]", "{}", json.dumps({"who": 1}), "null", NONSENSE])
 def test_a_tag_that_is_no_owner_counts_as_none(store, parent, text):
     store.client.set_tag(parent, names.OWNER, text)
     assert Owner.of(store.client.get_run(parent).data.tags) is None

@@ -13,7 +13,7 @@ import typer
 
 from wine_sweep.cli.exits import INTERRUPTED, exit_code, report_error, report_interruption
 from wine_sweep.cli.formats import Format
-from wine_sweep.cli.signals import Interruption, ignore_signals, interrupted_by_signals
+from wine_sweep.cli.signals import Interruption, end_with, ignore_signals, interrupted_by_signals
 from wine_sweep.errors import WineSweepError
 from wine_sweep.garbage import importing, is_process_ours, process_is_ours
 from wine_sweep.import_path import keep_working_folder_out, start_scripts_as_usual
@@ -71,6 +71,8 @@ def main() -> NoReturn:
             start_scripts_as_usual()
     if is_process_ours():
         ignore_signals()
+        if code == INTERRUPTED:
+            end_with(INTERRUPTED)
     sys.exit(code)
 
 

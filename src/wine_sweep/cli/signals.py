@@ -5,6 +5,7 @@ A sweep is asked to stop by the first and stopped at once by the second. Any oth
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 AGAIN_SECONDS = 0.05
 """How soon an interruption is repeated that nobody heard of."""
@@ -106,6 +107,19 @@ def ignore_signals() -> None:
     """Ignore from now on what interrupts: the command is done, and Python takes a moment to end."""
     for number in (signal.SIGINT, signal.SIGTERM, *_hangup()):
         signal.signal(number, signal.SIG_IGN)
+
+
+def end_with(code: int) -> NoReturn:
+    """Do what is registered for the end of the process, and end it with an exit code.
+
+    `sys.exit` does not keep to the code once a KeyboardInterrupt has passed through `exec`, as in the middle of an import: Python
+    ends by SIGINT then.
+    """
+    atexit._run_exitfuncs()  # there is no public way
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # whoever was to read it may be gone
+            stream.flush()
+    os._exit(code)
 
 
 def _hangup() -> list[int]:
