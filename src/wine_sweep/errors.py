@@ -8,7 +8,8 @@ They differ by what the caller does next::
     ├── NotFoundError (LookupError)     name another sweep, run or model
     ├── SearchError (RuntimeError)      the sampler gave up; the sweep stops
     ├── TrackingError (RuntimeError)    the MLflow store failed or cannot be reached; try again later
-    │   └── OutageError                 it stayed away for too long in mid-sweep; resume once it is back
+    │   ├── OutageError                 it stayed away for too long in mid-sweep; resume once it is back
+    │   └── DeletedError                the run or its experiment was deleted; restore it by the command in the message
     ├── OwnershipError (RuntimeError)   another process runs the sweep; wait for it, or stop it
     │   └── OvertakenError              another version was promoted meanwhile; compare with that one
     ├── ExecutionError (RuntimeError)   the workers as a whole are gone or cannot be used; mend the cluster, then resume
@@ -127,6 +128,10 @@ class OutageError(TrackingError):
         self.run_id = run_id
         self.waiting = waiting
         self.journal = journal
+
+
+class DeletedError(TrackingError):
+    """A run, or the experiment that it is in, was deleted in MLflow; the message has the command that brings it back."""
 
 
 class OwnershipError(WineSweepError, RuntimeError):

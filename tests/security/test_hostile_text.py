@@ -8,6 +8,7 @@ import pty
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
@@ -114,7 +115,7 @@ def test_a_spreadsheet_runs_no_cell_of_the_trials(swept):
     run, _, client, *_ = swept
     printed = run("compare", "latest", "--format", "csv").stdout
     sweep = json.loads(run("list", "--json").stdout)[0]["run_id"]
-    kept = open(client.download_artifacts(sweep, "trials.csv"), encoding="utf-8").read()
+    kept = Path(client.download_artifacts(sweep, "trials.csv")).read_text(encoding="utf-8")
     for text in (printed, kept):
         modes = [row["mode"] for row in csv.DictReader(io.StringIO(text))]
         assert "'=cmd()" in modes
@@ -182,7 +183,7 @@ def test_columns_of_a_table_cannot_write_to_the_terminal_or_forge_lines(in_proce
         is_clean(done.stdout, done.stderr)
     assert "=x" in done.stdout
     check = re.search(r"The check is run (\w+)", done.stdout)[1]
-    drift = open(store.client.download_artifacts(check, "drift.csv"), encoding="utf-8").read()
+    drift = Path(store.client.download_artifacts(check, "drift.csv")).read_text(encoding="utf-8")
     columns = [row["column"] for row in csv.DictReader(io.StringIO(drift))]
     assert any(column.startswith("'=x") for column in columns)
     assert any(column.startswith("'@z") for column in columns)

@@ -73,7 +73,8 @@ def raised(action) -> TrackingError:
 def test_a_page_that_is_not_mlflows_is_an_outage_for_every_call(alone, tmp_path, page):
     content, words = PAGES[page]
     alone.page = (200, "text/html", content)
-    for name, call in CALLS.items():
+    calls = {name: call for name, call in CALLS.items() if name != "upload" or content}  # MLflow answers that with nothing itself
+    for name, call in calls.items():
         error = raised(lambda call=call: call(MlflowClient(alone.uri), tmp_path))
         assert error.is_outage, name
         assert str(error).startswith(f"MLflow could not do it: the server at {alone.uri} answered with {words}"), name

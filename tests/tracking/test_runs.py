@@ -129,7 +129,7 @@ def test_children_share_where_they_come_from(store, runs):
 def test_a_deleted_experiment_is_an_error_that_says_how_to_get_it_back(store):
     client = store.client
     client.delete_experiment(client.create_experiment("experiment"))
-    with pytest.raises(TrackingError, match="mlflow experiments restore -x"):
+    with pytest.raises(TrackingError, match="mlflow experiments restore --experiment-id"):
         SweepRuns.begin(client, header())
 
 

@@ -56,7 +56,7 @@ def list_command(
         raise ConfigError([Problem("ends what is lost, and nothing else; say `--lost --close`", place=Place("--close"))])
     reader = SweepReader(open_store(tracking_uri), experiment)
     checks = lost_checks(reader.client, reader.experiment_ids)
-    sweeps = lost_sweeps(reader) if only_lost else reader.sweeps()
+    sweeps = reader.what_is_left(lost_sweeps(reader) if only_lost else reader.sweeps())
     if close:
         start_logging(stderr(), quiet=False)
         return _close_all(reader, sweeps, checks, as_json=as_json)

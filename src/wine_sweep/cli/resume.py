@@ -83,5 +83,5 @@ def _say_that_it_is_finished(plan: Plan, *, as_json: bool) -> None:
         document = {"run_id": sweep.run_id, "name": sweep.name, "status": sweep.status, "resumed": False}
         print_json(document, indent=None)
         return
-    done = f"the sweep '{sweep.name}' ({sweep.run_id[:8]}) is finished, with {sweep.results} trials"
+    done = f"the sweep '{sweep.name}' ({sweep.run_id[:8]}) is finished, with {plan.results} trials"
     stdout().print(f"Nothing to do: {done}. --trials N gives it N trials in all.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from wine_sweep.config import Expression
@@ -24,6 +24,17 @@ if TYPE_CHECKING:  # these import MLflow, which takes seconds that the first tri
 def winner_tags(selection: Selection) -> dict[str, str]:
     """Give the tags that name the winner on the parent run."""
     return {names.BEST_TRIAL: str(selection.trial.number), names.WINNER: selection.trial.run_id or ""}
+
+
+def in_kept_runs(selection: Selection, runs: SweepRuns) -> Selection:
+    """Give a selection whose trials all have a run: one that somebody has deleted since is made anew.
+
+    Raises:
+        TrackingError: The store failed.
+    """
+    chosen = {trial.number: trial for trial in (*selection.front, selection.trial)}
+    kept = {number: replace(trial, run_id=runs.kept_run(trial)) for number, trial in chosen.items()}
+    return replace(selection, trial=kept[selection.trial.number], front=tuple(kept[each.number] for each in selection.front))
 
 
 @dataclass(frozen=True)

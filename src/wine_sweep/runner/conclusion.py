@@ -9,7 +9,7 @@ from wine_sweep.errors import ModelError, SweepFailed, SweepInterrupted
 from wine_sweep.objective.bootstrap import Interval
 from wine_sweep.registry import Promotion
 from wine_sweep.runner.challenger import Challenger
-from wine_sweep.runner.closing import Closing
+from wine_sweep.runner.closing import Closing, in_kept_runs
 from wine_sweep.runner.keeping import Keeping
 from wine_sweep.runner.recorder import Observer
 from wine_sweep.runner.staging import NOT_PROMOTED, Outcome, put_in_stage
@@ -92,16 +92,17 @@ def conclude(
     go_on_with("choosing the winner")
     if closing.has_too_many_failures:
         raise SweepFailed(closing.why_too_many_failed())
-    selection = select(closing.trials, prepared.objective)
-    if selection is None or selection.trial.run_id is None:
+    chosen = select(closing.trials, prepared.objective)
+    if chosen is None:
         raise SweepFailed(closing.why_none_finished())
+    selection = policy.run(lambda: in_kept_runs(chosen, runs))
     policy.run(lambda: closing.write_selection(selection))
     winner = None
     if prepared.is_refitted:
         go_on_with("fitting the winner")
         winner = prepared.refit(selection.trial, keeping.journal.spool.common)
         go_on_with("saving the winner")
-    run_id = selection.trial.run_id
+    run_id = selection.trial.run_id or ""
     uri = policy.run(lambda: SweepReader(runs.client).model_uri(run_id))
     is_checked = uri is None and winner is not None and winner.predictions is not None
     saved = SavedModel(uri) if uri else crown(winner, runs, run_id, trusted=prepared.trusted_packages, policy=policy)

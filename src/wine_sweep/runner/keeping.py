@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wine_sweep.errors import OutageError, OwnershipError, SweepInterrupted, TrackingError
+from wine_sweep.errors import DeletedError, OutageError, OwnershipError, SweepInterrupted, TrackingError
 from wine_sweep.tracking.journal import Journal
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.writer import BackgroundWriter
@@ -59,13 +60,30 @@ class Keeping:
         return self.writer.target.run_id if self.writer.target else ""
 
     def explain(self, error: TrackingError) -> TrackingError:
-        """Give the error to raise: where the store stayed away, one that says for how long and what waits where."""
-        if not (error.is_outage and self.policy.is_away):
+        """Give the error to raise: where the store stayed away, one that says for how long and what waits where.
+
+        Where the parent run or its experiment was deleted, one that says how to get it back.
+        """
+        if not error.is_outage:
+            return self._why_gone() or error
+        if not self.policy.is_away:
             return error
         waiting = self._waiting()
         journal = str(self.journal.path) if waiting else None
         message = f"{visible(self.outage_in_words())}\n{visible(str(error))}"
         return OutageError(message, run_id=self.run_id, waiting=waiting, journal=journal)
+
+    def _why_gone(self) -> TrackingError | None:
+        """Give the error that says that the sweep was deleted, and what waits for it; None where nobody can say that."""
+        runs = self.writer.target
+        try:
+            gone = runs.why_gone() if runs is not None else None
+        except TrackingError as error:
+            _logger.debug("whether the sweep was deleted is not known: %s", error)
+            return None
+        if gone is None:
+            return None
+        return DeletedError(f"{gone}\nuntil then {self._waiting_in_words()}")
 
     def interrupted(self) -> SweepInterrupted:
         """Give the error for a sweep that somebody stopped, with what waits where if the store is away."""
@@ -156,7 +174,8 @@ class Keeping:
         try:
             if self.policy.is_away:
                 raise TrackingError("the tracking store is away", is_outage=True)
-            self.policy.run(runs.check_owner)
+            with suppress(DeletedError):  # nobody else has it then, and what is below it can be ended all the same
+                self.policy.run(runs.check_owner)
             self.policy.run(lambda: runs.end(status, at=at))
         except TrackingError as error:
             if status == FINISHED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
@@ -75,7 +75,11 @@ def find_candidate(
         )
     prepared = prepare_recorded(reader, sweep, Recorded.of(reader, sweep).draft(), trusted=trusted)
     trials = [restored(prepared, trial) for trial in reader.trials(sweep) if is_point(prepared, trial)]
+    if run_id:
+        _refuse_deleted(reader, trials, run_id)
     selection = _select(trials, prepared, run_id)
+    if run_id is None:
+        selection = _among_those_left(selection, sweep, trials)
     target = _target(prepared.config.registry, name, stage)
     uri = reader.model_uri(selection.trial.run_id or "")
     saved = SavedModel(uri) if uri is not None else None
@@ -83,6 +87,26 @@ def find_candidate(
     if not force:
         _refuse_to_empty_production(reader, candidate)
     return candidate
+
+
+def _refuse_deleted(reader: SweepReader, trials: Sequence[Trial], run_id: str) -> None:
+    """Raise when a run that somebody wants is none of the trials' because it was deleted.
+
+    Raises:
+        DeletedError: It was.
+    """
+    if not any((trial.run_id or "").startswith(run_id) for trial in trials):
+        reader.refuse_deleted_trial(run_id)
+
+
+def _among_those_left(selection: Selection, sweep: SweepRecord, trials: Sequence[Trial]) -> Selection:
+    """Say so where the run of the trial that won when the sweep ended has been deleted since."""
+    winner, number = sweep.tags.get(names.WINNER), sweep.tags.get(names.BEST_TRIAL)
+    if not winner or any(trial.run_id == winner for trial in trials):
+        return selection
+    finished = sum(trial.state is TrialState.FINISHED for trial in trials)
+    note = f"Trial {number} won when the sweep ended, and its run was deleted; this is the best of the {finished} that are left."
+    return replace(selection, reasons=(*selection.reasons, note))
 
 
 def _target(registry: RegistryConfig | None, name: str | None, stage: Stage | None) -> RegistryConfig:

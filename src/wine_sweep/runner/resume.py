@@ -41,18 +41,20 @@ class Plan:
         prepared: Its config, with what may change and did, and its data.
         older: What it learned of an older sweep, by `search.from`.
         extends: Whether it is now to stop later than it was begun with, or earlier.
+        results: How many trials have a result, of a sweep that has finished.
     """
 
     sweep: SweepRecord
     prepared: Prepared
     older: Sequence[Trial]
     extends: bool
+    results: int = 0
 
     @property
     def has_more(self) -> bool:
-        """Whether a sweep that has finished has something left to do."""
+        """Whether a sweep that has finished has something left to do: more trials, or some whose runs have been deleted."""
         count = count_trials(self.prepared.config.search, self.prepared.space)
-        return self.extends and (count is None or count > self.sweep.results)
+        return self.results < self.sweep.results or (self.extends and (count is None or count > self.results))
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ def plan_resume(reader: SweepReader, sweep: SweepRecord, recorded: Recorded, dra
         search = prepared.config.search.model_copy(update={"from_": sweep.tags[names.FROM]})
         prepared = replace(prepared, config=prepared.config.model_copy(update={"search": search}))
         older = find_older(prepared, reader).trials
-    return Plan(sweep, prepared, older, extends=any(path[0] == "search" for path in changed))
+    results = reader.recounted(sweep).results if sweep.status == "FINISHED" else 0
+    return Plan(sweep, prepared, older, extends=any(path[0] == "search" for path in changed), results=results)
 
 
 def resume(reader: SweepReader, plan: Plan, *, stop: Callable[[], bool] = lambda: False) -> Resumption:

@@ -80,6 +80,8 @@ def _foreign(method: str, url: str, response: requests.Response) -> str | None:
     if is_file and "Content-Disposition" in response.headers:
         return None
     text = response.text
+    if method == "PUT" and asked["artifacts"] is not None and not text:
+        return None  # MLflow's own answer to an upload; a proxy that gives the same is noticed at the next call
     if is_file and text.strip() and not _HTML.match(text[:_HEAD]):
         return None
     document = _NO_JSON if is_file else _parsed(text)

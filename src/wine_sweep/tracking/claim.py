@@ -21,11 +21,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
-from mlflow.entities import Run, RunTag
+from mlflow.entities import LifecycleStage, Run, RunTag
 
 from wine_sweep.errors import OwnershipError
 from wine_sweep.tracking import names
 from wine_sweep.tracking.clock import Stopwatch
+from wine_sweep.tracking.deleted import why_gone
 from wine_sweep.tracking.owner import BEAT_SECONDS, Owner
 from wine_sweep.tracking.ownership import number_of
 from wine_sweep.tracking.state import is_token, machine_id, state_folder
@@ -143,9 +144,14 @@ class Claim:
 
         Raises:
             OwnershipError: It is not.
+            DeletedError: Somebody has deleted it.
             TrackingError: The store failed.
         """
         run = self._read(self.run_id)
+        if run.info.lifecycle_stage != LifecycleStage.ACTIVE:
+            deleted = why_gone(self._client, run, f"the sweep '{run.info.run_name}'")
+            if deleted is not None:
+                raise deleted
         if not _is_held_by(self.owner, run.data.tags):
             self._lost = OwnershipError(_refusal(run, Owner.of(run.data.tags), silent=self._since_beat.seconds))
             raise self._lost

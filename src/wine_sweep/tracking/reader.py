@@ -7,7 +7,7 @@ import logging
 import math
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from mlflow import MlflowClient
-from mlflow.entities import Run, ViewType
+from mlflow.entities import Experiment, Run, ViewType
 
 from wine_sweep.config import Direction
 from wine_sweep.errors import NotFoundError, TrackingError
 from wine_sweep.tracking import names
+from wine_sweep.tracking.deleted import experiment_deleted, why_gone
 from wine_sweep.tracking.ownership import TakenOver, number_of
-from wine_sweep.tracking.store import quoted, search_all, translated_errors
+from wine_sweep.tracking.store import PAGE, quoted, search_all, translated_errors
 from wine_sweep.tracking.tags import mapping, numbers_by_name, read_tag, steps_from_text, texts, whole_number
 from wine_sweep.trial import FIT_SECONDS, Failure, Score, Trial, TrialState
 
@@ -122,6 +123,9 @@ class SweepReader:
                 found = more
         self._experiments: dict[str, str] = {each.experiment_id: each.name for each in found if experiment in (None, each.name)}
         if experiment is not None and not self._experiments:
+            for each in self._deleted_experiments():
+                if each.name == experiment:
+                    raise experiment_deleted(client, each.name, each.experiment_id)
             raise NotFoundError(
                 f"there is no experiment '{experiment}'; there are: {', '.join(sorted(each.name for each in found)) or 'none'}"
             )
@@ -148,9 +152,11 @@ class SweepReader:
 
         Raises:
             NotFoundError: None fits, or more than one does.
+            DeletedError: Only one fits that was deleted.
         """
         newest = self._newest("")
         if not newest:
+            self._refuse_deleted(reference, names.Kind.SWEEP)
             raise NotFoundError("there is no sweep here yet; `wine-sweep run CONFIG` makes one")
         if reference == LATEST:
             return newest[0]
@@ -164,8 +170,70 @@ class SweepReader:
         named = next((sweep for sweep in self.sweeps() if sweep.name == reference), None)
         if named is not None:
             return named
+        self._refuse_deleted(reference, names.Kind.SWEEP)
         shown = ", ".join(f"{sweep.run_id[:8]} ({sweep.name})" for sweep in newest)
         raise NotFoundError(f"there is no sweep '{reference}'; the newest are: {shown}")
+
+    def refuse_deleted_trial(self, reference: str) -> None:
+        """Raise when a trial's run was deleted.
+
+        Args:
+            reference: Its id, or a prefix of it.
+
+        Raises:
+            DeletedError: It was.
+        """
+        self._refuse_deleted(reference, names.Kind.TRIAL)
+
+    def what_is_left(self, sweeps: Sequence[SweepRecord]) -> list[SweepRecord]:
+        """Give sweeps with the counts and the best value of what is left of them, where child runs have been deleted.
+
+        Sweeps that have not ended have no counts. To look for deleted runs takes a call; only sweeps that have some are read. Of
+        runs that were deleted for good (``mlflow gc``) nothing is known.
+        """
+        query = f"tags.`{names.KIND}` = '{names.Kind.TRIAL}'"
+        found = list(islice(search_all(self.client, self.experiment_ids, query, view=ViewType.DELETED_ONLY), PAGE + 1))
+        parents = {run.data.tags.get(names.PARENT_RUN_ID) for run in found}
+        if len(found) > PAGE:  # sweeps of old whose parents are deleted too
+            parents = {sweep.run_id for sweep in sweeps if self._lacks_some(sweep)}
+        return [self.recounted(sweep) if sweep.run_id in parents and sweep.results else sweep for sweep in sweeps]
+
+    def recounted(self, sweep: SweepRecord) -> SweepRecord:
+        """Give a sweep with the counts and the best value that its child runs come to now."""
+        trials = self.trials(sweep)
+        counts = {f"trials_{state.value}": float(sum(trial.state is state for trial in trials)) for state in RESULTS}
+        finished = [each for each in trials if each.state is TrialState.FINISHED and each.is_feasible]
+        known = [each.scores[sweep.metric].mean for each in finished if sweep.metric in each.scores]
+        best = names.best_metric(sweep.metric)
+        metrics = {name: value for name, value in sweep.metrics.items() if name != best} | counts
+        if known:
+            metrics[best] = min(known) if sweep.direction is Direction.MINIMIZE else max(known)
+        return replace(sweep, metrics=metrics)
+
+    def _lacks_some(self, sweep: SweepRecord) -> bool:
+        query = f"tags.`{names.PARENT_RUN_ID}` = {quoted(sweep.run_id)}"
+        deleted = search_all(self.client, [sweep.experiment_id], query, page=1, view=ViewType.DELETED_ONLY)
+        return next(deleted, None) is not None
+
+    def _deleted_experiments(self) -> list[Experiment]:
+        with translated_errors("list the deleted experiments"):
+            return list(self.client.search_experiments(view_type=ViewType.DELETED_ONLY))
+
+    def _refuse_deleted(self, reference: str, kind: names.Kind) -> None:
+        """Raise when a sweep or a trial was deleted, or the experiment that it was in.
+
+        Raises:
+            DeletedError: It was.
+        """
+        experiments = [*self.experiment_ids, *(each.experiment_id for each in self._deleted_experiments())]
+        is_prefix = RUN_ID_PREFIX.fullmatch(reference)
+        query = f"tags.`{names.KIND}` = '{kind}'" + (f" AND attributes.run_id LIKE '{reference}%'" if is_prefix else "")
+        for run in search_all(self.client, experiments, query, order_by=_NEWEST_FIRST, view=ViewType.DELETED_ONLY):
+            if is_prefix or reference in (LATEST, run.info.run_name):
+                what = "the sweep" if kind is names.Kind.SWEEP else "the run"
+                deleted = why_gone(self.client, run, f"{what} '{run.info.run_name}'")
+                if deleted is not None:
+                    raise deleted
 
     def newest(self, tags: Mapping[str, str], *, name: str | None = None, status: str | None = None) -> SweepRecord | None:
         """Find the newest sweep with these tags, and of this name and status where they are given; None when there is none."""

@@ -14,7 +14,7 @@ from alembic.util import CommandError
 from filelock import FileLock, Timeout
 from google.protobuf.json_format import ParseError
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Run, ViewType
 from mlflow.environment_variables import (
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR,
     MLFLOW_HTTP_REQUEST_MAX_RETRIES,
@@ -227,7 +227,13 @@ def quoted(value: str) -> str:
 
 
 def search_all(
-    client: MlflowClient, experiments: list[str], query: str, *, order_by: list[str] | None = None, page: int | None = None
+    client: MlflowClient,
+    experiments: list[str],
+    query: str,
+    *,
+    order_by: list[str] | None = None,
+    page: int | None = None,
+    view: int = ViewType.ACTIVE_ONLY,
 ) -> Iterator[Run]:
     """Yield all runs that fit, page by page: MLflow gives 1,000 at most.
 
@@ -240,7 +246,9 @@ def search_all(
     token = None
     while experiments:
         with translated_errors("search runs"), uncollected():
-            found = client.search_runs(experiments, query, max_results=page or PAGE, order_by=order_by, page_token=token)
+            found = client.search_runs(
+                experiments, query, run_view_type=view, max_results=page or PAGE, order_by=order_by, page_token=token
+            )
         yield from found
         token = found.token
         if not token:

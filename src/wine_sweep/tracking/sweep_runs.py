@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -12,11 +13,12 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import DatasetInput, InputTag, LoggedModelStatus, Metric, Run
 
-from wine_sweep.errors import OwnershipError, TrackingError
+from wine_sweep.errors import DeletedError, OwnershipError, TrackingError
 from wine_sweep.objective.output import STDERR_FILE, STDOUT_FILE
 from wine_sweep.tracking import names
 from wine_sweep.tracking.batches import log_in_batches
 from wine_sweep.tracking.claim import Claim
+from wine_sweep.tracking.deleted import experiment_deleted, is_gone, why_gone
 from wine_sweep.tracking.masking import mask_output
 from wine_sweep.tracking.metrics import metrics_of
 from wine_sweep.tracking.outage import OutagePolicy
@@ -152,9 +154,14 @@ class SweepRuns:
         That it was closed is marked: should its owner only have stood still, what it writes later does not count.
         """
         mark = {names.CLOSED_BY: self._token, names.CLOSED_AS: state} if self._token else {}
-        with translated_errors(f"end the run {run_id}"):
-            log_in_batches(self.client, run_id, tags={names.STATE: state, **mark})
-            self.client.set_terminated(run_id, _STATUS[state], end_time=_milliseconds(at))
+        try:
+            with translated_errors(f"end the run {run_id}"):
+                log_in_batches(self.client, run_id, tags={names.STATE: state, **mark})
+                self.client.set_terminated(run_id, _STATUS[state], end_time=_milliseconds(at))
+        except TrackingError as error:
+            if error.is_outage or not is_gone(self.client, run_id):
+                raise
+            _logger.debug("the run %s was deleted before it was ended", run_id)
 
     @property
     def _token(self) -> str:
@@ -260,7 +267,7 @@ class SweepRuns:
         yield from (run.info.run_id for run in found if run.info.run_id not in known)
 
     def finish_trial(self, trial: Trial, files: Path | None = None) -> None:
-        """Write what a trial measured and end its run with the status that is true.
+        """Write what a trial measured and end its run with the status that is true; in a new run where somebody has deleted it.
 
         Args:
             trial: The trial, which has ended.
@@ -268,6 +275,33 @@ class SweepRuns:
         """
         run_id = self.trial_run_ids[trial.number]
         self._unconfirmed.add(trial.number)
+        try:
+            self._finish_in(run_id, trial, files)
+        except TrackingError as error:
+            if error.is_outage or not is_gone(self.client, run_id):
+                raise
+            if trial.state is not TrialState.KILLED:
+                self._finish_in(self._made_anew(trial), trial, files)
+        self._open.discard(trial.number)
+        if files is not None:
+            shutil.rmtree(files, ignore_errors=True)
+
+    def kept_run(self, trial: Trial) -> str:
+        """Give the run of a trial that has a result, a new one with that result where somebody has deleted it."""
+        run_id = trial.run_id or self.trial_run_ids[trial.number]
+        if is_gone(self.client, run_id):
+            run_id = self._made_anew(trial)
+            self._finish_in(run_id, trial, None)
+            self._open.discard(trial.number)
+        return run_id
+
+    def _made_anew(self, trial: Trial) -> str:
+        """Make another run for a trial that has ended."""
+        _logger.warning("the run of trial %d was deleted in MLflow; its result goes into a new one", trial.number)
+        self.start_trial(trial, trial.ended if math.isnan(trial.started) else trial.started)
+        return self.trial_run_ids[trial.number]
+
+    def _finish_in(self, run_id: str, trial: Trial, files: Path | None) -> None:
         ended = _milliseconds(trial.ended)
         with translated_errors(f"write trial {trial.number}"):
             if trial.failure is not None and trial.failure.traceback:
@@ -277,9 +311,6 @@ class SweepRuns:
                 self.ensure_owner()  # to store them may take long
             self._log_result(run_id, trial, ended)
             self.client.set_terminated(run_id, _STATUS[trial.state], end_time=ended)
-        self._open.discard(trial.number)
-        if files is not None:
-            shutil.rmtree(files, ignore_errors=True)
 
     def _keep_files(self, run_id: str, folder: Path) -> None:
         """Make files a run's artifacts; what was printed only where something was, and without credentials."""
@@ -352,6 +383,16 @@ class SweepRuns:
             query = f"tags.`{names.PARENT_RUN_ID}` = '{self.run_id}' AND {closed}"
             yield from (run.info.run_id for run in search_all(self.client, [self.experiment_id], query))
 
+    def why_gone(self) -> DeletedError | None:
+        """Give the error that says that the parent run or its experiment was deleted; None where neither was.
+
+        Raises:
+            TrackingError: The store failed.
+        """
+        with translated_errors(f"read the run {self.run_id}"):
+            run = self.client.get_run(self.run_id)
+        return why_gone(self.client, run, f"the sweep '{run.info.run_name}'")
+
     def leave(self, *, at: float) -> None:
         """Leave a sweep that another process has taken over, as that has it.
 
@@ -423,16 +464,14 @@ def experiment_of(client: MlflowClient, name: str) -> str:
     """Give an experiment's id, made if it is missing.
 
     Raises:
-        TrackingError: It is deleted.
+        DeletedError: It is deleted.
     """
     found = client.get_experiment_by_name(name)
     if found is None:
         created: str = client.create_experiment(name, tags={names.EXPERIMENT_KIND: names.MODEL_TRAINING})
         return created
     if found.lifecycle_stage != "active":
-        raise TrackingError(
-            f"the experiment '{name}' is deleted; `mlflow experiments restore -x {found.experiment_id}` brings it back"
-        )
+        raise experiment_deleted(client, name, found.experiment_id)
     identifier: str = found.experiment_id
     return identifier
 

@@ -69,6 +69,7 @@ def _find_run(reader: SweepReader, reference: str) -> Run:
     query = f"attributes.run_id LIKE '{reference}%'"
     found = list(islice(search_all(reader.client, reader.experiment_ids, query, page=SHOWN), SHOWN))
     if not found:
+        reader.refuse_deleted_trial(reference)
         raise NotFoundError(f"there is no run '{reference}'; `wine-sweep compare SWEEP --format csv` lists those of a sweep")
     if len(found) > 1:
         few = f"{len(found)} runs" if len(found) < SHOWN else f"{SHOWN} runs or more"
