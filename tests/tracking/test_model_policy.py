@@ -152,7 +152,7 @@ def test_functions_that_only_reckon_may_be_held(tmp_path, harmless):
         (np.fromfile, "numpy.fromfile"),
         (eval, "builtins.eval"),
         (importlib.import_module, "importlib.import_module"),
-        (scipy.special.test, "scipy.special.test"),
+        (scipy.special.test, "PytestTester"),
         (np.memmap, "numpy.memmap"),
         (Ridge().fit, "Ridge"),
         (operator.attrgetter("__class__"), "operator.attrgetter"),
