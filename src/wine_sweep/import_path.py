@@ -132,7 +132,7 @@ class _OwnFolder:
 
     def find_spec(self, name: str, target: ModuleType | None = None) -> ModuleSpec | None:
         """Find a module; see `importlib.abc.PathEntryFinder`. A package that has no file of its own may be installed too."""
-        if name not in self.names and not _importer(sys._getframe()).startswith(self._entry + os.sep):
+        if name not in self.names and not _is_asked_from(self._entry, sys._getframe()):
             return None
         elsewhere = [entry for entry in sys.path if not isinstance(sys.path_importer_cache.get(entry), _OwnFolder)]
         is_installed = PathFinder.find_spec(name, elsewhere) is not None
@@ -148,18 +148,20 @@ _LOADERS: tuple[tuple[type, list[str]], ...] = (
     (SourceFileLoader, SOURCE_SUFFIXES),
     (SourcelessFileLoader, BYTECODE_SUFFIXES),
 )
-_IMPORTERS = ("importlib", "_frozen_importlib", "_frozen_importlib_external", "pickle", "cloudpickle", "joblib.numpy_pickle")
-"""Modules that import for whoever calls them."""
 
 
-def _importer(frame: FrameType | None) -> str:
-    """Return the file of the code that imports something."""
+def _is_asked_from(folder: str, frame: FrameType | None) -> bool:
+    """Whether an import was asked for by code of a folder, itself or through a library's function, as by a dotted name.
+
+    What a library imports while it is imported itself, whoever asked for that, it imports on its own behalf.
+    """
     while frame is not None:
-        name = frame.f_globals.get("__name__", "")
-        if name != __name__ and not any(name == each or name.startswith(f"{each}.") for each in _IMPORTERS):
-            return os.path.abspath(frame.f_code.co_filename)
+        if os.path.abspath(frame.f_code.co_filename).startswith(folder + os.sep):
+            return True
+        if frame.f_code.co_name == "<module>":
+            return False
         frame = frame.f_back
-    return ""
+    return False
 
 
 def find_installed(module: str, beside: Path) -> str | None:
