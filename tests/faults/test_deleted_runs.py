@@ -133,7 +133,7 @@ def test_a_sweep_that_is_deleted_while_it_runs_goes_on_once_it_is_back(place, au
         place.client.delete_run(parent.info.run_id)
     else:
         place.client.delete_experiment(parent.info.experiment_id)
-    ended = command.wait(60)
+    ended = command.wait(180)
     measured = len(place.notes("ended"))
     place.assert_nothing_left_over()
     follow(ended, place)
