@@ -193,6 +193,7 @@ ODD_WORDS = [
 ]  # fmt: skip
 TEXT = st.sampled_from(ODD_WORDS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 NAMES = TEXT.filter(bool)
+PATHS = NAMES.filter(lambda name: "\0" not in name and not name.startswith("~") and len(name.encode()) <= 255)
 ODD_FLOATS = [
     0.0,
     -0.0,
@@ -320,7 +321,7 @@ def sweep_configs(draw):
             {
                 "name": NAMES,
                 "data": st.fixed_dictionaries(
-                    {"source": NAMES},
+                    {"source": PATHS},
                     optional={
                         "target": NAMES,
                         "test_size": st.floats(0.001, 0.999),

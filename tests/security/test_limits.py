@@ -66,11 +66,9 @@ def changed(tree, path, value):
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, str) else type(value).__name__,
 )
-def test_what_no_parser_can_take_is_a_config_error_with_its_place(  # noqa: PLR0917  # cases and fixtures
-    tree, path, value, message, in_process_at, tmp_path
-):
-    (tmp_path / "x.yaml").write_text(json.dumps(changed(tree, path, value)))
-    done = in_process_at(tmp_path, f"sqlite:///{tmp_path / 'm.db'}")("plan", "x.yaml", "--trust", ".")
+def test_what_no_parser_can_take_is_a_config_error_with_its_place(tree, path, value, message, in_process):
+    (in_process.folder / "x.yaml").write_text(json.dumps(changed(tree, path, value)))
+    done = in_process("plan", "x.yaml", "--trust", ".")
     assert done.returncode == 2
     assert re.search(rf"^x\.yaml:1:\d+: {re.escape(path)}[.\d]*: .*({message})", done.stderr, re.MULTILINE), done.stderr
 
