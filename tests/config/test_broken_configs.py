@@ -334,8 +334,8 @@ BROKEN = {
         "2:20: model.estimator: the package 'os' is not trusted; run with --trust os if you trust its code",
     ),
     "a function for an estimator": (
-        config("model: {estimator: sklearn.datasets.load_iris}"),
-        "2:20: model.estimator: sklearn.datasets.load_iris is not an estimator: it needs `fit`, `get_params` and `set_params`",
+        config("model: {estimator: sklearn.base.clone}"),
+        "2:20: model.estimator: sklearn.base.clone is not an estimator: it needs `fit`, `get_params` and `set_params`",
     ),
     "a transformer for a model": (
         config("model: {estimator: sklearn.preprocessing.StandardScaler}", "search: {parameters: {with_mean: [true]}}"),

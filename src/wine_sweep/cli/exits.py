@@ -66,7 +66,7 @@ def report_interruption(*, as_json: bool) -> None:
     """Show that a command was interrupted: in a line on stderr, and as JSON on stdout where JSON was asked for."""
     print("interrupted", file=sys.stderr)
     if as_json:
-        print_json({"error": "interrupted", "exit_code": INTERRUPTED})
+        print_json({"error": "interrupted", "exit_code": INTERRUPTED}, indent=None)
 
 
 def _what_next(error: WineSweepError) -> str:

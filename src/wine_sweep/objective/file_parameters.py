@@ -120,6 +120,8 @@ def find_refused(
         outer: Other values of parameters, by name, that may hold the estimator that ``step__name`` leads to.
     """
     for name, value in params.items():
+        if not isinstance(name, str):  # reported where the parameter is set
+            continue
         owners = _owners(model, name, outer or {}, trusted)
         yield from _refused(owners, name.rpartition("__")[2], value, covers=covers, trusted=trusted, path=(*path, name))
 
@@ -152,8 +154,9 @@ def _refused(
         yield Problem(message, path)
         return
     if (nested := _class_of(value, trusted)) is not None:
-        inner = value.get("params") or {}
-        yield from find_refused(nested, inner, covers, trusted, (*path, "params"))
+        inner = value.get("params")
+        if isinstance(inner, dict):
+            yield from find_refused(nested, inner, covers, trusted, (*path, "params"))
     elif isinstance(value, list | dict):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _refused(owners, name, item, covers=covers, trusted=trusted, path=(*path, key))
