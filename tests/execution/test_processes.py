@@ -212,7 +212,7 @@ def test_no_process_outlives_an_orchestrator_that_is_killed(tasks, tmp_path):
 def test_a_worker_that_nobody_waits_for_any_more_ends_without_a_word(tasks, capfd):
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, pickle.dumps(tasks.double), Spool.at(None)))
+    process = context.Process(target=serve, args=(theirs, pickle.dumps(tasks.double), Spool.at(None), {}))
     process.start()
     ours.close()
     theirs.close()
