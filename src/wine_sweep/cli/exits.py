@@ -71,6 +71,7 @@ def report_interruption(*, as_json: bool) -> None:
 
 def _what_next(error: WineSweepError) -> str:
     if not error.run_id:
-        return "No run was made yet."
+        again = "if `wine-sweep list` shows the sweep later, `wine-sweep resume` goes on with it; otherwise run it again"
+        return f"No run is known to have been made: {again}." if isinstance(error, OutageError) else "No run was made yet."
     first = ", which writes them first" if isinstance(error, OutageError) and error.waiting else ""
     return f"Go on with: wine-sweep resume {error.run_id}{first}"

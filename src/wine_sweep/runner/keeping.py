@@ -83,7 +83,7 @@ class Keeping:
             return None
         if gone is None:
             return None
-        return DeletedError(f"{gone}\nuntil then {self._waiting_in_words()}")
+        return DeletedError(f"{gone}; until then {self._waiting_in_words()}")
 
     def interrupted(self) -> SweepInterrupted:
         """Give the error for a sweep that somebody stopped, with what waits where if the store is away."""
@@ -155,8 +155,8 @@ class Keeping:
         """Give the error to raise where another process has the sweep: it says what becomes of results that are not written."""
         count = self.writer.pending
         what = f"{count} result{'s' if count > 1 else ''} that {'were' if count > 1 else 'was'} not written" if count else ""
-        ends = f"\n{what} {'are' if count > 1 else 'is'} discarded here: those trials are measured there" if count else ""
-        return OwnershipError(f"{error}{ends}\nthis process ends and changes nothing of the sweep")
+        ends = f"; {what} {'are' if count > 1 else 'is'} discarded here: those trials are measured there" if count else ""
+        return OwnershipError(f"{error}{ends}; this process ends and changes nothing of the sweep")
 
     def _leave_runs(self, at: float) -> None:
         """Leave what another process has taken over as it is."""
@@ -179,7 +179,10 @@ class Keeping:
             self.policy.run(lambda: runs.end(status, at=at))
         except TrackingError as error:
             if status == FINISHED:
-                raise self.explain(error) from error
+                explained = self.explain(error)
+                if explained is error:
+                    raise
+                raise explained from error
             _logger.error("the run %s and runs below it stay RUNNING in MLflow: %s", runs.run_id, error)
 
     def _drop_journal(self, *, is_lost: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import platform
 import time
 from collections.abc import Callable
 
@@ -88,5 +89,5 @@ def close_lost_refreshes(reader: SweepReader, model: str, *, clock: Callable[[],
 
 def _may_be_lost(sweep: SweepRecord, now: float) -> bool:
     owner = Owner.of(sweep.tags)
-    is_elsewhere = owner is not None and owner.machine != machine_id()
+    is_elsewhere = owner is not None and (owner.machine != machine_id() or owner.host != platform.node())
     return now > sweep.started + LEASE_SECONDS if is_elsewhere else is_lost(sweep.run_id, sweep.tags)

@@ -6,7 +6,7 @@ import importlib
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -205,17 +205,28 @@ class _Sweep:
             raise keeping.taken_over(error) from error
         except (KeyboardInterrupt, SweepInterrupted) as error:
             status = "KILLED"
-            writer.close()
+            with suppress(KeyboardInterrupt):  # a second signal ends the waiting, not what closes the runs
+                writer.close()
             raise keeping.interrupted() from error
         except TrackingError as error:
             if error.is_outage and self._stop():
                 status = "KILLED"
                 raise keeping.interrupted() from error
-            raise self._resumable(keeping.explain(error)) from error
+            explained = self._resumable(keeping.explain(error))
+            if explained is error:
+                raise
+            raise explained from error
         except (ExecutionError, SearchError, ModelError) as error:
             raise self._resumable(error) from error.__cause__
         finally:
-            keeping.end(status, at=self._clock())
+            self._end_runs(status, at=self._clock())
+
+    def _end_runs(self, status: str | None, *, at: float) -> None:
+        """End the runs, also if a second signal comes meanwhile: it stops the trials at once, and not what closes their runs."""
+        try:
+            self._keeping.end(status, at=at)
+        except KeyboardInterrupt:  # raised once; later signals change nothing
+            self._keeping.end(status, at=at)
 
     def _resumable(self, error: Failed) -> Failed:
         """Have an error name the sweep that goes on once its cause is mended."""

@@ -65,8 +65,10 @@ def _asks_for_login(error: BaseException) -> bool:
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what it was raised from; MLflow raises its own without `from`."""
-    while error is not None:
+    """Yield an error and what it was raised from, each once; MLflow raises its own without `from`."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import platform
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -95,7 +96,7 @@ class Claim:
         except OwnershipError as error:
             raise OwnershipError(_refusal(before, owner)) from error
         try:
-            if before.info.status == "RUNNING" and owner is not None and owner.machine != self.owner.machine:
+            if before.info.status == "RUNNING" and owner is not None and not _is_known_dead(run_id, owner):
                 self._wait_for_silence(before, owner)
             held = before.data.tags.get(names.OWNERSHIP, "")
             self.owner = self.owner.numbered(max(number_of(held), owner.number if owner is not None else 0) + 1)
@@ -199,9 +200,9 @@ def is_lost(run_id: str, tags: Mapping[str, str]) -> bool:
         tags: Its tags.
     """
     owner = Owner.of(tags)
-    if owner is None or owner.machine != machine_id() or _may_be_beginning(owner):
+    if owner is None or _may_be_beginning(owner):
         return False
-    return is_free(run_id)
+    return _is_known_dead(run_id, owner) and is_free(run_id)
 
 
 def is_free(name: str) -> bool:
@@ -214,6 +215,21 @@ def is_free(name: str) -> bool:
     except OSError:  # it is held, or cannot be had
         return False
     return True
+
+
+def _is_known_dead(run_id: str, owner: Owner) -> bool:
+    """Say whether an owner whose lock is free is dead for certain, so that nobody has to watch for its heartbeat.
+
+    It ran on this machine, under the same name: copies of a machine share its id. And it does not hold the lock's file after
+    somebody has deleted that, as far as the system can tell.
+    """
+    if owner.machine != machine_id() or owner.host != platform.node():
+        return False
+    try:
+        held = {os.path.realpath(os.readlink(link)) for link in Path(f"/proc/{owner.pid}/fd").iterdir()}
+        return f"{os.path.realpath(_lock_file(run_id))} (deleted)" not in held
+    except OSError:  # there is no such process, it is somebody else's, or the system has no such list
+        return True
 
 
 def _may_be_beginning(owner: Owner) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from wine_sweep.tracking import names
 from wine_sweep.tracking.batches import log_in_batches
 from wine_sweep.tracking.metrics import metrics_of
-from wine_sweep.tracking.store import translated_errors
+from wine_sweep.tracking.store import quoted, search_all, translated_errors
 from wine_sweep.tracking.sweep_runs import SweepRuns
 from wine_sweep.tracking.tags import tags_of
 from wine_sweep.trial import FIT_SECONDS, Trial, TrialState
@@ -57,6 +58,31 @@ class SharedRuns(SweepRuns):
         """
         self.close_left_open(self.trial_run_ids[trial.number], TrialState.KILLED, at=at)
         self.start_trial(trial, at)
+
+    def close_left_open(self, run_id: str, state: TrialState, *, at: float) -> None:
+        """End a child run, and before it the runs that its trial's process began below it and cannot end any more."""
+        self._close_below(run_id, at=at)
+        super().close_left_open(run_id, state, at=at)
+
+    def finish_trial(self, trial: Trial, files: Path | None = None) -> None:
+        """Write what a trial came to and end its run; below the run of one that did not finish nothing is left open."""
+        if trial.state is not TrialState.FINISHED:
+            self._close_below(self.trial_run_ids[trial.number], at=trial.ended)
+        super().finish_trial(trial, files)
+
+    def _close_below(self, run_id: str, *, at: float) -> None:
+        """End the runs nested within a run that are still RUNNING, as killed."""
+        waiting, closed = [run_id], set[str]()
+        while waiting:
+            parent = waiting.pop()
+            query = f"tags.`{names.PARENT_RUN_ID}` = {quoted(parent)} AND attributes.status = 'RUNNING'"
+            for run in search_all(self.client, [self.experiment_id], query):
+                nested = run.info.run_id
+                if nested not in closed:
+                    closed.add(nested)
+                    waiting.append(nested)
+                    with translated_errors(f"end the run {nested}"):
+                        self.client.set_terminated(nested, "KILLED", end_time=round(at * 1000))
 
     def logged(self, number: int) -> Logged:
         """Read what a trial's process has logged."""
