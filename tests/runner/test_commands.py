@@ -158,6 +158,22 @@ def test_a_trial_that_takes_too_long_is_killed_with_its_children_and_its_output_
     assert not is_alive(int((folder / "child.pid").read_text()))
 
 
+def test_runs_that_a_script_nests_in_its_own_are_closed_with_it(sweep, store, folder):
+    (folder / "train.py").write_text(
+        "import mlflow, sys, time\n"
+        "with mlflow.start_run():\n"
+        "    with mlflow.start_run(nested=True), mlflow.start_run(nested=True):\n"
+        "        mlflow.log_metric('rmse', 1)\n"
+        "        open('begun', 'w').close()\n"
+        "        time.sleep(300)\n"
+    )
+    sweep(CONFIG.format(x=[0.1], deed=["hang"]), "--set", "execution.trial_timeout=20s", code=1)
+    assert (folder / "begun").exists()
+    experiment = store.client.get_experiment_by_name("own").experiment_id
+    runs = store.client.search_runs([experiment])
+    assert sorted(run.info.status for run in runs) == ["FAILED", "FAILED", "KILLED", "KILLED"]
+
+
 def is_alive(pid):
     import psutil
 

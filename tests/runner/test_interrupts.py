@@ -10,6 +10,8 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from sklearn.linear_model import Ridge
 from tests.watching import Silent
 
@@ -21,6 +23,7 @@ from wine_sweep.runner.sweep import RunOptions, run_sweep
 from wine_sweep.subjects import estimator_sweep
 from wine_sweep.subjects.preflight import prepare
 from wine_sweep.tracking.reader import SweepReader
+from wine_sweep.tracking.store import translated_errors
 from wine_sweep.tracking.sweep_runs import SweepRuns
 from wine_sweep.tracking.writer import BackgroundWriter
 
@@ -83,6 +86,37 @@ def test_a_second_ctrl_c_closes_everything_too(store, monkeypatch):
         run(store, Watcher())
     assert store.client.get_run(caught.value.run_id).info.status == "KILLED"
     assert "RUNNING" not in statuses(store)
+
+
+def test_a_signal_while_the_runs_are_being_closed_leaves_none_open(store, monkeypatch):
+    end, interrupted = SweepRuns.end, []
+
+    def interrupted_once(self, status, *, at):
+        if not interrupted:
+            interrupted.append(status)
+            raise KeyboardInterrupt
+        end(self, status, at=at)
+
+    monkeypatch.setattr(SweepRuns, "end", interrupted_once)
+    with pytest.raises(SweepInterrupted) as caught:
+        run(store, Watcher("fitting the winner"))
+    assert interrupted == ["KILLED"]
+    assert store.client.get_run(caught.value.run_id).info.status == "KILLED"
+    assert "RUNNING" not in statuses(store)
+
+
+def test_an_error_that_no_outage_explains_ends_the_sweep_though_the_store_refuses_to_close_it(store, monkeypatch):
+    """As where its runs were deleted for good: the error is raised, and nobody looks for its cause for ever."""
+
+    def refuse(*_arguments, **_keys):
+        with translated_errors("do anything"):
+            raise MlflowException("no such run", error_code=RESOURCE_DOES_NOT_EXIST)
+
+    for name in ("write_file", "check_owner", "end"):
+        monkeypatch.setattr(SweepRuns, name, refuse)
+    with pytest.raises(TrackingError, match="no such run") as caught:
+        run(store, Watcher())
+    assert caught.value.__cause__ is not caught.value
 
 
 def test_a_sweep_that_cannot_be_described_ends_as_failed(store, monkeypatch):

@@ -87,6 +87,32 @@ def test_a_process_that_lives_on_this_machine_keeps_it_and_a_dead_one_does_not(s
     assert clock.slept == SETTLE_SECONDS
 
 
+def test_a_lock_that_somebody_deletes_is_no_death(store, parent):
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, store.uri, parent], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        for lock in (state_folder() / "locks").iterdir():
+            lock.unlink()
+        assert not is_lost(parent, store.client.get_run(parent).data.tags)
+        beating = Owner.of(store.client.get_run(parent).data.tags)
+        clock = Clock(lambda slept: tag(store, parent, replace(beating, beat=9)) if slept == 12.0 else None)
+        with pytest.raises(OwnershipError, match=f"process {holder.pid} on "):
+            Claim(store.client, Owner.here(), sleep=clock).take(parent)
+    finally:
+        holder.kill()
+        holder.wait()
+    assert is_lost(parent, store.client.get_run(parent).data.tags)
+
+
+def test_a_machine_with_the_same_id_and_another_name_is_another(store, parent):
+    """As where a home folder or an image was copied."""
+    tag(store, parent, replace(Owner.here(), host="copied", beat=3))
+    assert not is_lost(parent, store.client.get_run(parent).data.tags)
+    clock = Clock()
+    Claim(store.client, Owner.here(), sleep=clock).take(parent)
+    assert clock.slept == SILENCE_SECONDS + SETTLE_SECONDS
+
+
 def test_an_owner_on_another_machine_that_says_something_is_alive(store, parent):
     tag(store, parent, far_away())
     clock = Clock(lambda slept: tag(store, parent, far_away(beat=1)) if slept == 12.0 else None)

@@ -16,7 +16,7 @@ from mlflow.exceptions import RestException
 
 from wine_sweep.errors import OwnershipError, TrackingError
 from wine_sweep.tracking import outage
-from wine_sweep.tracking.causes import is_outage
+from wine_sweep.tracking.causes import chain, is_outage
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.store import leave_retries_to_policy, translated_errors
 
@@ -40,6 +40,15 @@ def raised(action) -> TrackingError:
     with pytest.raises(TrackingError) as caught, translated_errors("do it"):
         action()
     return caught.value
+
+
+def test_an_error_that_is_its_own_cause_is_looked_at_once():
+    error = ValueError("it")
+    try:
+        raise error from error
+    except ValueError:
+        assert list(chain(error)) == [error]
+        assert not is_outage(error)
 
 
 def test_nobody_there_is_an_outage():

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from wine_sweep.cli.exits import INTERRUPTED, exit_code, report_error, report_interruption
+from wine_sweep.cli.exits import FAILED, INTERRUPTED, exit_code, report_error, report_interruption, surviving_streams
 from wine_sweep.cli.formats import Format
 from wine_sweep.cli.signals import Interruption, end_with, ignore_signals, interrupted_by_signals
 from wine_sweep.errors import WineSweepError
@@ -64,11 +64,14 @@ def main() -> NoReturn:
     atexit.unregister(gc.freeze)
     atexit.register(gc.freeze)  # or Python would look through half a million objects before it ends, for a second
     _show_warnings_safely()
-    with interrupted_by_signals() as interruption:
+    with surviving_streams() as output_failure, interrupted_by_signals() as interruption:
         try:
             code = _run(interruption)
         finally:
             start_scripts_as_usual()
+        if (failure := output_failure()) is not None:
+            print(f"error: the results cannot be printed: {failure.strerror}", file=sys.stderr)
+            code = code or FAILED
     if is_process_ours():
         ignore_signals()
         if code == INTERRUPTED:

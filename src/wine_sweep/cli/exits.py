@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
 
 from wine_sweep.cli.formats import print_json
 from wine_sweep.errors import (
@@ -24,6 +29,8 @@ WRONG = 2
 REFUSED = 3
 """A gate said no, or a check has found that a model has decayed; everything else went well."""
 INTERRUPTED = 130
+_NOBODY_READS = frozenset({errno.EPIPE, errno.EIO, errno.EBADF})
+"""What writing to a pipe fails with whose reader has ended, and to a terminal that is closed."""
 
 
 def exit_code(error: WineSweepError) -> int:
@@ -75,3 +82,62 @@ def _what_next(error: WineSweepError) -> str:
         return f"No run is known to have been made: {again}." if isinstance(error, OutageError) else "No run was made yet."
     first = ", which writes them first" if isinstance(error, OutageError) and error.waiting else ""
     return f"Go on with: wine-sweep resume {error.run_id}{first}"
+
+
+class _Stream:
+    """A text stream that goes nowhere once nobody reads it any more: a closed pipe or terminal ends no sweep.
+
+    Args:
+        stream: Standard output or standard error.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.failure: OSError | None = None
+
+    def write(self, text: str) -> int:
+        """Write a text; what a stream cannot take that nobody has left is kept as `failure`."""
+        with self._leaving():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush as the stream does, and as `write` does."""
+        with self._leaving():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @contextmanager
+    def _leaving(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _NOBODY_READS:
+                self.failure = self.failure or error
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+
+
+@contextmanager
+def surviving_streams() -> Iterator[Callable[[], OSError | None]]:
+    """Within this context what is printed goes nowhere once nobody can read it.
+
+    Yields:
+        Flushes standard output, and returns why it could not be written to; None where it was, or nobody reads it any more.
+    """
+    before = sys.stdout, sys.stderr
+    output, errors = _Stream(before[0]), _Stream(before[1])
+
+    def failure() -> OSError | None:
+        output.flush()
+        errors.flush()
+        return output.failure
+
+    sys.stdout, sys.stderr = cast("TextIO", output), cast("TextIO", errors)
+    try:
+        yield failure
+    finally:
+        sys.stdout, sys.stderr = before

@@ -96,7 +96,7 @@ class Claim:
         except OwnershipError as error:
             raise OwnershipError(_refusal(before, owner)) from error
         try:
-            if before.info.status == "RUNNING" and owner is not None and not _is_known_dead(run_id, owner):
+            if before.info.status == "RUNNING" and owner is not None and not is_known_dead(run_id, owner):
                 self._wait_for_silence(before, owner)
             held = before.data.tags.get(names.OWNERSHIP, "")
             self.owner = self.owner.numbered(max(number_of(held), owner.number if owner is not None else 0) + 1)
@@ -202,7 +202,7 @@ def is_lost(run_id: str, tags: Mapping[str, str]) -> bool:
     owner = Owner.of(tags)
     if owner is None or _may_be_beginning(owner):
         return False
-    return _is_known_dead(run_id, owner) and is_free(run_id)
+    return is_known_dead(run_id, owner) and is_free(run_id)
 
 
 def is_free(name: str) -> bool:
@@ -217,7 +217,7 @@ def is_free(name: str) -> bool:
     return True
 
 
-def _is_known_dead(run_id: str, owner: Owner) -> bool:
+def is_known_dead(run_id: str, owner: Owner) -> bool:
     """Say whether an owner whose lock is free is dead for certain, so that nobody has to watch for its heartbeat.
 
     It ran on this machine, under the same name: copies of a machine share its id. And it does not hold the lock's file after

@@ -19,9 +19,8 @@ from mlflow.entities import Run
 
 from wine_sweep.errors import TrackingError
 from wine_sweep.tracking import names
-from wine_sweep.tracking.claim import is_free
+from wine_sweep.tracking.claim import is_free, is_known_dead
 from wine_sweep.tracking.owner import Owner
-from wine_sweep.tracking.state import machine_id
 from wine_sweep.tracking.store import search_all, translated_errors
 
 _logger = logging.getLogger(__name__)
@@ -114,7 +113,7 @@ def close_lost_checks(client: MlflowClient, experiment_ids: Sequence[str], model
 
 def _is_lost(run: Run, now: float) -> bool:
     owner = Owner.of(run.data.tags)
-    if owner is not None and owner.machine == machine_id() and _TOKEN.fullmatch(str(owner.token)):
+    if owner is not None and _TOKEN.fullmatch(owner.token) and is_known_dead(owner.token, owner):
         return is_free(owner.token)
     return now > _lease_began(run) + LEASE_SECONDS
 
