@@ -63,9 +63,14 @@ OF_TRIALS = [
     names.PRUNED,
     names.ERROR,
     names.KEY,
+    names.MADE_BY,
+    names.CLOSED_BY,
+    names.CLOSED_AS,
     "mlflow.runName",
 ]
 OF_SWEEPS = [
+    names.OWNERSHIP,
+    names.TAKEN_OVER,
     names.DIRECTION,
     names.OBJECTIVE,
     names.OBJECTIVES,
@@ -154,7 +159,7 @@ def test_all_tags_of_ours_are_tried():
         if key.isupper() and isinstance(value, str) and value.startswith("wine_sweep.")
     }
     unread = {names.PARETO, names.METHOD_REASON, names.REFRESH, names.MODEL, names.MODEL_KEY, names.SWEEP, names.KIND}
-    of_checks = {names.REGISTERED_MODEL, names.MODEL_VERSION, names.STAGE}
+    of_checks = {names.REGISTERED_MODEL, names.MODEL_VERSION, names.STAGE, names.LEASE, names.CLOSED}
     assert known - unread - of_checks <= {*OF_TRIALS, *OF_SWEEPS}
 
 
