@@ -62,6 +62,21 @@ class Judgement:
     reasons: tuple[str, ...] = ()
 
 
+class _PlainLoader(yaml.SafeLoader):
+    """Reads YAML without anchors, aliases and merges: MLflow writes none, and some of them unfold without end."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML's parser has no types
+        if getattr(event, "anchor", None) is not None:
+            raise yaml.composer.ComposerError(problem="an anchor or an alias", problem_mark=event.start_mark)
+        return super().compose_node(parent, index)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+            raise yaml.constructor.ConstructorError(problem="a merge", problem_mark=node.start_mark)
+        super().flatten_mapping(node)
+
+
 class _RefusedError(Exception):
     """A reason not to load a model."""
 
@@ -103,7 +118,7 @@ def read_mlmodel(folder: Path) -> Mapping[str, Any]:
     if path.stat().st_size > MOST_BYTES:
         raise ValueError(f"its {MLMODEL} has more than {MOST_BYTES // 2**20} MiB")
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yaml.load(path.read_text(encoding="utf-8"), _PlainLoader)  # noqa: S506  # a SafeLoader that does less
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"its {MLMODEL} cannot be read: {type(error).__name__}") from error
     if not isinstance(found, dict) or not isinstance(found.get("flavors"), dict):

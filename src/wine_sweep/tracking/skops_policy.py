@@ -16,13 +16,17 @@ from __future__ import annotations
 import functools
 import json
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
 import numpy as np
+
+from wine_sweep.tracking.skops_places import dotted as _dotted
+from wine_sweep.tracking.skops_places import misplaced
 
 _SCHEMA = "schema.json"
 _OLDEST_PROTOCOL = 1
@@ -30,6 +34,15 @@ _OLDEST_PROTOCOL = 1
 
 _LONGEST = 200
 """How much of a name is shown."""
+
+MOST_SCHEMA_BYTES = 128 * 2**20
+"""A longer `schema.json` is not unfolded."""
+
+MOST_BYTES = 2**30
+MOST_UNFOLDING = 10
+"""Nor are data of more than both `MOST_BYTES` and this many times the length of the file."""
+
+_NPY = b"\x93NUMPY"
 
 _SCIPY_UFUNCS = ("scipy.special", "scipy.special._ufuncs", "scipy.special._special_ufuncs")
 _CONTAINERS = frozenset({"builtins.list", "builtins.tuple", "builtins.set"})
@@ -84,6 +97,15 @@ _OBJECTS: frozenset[str] = frozenset().union(
 )
 """Beside scikit-learn's estimators."""
 
+_PREDICTORS: frozenset[str] = frozenset().union(
+    _names("sklearn.calibration", "_CalibratedClassifier _SigmoidCalibration _TemperatureScaling"),
+    _names("sklearn.gaussian_process._gpc", "_BinaryGaussianProcessClassifierLaplace"),
+    _names("sklearn.model_selection._search_successive_halving", "HalvingGridSearchCV HalvingRandomSearchCV"),
+    _names("sklearn.multiclass", "_ConstantPredictor"),
+    {name for name in _OBJECTS if name.startswith(("xgboost.", "lightgbm.", "catboost."))},
+)
+"""Those of them that stand where an estimator is expected."""
+
 _DISTANCES = re.compile(r"sklearn\.metrics\._dist_metrics\.[A-Z]\w*Distance(32|64)?")
 _LOSSES = re.compile(
     r"sklearn\._loss\._loss\.Cy[A-Z]\w*"
@@ -119,7 +141,7 @@ _BY_LOADER: Mapping[str, frozenset[str] | re.Pattern[str]] = {
     "DTypeNode": frozenset({"numpy.dtype"}),
     "DefaultDictNode": frozenset({"collections.defaultdict"}),
     "DictNode": frozenset({"builtins.dict", "collections.OrderedDict", "sklearn.utils._bunch.Bunch"}),
-    "ListNode": _CONTAINERS,
+    "ListNode": frozenset({"builtins.list"}),
     "LossNode": _LOSSES,
     "MaskedArrayNode": frozenset({"numpy.ma.MaskedArray", "numpy.ma.core.MaskedArray"}),
     "NdArrayNode": _DTYPES | {"numpy.ndarray"},
@@ -127,14 +149,14 @@ _BY_LOADER: Mapping[str, frozenset[str] | re.Pattern[str]] = {
     "PartialNode": frozenset({"functools.partial"}),
     "RandomGeneratorNode": frozenset({"numpy.random.Generator", "numpy.random._generator.Generator"}),
     "RandomStateNode": frozenset({"numpy.random.RandomState", "numpy.random.mtrand.RandomState"}),
-    "SetNode": _CONTAINERS,
+    "SetNode": frozenset({"builtins.set"}),
     "SliceNode": frozenset({"builtins.slice"}),
     "SparseMatrixNode": _SPARSE,
     "TreeNode": frozenset({"sklearn.tree._tree.Tree"}),
-    "TupleNode": _CONTAINERS,
+    "TupleNode": frozenset({"builtins.tuple"}),
     "TypeNode": _SCALARS | _CONTAINERS | _DTYPES | {"builtins.dict", "collections.OrderedDict"},
 }
-"""Loaders whose names are known without asking skops; `JsonNode` and `CachedNode` name nothing that is used."""
+"""Loaders whose names are known without asking skops; `JsonNode` names nothing that is used, and skops writes no `CachedNode`."""
 
 _VECTORIZERS = re.compile(r"sklearn\.feature_extraction\.text\.\w+Vectorizer")
 """They open the files that their rows name where `input` is not ``content``."""
@@ -161,21 +183,57 @@ def read_skops(path: Path) -> SkopsContent:
     """
     try:
         with ZipFile(path) as archive:
-            schema = json.loads(archive.read(_SCHEMA))
-    except (BadZipFile, KeyError, NotImplementedError, RecursionError, RuntimeError, ValueError) as error:
+            if any(each.compress_type not in (ZIP_STORED, ZIP_DEFLATED) for each in archive.infolist()):
+                raise ValueError("a compression that skops files do not have by default")
+            declared = archive.getinfo(_SCHEMA).file_size
+            if declared > MOST_SCHEMA_BYTES:
+                raise ValueError(f"its {_SCHEMA} has {declared:,} bytes; at most {MOST_SCHEMA_BYTES:,} are read")
+            schema = json.loads(archive.read(_SCHEMA), object_pairs_hook=_without_twins)
+            protocol = schema.get("protocol") if isinstance(schema, dict) else None
+            if type(protocol) is not int or protocol < _OLDEST_PROTOCOL:
+                raise _OtherProtocolError(protocol)
+            nodes = list(_nodes(schema))
+            refused = set(_wrong_data(archive, nodes, max(MOST_BYTES, MOST_UNFOLDING * path.stat().st_size)))
+            refused.update(misplaced(schema, _predicts))
+    except _OtherProtocolError as error:
+        shown = str(error.args[0])[:20]
+        raise ValueError(f"it is a skops file of protocol {shown}, which names functions in a way of its own") from error
+    except (BadZipFile, EOFError, KeyError, NotImplementedError, RecursionError, RuntimeError, ValueError, zlib.error) as error:
         raise ValueError(f"it is no skops file: {type(error).__name__}: {str(error)[:200]}") from error
-    protocol = schema.get("protocol") if isinstance(schema, dict) else None
-    if type(protocol) is not int or protocol < _OLDEST_PROTOCOL:
-        raise ValueError(f"it is a skops file of protocol {str(protocol)[:20]}, which names functions in a way of its own")
-    nodes = list(_nodes(schema))
-    named = [node for node in nodes if node["__loader__"] not in ("JsonNode", "CachedNode")]
-    refused = {why for node in named if (why := _why_refused(node))}
-    refused |= {f"{_dotted(node)!r} with an `input` that is not 'content'" for node in _opening_files(nodes)}
+    named = [node for node in nodes if node["__loader__"] != "JsonNode"]
+    refused |= {why for node in named if (why := _why_refused(node))}
+    refused |= {f"{_dotted(node)!r} with an `input` that is not 'content'" for node in nodes if _opens_files(node)}
     return SkopsContent(tuple(sorted({_dotted(node) for node in named})), tuple(sorted(refused)))
 
 
-def _dotted(node: Mapping[str, Any]) -> str:
-    return f"{node.get('__module__')}.{node.get('__class__')}"
+class _OtherProtocolError(Exception):
+    """The file is of a protocol that is not judged."""
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a key that stands twice")
+    return made
+
+
+def _wrong_data(archive: ZipFile, nodes: Sequence[Mapping[str, Any]], most: int) -> Iterator[str]:
+    """Say what is wrong with the data beside the schema; skops unfolds them once for each node that names them."""
+    unfolded = 0
+    for node in nodes:
+        if not isinstance(node.get("file"), str):
+            continue
+        member = archive.getinfo(node["file"])
+        unfolded += member.file_size
+        if unfolded > most:
+            raise ValueError(f"its data have more than {most:,} bytes when they are unfolded")
+        if node["__loader__"] == "NdArrayNode":
+            with archive.open(member) as data:
+                if data.read(len(_NPY)) != _NPY:
+                    yield f"{_dotted(node)!r} that is no array"
+        elif node["__loader__"] == "SparseMatrixNode":
+            with archive.open(member) as data, ZipFile(data) as inner:
+                unfolded += sum(each.file_size for each in inner.infolist())
 
 
 def _why_refused(node: Mapping[str, Any]) -> str | None:
@@ -209,33 +267,19 @@ def _may(loader: str, dotted: str) -> bool:
     return dotted in known if isinstance(known, frozenset) else known.fullmatch(dotted) is not None
 
 
-def _opening_files(nodes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Find the vectorizers that open files.
+def _opens_files(node: Mapping[str, Any]) -> bool:
+    """Whether a node is a vectorizer that opens the files that its rows name."""
+    if node["__loader__"] != "ObjectNode" or not _VECTORIZERS.fullmatch(_dotted(node)):
+        return False
+    attributes = node.get("content")
+    attributes = attributes.get("content") if isinstance(attributes, dict) else None
+    given = attributes.get("input") if isinstance(attributes, dict) else None
+    return not (isinstance(given, dict) and given.get("__loader__") == "JsonNode" and given.get("content") == '"content"')
 
-    Where two nodes have one id, skops takes the first that it meets for both; so all that have it must be alike.
-    """
-    vectorizers = [node for node in nodes if _VECTORIZERS.fullmatch(_dotted(node)) and node["__loader__"] == "ObjectNode"]
-    if not vectorizers:
-        return []
-    alike: dict[Any, list[Any]] = {}
-    for node in nodes:
-        if not isinstance(node.get("__id__"), dict | list):
-            alike.setdefault(node.get("__id__"), []).append(node)
 
-    def is_itself(node: Any, loader: str) -> bool:
-        known = isinstance(node, dict) and node.get("__loader__") == loader and isinstance(node.get("content"), dict | str)
-        if not known or isinstance(node.get("__id__"), dict | list):
-            return False
-        return "__id__" not in node or all(twin == node for twin in alike[node["__id__"]])
-
-    def reads_rows(vectorizer: dict[str, Any]) -> bool:
-        attributes = vectorizer.get("content")
-        if not is_itself(attributes, "DictNode") or not isinstance(attributes, dict):
-            return False
-        given = attributes["content"].get("input")
-        return is_itself(given, "JsonNode") and given["content"] == '"content"'
-
-    return [node for node in vectorizers if not reads_rows(node)]
+def _predicts(name: str) -> bool:
+    """Whether a class may stand where an estimator is expected."""
+    return name in _PREDICTORS or name in _estimators()
 
 
 @functools.cache
