@@ -30,7 +30,7 @@ from wine_sweep.config import Stage
 from wine_sweep.data.bundled import load_bundled
 from wine_sweep.errors import ModelError, UntrustedModelError
 from wine_sweep.registry import Action, Entry, ModelRegistry
-from wine_sweep.tracking import loading
+from wine_sweep.tracking import artifacts
 from wine_sweep.tracking.loading import load_model
 from wine_sweep.tracking.model_policy import ModelTrust
 from wine_sweep.tracking.models import ModelToLog, check_loads_back, log_model
@@ -373,7 +373,7 @@ def test_the_credentials_for_the_store_are_sent_to_no_other_server(stranger, run
 )
 def test_which_servers_are_others(store_uri, place, expected, store):
     mlflow.set_tracking_uri(store_uri)
-    assert loading._is_elsewhere(place) is expected
+    assert artifacts.is_elsewhere(place) is expected
 
 
 def test_a_folder_without_a_model_is_not_copied(run, store, in_process, tmp_path):

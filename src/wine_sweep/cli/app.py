@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import sys
+import traceback
 import warnings
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -93,9 +94,10 @@ def _run(interruption: Interruption) -> str | int | None:
             return exit_code(error)
     except KeyboardInterrupt:
         pass
-    except Exception:
+    except Exception:  # noqa: BLE001  # shown as Python would, with its control characters as escapes
         if interruption.heard is None:
-            raise
+            print("\n".join(map(visible, traceback.format_exc().rstrip("\n").split("\n"))), file=sys.stderr)
+            return 1
     report_interruption(as_json=as_json)
     return INTERRUPTED
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,13 +14,14 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from wine_sweep.config import Stage
-from wine_sweep.errors import NotFoundError
+from wine_sweep.errors import NotFoundError, TrackingError
 from wine_sweep.tracking.outage import OutagePolicy
-from wine_sweep.tracking.store import translated_errors
+from wine_sweep.tracking.store import all_pages, translated_errors
 
 _logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 _NO_STAGE = "None"
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _MISSING = "RESOURCE_DOES_NOT_EXIST"
 
 
@@ -66,7 +68,11 @@ class RegisteredModels:
         self._policy = policy or OutagePolicy(0)
 
     def versions(self, name: str) -> list[RegisteredVersion]:
-        """List all versions of a registered model, the oldest first; none where there is no such model."""
+        """List all versions of a registered model, the oldest first; none where there is no such model.
+
+        Raises:
+            TrackingError: The registry failed, or has a version that is no number.
+        """
         if not name or {"'", '"'} <= set(name):
             return []  # MLflow has no name for such a model to be asked by
         found = self._step(f"read the model {name}", lambda: self._search(name))
@@ -76,6 +82,9 @@ class RegisteredModels:
             )
             for each in found
         ]
+        strange = next((each.version for each in found_versions if not _NUMBER.fullmatch(each.version)), None)
+        if strange is not None:
+            raise TrackingError(f"the registered model '{name}' has a version {strange[:60]!r}; MLflow numbers versions from 1")
         return sorted(found_versions, key=lambda each: int(each.version))
 
     def all_in_stage(self, name: str, stage: Stage, *, among: list[RegisteredVersion] | None = None) -> list[RegisteredVersion]:
@@ -221,14 +230,12 @@ class RegisteredModels:
             self._client.create_registered_model(name, description="Promoted by wine_sweep.")
 
     def _search(self, name: str) -> list[ModelVersion]:
-        found: list[ModelVersion] = []
-        token = None
-        while True:
-            page = self._client.search_model_versions(f"name = {_quoted(name)}", page_token=token)
-            found += page
-            token = page.token
-            if not token:
-                return found
+        found: Iterator[ModelVersion] = all_pages(
+            lambda token: self._client.search_model_versions(f"name = {_quoted(name)}", page_token=token),
+            lambda each: str(each.version),
+            f"read the model {name}",
+        )
+        return list(found)
 
     def _alias(self, name: str, stage: Stage) -> str | None:
         try:

@@ -17,7 +17,7 @@ from mlflow.entities import DatasetInput, InputTag, Metric
 
 from wine_sweep.errors import TrackingError
 from wine_sweep.objective.metric_names import refusal_of_name
-from wine_sweep.tracking import names
+from wine_sweep.tracking import artifacts, names
 from wine_sweep.tracking.batches import log_in_batches
 from wine_sweep.tracking.claim import Claim
 from wine_sweep.tracking.lost import LEASE_SECONDS, running_checks
@@ -173,7 +173,8 @@ class _Writing:
                 path.parent.mkdir(exist_ok=True)
                 path.write_bytes(content)
                 inside = path.parent.relative_to(folder).as_posix()
-                yield what, lambda: client.log_artifact(run_id, str(path), None if inside == "." else inside)  # noqa: B023  # done at once
+                folder_of = None if inside == "." else inside
+                yield what, lambda: artifacts.write_file(client, run_id, path, folder_of)  # noqa: B023  # done at once
         yield what, lambda: client.set_terminated(run_id, "FINISHED", end_time=at)
 
     def _do(self, what: str, step: Callable[[], Result]) -> Result:

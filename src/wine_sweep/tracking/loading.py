@@ -11,8 +11,8 @@ import warnings
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
+import mlflow
 import mlflow.pyfunc
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
 
 from wine_sweep.errors import ModelError, TrackingError, UntrustedModelError
+from wine_sweep.tracking.artifacts import is_elsewhere, split_location
 from wine_sweep.tracking.model_policy import MLMODEL, ModelTrust, judge, read_mlmodel
 from wine_sweep.tracking.store import translated_errors
 from wine_sweep.wording import MODEL_PREFIX, mask
@@ -32,8 +33,6 @@ from wine_sweep.wording import MODEL_PREFIX, mask
 _MOST_STEPS = 4
 """How often the store may answer with another URI before files are found."""
 
-_WITH_CREDENTIALS = frozenset({"http", "https", "mlflow-artifacts"})
-_PORTS = {"http": 80, "https": 443}
 _WRITTEN_LATER = frozenset({MLMODEL, "environment_variables.txt", "registered_model_meta"})
 """What MLflow changes or adds once a model is saved; only the first is ever loaded from."""
 
@@ -157,7 +156,11 @@ def _fetch(uri: str, folder: Path, trust: ModelTrust) -> Path:
         MlflowException: They are not there.
     """
     where = _location(uri)
-    if _is_elsewhere(where) and not trust.is_trusted and trust.written is None:
+    if split_location(where) is None:
+        raise ModelError(
+            f"{uri} cannot be loaded: its files lie at {mask(where)[:200]!r}, which is no address that all programs read alike"
+        )
+    if is_elsewhere(where) and not trust.is_trusted and trust.written is None:
         why = f"its files lie at {mask(where)[:200]!r}, a server that is not the store's and would be sent the credentials for it"
         raise _untrusted(uri, why, trust)
     if is_local_uri(where) and not (Path(local_file_uri_to_path(where)) / MLMODEL).is_file():
@@ -180,14 +183,6 @@ def _location(uri: str) -> str:
         else:
             return uri
     raise ModelError(f"{uri} cannot be loaded: the store does not say where its files lie")
-
-
-def _is_elsewhere(location: str) -> bool:
-    """Whether a location is on a server of MLflow's protocol that is another than the tracking server."""
-    found, store = urlsplit(location), urlsplit(mlflow.get_tracking_uri())
-    usual = _PORTS.get(store.scheme)
-    is_same = (found.hostname, found.port or _PORTS.get(found.scheme, usual)) == (store.hostname, store.port or usual)
-    return found.scheme in _WITH_CREDENTIALS and bool(found.netloc) and not is_same
 
 
 def fingerprint(folder: Path) -> Mapping[str, str]:

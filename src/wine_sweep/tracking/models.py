@@ -27,6 +27,7 @@ from mlflow.pyfunc import PythonModel
 from wine_sweep.errors import ModelError
 from wine_sweep.objective.estimators import TRUSTED_PACKAGES
 from wine_sweep.tracking import names
+from wine_sweep.tracking.artifacts import check_location
 from wine_sweep.tracking.loading import fingerprint, load_model
 from wine_sweep.tracking.model_policy import ModelTrust
 from wine_sweep.tracking.store import quoted, translated_errors
@@ -89,6 +90,7 @@ def log_model(client: MlflowClient, to_log: ModelToLog, *, experiment_id: str, r
         _delete_half_logged(client, experiment_id, run_id)
         tags = {names.KIND: names.Kind.MODEL}
         logged = client.create_logged_model(experiment_id, name=names.MODEL_NAME, source_run_id=run_id, tags=tags)
+        check_location(logged.artifact_location, f"model {logged.model_id}", logged.model_id)
         info = Model.log(
             artifact_path=None,
             name=names.MODEL_NAME,

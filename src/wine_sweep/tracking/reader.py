@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import TypeVar
 
 from mlflow import MlflowClient
@@ -19,10 +18,10 @@ from mlflow.entities import Experiment, Run, ViewType
 
 from wine_sweep.config import Direction
 from wine_sweep.errors import NotFoundError, TrackingError
-from wine_sweep.tracking import names
+from wine_sweep.tracking import artifacts, names
 from wine_sweep.tracking.deleted import experiment_deleted, why_gone
 from wine_sweep.tracking.ownership import TakenOver, number_of
-from wine_sweep.tracking.store import PAGE, quoted, search_all, translated_errors
+from wine_sweep.tracking.store import PAGE, all_pages, quoted, search_all, translated_errors
 from wine_sweep.tracking.tags import mapping, numbers_by_name, read_tag, steps_from_text, texts, whole_number
 from wine_sweep.trial import FIT_SECONDS, Failure, Score, Trial, TrialState
 
@@ -115,12 +114,13 @@ class SweepReader:
 
     def __init__(self, client: MlflowClient, experiment: str | None = None) -> None:
         self.client = client
-        with translated_errors("list the experiments"):
-            found = self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
-            while found.token:
-                more = self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY, page_token=found.token)
-                more[:0] = found
-                found = more
+        found: list[Experiment] = list(
+            all_pages(
+                lambda token: self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY, page_token=token),
+                lambda each: each.experiment_id,
+                "list the experiments",
+            )
+        )
         self._experiments: dict[str, str] = {each.experiment_id: each.name for each in found if experiment in (None, each.name)}
         if experiment is not None and not self._experiments:
             for each in self._deleted_experiments():
@@ -136,8 +136,8 @@ class SweepReader:
         return list(self._experiments)
 
     def experiment_name(self, experiment_id: str) -> str:
-        """Return the name of an experiment that is looked in."""
-        return self._experiments[experiment_id]
+        """Return the name of an experiment that is looked in; of another its id."""
+        return self._experiments.get(experiment_id, experiment_id)
 
     def sweeps(self) -> list[SweepRecord]:
         """List all sweeps, the newest first."""
@@ -290,7 +290,7 @@ class SweepReader:
             TrackingError: It is not there, or cannot be fetched.
         """
         with tempfile.TemporaryDirectory() as folder, translated_errors(f"fetch {name} of the sweep '{sweep.name}'"):
-            found = Path(self.client.download_artifacts(sweep.run_id, name, folder))
+            found = artifacts.fetch(self.client, sweep.run_id, name, folder)
             try:
                 return found.read_text(encoding="utf-8")
             except UnicodeDecodeError as error:

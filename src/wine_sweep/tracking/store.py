@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Mapping
+import sys
+import traceback
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
 
 import mlflow
 import requests
@@ -21,6 +24,7 @@ from mlflow.environment_variables import (
     MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT,
 )
 from mlflow.exceptions import MlflowException
+from mlflow.store.entities import PagedList
 from sqlalchemy.exc import SQLAlchemyError
 
 from wine_sweep.errors import NotFoundError, TrackingError
@@ -33,12 +37,16 @@ from wine_sweep.tracking.state import state_folder
 from wine_sweep.wording import mask
 
 _logger = logging.getLogger(__name__)
+Item = TypeVar("Item")
 
 LOCK_SECONDS = 120
 """How long another process may take to make a store's tables."""
 
 PAGE = 1000
 """The most runs that MLflow gives at once."""
+
+IDLE_PAGES = 20
+"""So many pages in a row may hold nothing new before a server counts as one whose pages have no end."""
 
 REACH_SECONDS = 10
 """How long a tracking server may take to answer before it counts as not there."""
@@ -178,12 +186,29 @@ def require_store(uri: str) -> None:
         raise NotFoundError(f"there is no store at {mask(uri)}: {why}; {advice}")
 
 
+_OF_MLFLOW = (MlflowException, SQLAlchemyError, CommandError, requests.RequestException, ParseError, OSError, ImportError)
+_OF_PARSING = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What MLflow raises, beside its own errors, where a store holds something else than it expects."""
+
+_PACKAGES = frozenset({"mlflow", "urllib3", "requests", "sqlalchemy", "google", "yaml"}) | sys.stdlib_module_names
+
+
+def _is_of_mlflow(error: BaseException) -> bool:
+    """Whether an error comes from a call into MLflow, and from nothing of somebody else's that this has called."""
+    frames = [str(frame.f_globals.get("__name__", "")).partition(".")[0] for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = max((at for at, package in enumerate(frames) if package == "wine_sweep"), default=-1)
+    beyond = frames[ours + 1 :]
+    return "mlflow" in beyond[:2] and _PACKAGES.issuperset(beyond)
+
+
 @contextmanager
 def translated_errors(action: str) -> Iterator[None]:
     """Turn what MLflow, its database and its HTTP client raise into a `TrackingError` that says what could not be done."""
     try:
         yield
-    except (MlflowException, SQLAlchemyError, CommandError, requests.RequestException, ParseError, OSError, ImportError) as error:
+    except (*_OF_MLFLOW, *_OF_PARSING) as error:
+        if not isinstance(error, _OF_MLFLOW) and not _is_of_mlflow(error):
+            raise
         happened = what_became_of(str(mlflow.get_tracking_uri()))
         if happened is not None:
             raise TrackingError(f"MLflow could not {action}: {happened[0]}", is_outage=happened[1]) from error
@@ -243,13 +268,42 @@ def search_all(
     Raises:
         TrackingError: The store failed.
     """
-    token = None
-    while experiments:
-        with translated_errors("search runs"), uncollected():
-            found = client.search_runs(
+    if not experiments:
+        return
+
+    def found(token: str | None) -> PagedList[Run]:
+        with uncollected():
+            return client.search_runs(
                 experiments, query, run_view_type=view, max_results=page or PAGE, order_by=order_by, page_token=token
             )
+
+    yield from all_pages(found, lambda run: run.info.run_id, "search runs")
+
+
+def all_pages(ask: Callable[[str | None], PagedList[Item]], key: Callable[[Item], Hashable], action: str) -> Iterator[Item]:
+    """Yield what is on all pages of an answer, page by page.
+
+    Args:
+        ask: Gives the page of a token, which the page before has; the first page has none.
+        key: What tells the items apart.
+        action: What is done, for the message of an error.
+
+    Raises:
+        TrackingError: The store failed, or its pages have no end: a token comes again, or page after page has nothing new.
+    """
+    tokens: set[str] = set()
+    seen: set[Hashable] = set()
+    token, idle = None, 0
+    while True:
+        with translated_errors(action):
+            found = ask(token)
+            keys = {key(each) for each in found}
         yield from found
-        token = found.token
+        token, idle = found.token, 0 if keys - seen else idle + 1
         if not token:
             return
+        if token in tokens or idle > IDLE_PAGES:
+            what = "gives the same page again" if token in tokens else f"has given {idle} pages with nothing new"
+            raise TrackingError(f"MLflow could not {action}: the server {what}, and says that there are more")
+        seen |= keys
+        tokens.add(token)

@@ -15,7 +15,7 @@ from mlflow.entities import DatasetInput, InputTag, LoggedModelStatus, Metric, R
 
 from wine_sweep.errors import DeletedError, OwnershipError, TrackingError
 from wine_sweep.objective.output import STDERR_FILE, STDOUT_FILE
-from wine_sweep.tracking import names
+from wine_sweep.tracking import artifacts, names
 from wine_sweep.tracking.batches import log_in_batches
 from wine_sweep.tracking.claim import Claim
 from wine_sweep.tracking.deleted import experiment_deleted, is_gone, why_gone
@@ -305,7 +305,7 @@ class SweepRuns:
         ended = _milliseconds(trial.ended)
         with translated_errors(f"write trial {trial.number}"):
             if trial.failure is not None and trial.failure.traceback:
-                self.client.log_text(run_id, trial.failure.traceback, names.ERROR_FILE)
+                artifacts.write_text(self.client, run_id, trial.failure.traceback, names.ERROR_FILE)
             if files is not None and files.is_dir():
                 self._keep_files(run_id, files)
                 self.ensure_owner()  # to store them may take long
@@ -319,7 +319,7 @@ class SweepRuns:
                 path.unlink()
         mask_output(folder)
         if any(path.is_file() for path in folder.rglob("*")):
-            self.client.log_artifacts(run_id, str(folder))
+            artifacts.write_folder(self.client, run_id, folder)
 
     def _log_result(self, run_id: str, trial: Trial, at: int) -> None:
         """Log all that a trial was and measured, at a time in milliseconds since the epoch."""
@@ -343,7 +343,7 @@ class SweepRuns:
     def write_file(self, name: str, text: str) -> None:
         """Write an artifact of the parent run."""
         with translated_errors(f"write the artifact {name}"):
-            self.client.log_text(self.run_id, text, name)
+            artifacts.write_text(self.client, self.run_id, text, name)
 
     def write_json(self, name: str, record: Mapping[str, Any]) -> None:
         """Write an artifact of the parent run as indented JSON."""
