@@ -68,7 +68,8 @@ class Sweep:
         config: As `load_config` gives it, or the same keys as a mapping; relative paths start from the working folder.
         function: What is swept, in place of the config's `model`: called as ``function(params, context)``, it returns
             metrics, or metrics and a fitted model. It may be defined anywhere, a notebook too.
-        trust: Packages, files and folders whose code is trusted, as the command line's ``--trust``.
+        trust: Packages, files and folders whose code is trusted, and Dask schedulers' addresses, as the command line's
+            ``--trust``.
         tracking_uri: MLflow's store; by default what MLFLOW_TRACKING_URI or MLflow itself says.
         experiment: The MLflow experiment, in place of the config's.
 

@@ -179,7 +179,10 @@ def test_where_a_config_is_written_has_to_be_trusted_too(folder):
 def test_a_value_of_trust_that_is_nothing_is_an_error(folder):
     with pytest.raises(ConfigError) as caught:
         prepared(folder, COMMAND, SEARCH, OBJECTIVE, trust=["no/such.py"])
-    assert str(caught.value) == "--trust: 'no/such.py' is no file or folder here, no package's name, and no model:NAME"
+    assert (
+        str(caught.value)
+        == "--trust: 'no/such.py' is no file or folder here, no package's name, no model:NAME, and no tcp://HOST:PORT"
+    )
 
 
 def test_what_is_trusted_is_not_looked_for_again_when_the_trials_are_done(folder):

@@ -47,7 +47,7 @@ Trusted = Annotated[
     typer.Option(
         "--trust",
         metavar="CODE",
-        help="Trust a package, a file or folder with code of your own, or model:NAME, what is registered there; repeatable.",
+        help="Trust a package, a file or folder with code of your own, model:NAME, or a Dask scheduler's address; repeatable.",
     ),
 ]
 Workers = Annotated[int | None, typer.Option("--workers", metavar="N", min=1, help="Worker processes. Default: all cores.")]

@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from distributed import Client, LocalCluster
+import dask
+from distributed import Client, LocalCluster, Security
 
 from wine_sweep.errors import ExecutionError
 from wine_sweep.import_path import working_folder_kept_out
@@ -31,7 +32,7 @@ PYTHON = "Python"
 
 
 def connect(address: str | None, workers: int) -> tuple[Client, LocalCluster | None]:
-    """Connect to a scheduler, or start a cluster on this machine.
+    """Connect to a scheduler, or start a cluster on this machine, to which nobody else can connect.
 
     Args:
         address: The scheduler's address; None for a cluster of our own.
@@ -43,19 +44,32 @@ def connect(address: str | None, workers: int) -> tuple[Client, LocalCluster | N
     _quieten()
     cluster: LocalCluster | None = None
     if address is None:
-        with working_folder_kept_out():
-            cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                dashboard_address="127.0.0.1:0",  # for Dask a dashboard of None is one at the usual port, on all interfaces
-                worker_dashboard_address="127.0.0.1:0",
-                memory_limit=None,
-                silence_logs=logging.CRITICAL,
-            )
+        cluster = _start_cluster(workers)
     try:
         return Client(cluster or address, timeout=CONNECT_SECONDS, set_as_default=False), cluster
     except (OSError, ValueError, RuntimeError) as error:
         raise ExecutionError(f"no Dask scheduler answers at {address} within {CONNECT_SECONDS:g} s: {error}") from error
+
+
+def _start_cluster(workers: int) -> LocalCluster:
+    """Start a cluster on this machine.
+
+    Any user of this machine can reach its ports, and whoever can talk to a scheduler, a nanny or a worker can have it run code.
+    So they talk TLS, with a certificate drawn here that each of them asks for; nothing of it is on disk for longer than it
+    takes to load it. No page on the sweep is served either, but for the workers' own, which Dask has no other way to start.
+    """
+    no_pages = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+    with working_folder_kept_out(), dask.config.set(no_pages):
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            security=Security.temporary(),
+            dashboard_address="127.0.0.1:0",  # for Dask a dashboard of None is one at the usual port, on all interfaces
+            worker_dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
+            memory_limit=None,
+            silence_logs=logging.CRITICAL,
+        )
 
 
 def _quieten() -> None:

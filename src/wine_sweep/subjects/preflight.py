@@ -12,6 +12,7 @@ from wine_sweep.subjects.command_check import CommandCheck
 from wine_sweep.subjects.estimator_check import EstimatorCheck
 from wine_sweep.subjects.function_check import FunctionCheck
 from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.subjects.trust import check_address
 
 
 class Check(Protocol):
@@ -35,7 +36,8 @@ def prepare(draft: Draft, *, trusted: Sequence[str] = (), source: Source | None 
 
     Args:
         draft: The config as read.
-        trusted: Packages that estimators may come from beside the usual ones; files and folders with code of one's own.
+        trusted: Packages that estimators may come from beside the usual ones; files and folders with code of one's own; Dask
+            schedulers' addresses.
         source: The function that is swept, where the config's `model` only stands for it.
 
     Raises:
@@ -43,7 +45,7 @@ def prepare(draft: Draft, *, trusted: Sequence[str] = (), source: Source | None 
     """
     check = _check_of(draft, tuple(trusted), source)
     check.run()
-    problems = draft.document.locate([*draft.problems, *check.problems])
+    problems = draft.document.locate([*draft.problems, *check.problems, *check_address(draft, trusted)])
     if problems:
         raise ConfigError(problems)
     return check.prepared()

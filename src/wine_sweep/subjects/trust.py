@@ -1,14 +1,18 @@
-"""What ``--trust`` allows: packages by name, and code of the user's own by file or folder."""
+"""What ``--trust`` allows: packages by name, code of the user's own by file or folder, and Dask schedulers by address."""
 
 from __future__ import annotations
 
 import pathlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from wine_sweep.config import Draft, ExecutionConfig
 from wine_sweep.errors import ConfigError, Place, Problem
 from wine_sweep.objective.file_parameters import lies_in
 from wine_sweep.wording import MODEL_PREFIX
+
+_SCHEDULERS = ("tcp://", "tls://")
+_ADDRESS = ("execution", "address")
 
 
 class Trust:
@@ -16,6 +20,7 @@ class Trust:
 
     A value of ``--trust`` that could be a top-level package's name is one; a value that is a file or a folder here is that too.
     One that begins with ``model:`` names a registered model, whose versions may run code of their own when they are loaded.
+    One that begins with ``tcp://`` or ``tls://`` is a Dask scheduler's address.
 
     Args:
         given: The values of ``--trust``; relative paths start from the working folder.
@@ -35,7 +40,10 @@ class Trust:
             here = Place("--trust")
             raise ConfigError(
                 [
-                    Problem(f"'{each}' is no file or folder here, no package's name, and no {MODEL_PREFIX}NAME", place=here)
+                    Problem(
+                        f"'{each}' is no file or folder here, no package's name, no {MODEL_PREFIX}NAME, and no tcp://HOST:PORT",
+                        place=here,
+                    )
                     for each in lost
                 ]
             )
@@ -59,12 +67,31 @@ def packages_among(given: Sequence[str]) -> tuple[str, ...]:
 
 def code_among(given: Sequence[str]) -> tuple[str, ...]:
     """Give those values of ``--trust`` that name code here: packages, files and folders."""
-    return tuple(each for each in given if not each.startswith(MODEL_PREFIX))
+    return tuple(each for each in given if not each.startswith((MODEL_PREFIX, *_SCHEDULERS)))
 
 
 def trusts_model(given: Sequence[str], name: str) -> bool:
     """Whether the values of ``--trust`` name a registered model."""
     return f"{MODEL_PREFIX}{name}" in given
+
+
+def check_address(draft: Draft, trusted: Sequence[str]) -> Iterator[Problem]:
+    """Refuse a Dask scheduler that the person at the keyboard has not named: what it sends is unpickled in this process.
+
+    An address is named by ``--trust``, written as in the config, or by ``--set``: whoever may write a config or a recorded one
+    does not write the command line.
+
+    Args:
+        draft: The config as read.
+        trusted: The values of ``--trust``.
+    """
+    execution: ExecutionConfig | None = draft.sections.get("execution")
+    if execution is None or execution.address is None or execution.address in trusted:
+        return
+    if draft.document.place(_ADDRESS).source != draft.document.source:
+        return  # it was given by --set
+    shown = shlex.quote(execution.address)
+    yield Problem(f"a Dask scheduler can run code in this process; run with --trust {shown} if you trust it", _ADDRESS)
 
 
 def how_to_trust(path: pathlib.Path) -> str:
