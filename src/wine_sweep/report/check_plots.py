@@ -11,14 +11,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from wine_sweep.decay.check import Checked, predicted_then
 from wine_sweep.decay.drift import Aspect, Drift, DriftTest
 from wine_sweep.decay.loss import LossComparison
 from wine_sweep.decay.reference import Reference
 from wine_sweep.objective.row_losses import RowLoss
+from wine_sweep.report.plain_matplotlib import Axes, Figure, defaults
 from wine_sweep.wording import visible
 
 THEN, NOW = "#0072B2", "#D55E00"
@@ -35,9 +34,13 @@ def check_plots(reference: Reference, checked: Checked) -> Iterator[tuple[str, b
         A file's name, and the picture as PNG.
     """
     for number, drift in enumerate(checked.result.moved[:MOST_PLOTS], start=1):
-        yield f"{number:02d}-{_file_name(drift.name)}.png", _png(_drift_figure(reference, checked, drift))
+        with defaults():
+            picture = _png(_drift_figure(reference, checked, drift))
+        yield f"{number:02d}-{_file_name(drift.name)}.png", picture
     if checked.result.loss is not None and checked.losses is not None:
-        yield "losses.png", _png(_loss_figure(reference, checked.losses, checked.result.loss))
+        with defaults():
+            picture = _png(_loss_figure(reference, checked.losses, checked.result.loss))
+        yield "losses.png", picture
 
 
 def _drift_figure(reference: Reference, checked: Checked, drift: Drift) -> Figure:
