@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from wine_sweep.registry import Action, Entry, Progress, in_stage, versions_behind
-from wine_sweep.registry.ledger import LONGEST
+from wine_sweep.registry.ledger import LONGEST, PREFIX, read_entries
 
 NOON = datetime(2026, 11, 25, 12, 0, 0, 5, tzinfo=UTC)
 
 
-def entry(before, after, *, minutes=0, action=Action.PROMOTED, stage="Staging", **more):
-    when = NOON + timedelta(minutes=minutes)
+def entry(before, after, *, minutes=0, action=Action.PROMOTED, stage="Staging", when=None, **more):
+    when = when or NOON + timedelta(minutes=minutes)
     return Entry(action, stage, "ann", before, after, ("It is better.",), when=when, **more)
 
 
@@ -94,3 +94,25 @@ def test_now_is_the_last_that_is_written():
 )
 def test_what_was_gone_back_from_is_left_out_of_what_is_behind(entries, expected):
     assert list(versions_behind(entries, "Staging")) == expected
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=2), timedelta(days=3640), timedelta(days=2_900_000)])
+def test_what_is_further_ahead_than_clocks_differ_is_not_followed(ahead):
+    now = datetime.now(UTC)
+    near = entry("1", "2", when=now + timedelta(hours=23))
+    ours = entry("2", "3", when=now).following([near, entry("2", "1", when=now + ahead)])
+    assert ours.when - near.when == timedelta(microseconds=1)
+    assert Entry.of(ours.key, ours.text()) == ours
+
+
+@pytest.mark.parametrize("moment", ["99971231T235959.999999Z", "99981231T235959.999999Z", "99991231T235959.999999Z"])
+def test_an_entry_of_a_year_that_has_not_come_is_none(moment):
+    with pytest.raises(ValueError, match="has not come yet"):
+        Entry.of(f"{PREFIX}{moment}-aaaaaaaa", entry("1", "2").text())
+
+
+def test_an_entry_stands_on_the_version_that_it_is_about():
+    one, two, kept = entry(None, "1"), entry("1", "2", minutes=1), entry(None, None, minutes=2, action=Action.KEPT)
+    tags = {each.key: each.text() for each in (one, two, kept)}
+    assert read_entries(tags, "2") == ([two], [f"{each.key} is not on the version that it is about" for each in (one, kept)])
+    assert read_entries(tags, None)[0] == [kept]

@@ -179,6 +179,8 @@ def test_ctrl_c_while_the_store_is_away_ends_soon_and_names_the_journal(gate):
     assert f"in {journal.path}" in str(caught.value)
     assert caught.value.run_id
     assert journal.trials()
+    assert journal.may_belong_to(caught.value.run_id)
+    assert not journal.may_belong_to("another"), "it is bound from the moment on at which the parent run is there"
     journal.discard()
 
 

@@ -13,10 +13,12 @@ import pytest
 from mlflow import MlflowClient
 
 from wine_sweep.tracking import names
+from wine_sweep.tracking.journal import Journal
 from wine_sweep.tracking.owner import Owner
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.state import state_folder
 from wine_sweep.tracking.store import quoted
+from wine_sweep.trial import Trial, TrialState
 
 CONFIG = """
 name: victim
@@ -189,6 +191,23 @@ def test_the_tag_of_a_journal_is_no_path(victim, tmp_path):
         assert (tmp_path / "loot.files" / "common" / "best-of-1").exists()
         assert client.get_run(run_id).info.status == "FINISHED"
         assert len(client.get_run(run_id).data.tags[names.JOURNAL]) == 32
+
+
+def test_the_journal_of_another_run_is_neither_read_nor_deleted(victim):
+    command, client, run_id, _ = victim
+    theirs = Journal.of(uuid.uuid4().hex)
+    theirs.add(Trial(0, {"max_depth": 1}, TrialState.FINISHED, fit_seconds=0.1, started=1e9, ended=1e9))
+    theirs.bind("another")
+    theirs.spool.make(theirs.spool.folder(0)).joinpath("secret").write_text("dear")
+    client.set_tag(run_id, names.JOURNAL, theirs.path.stem)
+    client.set_terminated(run_id, "KILLED")
+    said = assert_no_traceback(command, "resume", "latest", "--no-promote")
+    assert f"the tag wine_sweep.journal of the run {run_id} names the journal of another run" in said
+    assert [trial.number for trial in theirs.trials()] == [0]
+    assert (theirs.spool.folder(0) / "secret").exists()
+    assert client.get_run(run_id).data.tags[names.JOURNAL] != theirs.path.stem
+    theirs.discard()
+    assert not list(theirs.path.parent.glob(f"{theirs.path.stem}*"))
 
 
 def test_parameters_that_the_sweep_does_not_search_reach_no_estimator(victim, caplog):

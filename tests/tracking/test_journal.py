@@ -231,3 +231,39 @@ def test_a_line_is_plain_json(tmp_path):
     journal = Journal(tmp_path / "a.jsonl")
     journal.add(measured(0, alpha=math.inf))
     assert json.loads(journal.path.read_text())["params"] == {"alpha": math.inf}
+
+
+def test_a_journal_belongs_to_the_first_run_that_it_is_bound_to(tmp_path):
+    journal = Journal(tmp_path / "journals" / "a.jsonl")
+    assert journal.may_belong_to("one")
+    assert journal.may_belong_to("two"), "an older version's is bound to none"
+    journal.bind("one")
+    assert stat.S_IMODE((tmp_path / "journals" / "a.run").stat().st_mode) == 0o600
+    taken_up = Journal(journal.path)
+    taken_up.bind("two")
+    for each in (journal, taken_up):
+        assert each.may_belong_to("one")
+        assert not each.may_belong_to("two")
+    journal.discard()
+    assert list((tmp_path / "journals").iterdir()) == []
+
+
+def test_a_journal_that_could_not_be_bound_is_bound_with_the_next_trial(tmp_path):
+    journal = Journal(tmp_path / "journals" / "a.jsonl")
+    (tmp_path / "journals").write_text("no folder")
+    journal.bind("one")
+    assert not journal.may_belong_to("one")
+    (tmp_path / "journals").unlink()
+    assert journal.may_belong_to("two")
+    journal.add(measured(0))
+    assert not journal.may_belong_to("two")
+    assert [trial.number for trial in Journal(journal.path).trials()] == [0]
+
+
+def test_a_binding_that_is_a_link_binds_to_nobody(tmp_path):
+    journal = Journal(tmp_path / "a.jsonl")
+    (tmp_path / "theirs").write_text("one")
+    (tmp_path / "a.run").symlink_to(tmp_path / "theirs")
+    assert not journal.may_belong_to("one")
+    journal.bind("two")
+    assert (tmp_path / "theirs").read_text() == "one"

@@ -25,6 +25,12 @@ _WIDEST = 6
 _LAST_YEAR = 9998
 """Of the year after it no later moment could be written."""
 
+_CLOCKS_DIFFER = timedelta(days=1)
+"""An entry that is further ahead than this is a stranger's, or a broken clock's: nothing has to follow it."""
+
+_CLOCKS_BREAK = timedelta(days=3650)
+"""An entry that is further ahead than this is none: it would stand after all others for good."""
+
 _MOMENT = "%Y%m%dT%H%M%S.%fZ"
 
 
@@ -133,7 +139,7 @@ class Entry:
         return entry
 
     def _refuse_other_types(self, key: str) -> None:
-        """Refuse what is no text where text belongs, or a moment that none could follow.
+        """Refuse what is no text where text belongs, and a moment that has not come for a long time.
 
         Raises:
             ValueError: There is such a thing.
@@ -142,16 +148,20 @@ class Entry:
         words += [each for each in (self.before, self.after, self.left) if each is not None]
         if not all(isinstance(each, str) for each in words) or not isinstance(self.evidence, Mapping):
             raise ValueError(f"{key} holds no entry: what should be text is not")
-        if self.when.year > _LAST_YEAR:
-            raise ValueError(f"{key} holds no entry: nothing comes after the year {self.when.year}")
+        if self.when.year > _LAST_YEAR or self.when - datetime.now(UTC) > _CLOCKS_BREAK:
+            raise ValueError(f"{key} holds no entry: the year {self.when.year} has not come yet")
 
     def following(self, others: Iterable[Entry]) -> Entry:
         """Give it as one that comes after others, whatever the clocks of the machines say that they come from.
 
+        What is further ahead than clocks differ is not followed: whoever writes the last moment that can be written would end
+        the ledger.
+
         So the order of the ledger is that in which a stage was moved (L. Lamport, "Time, clocks, and the ordering of events
         in a distributed system", 1978).
         """
-        latest = max((each.when for each in others), default=None)
+        latest_possible = max(self.when, datetime.now(UTC)) + _CLOCKS_DIFFER
+        latest = max((each.when for each in others if each.when <= latest_possible), default=None)
         if latest is None or latest < self.when:
             return self
         return replace(self, when=latest + timedelta(microseconds=1))
@@ -161,14 +171,25 @@ class Entry:
         return replace(self, progress=progress, reasons=(*self.reasons, why) if why else self.reasons)
 
 
-def read_entries(tags: Mapping[str, str]) -> tuple[Sequence[Entry], Sequence[str]]:
-    """Read the entries among tags, in the order of time, and say what is wrong with those that cannot be read."""
+def read_entries(tags: Mapping[str, str], version: str | None) -> tuple[Sequence[Entry], Sequence[str]]:
+    """Read the entries among tags, in the order of time, and say what is wrong with those that cannot be read.
+
+    Args:
+        tags: The tags.
+        version: The version that they are on; None for the registered model. An entry about another one is none of ours, and
+            what it says cannot be ended there.
+    """
     entries, unreadable = [], []
     for key in sorted(key for key in tags if key.startswith(PREFIX)):
         try:
-            entries.append(Entry.of(key, tags[key]))
+            entry = Entry.of(key, tags[key])
         except ValueError as error:
             unreadable.append(str(error))
+            continue
+        if entry.after == version:
+            entries.append(entry)
+        else:
+            unreadable.append(f"{key} is not on the version that it is about")
     return entries, unreadable
 
 

@@ -130,13 +130,14 @@ class ModelRegistry(RegisteredModels):
         Raises:
             TrackingError: The registry failed.
         """
-        found = self.tags_of(name)
-        for registered in self.versions(name):
-            found |= registered.tags
-        entries, unreadable = read_entries(found)
-        for each in unreadable:
-            _logger.warning("an entry of the ledger of %s cannot be read: %s", name, each)
-        return entries
+        places = [(None, self.tags_of(name)), *((each.version, each.tags) for each in self.versions(name))]
+        found: list[Entry] = []
+        for version, tags in places:
+            entries, unreadable = read_entries(tags, version)
+            found += entries
+            for problem in unreadable:
+                _logger.warning("an entry of the ledger of %s cannot be read: %s", name, problem)
+        return sorted(found, key=lambda each: each.key)
 
     def _carry_out(
         self, registered: RegisteredVersion, stage: Stage, entry: Entry, known: Sequence[Entry], *, here: Sequence[str]
@@ -210,7 +211,7 @@ class ModelRegistry(RegisteredModels):
             raise OvertakenError(message)
 
     def _settle(self, name: str) -> Sequence[Entry]:
-        begun = [each for each in self.ledger(name) if each.progress is Progress.BEGUN]
+        begun = [each for each in self.ledger(name) if each.progress is Progress.BEGUN and each.action is not Action.KEPT]
         return [done for stage in Stage for done in self._settle_stage(name, stage, [e for e in begun if e.stage == stage.value])]
 
     def _settle_stage(self, name: str, stage: Stage, begun: Sequence[Entry]) -> Sequence[Entry]:
@@ -222,7 +223,7 @@ class ModelRegistry(RegisteredModels):
             here = [each.version for each in versions]
             moved = [each for each in begun if each.after in here]
             if len(here) > 1 and moved:  # who died had moved the stage at the same time as somebody else
-                last = [each for each in _moves(versions, stage.value) if each.progress is not Progress.FAILED][-1]
+                last = [*moved, *(each for each in _moves(versions, stage.value) if each.progress is not Progress.FAILED)][-1]
                 self.transition(name, last.after or "", stage.value)
                 continue
             if len(here) == 1:
@@ -267,6 +268,6 @@ def _last_put(versions: Sequence[RegisteredVersion], here: Sequence[str], entry:
 
 def _moves(versions: Sequence[RegisteredVersion], stage: str) -> Sequence[Entry]:
     """Give what the ledger says, on versions, of moves to a stage, in the order of time."""
-    entries = [each for registered in versions for each in read_entries(registered.tags)[0]]
+    entries = [each for registered in versions for each in read_entries(registered.tags, registered.version)[0]]
     moves = [each for each in entries if each.stage == stage and each.action is not Action.KEPT]
     return sorted(moves, key=lambda each: each.key)

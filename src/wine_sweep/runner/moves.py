@@ -41,7 +41,8 @@ def roll_back(
     for each in finished:
         if each.action is Action.ROLLED_BACK and each.stage == stage.value and each.after == now.version:
             return Promotion(name, now.version, stage, now.run_id, (each.before,) if each.before else ())
-    behind = [version for version in versions_behind(registry.ledger(name), stage.value) if version != now.version]
+    there = {each.version for each in registry.versions(name)} - {now.version}
+    behind = [version for version in versions_behind(registry.ledger(name), stage.value) if version in there]
     if not behind:
         nothing = f"nothing was in {stage.value} before version {now.version}"
         raise NotFoundError(f"there is no version of {name} to go back to: {nothing}, as far as its ledger says")

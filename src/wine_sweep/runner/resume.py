@@ -157,11 +157,14 @@ def _take_stock(reader: SweepReader, plan: Plan, runs: SweepRuns, stop: Callable
 def _journal_of(sweep: SweepRecord, runs: SweepRuns) -> Journal:
     """Return a sweep's journal; a new one where the tag that names it is none of ours, and that tag is then mended."""
     token = sweep.tags.get(names.JOURNAL, sweep.run_id)
-    if is_token(token):
-        return Journal.of(token)
-    _logger.warning("the tag %s of the run %s names no journal; the sweep goes on without one", names.JOURNAL, sweep.run_id)
-    runs.set_tags(sweep.run_id, {names.JOURNAL: (new := uuid.uuid4().hex)})
-    return Journal.of(new)
+    journal = Journal.of(token) if is_token(token) else None
+    if journal is None or not journal.may_belong_to(sweep.run_id):
+        named = "no journal" if journal is None else "the journal of another run"
+        _logger.warning("the tag %s of the run %s names %s; the sweep goes on without one", names.JOURNAL, sweep.run_id, named)
+        runs.set_tags(sweep.run_id, {names.JOURNAL: (new := uuid.uuid4().hex)})
+        journal = Journal.of(new)
+    journal.bind(sweep.run_id)
+    return journal
 
 
 def _restored(reader: SweepReader, prepared: Prepared, trial: Trial) -> Trial:

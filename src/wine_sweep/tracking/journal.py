@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import shutil
+import uuid
 from collections.abc import Mapping
 from io import FileIO
 from pathlib import Path
@@ -24,6 +25,7 @@ from wine_sweep.trial import Trial
 _logger = logging.getLogger(__name__)
 _FOLDER = "journals"
 _ITEMS = "__items__"
+_LONGEST_ID = 1000
 
 
 class Journal:
@@ -32,7 +34,8 @@ class Journal:
     A line is handed to the operating system before `add` returns, so a killed process loses none. Where the disk is full,
     lines wait in memory and are tried again with the next one: a journal never ends a sweep.
 
-    A journal is read, written and deleted only where it is this user's own, and its folders are.
+    A journal is read, written and deleted only where it is this user's own, and its folders are. A file beside it says which
+    parent run it belongs to, once there is one: whoever can write to the store may name this journal on another run.
 
     Args:
         path: The file; it is made, readable for its owner only, when the first trial is added.
@@ -45,6 +48,7 @@ class Journal:
         self._file: FileIO | None = None
         self._end = 0
         self._waiting: list[bytes] = []
+        self._unbound: str | None = None
 
     @classmethod
     def of(cls, token: str) -> Journal:
@@ -70,6 +74,25 @@ class Journal:
         """Where the files of its trials are, beside it, until they too are in MLflow."""
         return Spool(self.path.with_suffix(".files"))
 
+    def bind(self, run_id: str) -> None:
+        """Write beside it which parent run it belongs to; where that cannot be written it is tried again with the next trial."""
+        self._unbound = run_id
+        try:
+            if self._bound_to() is None:
+                self._write_binding(run_id)
+        except OSError as error:
+            _logger.debug("the journal %s is not bound to its run yet: %s", self.path, error)
+        else:
+            self._unbound = None
+
+    def may_belong_to(self, run_id: str) -> bool:
+        """Whether it belongs to a parent run, or nobody has written to which: an older version, or a process that was killed."""
+        try:
+            return self._bound_to() in (None, run_id)
+        except OSError as error:
+            _logger.warning("which run the journal %s belongs to cannot be read: %s", self.path, error)
+            return False
+
     @property
     def only_in_memory(self) -> int:
         """How many trials could not be written to the file yet."""
@@ -86,6 +109,8 @@ class Journal:
 
     def add(self, trial: Trial) -> None:
         """Write a trial that has ended, and those that could not be written before."""
+        if self._unbound is not None:
+            self.bind(self._unbound)
         could_write = not self._waiting
         self._waiting.append(_line(trial))
         try:
@@ -134,8 +159,32 @@ class Journal:
             if is_own_folder(self.spool.root):
                 shutil.rmtree(self.spool.root, ignore_errors=True)
             self.path.unlink(missing_ok=True)
+            self._binding.unlink(missing_ok=True)  # last: a journal that is half deleted is still bound
         except OSError as error:
             _logger.warning("the journal %s is not needed any more and could not be deleted: %s", self.path, error)
+
+    @property
+    def _binding(self) -> Path:
+        return self.path.with_suffix(".run")
+
+    def _bound_to(self) -> str | None:
+        """Read which run it belongs to; None where nobody has written that."""
+        try:
+            with FileIO(self._binding, opener=lambda path, _flags: open_own(path, os.O_RDONLY)) as file:
+                return file.read(_LONGEST_ID).decode(errors="replace")
+        except FileNotFoundError:
+            return None
+
+    def _write_binding(self, run_id: str) -> None:
+        for folder in self._folders:
+            own_folder(folder)
+        written = self.path.with_suffix(f".run-{uuid.uuid4().hex}")
+        try:
+            with FileIO(written, "x", opener=open_own) as file:
+                file.write(run_id.encode())
+            written.replace(self._binding)  # whole or not at all
+        finally:
+            written.unlink(missing_ok=True)
 
     def _is_ours(self) -> bool:
         """Whether its folders are this user's own; where they are not, that is logged, since it is left out."""
