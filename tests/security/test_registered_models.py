@@ -6,6 +6,7 @@ import copy
 import functools
 import http.server
 import json
+import operator
 import os
 import pickle
 import sys
@@ -21,7 +22,9 @@ from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from mlflow.pyfunc import PythonModel
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestRegressor, StackingRegressor
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import ElasticNet, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -146,6 +149,23 @@ def a_function(rows, marker, folder, monkeypatch):
     return "its skops file holds 'numpy.save' ('FunctionNode')"
 
 
+def the_name_of_a_method(rows, marker, folder, monkeypatch):
+    """Nothing but estimators and an array: a stack calls the method of its estimator that its state names."""
+    frozen = FrozenEstimator(np.frombuffer(b"written", dtype=np.uint8).copy())
+    says_path = DummyClassifier(strategy="constant", constant=str(marker)).fit([[0], [1]], [str(marker), "other"])
+    first = FunctionTransformer(operator.itemgetter(0))
+    model = make_pipeline(stacked(says_path, "predict"), first, first, stacked(frozen, "tofile"))
+    types = ["operator.itemgetter"]
+    logged_by_sklearn(model, skops_trusted_types=types, signature=infer_signature(rows[0].head(3)))
+    return "'estimator' of 'sklearn.frozen._frozen.FrozenEstimator' that is no estimator ('numpy.ndarray')"
+
+
+def stacked(estimator, method):
+    stack = StackingRegressor([])
+    vars(stack).update(estimators_=[estimator], stack_method_=[method], passthrough=False, final_estimator_=DummyClassifier())
+    return stack
+
+
 def logged_by_sklearn(model, **own):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -224,7 +244,7 @@ def test_a_model_that_brings_code_is_loaded_by_no_command_unless_it_is_trusted(h
     assert "Back to version 2" in in_one_line(in_process("rollback", "wine", "--trust", "model:wine").stdout)
 
 
-@pytest.mark.parametrize("hostile", [a_pickle, a_python_model, a_function], indirect=True)
+@pytest.mark.parametrize("hostile", [a_pickle, a_python_model, a_function, the_name_of_a_method], indirect=True)
 def test_a_model_that_is_pickled_or_holds_a_function_is_checked_only_if_it_is_trusted(hostile, in_process, marker):
     check = ("check", "wine", "--data", "wine-quality-white")
     assert is_refused(in_process(*check), hostile, marker, 1)

@@ -122,11 +122,20 @@ def test_an_mlmodel_that_is_none(tmp_path, text, said):
         read_mlmodel(tmp_path)
 
 
-def test_an_mlmodel_that_unfolds_without_end_is_named_and_not_unfolded(folder):
-    lines = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40))]
-    flavors = "flavors: {python_function: {loader_module: *a39, code: *a39}}"
-    (folder / "MLmodel").write_text("\n".join([*lines, flavors]))
-    assert judge(folder, read_mlmodel(folder)).reasons[0].startswith("it brings code of its own")
+@pytest.mark.parametrize(
+    ("lines", "last"),
+    [
+        (["a0: &a0 [x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40))], "flavors: {python_function: *a39}"),
+        (["a0: &a0 {x: 1}", *(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}" for n in range(1, 40))], "flavors: {}"),
+        ([], "flavors: " + "{<<: " * 25 + "{a: 1}" + "}" * 25),
+        ([], "flavors: " + "{<<: [{}, " * 25 + "{a: 1}" + "]}" * 25),
+    ],
+    ids=["aliases", "merged-aliases", "merges", "merged-lists"],
+)
+def test_an_mlmodel_that_unfolds_without_end_is_refused(tmp_path, lines, last):
+    (tmp_path / "MLmodel").write_text("\n".join([*lines, last]))
+    with pytest.raises(ValueError, match=r"its MLmodel cannot be read: (Composer|Constructor)Error"):
+        read_mlmodel(tmp_path)
 
 
 def refused(path, model=None, change=lambda schema: None):
@@ -185,9 +194,17 @@ def reexported(schema):
     schema |= {"__module__": "sklearn.calibration", "__class__": "Parallel"}
 
 
-@pytest.mark.parametrize("change", [as_constructor, as_function, unnamed, reexported])
-def test_a_loader_is_given_no_other_names_than_its_own(tmp_path, change):
-    assert len(refused(tmp_path, Ridge(), change)) == 1
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (as_constructor, "'sklearn.linear_model._ridge.Ridge' ('ConstructorFromReduceNode')"),
+        (as_function, "'sklearn.utils._testing.TempMemmap' ('FunctionNode')"),
+        (unnamed, "'sklearn.linear_model._ridge.None'"),
+        (reexported, "'sklearn.calibration.Parallel'"),
+    ],
+)
+def test_a_loader_is_given_no_other_names_than_its_own(tmp_path, change, said):
+    assert said in refused(tmp_path, Ridge(), change)
 
 
 @pytest.mark.parametrize("protocol", [0, None, True, "2"])
@@ -210,16 +227,31 @@ def hidden_by_its_id(schema):
     text["__id__"] = 7
 
 
+def hidden_by_a_whole_number(schema):
+    hidden_by_its_id(schema)
+    schema["content"]["content"]["first"]["__id__"] = 7
+    schema["content"]["key_types"]["content"].append(schema["content"]["key_types"]["content"][0])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [(hidden_by_its_id, "an id that is no number (7.0)"), (hidden_by_a_whole_number, "several objects with one id")],
+)
+def test_skops_takes_nothing_else_for_what_was_judged(tmp_path, change, said):
+    assert said in "; ".join(refused(tmp_path, make_pipeline(TfidfVectorizer(), Ridge()), change))
+
+
 def test_a_vectorizer_opens_no_files(tmp_path):
     assert refused(tmp_path, make_pipeline(TfidfVectorizer(), Ridge())) == ()
-    for model, change in (
-        (make_pipeline(TfidfVectorizer(input="filename"), Ridge()), lambda schema: None),
-        (make_pipeline(TfidfVectorizer(), Ridge()), hidden_by_its_id),
-        (make_pipeline(TfidfVectorizer(), Ridge()), lambda schema: first_attribute(schema).update(__loader__="CachedNode")),
-    ):
-        assert refused(tmp_path, model, change) == (
-            "'sklearn.feature_extraction.text.TfidfVectorizer' with an `input` that is not 'content'",
-        )
+    said = "'sklearn.feature_extraction.text.TfidfVectorizer' with an `input` that is not 'content'"
+    assert refused(tmp_path, make_pipeline(TfidfVectorizer(input="filename"), Ridge())) == (said,)
+    cached = refused(
+        tmp_path,
+        make_pipeline(TfidfVectorizer(), Ridge()),
+        lambda schema: first_attribute(schema).update(__loader__="CachedNode"),
+    )
+    assert said in cached
+    assert "'builtins.str' ('CachedNode')" in cached
 
 
 def test_the_lists_name_classes_where_they_are_defined_and_not_what_modules_import():

@@ -168,7 +168,8 @@ class SkopsContent:
 
     Args:
         types: All types and functions that its nodes name, for skops to trust; to be used only where nothing is refused.
-        refused: Those that may not be loaded, by name, each with what is done with it where that matters.
+        refused: Those that may not be loaded, by name, each with what is done with it where that matters; and then what is known
+            and stands where it may not, or in another form than skops writes.
     """
 
     types: tuple[str, ...]
@@ -201,9 +202,9 @@ def read_skops(path: Path) -> SkopsContent:
     except (BadZipFile, EOFError, KeyError, NotImplementedError, RecursionError, RuntimeError, ValueError, zlib.error) as error:
         raise ValueError(f"it is no skops file: {type(error).__name__}: {str(error)[:200]}") from error
     named = [node for node in nodes if node["__loader__"] != "JsonNode"]
-    refused |= {why for node in named if (why := _why_refused(node))}
+    unknown = {why for node in named if (why := _why_refused(node))}
     refused |= {f"{_dotted(node)!r} with an `input` that is not 'content'" for node in nodes if _opens_files(node)}
-    return SkopsContent(tuple(sorted({_dotted(node) for node in named})), tuple(sorted(refused)))
+    return SkopsContent(tuple(sorted({_dotted(node) for node in named})), (*sorted(unknown), *sorted(refused)))
 
 
 class _OtherProtocolError(Exception):
