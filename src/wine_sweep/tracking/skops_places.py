@@ -33,7 +33,7 @@ _IMPORTANCES = re.compile(r"auto|([A-Za-z]\w*\.)*(coef_|feature_importances_)")
 
 _KINDS = "estimator|regressor|classifier|transformer|imputer|encoder|binarizer|calibrator"
 _ONE_ESTIMATOR = re.compile(
-    rf"_?(\w+_)?({_KINDS})_?|_?(scaler|centerer|tfidf)_?|init_|kernel_pca_|nbrs_|_?le_?|_?pipeline_?|_Booster|_tree_model"
+    rf"_?(\w+_)?({_KINDS})_?|_?(scaler|centerer|tfidf)_?|init_|kernel_pca_|nbrs_|_?le_?|_?pipeline_?|_Booster"
 )
 _ESTIMATORS = re.compile(rf"_?(\w+_)?({_KINDS})s_?|transformer_list|_?steps|named_\w+")
 _TRANSFORMERS = re.compile(r"_?transformers_?")
