@@ -11,6 +11,7 @@ from pathlib import Path
 
 from wine_sweep.cli.formats import print_json
 from wine_sweep.config import parse_config
+from wine_sweep.config.files import read_file
 from wine_sweep.config.yaml_reader import MAX_BYTES
 from wine_sweep.errors import ConfigError, Place, Problem
 from wine_sweep.wandb import Note, WandbSweep, read_sweep, report, translate, write_config
@@ -65,8 +66,7 @@ def _import(path: Path, output: Path | None) -> Imported:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
+        return read_file(path, MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError([Problem(f"cannot be read: {error.strerror or error}", place=Place(str(path)))]) from error
 

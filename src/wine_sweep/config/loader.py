@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from wine_sweep.config.document import Document
 from wine_sweep.config.dumping import dump_yaml
+from wine_sweep.config.files import read_file
 from wine_sweep.config.overrides import apply_overrides
 from wine_sweep.config.parameters import FORMS
 from wine_sweep.config.problems import explain
@@ -53,8 +54,7 @@ def read_config(path: pathlib.Path, overrides: Sequence[str] = ()) -> Draft:
         ConfigError: There is no such file, it is not YAML, or an override cannot be applied.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = read_file(path, MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError([Problem(f"cannot be read: {error.strerror or error}", place=Place(str(path)))]) from error
     draft = parse_config(content, source=str(path), folder=path.resolve().parent, default_name=path.stem, overrides=overrides)

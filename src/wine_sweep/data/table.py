@@ -70,7 +70,7 @@ def load_table(source: str, *, max_size: int = MAX_TABLE, raised_by: str = "data
         )
     try:
         if not path.is_file():
-            raise DataError(f"no such file: {path}")
+            raise DataError(f"{path} is no regular file" if path.exists() and not path.is_dir() else f"no such file: {path}")
         if has_more_than(path, max_size):
             raise DataError(f"{path} has more than {show_bytes(max_size)} unfolded; `{raised_by}` allows more")
         table = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)

@@ -58,7 +58,7 @@ def _start_cluster(workers: int) -> LocalCluster:
     So they talk TLS, with a certificate drawn here that each of them asks for; nothing of it is on disk for longer than it
     takes to load it. No page on the sweep is served either, but for the workers' own, which Dask has no other way to start.
     """
-    no_pages = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+    no_pages: dict[str, list[str]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
     with working_folder_kept_out(), dask.config.set(no_pages):
         return LocalCluster(
             n_workers=workers,

@@ -8,9 +8,8 @@ Matplotlib is imported here, without that file, and nothing is drawn outside of 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 _FILE = "matplotlibrc"
 _BACKEND = "backend"
@@ -19,8 +18,8 @@ _BACKEND = "backend"
 @contextmanager
 def _file_kept_out() -> Iterator[None]:
     """Have the file of the working folder not be found; Matplotlib asks for it by its bare name, and nobody else does."""
-    exists: Callable[[Any], bool] = os.path.exists
-    os.path.exists = lambda path: path != _FILE and exists(path)  # type: ignore[assignment]  # its overloads are one here
+    exists = os.path.exists
+    os.path.exists = lambda path: path != _FILE and exists(path)
     try:
         yield
     finally:

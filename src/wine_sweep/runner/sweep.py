@@ -95,8 +95,8 @@ def run_sweep(
     older: list[Trial] = []
     policy = OutagePolicy(prepared.config.execution.tracking_timeout, stop=stop)
     journal = Journal.of(options.token)
-    make = partial(_begin, prepared, options, started, older, policy, journal)
-    keeping = Keeping.begin(make, policy, journal, stop=stop, verbose=options.verbose)
+    make = partial(_begin, prepared, options, started, older, policy)
+    keeping = Keeping.begin(lambda: _bound(journal, make()), policy, journal, stop=stop, verbose=options.verbose)
     keeping.writer.do(lambda runs: runs.describe())
     if prepared.config.execution.backend is not Backend.SERIAL:  # serial trials would record what these imports warn of
         keeping.writer.when_idle(partial(_import_what_concludes, prepared))
@@ -121,10 +121,8 @@ def resume_sweep(
     return sweep.carry_out(resumption.older, resumption.past, may_promote=may_promote)
 
 
-def _begin(
-    prepared: Prepared, options: RunOptions, started: float, older: list[Trial], policy: OutagePolicy, journal: Journal
-) -> SweepRuns:
-    """Open the store, make the parent run and bind the journal to it; called in the writer's thread, since importing MLflow takes seconds.
+def _begin(prepared: Prepared, options: RunOptions, started: float, older: list[Trial], policy: OutagePolicy) -> SweepRuns:
+    """Open the store and make the parent run; called in the writer's thread, since importing MLflow takes seconds.
 
     The trials that `search.from` names are put into `older`, before anything is written.
     """
@@ -144,7 +142,10 @@ def _begin(
         tags[names.FROM] = found.run_id
     header = sweep_header(prepared, experiment=experiment_name(prepared, options.experiment), started=started, tags=tags)
     leave_retries_to_policy()
-    runs = runs_of(prepared).begin(client, header, policy=policy)
+    return runs_of(prepared).begin(client, header, policy=policy)
+
+
+def _bound(journal: Journal, runs: SweepRuns) -> SweepRuns:
     journal.bind(runs.run_id)
     return runs
 
