@@ -28,7 +28,10 @@ REASONS = {
     ("execution.outpost", "pickle.loads"): (3, f"the task, and trials: {CLIENT}"),
     ("objective.source", "pickle.loads"): (1, f"a notebook's function, within the task: {PIPE}"),
     ("subjects.function_sweep", "pickle.loads"): (1, "the model of a function: through the pipe to a worker of this process"),
-    ("tracking.loading", "mlflow.pyfunc.load_model"): (1, "a model in a private folder: judged harmless, just written, or trusted"),
+    ("tracking.loading", "mlflow.pyfunc.load_model"): (
+        1,
+        "a model in a private folder: judged harmless, just written, or trusted",
+    ),
 }
 
 

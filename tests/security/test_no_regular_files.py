@@ -1,4 +1,4 @@
-"""What is no regular file is refused by its name: a pipe that nobody writes into holds nobody up, and nothing is read for good."""
+"""A config, a table and a function's file are regular files; what is a pipe or a device is refused and never read."""
 
 from __future__ import annotations
 
