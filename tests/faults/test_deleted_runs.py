@@ -18,6 +18,8 @@ from tests.faults.faultkit.promoting import CONFIG, DEPTHS, Machine, Trap, hold
 
 WRITES = "wine_sweep.tracking.sweep_runs.SweepRuns._log_result"
 CONCLUDES = "wine_sweep.tracking.sweep_runs.SweepRuns.check_owner"
+WORKERS = 2
+"""As many as a place's config has."""
 
 
 def children(client: MlflowClient, *, deleted: bool = False) -> dict[int, str]:
@@ -142,5 +144,6 @@ def test_a_sweep_that_is_deleted_while_it_runs_goes_on_once_it_is_back(place, au
     assert resumed.wait().code == 0, resumed.text()
     audit(place, f"the {what} deleted in mid-sweep, restored, and resume")
     params = [each for _, each in place.notes("ended")]
-    assert len(params) - len(set(params)) <= place.kind.notes_winner, "nothing that had ended is measured again"
+    unheard = WORKERS  # of a worker that is stopped nobody may have heard that its trial had just ended
+    assert len(params) - len(set(params)) <= place.kind.notes_winner + unheard, "nothing that had ended is measured again"
     assert measured < len(params)
