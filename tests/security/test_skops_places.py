@@ -216,6 +216,12 @@ def test_what_skops_does_not_write_is_refused(tmp_path, change):
     assert "in a form that skops does not write" in judged(tmp_path, model, change)
 
 
+@pytest.mark.parametrize("loader", [1, None, ["ListNode"], {"a": 1}])
+def test_a_loader_that_is_no_name_is_refused(tmp_path, loader):
+    said = judged(tmp_path, Ridge(), lambda schema: schema["content"]["content"]["alpha"].update(__loader__=loader))
+    assert "without the name of a loader" in said
+
+
 def test_a_key_that_stands_twice_is_refused(tmp_path):
     text = zipfile.ZipFile(io.BytesIO(skops.io.dumps(CountVectorizer()))).read("schema.json").decode()
     with zipfile.ZipFile(tmp_path / "model.skops", "w") as archive:

@@ -87,8 +87,9 @@ def misplaced(schema: Any, is_estimator: Callable[[str], bool]) -> Iterator[str]
         elif isinstance(found, dict) and "__loader__" not in found:
             rest.extend((each, attribute, False) for each in found.values())
         elif isinstance(found, dict):
-            wrong = [why for why in (_malformed(found), _displaced(found, attribute, is_value)) if why][:1]
-            if not wrong:
+            why = _malformed(found) or _displaced(found, attribute, is_value)
+            wrong = [why] if why else []
+            if not why:
                 rest.extend(_within(found, attribute))
                 wrong = [why for name, value in _attributes(found).items() if (why := _wrong(found, name, value, is_estimator))]
             yield from wrong
@@ -126,8 +127,9 @@ def _shown(node: Any) -> str:
     return repr(dotted(node)[:_LONGEST]) if isinstance(node, dict) else "what is no object"
 
 
-def _loader(node: Any) -> Any:
-    return node.get("__loader__") if isinstance(node, dict) else None
+def _loader(node: Any) -> str | None:
+    found = node.get("__loader__") if isinstance(node, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _ambiguous(schema: Any) -> Iterator[str]:
