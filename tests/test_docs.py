@@ -42,7 +42,7 @@ def test_every_example_of_the_readme_is_a_config_that_could_run(text, tmp_path):
         (tmp_path / name).write_text("def train(params, context): ...\n")
     draft = parse_config(text.encode(), source="README.md", folder=tmp_path, default_name="example")
     assert draft.problems == []
-    prepare(draft, trusted=[str(tmp_path)])
+    prepare(draft, trusted=[str(tmp_path), "tcp://machine-a:8786"])
 
 
 def keys_of(model: type[BaseModel]) -> set[str]:
