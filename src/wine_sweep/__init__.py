@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from wine_sweep.errors import (
         ConfigError,
         DataError,
+        DeletedError,
         ExecutionError,
         ModelError,
         NotFoundError,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ConfigError",
     "DataError",
+    "DeletedError",
     "ExecutionError",
     "ModelError",
     "NotFoundError",
@@ -54,6 +56,7 @@ __all__ = [
 _LOADED_LATER = {
     "ConfigError": "wine_sweep.errors",
     "DataError": "wine_sweep.errors",
+    "DeletedError": "wine_sweep.errors",
     "ExecutionError": "wine_sweep.errors",
     "ModelError": "wine_sweep.errors",
     "NotFoundError": "wine_sweep.errors",
