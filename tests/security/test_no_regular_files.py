@@ -1,4 +1,4 @@
-"""A config, a table and a function's file are regular files; what is a pipe or a device is refused and never read."""
+"""What is no regular file is refused by its name: a pipe that nobody writes into holds nobody up."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import pathlib
 from collections.abc import Iterator
 
@@ -98,6 +99,8 @@ class FunctionCheck(OwnCodeCheck):
 def check_function(file: pathlib.Path, name: str) -> Iterator[Problem]:
     """Look for a function in a file, without running it; one that the file imports or makes otherwise is taken on trust."""
     try:
+        if file.exists() and not file.is_file() and not file.is_dir():
+            raise OSError(errno.EINVAL, "it is no regular file")  # a pipe would be waited for
         tree = ast.parse(file.read_bytes(), filename=str(file))
     except (OSError, ValueError) as error:
         yield Problem(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}", _FUNCTION)
