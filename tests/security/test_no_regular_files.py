@@ -24,7 +24,7 @@ def strange(tmp_path):
     (tmp_path / "null.csv").symlink_to("/dev/null")
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(120)
 @pytest.mark.usefixtures("strange")
 @pytest.mark.parametrize("name", ["pipe.csv", "zero.csv", "null.csv"])
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_config_is_a_regular_file(in_process, command, name):
     assert f"{name}: cannot be read: it is no regular file" in done.stderr
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(120)
 @pytest.mark.usefixtures("strange")
 @pytest.mark.parametrize("name", ["pipe.csv", "zero.csv"])
 def test_a_table_is_a_regular_file(in_process, name):
@@ -53,7 +53,7 @@ def test_a_person_can_give_a_config_by_stdin(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(120)
 def test_a_functions_file_is_a_regular_file(in_process, tmp_path):
     os.mkfifo(tmp_path / "pipe.py")
     text = (
