@@ -102,7 +102,7 @@ def config(place: Place, cluster: Cluster, *, pause: float) -> None:
 def test_dask_workers_that_are_killed_cost_a_retry_and_others_may_join(place, cluster, audit, times):
     count = times(3, 1)
     config(place, cluster, pause=0.5)
-    command = place.run()
+    command = place.run("--trust", cluster.address)
     for _ in range(count):
         place.wait_for_ended(len(place.notes("ended")) + 5, command)
         cluster.kill_worker()
@@ -116,7 +116,7 @@ def test_dask_workers_that_are_killed_cost_a_retry_and_others_may_join(place, cl
 
 def test_a_dask_scheduler_that_is_killed_ends_the_sweep_which_can_be_resumed(place, cluster, audit, nothing_runs):
     config(place, cluster, pause=0.3)
-    command = place.run()
+    command = place.run("--trust", cluster.address)
     place.wait_for_ended(15, command)
     cluster.kill_scheduler()
     killed = time.monotonic()
@@ -129,7 +129,7 @@ def test_a_dask_scheduler_that_is_killed_ends_the_sweep_which_can_be_resumed(pla
     nothing_runs(place)
     cluster.stop()
     cluster.start(2)
-    resumed = place.resume().wait()
+    resumed = place.resume("latest", "--trust", cluster.address).wait()
     assert resumed.code == 0, resumed
     audit(place, "kill -9 of the Dask scheduler, and resume")
 
@@ -137,7 +137,7 @@ def test_a_dask_scheduler_that_is_killed_ends_the_sweep_which_can_be_resumed(pla
 @pytest.mark.full_form
 def test_an_orchestrator_that_is_killed_leaves_nothing_running_on_the_cluster(place, cluster, audit):
     config(place, cluster, pause=0.3)
-    command = place.run()
+    command = place.run("--trust", cluster.address)
     place.wait_for_ended(10, command)
     command.send(signal.SIGKILL)
     command.wait()
@@ -147,6 +147,6 @@ def test_an_orchestrator_that_is_killed_leaves_nothing_running_on_the_cluster(pl
     began = len(place.notes("began"))
     time.sleep(2)
     assert len(place.notes("began")) == began
-    resumed = place.resume().wait()
+    resumed = place.resume("latest", "--trust", cluster.address).wait()
     assert resumed.code == 0, resumed
     audit(place, "kill -9 of the orchestrator of a Dask cluster")
