@@ -80,25 +80,25 @@ def test_a_folder_of_ones_own_gives_modules_to_its_own_code_and_those_of_a_name_
 
 def test_a_library_imports_for_the_folders_code_what_it_names_and_nothing_while_it_is_imported_itself(folder):
     """As hydra does with the dotted name of a class; and as a library does that tries what may not be installed."""
-    library = folder.parent / "library"
+    library = folder.parent / "elsewhere"
     library.mkdir()
-    (library / "library_elsewhere.py").write_text(
+    (library / "locator_elsewhere.py").write_text(
         "import importlib\n"
         "try:\n    import optional_beside_config\nexcept ModuleNotFoundError:\n    optional_beside_config = None\n"
         "def locate(name):\n    return importlib.import_module(name)\n"
     )
     (folder / "optional_beside_config.py").write_text("")
     (folder / "locates_beside_config.py").write_text(
-        "import library_elsewhere\nfound = library_elsewhere.locate('other_beside_config')\n"
+        "import locator_elsewhere\nfound = locator_elsewhere.locate('other_beside_config')\n"
     )
     sys.path.insert(0, str(library))
     import_last(folder, ["locates_beside_config"])
     module = importlib.import_module("locates_beside_config")
     try:
         assert module.found.__file__ == str(folder / "other_beside_config.py")
-        assert module.library_elsewhere.optional_beside_config is None
+        assert module.locator_elsewhere.optional_beside_config is None
     finally:
-        for name in ("locates_beside_config", "library_elsewhere", "optional_beside_config"):
+        for name in ("locates_beside_config", "locator_elsewhere", "optional_beside_config"):
             sys.modules.pop(name, None)
 
 
