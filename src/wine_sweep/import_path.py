@@ -10,6 +10,7 @@ Imports nothing of the package.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import threading
@@ -151,14 +152,18 @@ _LOADERS: tuple[tuple[type, list[str]], ...] = (
 
 
 def _is_asked_from(folder: str, frame: FrameType | None) -> bool:
-    """Whether an import was asked for by code of a folder, itself or through a library's function, as by a dotted name.
+    """Whether an import was asked for by code of a folder: itself, or by a name that it gave to a library, as to hydra.
 
-    What a library imports while it is imported itself, whoever asked for that, it imports on its own behalf.
+    What a library tries by an import statement of its own, or while it is imported itself, it imports on its own behalf.
     """
+    is_by_name = False
     while frame is not None:
-        if os.path.abspath(frame.f_code.co_filename).startswith(folder + os.sep):
+        file = frame.f_code.co_filename
+        if file.startswith(folder + os.sep):  # what has no file, such as importlib itself, is nowhere
             return True
-        if frame.f_code.co_name == "<module>":
+        is_by_name = is_by_name or file == importlib.__file__
+        is_machinery = file == __file__ or file.startswith("<frozen importlib")
+        if frame.f_code.co_name == "<module>" or not (is_by_name or is_machinery):
             return False
         frame = frame.f_back
     return False
