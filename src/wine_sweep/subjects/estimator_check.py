@@ -101,7 +101,7 @@ class EstimatorCheck:
             self.space,
             reason,
             replace(goals.objective, thrift=thrift),
-            self.trusted,
+            self.trust.given,
             material,
             ModelFactory(models.templates, config.search.seed, models.chosen, self.trusted, tuple(self.trust.paths)),
             goals.metrics,
