@@ -19,14 +19,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CHECK = ("check", MODEL, "--data", "new.csv")
 REFRESH = ("refresh", "trees.yaml", "--data", "new.csv", "--force", "--quiet")
 WRITES = [
-    Trap(f"{CLIENT}.{name}", nth, after)
-    for name, nth, after in (
-        ("create_run", 1, False),
-        ("create_run", 1, True),
-        ("log_batch", 1, False),
-        ("log_inputs", 1, True),
-        ("log_artifact", 2, False),
-        ("set_terminated", 1, False),
+    Trap(*moment)
+    for moment in (
+        (f"{CLIENT}.create_run", 1, False),
+        (f"{CLIENT}.create_run", 1, True),
+        (f"{CLIENT}.log_batch", 1, False),
+        (f"{CLIENT}.log_inputs", 1, True),
+        ("wine_sweep.tracking.artifacts.write_file", 2, False),
+        (f"{CLIENT}.set_terminated", 1, False),
     )
 ]
 """The moments around what a check writes."""

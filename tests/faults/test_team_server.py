@@ -16,6 +16,7 @@ from tests.faults.faultkit.team import Team, User, team_server
 
 SEARCH = "{method: grid, parameters: {shift: [0.1, 0.3, 0.5, 0.7], scale: [0.1, 0.3]}}"
 TRIALS = 8
+TRUST = ("--trust", "fault_estimators", "--trust", f"model:{MODEL}")  # whose models bring their code
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_a_sweep_runs_to_the_registry(swept, client):
 def test_it_can_be_listed_compared_and_promoted_again(swept, member_place, client):
     listed = member_place.start("list").wait()
     compared = member_place.start("compare", "latest", "--format", "csv").wait()
-    promoted = member_place.start("promote", "latest", "--stage", "Production", "--trust", "fault_estimators").wait()
+    promoted = member_place.start("promote", "latest", "--stage", "Production", *TRUST).wait()
     assert [listed.code, compared.code, promoted.code] == [0, 0, 0], promoted
     assert f"{TRIALS}/{TRIALS}" in listed.stdout
     assert len(compared.stdout.splitlines()) == TRIALS + 1

@@ -47,6 +47,20 @@ def logged(client):
     return {"model_uri": f"models:/{client.create_logged_model('0', source_run_id=run_id).model_id}", "run_id": run_id}
 
 
+def test_a_name_that_another_registers_in_the_same_moment_is_not_an_error(client, registry, monkeypatch):
+    looked = client.get_registered_model
+
+    def look(name):
+        try:
+            return looked(name)
+        except MlflowException:
+            client.create_registered_model(name)
+            raise
+
+    monkeypatch.setattr(client, "get_registered_model", look)
+    assert registry.register("raced", **logged(client)).version == "1"
+
+
 def entry(before, after, **more):
     return Entry(Action.PROMOTED, more.pop("stage", "Staging"), "ann", before, after, ("It is better.",), **more)
 

@@ -14,17 +14,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mlflow import MlflowClient
+from mlflow.exceptions import RestException
 from sklearn.linear_model import Ridge
+from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from wine_sweep.config import Stage
 from wine_sweep.errors import NotFoundError, TrackingError
 from wine_sweep.registry import Action, Entry, ModelRegistry
 from wine_sweep.tracking import names, outage
+from wine_sweep.tracking.causes import came_second
 from wine_sweep.tracking.models import ModelToLog, log_model
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.store import leave_retries_to_policy
-from wine_sweep.tracking.sweep_header import SweepData, SweepHeader
+from wine_sweep.tracking.sweep_header import SweepData, SweepHeader, log_data
 from wine_sweep.tracking.sweep_runs import SweepRuns
 from wine_sweep.tracking.tags import steps_from_text, steps_to_text
 from wine_sweep.trial import Failure, Report, Score, Step, Trial, TrialState
@@ -514,3 +518,49 @@ def test_a_model_whose_logging_was_not_answered_is_there_once(gate, remote, poli
     assert gate.losing == []
     found = remote.search_logged_models([experiment], filter_string=f"source_run_id = '{run_id}'")
     assert [(each.model_uri, each.status.name) for each in found] == [(uri, "READY")]
+
+
+def test_an_experiment_that_another_makes_in_the_same_moment_is_found(store, monkeypatch):
+    client = store.client
+    looked = client.get_experiment_by_name
+    made = []
+
+    def look(name):
+        found = looked(name)
+        if found is None:
+            made.append(MlflowClient(store.uri).create_experiment(name))
+        return found
+
+    monkeypatch.setattr(client, "get_experiment_by_name", look)
+    assert [SweepRuns.begin(client, header()).experiment_id] == made
+
+
+def test_a_table_that_another_logs_in_the_same_moment_is_found(store, runs):
+    other = SweepRuns.begin(MlflowClient(store.uri), header())
+
+    once = iter([True])
+
+    def log(*_ignored):
+        if next(once, False):
+            other.describe()
+
+    event.listen(Session, "before_flush", log)
+    try:
+        log_data(store.client, runs.run_id, header().data, "training")
+    finally:
+        event.remove(Session, "before_flush", log)
+    found = [store.client.get_run(each.run_id).inputs.dataset_inputs for each in (runs, other)]
+    assert [each[0].dataset.digest for each in found] == ["01234567"] * 2
+
+
+@pytest.mark.parametrize(
+    ("message", "raced"),
+    [
+        ("(psycopg2.errors.UniqueViolation) duplicate key value violates unique constraint", True),
+        ("(pymysql.err.IntegrityError) (1062, \"Duplicate entry 'x' for key 'name'\")", True),
+        ("(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.experiment_id", True),
+        ("(sqlite3.OperationalError) database is locked", False),
+    ],
+)
+def test_a_server_that_passes_on_what_its_database_says_is_understood(message, raced):
+    assert came_second(RestException({"error_code": "INTERNAL_ERROR", "message": message})) is raced

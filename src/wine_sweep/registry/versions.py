@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from wine_sweep.config import Stage
 from wine_sweep.errors import NotFoundError, TrackingError
+from wine_sweep.tracking.causes import came_second
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.store import all_pages, translated_errors
 
@@ -227,7 +228,11 @@ class RegisteredModels:
         except MlflowException as error:
             if error.error_code != _MISSING:
                 raise
-            self._client.create_registered_model(name, description="Promoted by wine_sweep.")
+            try:
+                self._client.create_registered_model(name, description="Promoted by wine_sweep.")
+            except MlflowException as second:
+                if not came_second(second):
+                    raise
 
     def _search(self, name: str) -> list[ModelVersion]:
         found: Iterator[ModelVersion] = all_pages(

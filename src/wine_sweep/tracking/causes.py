@@ -18,6 +18,10 @@ _LOGIN_CODES = frozenset({"UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"})
 _LOGIN_STATUSES = frozenset({401, 407})
 _STATUS = re.compile(r"failed with error code (\d{3}) != ")
 _NUMBER = re.compile(r"(\d{3})")
+_EXISTS = "RESOURCE_ALREADY_EXISTS"
+_NOT_UNIQUE = re.compile(r"\((?:\w+\.)*(?:IntegrityError|UniqueViolation)\)")
+"""What SQLAlchemy writes of a row that is there already, be it that a server passes it on: SQLite, MySQL, PostgreSQL."""
+
 _UNSAID = frozenset({"INTERNAL_ERROR", "BAD_REQUEST"})
 """What MLflow's client puts on errors of any kind, the network's and the database's among them."""
 
@@ -62,6 +66,11 @@ def _asks_for_login(error: BaseException) -> bool:
     code = error.json.get("error_code") if isinstance(error, RestException) else error.error_code
     status = _STATUS.search(str(error)) or _NUMBER.fullmatch(str(code))
     return code in _LOGIN_CODES or (status is not None and int(status.group(1)) in _LOGIN_STATUSES)
+
+
+def came_second(error: MlflowException) -> bool:
+    """Whether somebody else made the same thing a moment ago: MLflow looks whether it is there, and makes it, in two steps."""
+    return error.error_code == _EXISTS or _NOT_UNIQUE.search(str(error)) is not None
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mlflow import MlflowClient
-from mlflow.entities import DatasetInput, InputTag, Metric
+from mlflow.entities import Metric
 
 from wine_sweep.errors import TrackingError
 from wine_sweep.objective.metric_names import refusal_of_name
@@ -24,7 +24,7 @@ from wine_sweep.tracking.lost import LEASE_SECONDS, running_checks
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.owner import Owner
 from wine_sweep.tracking.store import retries_left_to_policy, translated_errors
-from wine_sweep.tracking.sweep_header import SweepData, dataset_of
+from wine_sweep.tracking.sweep_header import SweepData, log_data
 
 _logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -165,8 +165,7 @@ class _Writing:
         at, what = round(record.ended * 1000), f"write the check {self._run_id}"
         metrics = [Metric(name, value, at, 0) for name, value in record.metrics.items() if refusal_of_name(name) is None]
         yield what, lambda: log_in_batches(client, run_id, params=record.params, metrics=metrics)
-        data = [DatasetInput(dataset_of(record.data), [InputTag("mlflow.data.context", "checking")])]
-        yield what, lambda: client.log_inputs(run_id, datasets=data)
+        yield what, lambda: log_data(client, run_id, record.data, "checking")
         with tempfile.TemporaryDirectory() as folder:
             for name, content in record.files.items():
                 path = Path(folder) / name

@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
+from mlflow import MlflowClient
 from mlflow.data.dataset_source import DatasetSource
 from mlflow.data.http_dataset_source import HTTPDatasetSource
 from mlflow.data.sources import LocalArtifactDatasetSource
-from mlflow.entities import Dataset
+from mlflow.entities import Dataset, DatasetInput, InputTag
+from mlflow.exceptions import MlflowException
 from mlflow.types import ColSpec, DataType, Schema
 
 from wine_sweep.data import bundled
+from wine_sweep.tracking.causes import came_second
 
 DIGEST_CHARACTERS = 8
 """As many as MLflow's own digests have; the whole one is in a tag."""
@@ -59,7 +62,18 @@ class SweepHeader:
     data: SweepData | None = None
 
 
-def dataset_of(data: SweepData) -> Dataset:
+def log_data(client: MlflowClient, run_id: str, data: SweepData, context: str) -> None:
+    """Log the table as an input of a run, as what it was used for, such as ``training``; again does no harm."""
+    inputs = [DatasetInput(_dataset_of(data), [InputTag("mlflow.data.context", context)])]
+    try:
+        client.log_inputs(run_id, datasets=inputs)
+    except MlflowException as error:
+        if not came_second(error):
+            raise
+        client.log_inputs(run_id, datasets=inputs)  # the other's is found now
+
+
+def _dataset_of(data: SweepData) -> Dataset:
     """Describe the table as MLflow does: where it is from, its digest, its columns and their types, its size."""
     source = _dataset_source(data.source)
     columns = [ColSpec(_column_type(column), name) for name, column in data.table.items()]

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import DatasetInput, InputTag, LoggedModelStatus, Metric, Run
+from mlflow.entities import LoggedModelStatus, Metric, Run
+from mlflow.exceptions import MlflowException
 
 from wine_sweep.errors import DeletedError, OwnershipError, TrackingError
 from wine_sweep.objective.output import STDERR_FILE, STDOUT_FILE
 from wine_sweep.tracking import artifacts, names
 from wine_sweep.tracking.batches import log_in_batches
+from wine_sweep.tracking.causes import came_second
 from wine_sweep.tracking.claim import Claim
 from wine_sweep.tracking.deleted import experiment_deleted, is_gone, why_gone
 from wine_sweep.tracking.masking import mask_output
@@ -26,7 +28,7 @@ from wine_sweep.tracking.owner import Owner
 from wine_sweep.tracking.ownership import TakenOver, number_of
 from wine_sweep.tracking.reader import SweepRecord
 from wine_sweep.tracking.store import quoted, search_all, translated_errors
-from wine_sweep.tracking.sweep_header import SweepHeader, dataset_of
+from wine_sweep.tracking.sweep_header import SweepHeader, log_data
 from wine_sweep.tracking.tags import MAX_TAG, tags_of
 from wine_sweep.trial import Trial, TrialState
 
@@ -211,11 +213,10 @@ class SweepRuns:
         header = self._undescribed
         if header is None:
             return
-        context = [InputTag("mlflow.data.context", "training")]
         with translated_errors("describe the sweep"):
             log_in_batches(self.client, self.run_id, params=header.params)
             if header.data is not None:
-                self.client.log_inputs(self.run_id, datasets=[DatasetInput(dataset_of(header.data), context)])
+                log_data(self.client, self.run_id, header.data, "training")
         for name, text in header.files.items():
             self.write_file(name, text)
         with translated_errors("describe the sweep"):
@@ -468,8 +469,14 @@ def experiment_of(client: MlflowClient, name: str) -> str:
     """
     found = client.get_experiment_by_name(name)
     if found is None:
-        created: str = client.create_experiment(name, tags={names.EXPERIMENT_KIND: names.MODEL_TRAINING})
-        return created
+        try:
+            created: str = client.create_experiment(name, tags={names.EXPERIMENT_KIND: names.MODEL_TRAINING})
+        except MlflowException as error:
+            found = client.get_experiment_by_name(name) if came_second(error) else None
+            if found is None:
+                raise
+        else:
+            return created
     if found.lifecycle_stage != "active":
         raise experiment_deleted(client, name, found.experiment_id)
     identifier: str = found.experiment_id
