@@ -17,6 +17,7 @@ from wine_sweep.subjects.preflight import prepare
 from wine_sweep.tracking import sweep_runs
 from wine_sweep.tracking.journal import Journal
 from wine_sweep.tracking.sweep_runs import SweepRuns
+from wine_sweep.trial import Trial, TrialState
 
 SPACES = {
     "grid": "{method: grid, parameters: {alpha: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]}}",
@@ -309,6 +310,20 @@ def test_only_what_the_user_trusts_is_imported_again(store, in_process):
     done = in_process("promote", "latest", *trusted)
     assert done.returncode == 0, done.stderr
     assert "It is there already: version 1 of small-model in Staging." in done.stdout
+
+
+@pytest.mark.parametrize(("number", "known", "stays"), [(3, True, False), (3, False, True), (99, True, True)])
+def test_what_another_machine_finished_is_not_kept_here(store, in_process, number, known, stays):
+    """Only what is this sweep's, and what MLflow has a result for."""
+    run_id = begin(store, config(SPACES["grid"]))
+    journal = Journal.of(store.client.get_run(run_id).data.tags["wine_sweep.journal"])
+    if known:
+        journal.bind(run_id)
+    journal.add(Trial(number, {}, TrialState.FINISHED))
+    journal.close()
+    assert "Nothing to do" in in_process("resume", run_id).stdout
+    assert journal.path.exists() == stays
+    assert journal.path.with_suffix(".run").exists() == (stays and known)
 
 
 def test_what_the_child_runs_share_they_share_after_a_resume(store, in_process):

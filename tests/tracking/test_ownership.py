@@ -123,12 +123,13 @@ def test_an_owner_that_was_silent_hears_who_has_taken_over(held):
 
 
 def test_a_heartbeat_that_comes_late_does_not_take_a_sweep_back(held):
-    claim, _, client = held
+    claim, sleeper, client = held
     late = claim.owner
     (owner, token) = taken_over_by(claim).values()
     client.set_tag(claim.run_id, names.OWNERSHIP, token)
     client.set_tag(claim.run_id, names.OWNER, late.text())
-    with pytest.raises(OwnershipError):
+    sleeper.slept = 100
+    with pytest.raises(OwnershipError, match="was taken over by another process, since"):
         claim.beat()
     winner = Claim(client, Owner.of({names.OWNER: owner}), sleep=lambda _: None)
     winner.run_id = claim.run_id

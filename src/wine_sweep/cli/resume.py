@@ -17,7 +17,7 @@ from wine_sweep.config import Draft, read_config
 from wine_sweep.errors import SweepInterrupted
 from wine_sweep.runner.header import planned_trials
 from wine_sweep.runner.recorded import Recorded
-from wine_sweep.runner.resume import Plan, plan_resume, resume
+from wine_sweep.runner.resume import Plan, discard_journal, plan_resume, resume
 from wine_sweep.runner.sweep import resume_sweep
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.store import open_store
@@ -52,6 +52,7 @@ def resume_command(request: ResumeRequest) -> None:
         let_import_from(draft.folder, request.trusted)
         plan = plan_resume(reader, sweep, recorded, draft, trusted=request.trusted)
         if sweep.status == "FINISHED" and not plan.has_more:
+            discard_journal(reader, sweep)
             _say_that_it_is_finished(plan, as_json=request.as_json)
             return
         if stop():

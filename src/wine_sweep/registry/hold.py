@@ -6,16 +6,13 @@ Of two promotions on different machines, `ModelRegistry.move` tells the one that
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from wine_sweep.errors import OwnershipError
-from wine_sweep.tracking.state import state_folder
-
-_logger = logging.getLogger(__name__)
+from wine_sweep.tracking.state import alone_on_machine
 
 PATIENCE_SECONDS = 60.0
 """How long another promotion on this machine is waited for; it takes a second or two."""
@@ -34,16 +31,9 @@ def alone(name: str, *, doing: str = "promoting", patience: float = PATIENCE_SEC
         OwnershipError: Another process does it, and does not end in time.
     """
     digest = hashlib.sha256(f"{doing} {name}".encode()).hexdigest()
-    try:
-        lock = FileLock(state_folder("locks") / f"model-{digest[:32]}.lock", timeout=patience)
-        lock.acquire()
-    except Timeout as error:
-        raise OwnershipError(f"another process on this machine is {doing} {name}") from error
-    except OSError as error:
-        _logger.warning("no lock can be kept on this machine, so two at once are not kept apart here: %s", error)
+    with ExitStack() as held:
+        try:
+            held.enter_context(alone_on_machine("locks", f"model-{digest[:32]}", patience=patience))
+        except Timeout as error:
+            raise OwnershipError(f"another process on this machine is {doing} {name}") from error
         yield
-        return
-    try:
-        yield
-    finally:
-        lock.release()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import pathlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from wine_sweep.config import Draft, SweepConfig, parse_config
 from wine_sweep.config.fields import MOST_BYTES
-from wine_sweep.config.yaml_reader import MAX_VALUES
+from wine_sweep.config.yaml_reader import MAX_VALUES, read_yaml
 from wine_sweep.errors import ConfigError, DataError, NotFoundError, Path, Problem
 from wine_sweep.subjects.preflight import prepare
 from wine_sweep.subjects.prepared import Prepared
@@ -21,7 +20,6 @@ from wine_sweep.trial import Trial
 from wine_sweep.wording import show
 
 _logger = logging.getLogger(__name__)
-_HAS_DATA = re.compile(r"^data: *(?:\{.*)?$", re.MULTILINE)
 
 MAY_CHANGE = (
     ("name",),
@@ -64,11 +62,15 @@ class Recorded:
             ConfigError: A change cannot be applied.
         """
         folder = pathlib.Path.cwd()
-        changes = [f"search.max_choices={MAX_VALUES}"] if "max_choices" not in self.text else []
-        changes += [f"data.max_size={MOST_BYTES}"] if "max_size" not in self.text and _HAS_DATA.search(self.text) else []
-        return parse_config(
-            self.text.encode(), source=self.source, folder=folder, default_name=self.name, overrides=[*changes, *overrides]
-        )
+        content = self.text.encode()
+        sections = read_yaml(content, self.source).value
+        limits = {("search", "max_choices"): MAX_VALUES, ("data", "max_size"): MOST_BYTES}
+        changes = [
+            f"{section}.{key}={most}"
+            for (section, key), most in limits.items()
+            if isinstance(sections, dict) and isinstance(written := sections.get(section), dict) and key not in written
+        ]
+        return parse_config(content, source=self.source, folder=folder, default_name=self.name, overrides=[*changes, *overrides])
 
 
 def prepare_recorded(reader: SweepReader, sweep: SweepRecord, draft: Draft, *, trusted: Sequence[str]) -> Prepared:

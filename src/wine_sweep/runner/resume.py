@@ -167,6 +167,23 @@ def _journal_of(sweep: SweepRecord, runs: SweepRuns) -> Journal:
     return journal
 
 
+def discard_journal(reader: SweepReader, sweep: SweepRecord) -> None:
+    """Delete what this machine still keeps of a sweep that has been finished, as another machine does that took it over.
+
+    Only what is known to be this sweep's, and only when each trial in it has a result in MLflow.
+
+    Raises:
+        TrackingError: The store failed.
+    """
+    token = sweep.tags.get(names.JOURNAL, "")
+    journal = Journal.of(token) if is_token(token) else None
+    if journal is None or not journal.belongs_to(sweep.run_id):
+        return
+    known = {each.number for each in latest_results(reader.attempts(sweep)) if each.state in RESULTS}
+    if known.issuperset(trial.number for trial in journal.trials() if trial.state in RESULTS):
+        journal.discard()
+
+
 def _restored(reader: SweepReader, prepared: Prepared, trial: Trial) -> Trial:
     """Give a trial its parameters' types; and its folds, where a regret bound looks at them."""
     trial = restored(prepared, trial)

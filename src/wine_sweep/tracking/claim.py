@@ -154,7 +154,9 @@ class Claim:
             if deleted is not None:
                 raise deleted
         if not _is_held_by(self.owner, run.data.tags):
-            self._lost = OwnershipError(_refusal(run, Owner.of(run.data.tags), silent=self._since_beat.seconds))
+            written = Owner.of(run.data.tags)
+            is_own = written is not None and written.token == self.owner.token  # a heartbeat of this process that came late
+            self._lost = OwnershipError(_refusal(run, None if is_own else written, silent=self._since_beat.seconds))
             raise self._lost
 
     def release(self) -> None:

@@ -93,6 +93,10 @@ class Journal:
             _logger.warning("which run the journal %s belongs to cannot be read: %s", self.path, error)
             return False
 
+    def belongs_to(self, run_id: str) -> bool:
+        """Whether it is written down that it belongs to a parent run."""
+        return self._binding.exists() and self.may_belong_to(run_id)
+
     @property
     def only_in_memory(self) -> int:
         """How many trials could not be written to the file yet."""

@@ -14,11 +14,12 @@ import re
 import stat
 import tempfile
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import platformdirs
+from filelock import FileLock, Timeout
 
 _logger = logging.getLogger(__name__)
 _FOLDER_MODE = 0o700
@@ -114,6 +115,34 @@ def open_own(path: str | Path, flags: int) -> int:
         os.close(file)
         raise
     return file
+
+
+@contextmanager
+def alone_on_machine(part: str, name: str, *, patience: float, without: int = logging.WARNING) -> Iterator[None]:
+    """Be the only process of this user on this machine that does something; where no lock can be kept, that is logged.
+
+    Args:
+        part: The folder within the state folder that the lock's file is in.
+        name: What that file's name begins with.
+        patience: How long another process is waited for, in seconds.
+        without: The level at which it is logged that no lock can be kept.
+
+    Raises:
+        Timeout: Another process does it, and does not end in time.
+    """
+    try:
+        lock = FileLock(state_folder(part) / f"{name}.lock", timeout=patience)
+        lock.acquire()
+    except Timeout:
+        raise
+    except OSError as error:
+        _logger.log(without, "no lock can be kept on this machine, so two at once are not kept apart here: %s", error)
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def machine_id() -> str:

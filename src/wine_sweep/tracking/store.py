@@ -8,13 +8,13 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 import mlflow
 import requests
 from alembic.util import CommandError
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from google.protobuf.json_format import ParseError
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
@@ -33,7 +33,7 @@ from wine_sweep.tracking.answers import ForeignAnswerError, watch_answers
 from wine_sweep.tracking.blank import BlankStore
 from wine_sweep.tracking.causes import chain, is_outage, needs_login
 from wine_sweep.tracking.sqlite_file import file_of, forget, real_path, watch, what_became_of, why_no_store
-from wine_sweep.tracking.state import state_folder
+from wine_sweep.tracking.state import alone_on_machine
 from wine_sweep.wording import mask
 
 _logger = logging.getLogger(__name__)
@@ -154,19 +154,12 @@ def _one_at_a_time(uri: str) -> Iterator[None]:
         yield
         return
     name = hashlib.sha256(os.fsencode(real_path(path))).hexdigest()[:32]
-    try:
-        lock = FileLock(state_folder("stores") / f"{name}.lock", timeout=LOCK_SECONDS)
-        lock.acquire()
-    except Timeout as error:
-        raise TrackingError(f"another process has been making the store at {mask(uri)} for {LOCK_SECONDS} s") from error
-    except OSError as error:
-        _logger.debug("no lock can be kept on this machine: %s", error)
+    with ExitStack() as held:
+        try:
+            held.enter_context(alone_on_machine("stores", name, patience=LOCK_SECONDS, without=logging.DEBUG))
+        except Timeout as error:
+            raise TrackingError(f"another process has been making the store at {mask(uri)} for {LOCK_SECONDS} s") from error
         yield
-        return
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def resolve_uri(tracking_uri: str | None) -> str:
