@@ -27,6 +27,13 @@ ROOT = Path(__file__).parent.parent
 START_SECONDS = 90
 
 
+def pytest_configure() -> None:
+    """Hear the signals that a script ignores for what it starts with `&`, and nohup: commands would inherit that."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
 @dataclass(frozen=True)
 class Store:
     """An MLflow store for one test: its URI, and a folder to work in."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,8 +26,6 @@ Undisturbed = Callable[[str, str], tuple[Account, float]]
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[TALLY] = Tally()
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a script does to what it starts with `&`, and commands inherit
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -167,3 +170,45 @@ def test_parameters_of_every_type_are_logged_and_read_back_exactly(store):
     assert [dict(trial.params) for trial in trials] == [dict(trial.params) for trial in result.trials]
     assert [list(trial.params) for trial in trials] == [list(trial.params) for trial in result.trials]
     assert [trial.key for trial in trials] == [trial.key for trial in result.trials]
+
+
+IMPORTS_WATCHED = """
+import sys, threading
+found = {}
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("sqlalchemy", "mlflow"):
+            found.setdefault(threading.current_thread().name, []).append(name)
+
+sys.meta_path.insert(0, Finder())
+from wine_sweep.cli.app import app
+try:
+    app(["run", "c.yaml", "--quiet"])
+except SystemExit as ended:
+    assert not ended.code, ended.code
+writer = max(found, key=lambda name: len(found[name]))
+began = [name for thread in found if thread != writer for name in found[thread]]
+print(writer, [name for name in began if name.startswith("sqlalchemy")])
+"""
+
+
+@pytest.mark.parametrize("method", ["grid", "tpe"])
+def test_sqlalchemy_is_imported_by_one_thread(store, method):
+    """Two at once may each get half of it: the trials here take no time, so the main thread is done while the writer imports."""
+    search = {
+        "grid": "{parameters: {alpha: [0.1, 1]}}",
+        "tpe": "{method: tpe, trials: 2, parameters: {alpha: {low: 0.1, high: 1}}}",
+    }
+    text = GRID.replace("backend: serial", "workers: 2").replace("{parameters: {alpha: [0.1, 1, 10]}}", search[method])
+    Path("c.yaml").write_text(text)
+    ended = subprocess.run(
+        [sys.executable, "-c", IMPORTS_WATCHED],
+        env={**os.environ, "MLFLOW_TRACKING_URI": store.uri},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "wine-sweep-writer []"

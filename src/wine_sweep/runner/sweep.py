@@ -28,6 +28,7 @@ from wine_sweep.runner.header import experiment_name, runs_of, sweep_header, swe
 from wine_sweep.runner.keeping import FINISHED, Keeping
 from wine_sweep.runner.recorder import Observer, WaitingResults
 from wine_sweep.runner.trials import Past, run_trials
+from wine_sweep.search.methods import import_searcher
 from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.tracking import names
 from wine_sweep.tracking.journal import Journal
@@ -127,6 +128,7 @@ def _begin(prepared: Prepared, options: RunOptions, started: float, older: list[
     The trials that `search.from` names are put into `older`, before anything is written.
     """
     with _imports(prepared):
+        import_searcher(prepared.config.search)
         from wine_sweep.tracking.store import leave_retries_to_policy, open_store
 
         client = open_store(options.tracking_uri, create=True)
@@ -193,8 +195,8 @@ class _Sweep:
         writer.every(BEAT_SECONDS, lambda runs: runs.beat())
         try:
             result = run_trials(self._prepared, keeping, older, past, observer=self._observer, stop=self._stop, clock=self._clock)
-            _import_what_concludes(self._prepared)  # while the last results are being written
             runs = writer.join(WaitingResults(writer, self._observer).tell)
+            _import_what_concludes(self._prepared)  # not while the writer imports: each may get half of a package
             trials = [replace(trial, run_id=runs.trial_run_ids[trial.number]) for trial in result.trials]
             closing = Closing(self._prepared, runs, trials, result.stopped_by, result.repeats)
             keeping.policy.run(runs.check_owner)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from wine_sweep.config import Direction, Method, SearchConfig
 from wine_sweep.errors import Problem
 from wine_sweep.search.grid import GridSearcher, TooManyToCountError, grid_of
 from wine_sweep.search.searcher import Searcher
 from wine_sweep.search.space import Space
+
+if TYPE_CHECKING:  # it imports Optuna
+    from wine_sweep.search.study import OptunaSearcher
 
 
 def count_points(config: SearchConfig, space: Space) -> int | None:
@@ -62,6 +66,21 @@ def _check_options(config: SearchConfig, steps: int) -> list[Problem]:
     return problems
 
 
+def import_searcher(config: SearchConfig) -> None:
+    """Import what `make_searcher` needs.
+
+    In the thread that also imports MLflow: both import SQLAlchemy, of which two threads at once may get half.
+    """
+    if config.method is not Method.GRID:
+        _optuna_searcher()
+
+
+def _optuna_searcher() -> type[OptunaSearcher]:
+    from wine_sweep.search.study import OptunaSearcher
+
+    return OptunaSearcher
+
+
 def make_searcher(config: SearchConfig, space: Space, *, directions: Sequence[Direction], steps: int = 1) -> Searcher:
     """Make what the config's `method` asks for. Imports Optuna only where it is needed.
 
@@ -73,6 +92,4 @@ def make_searcher(config: SearchConfig, space: Space, *, directions: Sequence[Di
     """
     if config.method is Method.GRID:
         return GridSearcher(config, space, direction=directions[0], steps=steps)
-    from wine_sweep.search.study import OptunaSearcher
-
-    return OptunaSearcher(config, space, directions=directions, steps=steps)
+    return _optuna_searcher()(config, space, directions=directions, steps=steps)
