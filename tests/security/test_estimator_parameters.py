@@ -23,6 +23,10 @@ from wine_sweep.objective.file_parameters import FILE_PARAMETERS, find_refused
 from wine_sweep.subjects.preflight import prepare
 
 PIPELINE = "{pipeline: {scale: sklearn.preprocessing.StandardScaler, ridge: sklearn.linear_model.Ridge}%s}"
+SEARCH_CV = (
+    "{pipeline: {first: {estimator: sklearn.model_selection.GridSearchCV, params: {estimator: {estimator: %s}, param_grid: %s,"
+    " scoring: r2}}, ridge: sklearn.linear_model.Ridge}}"
+)
 UNPICKLES = "joblib writes into that folder, and unpickles what lies there; "
 TRUST_CACHE = UNPICKLES + "run with --trust cache if you trust it"
 SPACE = "LightGBM reads what follows a space as another parameter; leave the space out"
@@ -88,11 +92,42 @@ def folder(tmp_path, monkeypatch):
                 "it reads the files that the table names"
             ],
         ),
+        (
+            SEARCH_CV % ("sklearn.cluster.FeatureAgglomeration", "{memory: [cache]}"),
+            "ridge__alpha: [1]",
+            [f"model.pipeline.first.params.param_grid.memory.0: {TRUST_CACHE}"],
+        ),
+        (
+            SEARCH_CV % ("sklearn.cluster.FeatureAgglomeration", "[{n_clusters: [2]}, {memory: [cache]}]"),
+            "ridge__alpha: [1]",
+            [f"model.pipeline.first.params.param_grid.1.memory.0: {TRUST_CACHE}"],
+        ),
+        (
+            "{estimator: sklearn.model_selection.GridSearchCV, params: {estimator: {estimator: lightgbm.LGBMRegressor},"
+            " param_grid: {machines: ['127.0.0.1:1']}}}",
+            "cv: [2]",
+            ["model.params.param_grid.machines.0: machines is not for a sweep: LightGBM connects to other machines"],
+        ),
+        (
+            SEARCH_CV % ("sklearn.cluster.FeatureAgglomeration", "{n_clusters: [2]}"),
+            "first__param_grid: [{estimator__memory: [cache]}]",
+            [f"search.parameters.first__param_grid.0.estimator__memory.0: {TRUST_CACHE}"],
+        ),
+        (
+            "{estimator: lightgbm.LGBMClassifier, params: {class_weight: {test: 1, train: 2}}}",
+            "n_estimators: [2]",
+            [],
+        ),
     ],
 )  # fmt: skip
 def test_a_parameter_that_names_files_needs_trust_of_them(folder, model, parameters, expected):
     found = problems(folder, model, parameters)
     assert [each for each in found if "is not for a sweep" in each or "trust" in each or "LightGBM" in each] == expected
+
+
+def test_a_grid_with_a_trusted_folder_is_taken(folder):
+    model = SEARCH_CV % ("sklearn.cluster.FeatureAgglomeration", "{memory: [cache], n_clusters: [2]}")
+    assert problems(folder, model, trusted=["cache"]) == []
 
 
 @pytest.mark.parametrize("trusted", ["cache", "./cache", ".", ".."])

@@ -16,6 +16,12 @@ from typing import Any
 from wine_sweep.errors import Path, Problem
 from wine_sweep.objective.estimators import EstimatorError, find_class
 
+_Called = tuple[tuple[tuple[type, ...], str], ...]
+"""What a value may be a parameter as: the classes that may have it, and its name; where there are no classes, any may."""
+
+_LABELS = frozenset({"class_weight"})
+"""Parameters whose mappings have class labels for keys; the keys of any other may name parameters, as in ``param_grid``."""
+
 Covers = Callable[[pathlib.Path], bool]
 """Whether the person at the keyboard trusts a file or folder."""
 
@@ -119,11 +125,12 @@ def find_refused(
         path: Where the parameters stand.
         outer: Other values of parameters, by name, that may hold the estimator that ``step__name`` leads to.
     """
+    within = (*_classes_of(model), *_classes_in([params, outer or {}], trusted))
     for name, value in params.items():
         if not isinstance(name, str):  # reported where the parameter is set
             continue
-        owners = _owners(model, name, outer or {}, trusted)
-        yield from _refused(owners, name.rpartition("__")[2], value, covers=covers, trusted=trusted, path=(*path, name))
+        called = ((tuple(_owners(model, name, outer or {}, trusted)), name.rpartition("__")[2]),)
+        yield from _refused(called, value, covers=covers, trusted=trusted, path=(*path, name), within=within)
 
 
 def _owners(model: Any, name: str, outer: Mapping[str, Iterable[Any]], trusted: Iterable[str]) -> list[type]:
@@ -134,6 +141,22 @@ def _owners(model: Any, name: str, outer: Mapping[str, Iterable[Any]], trusted: 
     inner = None if isinstance(model, type) else model.get_params(deep=True).get(head)
     found = [type(inner)] if hasattr(inner, "get_params") else []
     return found + [each for value in outer.get(head, ()) if (each := _class_of(value, trusted)) is not None]
+
+
+def _classes_of(model: Any) -> Iterator[type]:
+    """Yield the classes of an estimator and of those that are set in it."""
+    yield model if isinstance(model, type) else type(model)
+    if not isinstance(model, type) and hasattr(model, "get_params"):
+        yield from (type(each) for each in model.get_params(deep=True).values() if hasattr(each, "get_params"))
+
+
+def _classes_in(value: Any, trusted: Iterable[str]) -> Iterator[type]:
+    """Yield the classes of the estimators that a value names, at any depth."""
+    if (found := _class_of(value, trusted)) is not None:
+        yield found
+    if isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _classes_in(item, trusted)
 
 
 def _class_of(value: Any, trusted: Iterable[str]) -> type | None:
@@ -147,22 +170,24 @@ def _class_of(value: Any, trusted: Iterable[str]) -> type | None:
 
 
 def _refused(
-    owners: list[type], name: str, value: Any, *, covers: Covers, trusted: Iterable[str], path: Path
+    called: _Called, value: Any, *, covers: Covers, trusted: Iterable[str], path: Path, within: tuple[type, ...]
 ) -> Iterator[Problem]:
-    message = _why_refused(owners, name, value, covers)
-    if message is not None:
-        yield Problem(message, path)
-        return
+    for owners, name in called if not isinstance(value, list) else ():  # of a list, each value is looked at
+        if (message := _why_refused(owners, name, value, covers)) is not None:
+            yield Problem(message, path)
+            return
     if (nested := _class_of(value, trusted)) is not None:
         inner = value.get("params")
         if isinstance(inner, dict):
             yield from find_refused(nested, inner, covers, trusted, (*path, "params"))
     elif isinstance(value, list | dict):
+        has_names = isinstance(value, dict) and not _LABELS.intersection(name for _, name in called)
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _refused(owners, name, item, covers=covers, trusted=trusted, path=(*path, key))
+            also: _Called = ((within, key.rpartition("__")[2]),) if has_names and isinstance(key, str) else ()
+            yield from _refused((*called, *also), item, covers=covers, trusted=trusted, path=(*path, key), within=within)
 
 
-def _why_refused(owners: list[type], name: str, value: Any, covers: Covers) -> str | None:
+def _why_refused(owners: Iterable[type], name: str, value: Any, covers: Covers) -> str | None:
     packages = {base.__module__.partition(".")[0] for owner in owners for base in owner.__mro__}
     if "lightgbm" in packages and isinstance(value, str) and len(value.split()) > 1:
         return "LightGBM reads what follows a space as another parameter; leave the space out"
