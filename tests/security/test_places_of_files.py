@@ -15,10 +15,12 @@ import mlflow
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from sklearn.linear_model import Ridge
 
 from wine_sweep.errors import TrackingError
 from wine_sweep.tracking import artifacts, names
 from wine_sweep.tracking.artifacts import check_location, is_elsewhere, split_location
+from wine_sweep.tracking.models import ModelToLog, log_model
 
 CONFIG = """
 name: victim
@@ -116,6 +118,73 @@ def test_every_writer_and_reader_looks_at_the_place(store, tmp_path):
         with pytest.raises(TrackingError, match=rf"the files of the run {made} lie at .*project"):
             action()
     assert not (tmp_path / "project").exists()
+
+
+def local_files(client, run_id: str) -> Path:
+    return Path(client.get_run(run_id).info.artifact_uri)
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    """A folder of the user's, with a file that nothing may write to."""
+    made = tmp_path / "project"
+    made.mkdir()
+    (made / "a.txt").write_text("mine")
+    return made
+
+
+@pytest.mark.parametrize("linked", ["the run's folder", "its artifacts", "a folder within"])
+@pytest.mark.parametrize("written", ["before", "after"])
+def test_no_link_among_the_folders_of_a_run_is_followed(store, project, linked, written):
+    """Where others may write to these folders they may put one there at any time."""
+    run_id = store.client.create_run("0").info.run_id
+    root = local_files(store.client, run_id)
+    if written == "after":
+        artifacts.write_text(store.client, run_id, "first", "within/b.txt")
+    path = {"the run's folder": root.parent, "its artifacts": root, "a folder within": root / "within"}[linked]
+    if path.exists():
+        path.rename(f"{path}-away")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(project)
+    with pytest.raises(TrackingError, match="is a link or no folder; MLflow makes a folder there"):
+        artifacts.write_text(store.client, run_id, "theirs", "within/a.txt")
+    if linked != "a folder within":
+        with pytest.raises(TrackingError, match="is a link or no folder"):
+            artifacts.fetch(store.client, run_id, "a.txt", str(store.folder))
+    assert [(each.name, each.read_text()) for each in project.rglob("*") if each.is_file()] == [("a.txt", "mine")]
+
+
+def test_a_file_that_is_a_link_is_replaced_and_not_written_through(store, project):
+    run_id = store.client.create_run("0").info.run_id
+    root = local_files(store.client, run_id)
+    root.mkdir(parents=True)
+    (root / "a.txt").symlink_to(project / "a.txt")
+    artifacts.write_text(store.client, run_id, "ours", "a.txt")
+    assert (project / "a.txt").read_text() == "mine"
+    assert ((root / "a.txt").read_text(), (root / "a.txt").is_symlink()) == ("ours", False)
+    assert [each.name for each in root.iterdir()] == ["a.txt"]
+
+
+def test_a_colleague_can_read_what_is_written(store):
+    run_id = store.client.create_run("0").info.run_id
+    artifacts.write_text(store.client, run_id, "ours", "a.txt")
+    umask = os.umask(0)
+    os.umask(umask)
+    assert (local_files(store.client, run_id) / "a.txt").stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_a_model_is_written_to_the_place_that_was_looked_at(store, project):
+    """A store may answer otherwise the next time: here a trigger changes the place once the model is linked to its run."""
+    run_id = store.client.create_run("0").info.run_id
+    change(
+        store.folder / "mlflow.db",
+        "CREATE TRIGGER moved AFTER INSERT ON inputs BEGIN UPDATE logged_models SET artifact_location = '"
+        f"{project}' WHERE model_id = NEW.destination_id; END",
+    )
+    rows = pd.DataFrame({"x": [1.0, 2.0, 3.0]})
+    uri = log_model(store.client, ModelToLog(Ridge().fit(rows, [1, 2, 3]), rows), experiment_id="0", run_id=run_id).uri
+    assert store.client.get_logged_model(uri.removeprefix("models:/")).artifact_location == str(project), "it was moved"
+    assert [each.name for each in project.iterdir()] == ["a.txt"]
 
 
 def test_no_source_file_goes_round_the_one_that_looks(root):

@@ -7,11 +7,18 @@ no server but the store's is sent the credentials for the store.
 
 from __future__ import annotations
 
+import errno
 import functools
+import os
 import posixpath
 import re
+import shutil
 import tempfile
-from pathlib import Path, PurePath
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePath, PurePosixPath
 from urllib.parse import SplitResult, urlsplit
 
 import mlflow
@@ -36,6 +43,7 @@ _PORTS = {"http": 80, "https": 443}
 _ID = re.compile(r"(m-)?[0-9a-f]{32}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _FOLDER = "artifacts"
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
 def write_text(client: MlflowClient, run_id: str, text: str, name: str) -> None:
@@ -53,31 +61,128 @@ def write_text(client: MlflowClient, run_id: str, text: str, name: str) -> None:
 
 def write_file(client: MlflowClient, run_id: str, path: Path, folder: str | None = None) -> None:
     """Make a file an artifact of a run, in a folder of its artifacts; raises as `write_text`."""
-    _files_of(client, run_id).log_artifact(str(path), folder)
+    _files_of(client, run_id).write(path, folder)
 
 
 def write_folder(client: MlflowClient, run_id: str, content: Path, folder: str | None = None) -> None:
     """Make all that is in a folder artifacts of a run, in a folder of its artifacts; raises as `write_text`."""
-    _files_of(client, run_id).log_artifacts(str(content), folder)
+    _files_of(client, run_id).write(content, folder)
 
 
 def has_folder(client: MlflowClient, run_id: str, folder: str) -> bool:
     """Whether a run has artifacts in a folder; raises as `write_text`."""
-    return bool(_files_of(client, run_id).list_artifacts(folder))
+    return bool(_files_of(client, run_id).to_read().list_artifacts(folder))
 
 
 def fetch(client: MlflowClient, run_id: str, name: str, into: str) -> Path:
     """Fetch an artifact of a run, a file or a folder, into a folder, and return where it is; raises as `write_text`."""
-    return Path(_files_of(client, run_id).download_artifacts(name, into))
+    return Path(_files_of(client, run_id).to_read().download_artifacts(name, into))
 
 
 @functools.lru_cache(maxsize=64)
-def _files_of(client: MlflowClient, run_id: str) -> ArtifactRepository:
-    """Give MLflow's access to a run's files; that is one call to the store, once, and what it answers is checked."""
+def _files_of(client: MlflowClient, run_id: str) -> Files:
+    """Give access to a run's files; that is one call to the store, once, and what it answers is checked."""
     location = str(client.get_run(run_id).info.artifact_uri or "")
-    check_location(location, f"run {run_id}", run_id)
-    uri = client.tracking_uri
-    return get_artifact_repository(add_databricks_profile_info_to_artifact_uri(location, uri), tracking_uri=uri)
+    return Files.at(client, location, f"run {run_id}", run_id)
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a run or of a logged model, in a place that was checked: it is not asked for again.
+
+    Args:
+        location: The place, as the store has it.
+        repository: MLflow's access to them.
+        root: The folder, where it is one of this machine's.
+    """
+
+    location: str
+    repository: ArtifactRepository
+    root: Path | None
+
+    @classmethod
+    def at(cls, client: MlflowClient, location: str, owner: str, identifier: str) -> Files:
+        """Give access to files at a location; see `check_location` for the other arguments and what is raised."""
+        check_location(location, owner, identifier)
+        uri = client.tracking_uri
+        repository = get_artifact_repository(add_databricks_profile_info_to_artifact_uri(location, uri), tracking_uri=uri)
+        is_local = urlsplit(location).scheme in _LOCAL
+        return cls(location, repository, Path(local_file_uri_to_path(location)) if is_local else None)
+
+    def write(self, content: Path, folder: str | None = None) -> None:
+        """Write a file, or all that is in a folder, into a folder among them; raises as `write_text`."""
+        if self.root is not None and os.open in os.supports_dir_fd:
+            _copy(content, self.root, folder)
+        elif content.is_dir():
+            self.repository.log_artifacts(str(content), folder)
+        else:
+            self.repository.log_artifact(str(content), folder)
+
+    def to_read(self) -> ArtifactRepository:
+        """Give MLflow's access for reading; raises as `write_text`."""
+        if self.root is not None:
+            for path in (self.root.parent, self.root):
+                if path.is_symlink():
+                    raise _is_a_link(path)
+        return self.repository
+
+
+def _copy(content: Path, root: Path, folder: str | None) -> None:
+    """Copy a file, or all that is in a folder, to where a run's files lie.
+
+    Where others may write to the folders of runs they may put a link there at any time. So nothing is opened by its whole path:
+    each folder is opened from the one above it, from the experiment's on, and none of them is a link.
+    """
+    root.parent.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        within = stack.enter_context(_opened(os.open(root.parent.parent, os.O_RDONLY | os.O_DIRECTORY)))
+        path = root.parent.parent
+        for part in (root.parent.name, root.name, *PurePosixPath(folder or "").parts):
+            path = path / part
+            within = stack.enter_context(_opened(_enter(within, path)))
+        for each in content.iterdir() if content.is_dir() else [content]:
+            _copy_one(each, within, path / each.name)
+
+
+def _copy_one(content: Path, within: int, path: Path) -> None:
+    if content.is_dir():
+        with _opened(_enter(within, path)) as folder:
+            for each in content.iterdir():
+                _copy_one(each, folder, path / each.name)
+        return
+    written = f".{uuid.uuid4().hex}"
+    try:
+        with content.open("rb") as source, os.fdopen(os.open(written, _NEW, 0o666, dir_fd=within), "wb") as target:
+            shutil.copyfileobj(source, target)
+        os.replace(written, path.name, src_dir_fd=within, dst_dir_fd=within)  # whole or not at all, and no link is followed
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(written, dir_fd=within)
+        raise
+
+
+def _enter(within: int, path: Path) -> int:
+    """Open a folder within another, made if it is missing."""
+    with suppress(FileExistsError):
+        os.mkdir(path.name, dir_fd=within)
+    try:
+        return os.open(path.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=within)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise _is_a_link(path) from error
+        raise
+
+
+@contextmanager
+def _opened(folder: int) -> Iterator[int]:
+    try:
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def _is_a_link(path: Path) -> TrackingError:
+    return TrackingError(f"{path} is a link or no folder; MLflow makes a folder there, and nothing is read or written elsewhere")
 
 
 def check_location(location: str, owner: str, identifier: str) -> None:

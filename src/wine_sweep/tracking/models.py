@@ -8,8 +8,8 @@ import importlib.util
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -21,13 +21,16 @@ import numpy as np
 import pandas as pd
 import skops.io
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model, infer_signature
 from mlflow.pyfunc import PythonModel
 
 from wine_sweep.errors import ModelError
 from wine_sweep.objective.estimators import TRUSTED_PACKAGES
 from wine_sweep.tracking import names
-from wine_sweep.tracking.artifacts import check_location
+from wine_sweep.tracking.artifacts import Files
+from wine_sweep.tracking.batches import log_in_batches
 from wine_sweep.tracking.loading import fingerprint, load_model
 from wine_sweep.tracking.model_policy import ModelTrust
 from wine_sweep.tracking.store import quoted, translated_errors
@@ -74,7 +77,8 @@ class SavedModel:
 def log_model(client: MlflowClient, to_log: ModelToLog, *, experiment_id: str, run_id: str) -> SavedModel:
     """Log a model with signature, input example and pinned requirements.
 
-    It may be done again: what an outage or a process that died has left half made is deleted.
+    MLflow is asked once where the model's files are to lie, and that is where they are written: a store may answer otherwise the
+    next time. It may be done again: what an outage or a process that died has left half made is deleted.
 
     Types that skops does not know are trusted when they come from packages that estimators may come from, and no others.
 
@@ -83,39 +87,54 @@ def log_model(client: MlflowClient, to_log: ModelToLog, *, experiment_id: str, r
         TrackingError: The store failed.
     """
     flavor, own, code = _flavor(to_log)
-    saving = _Saving(flavor)
     example = to_log.features.head(EXAMPLE_ROWS) if to_log.features is not None else None
     with translated_errors("log the model"), warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")
         _delete_half_logged(client, experiment_id, run_id)
         tags = {names.KIND: names.Kind.MODEL}
         logged = client.create_logged_model(experiment_id, name=names.MODEL_NAME, source_run_id=run_id, tags=tags)
-        check_location(logged.artifact_location, f"model {logged.model_id}", logged.model_id)
-        info = Model.log(
-            artifact_path=None,
-            name=names.MODEL_NAME,
-            flavor=saving,
-            run_id=run_id,
-            model_id=logged.model_id,
-            input_example=example,
-            pip_requirements=_requirements(to_log),
-            **own,
-            code_paths=_code_paths(code, Path(folder)) or None,
-        )
-    return SavedModel(info.model_uri, saving.written)
+        model_id = logged.model_id
+        place = Files.at(client, logged.artifact_location, f"model {model_id}", model_id)
+        saved = Path(folder) / "model"
+        with _finalized(client, model_id):
+            client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+            _log_metrics(client, model_id, run_id)
+            flavor.save_model(
+                path=str(saved),
+                mlflow_model=Model(artifact_path=place.location, model_uuid=model_id, run_id=run_id, model_id=model_id),
+                input_example=example,
+                pip_requirements=_requirements(to_log),
+                **own,
+                code_paths=_code_paths(code, Path(folder)) or None,
+            )
+            for cache in saved.rglob("__pycache__"):
+                shutil.rmtree(cache)
+            written = fingerprint(saved)
+            place.write(saved)
+    return SavedModel(f"models:/{model_id}", written)
 
 
-class _Saving:
-    """Has a flavor of MLflow's save a model, and takes down what it writes before that leaves this machine."""
+@contextmanager
+def _finalized(client: MlflowClient, model_id: str) -> Iterator[None]:
+    """Have a logged model READY after this context, or FAILED where that raises."""
+    try:
+        yield
+    except Exception:
+        with suppress(MlflowException):  # what went wrong first is raised
+            client.finalize_logged_model(model_id, LoggedModelStatus.FAILED)
+        raise
+    client.finalize_logged_model(model_id, LoggedModelStatus.READY)
 
-    def __init__(self, flavor: ModuleType) -> None:
-        self._flavor = flavor
-        self.__name__ = flavor.__name__
-        self.written: Mapping[str, str] | None = None
 
-    def save_model(self, path: str, **own: Any) -> None:
-        self._flavor.save_model(path=path, **own)
-        self.written = fingerprint(Path(path))
+def _log_metrics(client: MlflowClient, model_id: str, run_id: str) -> None:
+    """Log the metrics of a model's run as the model's, as MLflow's own logging of a model does."""
+    metrics = [
+        Metric(each.key, each.value, each.timestamp, each.step, model_id=model_id, run_id=run_id)
+        for name in client.get_run(run_id).data.metrics
+        for each in client.get_metric_history(run_id, name)
+        if each.step == 0 and each.model_id is None
+    ]
+    log_in_batches(client, run_id, metrics=metrics)
 
 
 def _flavor(to_log: ModelToLog) -> tuple[ModuleType, dict[str, Any], Sequence[str]]:
