@@ -9,6 +9,8 @@ import threading
 
 import pytest
 
+from wine_sweep.cli.trust import let_import_from
+from wine_sweep.errors import ConfigError
 from wine_sweep.import_path import (
     OURS,
     SAFE_PATH,
@@ -100,6 +102,18 @@ def test_a_library_imports_for_the_folders_code_what_it_names_and_nothing_while_
     finally:
         for name in ("locates_beside_config", "locator_elsewhere", "optional_beside_config"):
             sys.modules.pop(name, None)
+
+
+def test_a_name_that_is_a_folder_here_vouches_for_no_other_module_beside_the_config(folder, tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    (here / "other_beside_config").mkdir()
+    with pytest.raises(ConfigError, match=r"beside the config lies another, .*other_beside_config\.py; run in"):
+        let_import_from(folder, ["other_beside_config"])
+    assert str(folder) not in sys.path
+    let_import_from(folder, ["mine_beside_config"])  # nothing of that name is here, so that one is meant
+    assert guarded_folders() == {str(folder): {"mine_beside_config"}}
 
 
 def test_a_folder_that_is_on_the_path_already_stays_as_it_is(folder):

@@ -302,6 +302,19 @@ def test_no_file_of_a_run_sends_the_credentials_elsewhere(stranger, copy, run, m
     assert heard == []
 
 
+@pytest.mark.parametrize("entry", ["machine 127.0.0.1 login bob password s3cret", "default login bob password s3cret"])
+def test_what_netrc_has_for_a_host_is_not_sent_because_the_store_says_so(stranger, copy, run, monkeypatch, entry):
+    place, heard = stranger
+    netrc = copy.with_name("netrc")
+    netrc.write_text(f"{entry}\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    change(copy, "UPDATE experiments SET artifact_location = ?", place)
+    change(copy, "DELETE FROM tags WHERE key = ?", names.MODEL)
+    ended = run("promote", "latest", "--name", "new")
+    assert "the credentials for it" in " ".join(ended.stderr.split())
+    assert heard == []
+
+
 def test_no_new_model_sends_the_credentials_elsewhere(stranger, copy, run, monkeypatch):
     place, heard = stranger
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "secret")

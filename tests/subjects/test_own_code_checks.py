@@ -176,12 +176,31 @@ def test_where_a_config_is_written_has_to_be_trusted_too(folder):
     assert prepared(folder / "downloads", text, trust=["code"]).kind == "command"
 
 
-def test_a_value_of_trust_that_is_nothing_is_an_error(folder):
+def test_a_trusted_file_does_not_run_in_a_folder_of_the_configs_choice(tmp_path, monkeypatch):
+    """It may read what lies there, such as a cache."""
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    for each in (mine, theirs):
+        each.mkdir()
+    (mine / "train.py").write_text("")
+    monkeypatch.chdir(mine)
+    model = f"model: {{command: [python, {mine / 'train.py'}, '--x={{x}}'], folder: %s}}"
+    text = f"{model}\nsearch: {{parameters: {{x: [1]}}}}\nobjective: {{metric: loss, direction: minimize}}\n"
+    (theirs / "c.yaml").write_text(text % theirs)
+    with pytest.raises(ConfigError, match=r"a trusted file runs in another folder than its own; run with --trust .*theirs"):
+        prepare(read_config(theirs / "c.yaml"), trusted=["train.py"])
+    assert prepare(read_config(theirs / "c.yaml"), trusted=["train.py", "../theirs"]).kind == "command"
+    (theirs / "c.yaml").write_text(text % mine)
+    assert prepare(read_config(theirs / "c.yaml"), trusted=["train.py"]).kind == "command"
+
+
+@pytest.mark.parametrize("nothing", ["no/such.py", "", " "])
+def test_a_value_of_trust_that_is_nothing_is_an_error(folder, nothing):
+    """An empty one comes from a variable that is not set; it is not the working folder."""
     with pytest.raises(ConfigError) as caught:
-        prepared(folder, COMMAND, SEARCH, OBJECTIVE, trust=["no/such.py"])
+        prepared(folder, COMMAND, SEARCH, OBJECTIVE, trust=[nothing])
     assert (
         str(caught.value)
-        == "--trust: 'no/such.py' is no file or folder here, no package's name, no model:NAME, and no tcp://HOST:PORT"
+        == f"--trust: {nothing!r} is no file or folder here, no package's name, no model:NAME, and no tcp://HOST:PORT"
     )
 
 

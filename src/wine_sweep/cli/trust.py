@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
 
+from wine_sweep.errors import ConfigError, Place, Problem
 from wine_sweep.import_path import find_installed, import_last
 from wine_sweep.subjects.trust import packages_among
 
@@ -19,7 +20,17 @@ def let_import_from(folder: Path, trusted: Sequence[str]) -> None:
     Args:
         folder: The config's folder.
         trusted: The values of ``--trust``.
+
+    Raises:
+        ConfigError: A value is a file or folder of the working folder, and the module of that name beside the config is another.
     """
     for name in packages_among(trusted):
-        if find_installed(name, beside=folder) is None and PathFinder.find_spec(name, [str(folder)]) is not None:
-            import_last(folder, [name])
+        spec = PathFinder.find_spec(name, [str(folder)]) if find_installed(name, beside=folder) is None else None
+        if spec is None:
+            continue
+        found = Path(next(iter(spec.submodule_search_locations or ()), spec.origin or ""))
+        meant = Path.cwd() / name
+        if meant.exists() and found.resolve() != meant.resolve():
+            message = f"{name!r} is {meant} here, and beside the config lies another, {found}; run in that folder if you trust it"
+            raise ConfigError([Problem(message, place=Place("--trust"))])
+        import_last(folder, [name])

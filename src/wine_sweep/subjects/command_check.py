@@ -67,12 +67,18 @@ class CommandCheck(OwnCodeCheck):
         return (self.draft.folder / pathlib.Path(model.folder or ".").expanduser()).resolve()
 
     def _check_trust(self, model: ModelConfig) -> Iterator[Problem]:
-        """A command can do anything: where it runs and where it is written has to be trusted, or the one file that is run."""
+        """A command can do anything: where it runs and where it is written has to be trusted, or the one file that is run.
+
+        That file runs in its own folder then, or in the working folder: what it reads by a relative path is not a stranger's.
+        """
         folder = self._folder(model)
         if self.trust.covers(folder) and (self.trust.covers(self.draft.folder) or not self.draft.is_file):
             return
         script = _script(model, folder)
         if script is not None and is_file(script) and self.trust.covers(script):
+            if self.trust.covers(folder) or folder in (script.resolve().parent, pathlib.Path.cwd()):
+                return
+            yield Problem(f"a trusted file runs in another folder than its own; {how_to_trust(folder)}", ("model", "folder"))
             return
         elsewhere = self.draft.folder if self.trust.covers(folder) else folder
         what = script if script is not None and is_file(script) else elsewhere

@@ -35,7 +35,7 @@ class Trust:
         code = code_among(given)
         self.paths = [path.resolve() for path in map(pathlib.Path, code) if _exists(path)]
         lost = [each for each in code if each not in self.packages and not _exists(pathlib.Path(each))]
-        lost += [each for each in given if each == MODEL_PREFIX]
+        lost += [each for each in given if each == MODEL_PREFIX or not each.strip()]
         if lost:
             here = Place("--trust")
             raise ConfigError(
@@ -67,7 +67,7 @@ def packages_among(given: Sequence[str]) -> tuple[str, ...]:
 
 def code_among(given: Sequence[str]) -> tuple[str, ...]:
     """Give those values of ``--trust`` that name code here: packages, files and folders."""
-    return tuple(each for each in given if not each.startswith((MODEL_PREFIX, *_SCHEDULERS)))
+    return tuple(each for each in given if each.strip() and not each.startswith((MODEL_PREFIX, *_SCHEDULERS)))
 
 
 def trusts_model(given: Sequence[str], name: str) -> bool:

@@ -28,6 +28,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
+from requests.utils import get_netrc_auth
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
@@ -251,6 +252,8 @@ def is_elsewhere(location: str) -> bool:
 
 
 def _has_credentials(location: str) -> bool:
-    """Whether MLflow knows credentials that it would send to any server."""
-    known = get_default_host_creds(location)
+    """Whether a server at a location would be sent credentials: MLflow's go to any, and those of ``.netrc`` by its host."""
+    known, parts = get_default_host_creds(location), urlsplit(location)
+    if get_netrc_auth(f"http://{parts.netloc}") is not None:
+        return True
     return any((known.username, known.password, known.token, known.auth, known.aws_sigv4, known.client_cert_path))
