@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Iterable
 
 MODEL_PREFIX = "model:"
@@ -58,6 +59,19 @@ def mask(text: str) -> str:
 def visible(text: str) -> str:
     r"""Show control characters, and characters that hide or reorder text, as escapes: ``\x1b``, ``\n``, ``\u202e``."""
     return _HIDDEN.sub(lambda found: _escape(found[0]), text)
+
+
+def shell_word(text: object) -> str:
+    """Write a text as one word of a command that is shown to be pasted into a shell, whoever has chosen it.
+
+    What is hidden in it is shown: a command with that names nothing, and does no harm.
+    """
+    return shlex.quote(visible(str(text)))
+
+
+def shell_argument(text: object) -> str:
+    """Write a text as the last word of such a command, which is no option whatever it looks like: ``-- -x``."""
+    return f"-- {shell_word(text)}" if str(text).startswith("-") else shell_word(text)
 
 
 def _escape(character: str) -> str:

@@ -21,7 +21,7 @@ from wine_sweep.errors import (
     SweepInterrupted,
     WineSweepError,
 )
-from wine_sweep.wording import visible
+from wine_sweep.wording import shell_argument, visible
 
 DONE = 0
 FAILED = 1
@@ -81,7 +81,7 @@ def _what_next(error: WineSweepError) -> str:
         again = "if `wine-sweep list` shows the sweep later, `wine-sweep resume` goes on with it; otherwise run it again"
         return f"No run is known to have been made: {again}." if isinstance(error, OutageError) else "No run was made yet."
     first = ", which writes them first" if isinstance(error, OutageError) and error.waiting else ""
-    return f"Go on with: wine-sweep resume {error.run_id}{first}"
+    return f"Go on with: wine-sweep resume {shell_argument(error.run_id)}{first}"
 
 
 class _Stream:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from wine_sweep.config.files import read_file
 from wine_sweep.config.yaml_reader import MAX_BYTES
 from wine_sweep.errors import ConfigError, Place, Problem
 from wine_sweep.wandb import Note, WandbSweep, read_sweep, report, translate, write_config
-from wine_sweep.wording import visible
+from wine_sweep.wording import shell_word, visible
 
 
 @dataclass(frozen=True)
@@ -92,6 +91,6 @@ def _write(text: str, output: Path, source: Path, *, force: bool) -> None:
 
 def _next(output: Path | None, trusted: Sequence[Path]) -> list[str]:
     """Say what to type; a program of the user's own runs only where the command line says that it may."""
-    config = shlex.quote(str(output)) if output is not None else "CONFIG"
-    trust = " ".join(f"--trust {shlex.quote(os.path.relpath(each))}" for each in trusted)
+    config = shell_word(output) if output is not None else "CONFIG"
+    trust = " ".join(f"--trust {shell_word(os.path.relpath(each))}" for each in trusted)
     return ["", "Next", f"  wine-sweep plan {config} {trust}", f"  wine-sweep run {config} {trust}"]

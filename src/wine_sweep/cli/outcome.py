@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 import typer
@@ -26,7 +25,7 @@ from wine_sweep.runner.conclusion import SweepResult
 from wine_sweep.runner.staging import NOT_PROMOTED, Outcome
 from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.trial import TrialState
-from wine_sweep.wording import mask
+from wine_sweep.wording import mask, shell_argument, shell_word
 
 TOP = 10
 
@@ -54,7 +53,7 @@ def _print(result: SweepResult, *, as_json: bool, tracking_uri: str | None) -> N
     console.print()
     print_leaderboard(console, board, top=TOP)
     if len(board.rows) > TOP:
-        console.print(f"… and {len(board.rows) - TOP} more: wine-sweep compare {result.run_id[:8]}", style="dim")
+        console.print(f"… and {len(board.rows) - TOP} more: wine-sweep compare {shell_argument(result.run_id[:8])}", style="dim")
     _print_heading(console, f"Why trial {result.selection.trial.number}")
     lines = list(result.selection.reasons)
     if result.test_scores:
@@ -64,11 +63,12 @@ def _print(result: SweepResult, *, as_json: bool, tracking_uri: str | None) -> N
     if result.outcome is not None:
         print_promotion(console, result.outcome)
     _print_notes(console, prepared, result)
-    store = f" --tracking-uri {mask(tracking_uri)}" if tracking_uri else ""
+    store = f" --tracking-uri {shell_word(mask(tracking_uri))}" if tracking_uri else ""
     _print_heading(console, "Next")
-    more = [f"history {shlex.quote(result.outcome.name)}"] if result.outcome is not None else []
-    for command in ["ui", "compare latest", *more]:
+    for command in ["ui", "compare latest"]:
         console.print(f"  wine-sweep {command}{store}")
+    if result.outcome is not None:
+        console.print(f"  wine-sweep history{store} {shell_argument(result.outcome.name)}")
 
 
 def _print_heading(console: Console, text: str) -> None:

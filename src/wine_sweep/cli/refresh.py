@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ def refresh_command(request: RefreshRequest) -> None:
         options = RunOptions(
             tracking_uri=request.tracking_uri,
             experiment=request.experiment,
-            command=mask(f"wine-sweep {' '.join(sys.argv[1:])}"),
+            command=mask(shlex.join(["wine-sweep", *sys.argv[1:]])),
             refreshes=asked.target.name,
         )
         with stop_on_signals(console.print) as stop:  # what comes before is interrupted, and has no trials that may go on

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import dataclass
 
@@ -44,7 +45,7 @@ def run_command(request: RunRequest) -> None:
             experiment=request.experiment,
             promote=request.promote,
             verbose=request.verbose,
-            command=mask(f"wine-sweep {' '.join(sys.argv[1:])}"),
+            command=mask(shlex.join(["wine-sweep", *sys.argv[1:]])),
         )
         stop.grace = prepared.config.execution.grace
         with SweepProgress(console, prepared.objective.metric, quiet=request.quiet) as progress:

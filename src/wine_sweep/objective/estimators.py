@@ -18,7 +18,7 @@ from wine_sweep.errors import Path, Problem
 from wine_sweep.import_path import start_scripts_as_usual
 from wine_sweep.objective.constraints import refusal
 from wine_sweep.task import Needs, Task
-from wine_sweep.wording import did_you_mean, show
+from wine_sweep.wording import did_you_mean, shell_word, show
 
 TRUSTED_PACKAGES = ("sklearn", "xgboost", "lightgbm", "catboost")
 _NO_ESTIMATORS = frozenset(
@@ -55,7 +55,10 @@ def find_class(dotted: str, trusted: Iterable[str], path: Path) -> type:
         raise _bad(path, f"expected a dotted path such as sklearn.linear_model.ElasticNet, got '{dotted}'")
     if package not in allowed:
         near = did_you_mean(package, allowed)
-        raise _bad(path, f"the package '{package}' is not trusted{near or f'; run with --trust {package} if you trust its code'}")
+        raise _bad(
+            path,
+            f"the package '{package}' is not trusted{near or f'; run with --trust {shell_word(package)} if you trust its code'}",
+        )
     module_name, _, class_name = dotted.rpartition(".")
     module = _import(module_name, path)
     found = getattr(module, class_name, None)
@@ -86,7 +89,7 @@ def _import(module_name: str, path: Path) -> ModuleType:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name == package:
-            raise _bad(path, f"'{package}' is not installed: pip install {package}") from error
+            raise _bad(path, f"'{package}' is not installed: pip install {shell_word(package)}") from error
         if error.name != module_name and not module_name.startswith(f"{error.name}."):
             raise _bad(path, f"the module '{module_name}' needs '{error.name}', which is not installed") from error
         raise _bad(path, f"there is no module '{module_name}'{_near_module(package, module_name)}") from error

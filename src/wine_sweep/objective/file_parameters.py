@@ -15,6 +15,7 @@ from typing import Any
 
 from wine_sweep.errors import Path, Problem
 from wine_sweep.objective.estimators import EstimatorError, find_class
+from wine_sweep.wording import shell_word
 
 _Called = tuple[tuple[tuple[type, ...], str], ...]
 """What a value may be a parameter as: the classes that may have it, and its name; where there are no classes, any may."""
@@ -202,5 +203,5 @@ def _why_refused(owners: Iterable[type], name: str, value: Any, covers: Covers) 
 
 
 def _how_to_trust(path: pathlib.Path) -> str:
-    given = f"run with --trust {path} if you trust it"
+    given = f"run with --trust {shell_word(path)} if you trust it"
     return given if path.exists() else f"there is none yet: make it, and {given}"

@@ -28,6 +28,7 @@ from wine_sweep.errors import OvertakenError, TrackingError
 from wine_sweep.registry.hold import alone
 from wine_sweep.registry.ledger import Action, Entry, Progress, read_entries
 from wine_sweep.registry.versions import RegisteredModels, RegisteredVersion
+from wine_sweep.wording import shell_argument
 
 _logger = logging.getLogger(__name__)
 
@@ -245,7 +246,7 @@ class ModelRegistry(RegisteredModels):
 
 def _half_done(registered: RegisteredVersion, stage: Stage) -> str:
     where = f"version {registered.version} of {registered.name} was being put into {stage.value}"
-    see = f"see `wine-sweep history {registered.name}` once the store is back"
+    see = f"see `wine-sweep history {shell_argument(registered.name)}` once the store is back"
     return f"{where}, which holds either that or what was there: {see}"
 
 

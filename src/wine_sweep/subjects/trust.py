@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pathlib
-import shlex
 from collections.abc import Iterator, Sequence
 
 from wine_sweep.config import Draft, ExecutionConfig
 from wine_sweep.errors import ConfigError, Place, Problem
 from wine_sweep.objective.file_parameters import lies_in
-from wine_sweep.wording import MODEL_PREFIX
+from wine_sweep.wording import MODEL_PREFIX, shell_word
 
 _SCHEDULERS = ("tcp://", "tls://")
 _ADDRESS = ("execution", "address")
@@ -90,12 +89,12 @@ def check_address(draft: Draft, trusted: Sequence[str]) -> Iterator[Problem]:
         return
     if draft.document.place(_ADDRESS).source != draft.document.source:
         return  # it was given by --set
-    shown = shlex.quote(execution.address)
-    yield Problem(f"a Dask scheduler can run code in this process; run with --trust {shown} if you trust it", _ADDRESS)
+    how = f"run with --trust {shell_word(execution.address)} if you trust it"
+    yield Problem(f"a Dask scheduler can run code in this process; {how}", _ADDRESS)
 
 
 def how_to_trust(path: pathlib.Path) -> str:
     """Say what to type: ``run with --trust sweeps/mine if you trust it``."""
     here, whole = pathlib.Path.cwd(), path.resolve()
     shown = whole.relative_to(here) if whole.is_relative_to(here) else whole
-    return f"run with --trust {shlex.quote(str(shown))} if you trust it"
+    return f"run with --trust {shell_word(shown)} if you trust it"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-
 from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage, Run
 from mlflow.exceptions import MlflowException
 
 from wine_sweep.errors import DeletedError
 from wine_sweep.tracking.store import translated_errors
-from wine_sweep.wording import mask
+from wine_sweep.wording import mask, shell_word
 
 _NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"
 
@@ -47,16 +45,16 @@ def why_gone(client: MlflowClient, run: Run, what: str) -> DeletedError | None:
         return experiment_deleted(client, experiment.name, experiment.experiment_id, whose=f" of {what}")
     if run.info.lifecycle_stage == LifecycleStage.ACTIVE:
         return None
-    command = _command(client, f"runs restore --run-id {run.info.run_id}")
+    command = _command(client, f"runs restore --run-id {shell_word(run.info.run_id)}")
     return DeletedError(f"{what} was deleted in MLflow; `{command}` brings it back")
 
 
 def experiment_deleted(client: MlflowClient, name: str, identifier: str, *, whose: str = "") -> DeletedError:
     """Give the error that says that an experiment was deleted."""
-    command = _command(client, f"experiments restore --experiment-id {identifier}")
+    command = _command(client, f"experiments restore --experiment-id {shell_word(identifier)}")
     return DeletedError(f"the experiment '{name}'{whose} was deleted in MLflow; `{command}` brings it back with all of its runs")
 
 
 def _command(client: MlflowClient, arguments: str) -> str:
     """Write a command of MLflow's on this store; a password in its URI is left out."""
-    return f"MLFLOW_TRACKING_URI={shlex.quote(mask(str(client.tracking_uri)))} mlflow {arguments}"
+    return f"MLFLOW_TRACKING_URI={shell_word(mask(str(client.tracking_uri)))} mlflow {arguments}"

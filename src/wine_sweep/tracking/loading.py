@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 import shutil
 import tempfile
 import warnings
@@ -28,7 +27,7 @@ from wine_sweep.errors import ModelError, TrackingError, UntrustedModelError
 from wine_sweep.tracking.artifacts import is_elsewhere, split_location
 from wine_sweep.tracking.model_policy import MLMODEL, ModelTrust, judge, read_mlmodel
 from wine_sweep.tracking.store import translated_errors
-from wine_sweep.wording import MODEL_PREFIX, mask
+from wine_sweep.wording import MODEL_PREFIX, mask, shell_word
 
 _MOST_STEPS = 4
 """How often the store may answer with another URI before files are found."""
@@ -144,7 +143,7 @@ def _make_harmless(uri: str, folder: Path, trust: ModelTrust) -> None:
 def _untrusted(uri: str, why: str, trust: ModelTrust) -> UntrustedModelError:
     if trust.written is not None:
         return UntrustedModelError(f"{uri} is not loaded: {why}; its files are not those that this process has saved")
-    how = f"run with --trust {shlex.quote(MODEL_PREFIX + trust.name)} if you trust whoever registers its versions"
+    how = f"run with --trust {shell_word(MODEL_PREFIX + trust.name)} if you trust whoever registers its versions"
     return UntrustedModelError(f"{uri} is not loaded: {why}; {how}")
 
 

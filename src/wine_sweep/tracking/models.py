@@ -34,6 +34,7 @@ from wine_sweep.tracking.batches import log_in_batches
 from wine_sweep.tracking.loading import fingerprint, load_model
 from wine_sweep.tracking.model_policy import ModelTrust
 from wine_sweep.tracking.store import quoted, translated_errors
+from wine_sweep.wording import shell_word
 
 TRUSTED_TYPES = frozenset({*TRUSTED_PACKAGES, "numpy", "scipy", "pandas"})
 """Packages whose types a saved model may hold: those that estimators come from, and what these are made of."""
@@ -217,7 +218,7 @@ def _trusted_types(to_log: ModelToLog) -> list[str]:
         packages = sorted({name.partition(".")[0] for name in refused})
         raise ModelError(
             f"the model holds objects of types that nobody trusts: {', '.join(refused)};"
-            f" --trust {' --trust '.join(packages)} allows them"
+            f" {' '.join(f'--trust {shell_word(each)}' for each in packages)} allows them"
         )
     return list(found)
 
