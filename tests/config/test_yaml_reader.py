@@ -212,6 +212,19 @@ def test_only_mappings_can_be_merged(text):
     assert refusal(text).endswith(": b: `<<` takes a mapping or a list of mappings")
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r'a: "\U00110000"', r"c.yaml:1:5: no character has the number 00110000; the last is \U0010FFFF"),
+        ('a: 1\n"b\\UFFFFFFFF": 2', r"c.yaml:2:3: no character has the number FFFFFFFF; the last is \U0010FFFF"),
+        (f"%YAML 1.{'9' * 5000}\n---\na: 1", "c.yaml:1:9: not valid YAML: a number with too many digits"),
+        (f"%YAML {'9' * 5000}.1\n---\na: 1", "c.yaml:1:7: not valid YAML: a number with too many digits"),
+    ],
+)
+def test_a_number_that_python_cannot_turn_into_a_character_or_read_is_refused_in_its_place(text, expected):
+    assert refusal(text) == expected
+
+
 def test_a_key_given_twice_is_refused_where_it_stands_again():
     assert refusal("a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\n") == "c.yaml:5:3: b.c: given twice"
 

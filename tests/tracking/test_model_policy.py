@@ -111,10 +111,14 @@ def test_formats_of_libraries_are_data(folder):
     [
         ("!!python/object/apply:os.system [id]", "cannot be read: ConstructorError"),
         ("[" * 3000, "cannot be read"),
+        (r'flavors: {a: "\UFFFFFFFF"}', "cannot be read: OverflowError"),
+        ("flavors: {a: !!bool maybe}", "cannot be read: KeyError"),
+        ("flavors: {a: !!int ''}", "cannot be read: IndexError"),
+        ("flavors: {a: !!timestamp x}", "cannot be read: AttributeError"),
         ("flavors: [1]", "names no flavors"),
         ("x" * (16 * 2**20 + 1), "more than 16 MiB"),
     ],
-    ids=["tag", "deep", "list", "long"],
+    ids=["tag", "deep", "no-character", "no-boolean", "no-number", "no-moment", "list", "long"],
 )
 def test_an_mlmodel_that_is_none(tmp_path, text, said):
     (tmp_path / "MLmodel").write_text(text)

@@ -139,7 +139,13 @@ def _is_choice(path: list[Any]) -> bool:
 
 def _compose(text: str, source: str, most_choices: int | None) -> Node | None:
     try:
-        return _Loader(text, source, most_choices).get_single_node()
+        loader = _Loader(text, source, most_choices)
+        try:
+            return loader.get_single_node()
+        except (ValueError, OverflowError) as error:
+            if isinstance(error, ConfigError):
+                raise
+            raise _unreadable_number(loader, text, source) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(source, mark.line + 1, mark.column + 1) if mark else Place(source, 1, 1)
@@ -148,6 +154,15 @@ def _compose(text: str, source: str, most_choices: int | None) -> Node | None:
         before = text[: error.position]
         place = Place(source, before.count("\n") + 1, len(before) - before.rfind("\n"))
         raise _refusal(f"the character U+{ord(text[error.position]):04X} is not allowed in YAML", place) from error
+
+
+def _unreadable_number(loader: _Loader, text: str, source: str) -> ConfigError:
+    """Explain where the scanner has stopped: an escape of a character that there is not, or an endless number in a directive."""
+    is_escape = text[: loader.index].endswith("\\U")
+    place = Place(source, loader.line + 1, loader.column + 1 - (2 if is_escape else 0))
+    if is_escape:
+        return _refusal(f"no character has the number {text[loader.index :][:8]}; the last is \\U0010FFFF", place)
+    return _refusal("not valid YAML: a number with too many digits", place)
 
 
 def _explain(error: yaml.MarkedYAMLError) -> str:

@@ -62,6 +62,10 @@ class Judgement:
     reasons: tuple[str, ...] = ()
 
 
+_OF_YAML = (ValueError, OverflowError, LookupError, AttributeError, TypeError, RecursionError)
+"""What PyYAML raises, beside its own errors, at values that are not what their tags say, and at escapes of no character."""
+
+
 class _PlainLoader(yaml.SafeLoader):
     """Reads YAML without anchors, aliases and merges: MLflow writes none, and some of them unfold without end."""
 
@@ -119,7 +123,7 @@ def read_mlmodel(folder: Path) -> Mapping[str, Any]:
         raise ValueError(f"its {MLMODEL} has more than {MOST_BYTES // 2**20} MiB")
     try:
         found = yaml.load(path.read_text(encoding="utf-8"), _PlainLoader)  # noqa: S506  # a SafeLoader that does less
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, *_OF_YAML) as error:
         raise ValueError(f"its {MLMODEL} cannot be read: {type(error).__name__}") from error
     if not isinstance(found, dict) or not isinstance(found.get("flavors"), dict):
         raise ValueError(f"its {MLMODEL} names no flavors")
