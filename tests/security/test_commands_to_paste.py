@@ -1,4 +1,4 @@
-"""A command that a message shows is pasted into a shell: text from a config, a store or a file name is a word there, and no more."""
+"""Commands in messages are pasted into a shell: text from a config, a store or a file name is a word there, and no more."""
 
 from __future__ import annotations
 
