@@ -1,6 +1,7 @@
 """Tables of one's own, as they are found on disks."""
 
 import gzip
+import json
 import warnings
 
 import numpy as np
@@ -161,6 +162,47 @@ def test_a_column_that_is_named_like_pandas_repeats_is_fine(tmp_path):
 def test_a_column_named_twice_in_parquet_is_refused(tmp_path):
     pq.write_table(pa.table([[1], [2], [3]], names=["a", "a", "y"]), tmp_path / "t.parquet")
     assert "cannot be read: " in refusal(tmp_path / "t.parquet")
+
+
+NOTES = json.loads(pa.Schema.from_pandas(pd.DataFrame({"a": [1], "y": ["x"]})).metadata[b"pandas"])
+
+
+def note_of_first_column(**changes):
+    first, second = NOTES["columns"]
+    return NOTES | {"columns": [first | changes, second]}
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        {},
+        [],
+        "text",
+        NOTES | {"index_columns": ["gone"]},
+        NOTES | {"index_columns": [5]},
+        NOTES | {"index_columns": [{"kind": "range", "name": None, "start": 0, "stop": 10**30, "step": 1}]},
+        NOTES | {"column_indexes": [{}]},
+        NOTES | {"columns": 5},
+        NOTES | {"attributes": [1]},
+        note_of_first_column(numpy_type="category[evil.mod]"),
+        note_of_first_column(numpy_type=5),
+    ],
+    ids=lambda notes: json.dumps(notes)[-60:],
+)
+def test_damaged_notes_of_pandas_in_a_parquet_file_are_refused(notes, tmp_path):
+    table = pa.table({"a": [1, 2], "y": ["x", "z"]}).replace_schema_metadata({b"pandas": json.dumps(notes).encode()})
+    pq.write_table(table, tmp_path / "t.parquet")
+    assert "cannot be read: the notes of pandas in it are damaged: " in refusal(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("kind", ["column 'y'", "index"])
+def test_text_in_a_parquet_file_that_is_not_utf_8_is_refused(kind, tmp_path):
+    text = pa.Array.from_buffers(pa.string(), 2, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe")])
+    table = pa.table({"a": [1, 2], "y": text})
+    if kind == "index":
+        table = table.replace_schema_metadata({b"pandas": json.dumps(NOTES | {"index_columns": ["y"]}).encode()})
+    pq.write_table(table, tmp_path / "t.parquet")
+    assert refusal(tmp_path / "t.parquet").endswith(f"cannot be read: the text in its {kind} is not UTF-8")
 
 
 def test_a_damaged_compressed_file_is_refused(tmp_path):

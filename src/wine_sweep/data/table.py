@@ -19,6 +19,9 @@ from wine_sweep.wording import show_bytes
 
 _SEPARATORS = ",;\t|"
 _LONGEST_LINE = 10_000_000
+_DAMAGED = (LookupError, TypeError, AttributeError, OverflowError, AssertionError, RecursionError)
+"""What pandas and PyArrow raise where the notes of pandas within a Parquet file are not what pandas writes."""
+
 _UNREADABLE = (pd.errors.ParserWarning, pa.ArrowException)
 
 
@@ -73,7 +76,7 @@ def load_table(source: str, *, max_size: int = MAX_TABLE, raised_by: str = "data
             raise DataError(f"{path} is no regular file" if path.exists() and not path.is_dir() else f"no such file: {path}")
         if has_more_than(path, max_size):
             raise DataError(f"{path} has more than {show_bytes(max_size)} unfolded; `{raised_by}` allows more")
-        table = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+        table = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
     except DataError:
         raise
     except (OSError, EOFError, ValueError, NotImplementedError, MemoryError, zlib.error, *_UNREADABLE) as error:
@@ -81,6 +84,27 @@ def load_table(source: str, *, max_size: int = MAX_TABLE, raised_by: str = "data
         raise DataError(f"{path} cannot be read: {reason}") from error
     if table.empty:
         raise DataError(f"{path} has no rows")
+    return table
+
+
+def _read_parquet(path: pathlib.Path) -> pd.DataFrame:
+    """Read a Parquet file; its text is looked at here, since pandas reads text that is no UTF-8 and fails when it is used.
+
+    Raises:
+        ValueError: What pandas has noted in it is damaged, or its text is no UTF-8.
+    """
+    try:
+        table = pd.read_parquet(path)
+    except pa.ArrowException:
+        raise
+    except _DAMAGED as error:
+        raise ValueError(f"the notes of pandas in it are damaged: {type(error).__name__}: {error}") from error
+    for what, values in [("index", table.index), *((f"column '{name}'", column) for name, column in table.items())]:
+        if isinstance(values.dtype, pd.StringDtype):
+            try:
+                pa.array(values).validate(full=True)
+            except pa.ArrowInvalid as error:
+                raise ValueError(f"the text in its {what} is not UTF-8") from error
     return table
 
 
