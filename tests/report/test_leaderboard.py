@@ -7,7 +7,7 @@ import json
 import pytest
 
 from wine_sweep.config import Direction
-from wine_sweep.report.leaderboard import as_csv, as_json, as_markdown, make_leaderboard, show_param, text_table
+from wine_sweep.report.leaderboard import as_csv, as_markdown, as_records, make_leaderboard, show_param, text_table
 from wine_sweep.report.summary import group_failures, group_warnings, markdown_summary, trials_in_words
 from wine_sweep.selection import Objective, select
 from wine_sweep.trial import Failure, Score, Trial, TrialState
@@ -55,7 +55,7 @@ def test_csv_holds_every_value_in_full(board):
 
 
 def test_json_keeps_types(board):
-    records = json.loads(as_json(board))
+    records = json.loads(json.dumps(as_records(board)))
     assert records[1]["kind"] is None
     assert records[0]["best"] is True
     assert records[2]["fit_seconds"] is None

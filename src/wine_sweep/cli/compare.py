@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from wine_sweep.cli.console import print_leaderboard, stdout
-from wine_sweep.cli.formats import Format
+from wine_sweep.cli.formats import Format, print_json
 from wine_sweep.config import Direction
 from wine_sweep.errors import ConfigError, Place, Problem, TrackingError
-from wine_sweep.report.leaderboard import Leaderboard, as_csv, as_json, as_markdown, make_leaderboard
+from wine_sweep.report.leaderboard import Leaderboard, as_csv, as_markdown, as_records, make_leaderboard
 from wine_sweep.selection import Goal, Objective
 from wine_sweep.tracking import names
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
@@ -19,7 +19,7 @@ from wine_sweep.tracking.tags import read_tag
 from wine_sweep.trial import FIT_SECONDS, MODEL_SIZE, Trial
 from wine_sweep.wording import one_of
 
-_WRITERS = {Format.CSV: as_csv, Format.JSON: as_json, Format.MARKDOWN: as_markdown}
+_WRITERS = {Format.CSV: as_csv, Format.MARKDOWN: as_markdown}
 
 
 def compare_command(
@@ -88,5 +88,7 @@ def direction_of(metric: str) -> Direction:
 def _print(board: Leaderboard, format_: Format) -> None:
     if format_ is Format.TABLE:
         print_leaderboard(stdout(), board)
+    elif format_ is Format.JSON:
+        print_json(as_records(board))
     else:
-        print(_WRITERS[format_](board), end="" if format_ is not Format.JSON else "\n")
+        print(_WRITERS[format_](board), end="")

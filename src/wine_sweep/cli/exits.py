@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -121,15 +122,41 @@ class _Stream:
             os.close(nowhere)
 
 
+def _keep_standard_streams_apart() -> None:
+    """Open for nothing what is closed of the three standard streams: the next file to be opened would be in its place else."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, number)
+            if nowhere != number:
+                os.close(nowhere)
+            else:
+                os.set_inheritable(number, True)
+
+
+def _able(stream: TextIO | None, number: int) -> TextIO:
+    """Give a stream that takes any text, in place of one that is missing where Python found it closed."""
+    if stream is None:
+        return open(number, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # as Python's own
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    return stream
+
+
 @contextmanager
 def surviving_streams() -> Iterator[Callable[[], OSError | None]]:
-    """Within this context what is printed goes nowhere once nobody can read it.
+    """Within this context what is printed goes nowhere once nobody can read it, or where it was closed from the beginning.
+
+    A character that a stream's encoding does not have is shown as an escape.
 
     Yields:
         Flushes standard output, and returns why it could not be written to; None where it was, or nobody reads it any more.
     """
     before = sys.stdout, sys.stderr
-    output, errors = _Stream(before[0]), _Stream(before[1])
+    _keep_standard_streams_apart()
+    output, errors = _Stream(_able(before[0], 1)), _Stream(_able(before[1], 2))
 
     def failure() -> OSError | None:
         output.flush()

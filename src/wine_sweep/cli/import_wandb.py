@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wine_sweep.cli.formats import print_json
+from wine_sweep.cli.formats import can_print, print_json
 from wine_sweep.config import parse_config
 from wine_sweep.config.files import read_file
 from wine_sweep.config.yaml_reader import MAX_BYTES
@@ -39,6 +39,9 @@ def import_wandb_command(path: Path, *, output: Path | None, force: bool, as_jso
         ConfigError: The file is no sweep that W&B would take, or the config cannot be written.
     """
     imported = _import(path, output)
+    if output is None and not as_json and not can_print(imported.text):
+        wrong = f"has the encoding {sys.stdout.encoding}, and the config other characters; give --output, or set PYTHONUTF8=1"
+        raise ConfigError([Problem(wrong, place=Place("stdout"))])
     if output is not None:
         _write(imported.text, output, path, force=force)
     if as_json:

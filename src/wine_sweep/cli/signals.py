@@ -118,7 +118,8 @@ def end_with(code: int) -> NoReturn:
     atexit._run_exitfuncs()  # there is no public way
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # whoever was to read it may be gone
-            stream.flush()
+            if stream is not None:  # Python has found it closed
+                stream.flush()
     os._exit(code)
 
 

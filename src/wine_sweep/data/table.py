@@ -7,6 +7,7 @@ import pathlib
 import warnings
 import zlib
 from collections import Counter
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -99,7 +100,8 @@ def _read_parquet(path: pathlib.Path) -> pd.DataFrame:
         raise
     except _DAMAGED as error:
         raise ValueError(f"the notes of pandas in it are damaged: {type(error).__name__}: {error}") from error
-    for what, values in [("index", table.index), *((f"column '{name}'", column) for name, column in table.items())]:
+    parts: dict[str, Any] = {"index": table.index, **{f"column '{name}'": column for name, column in table.items()}}
+    for what, values in parts.items():
         if isinstance(values.dtype, pd.StringDtype):
             try:
                 pa.array(values).validate(full=True)

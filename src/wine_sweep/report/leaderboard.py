@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any
 from wine_sweep.selection import Goal, Objective, near_the_best, pareto_front, rank
 from wine_sweep.tracking import names
 from wine_sweep.trial import FIT_SECONDS, MODEL_SIZE, Trial, TrialState, canonical_json
-from wine_sweep.wording import markdown, show_bytes, spreadsheet_cell, visible_in_json
+from wine_sweep.wording import markdown, show_bytes, spreadsheet_cell
 
 MARKS = "* the winner, ^ the best mean, + within one standard error of it"
 """What the marks behind trials' numbers mean, where the cheapest within one standard error wins."""
@@ -161,11 +160,6 @@ def as_csv(board: Leaderboard) -> str:
     for record in as_records(board):
         writer.writerow("" if record[name] is None else spreadsheet_cell(record[name]) for name in columns)
     return buffer.getvalue()
-
-
-def as_json(board: Leaderboard) -> str:
-    """Write a leaderboard as a JSON list, a record a row."""
-    return visible_in_json(json.dumps(as_records(board), indent=2, ensure_ascii=False))
 
 
 def as_markdown(board: Leaderboard) -> str:
