@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
 import functools
 import io
 import json
 import operator
 import zipfile
+from collections import Counter, OrderedDict, defaultdict
 
 import numpy as np
 import pytest
@@ -142,6 +144,32 @@ def test_models_that_are_put_together_as_usual_are_loaded(tmp_path, model):
     np.testing.assert_array_equal(skops.io.load(tmp_path / "model.skops", trusted=trusted).predict(X), model.predict(X))
 
 
+PLAIN = {
+    "an OrderedDict": OrderedDict(a=1, b=[2.5, None]),
+    "a Counter": Counter("aab"),
+    "a defaultdict": defaultdict(OrderedDict, a=OrderedDict(b=1)),
+    "a dict with numbers as keys": {2: "a", 2.5: "b", True: None},
+    "an array of objects": np.array([["a", 1], [None, 2.5]], dtype=object),
+    "a masked array of numbers": np.ma.MaskedArray([1.0, 2.0], [False, True]),
+    "a masked array of objects": np.ma.MaskedArray(np.array(["a", None], dtype=object), [False, True]),
+    "a masked array without a mask": np.ma.MaskedArray(np.array([["a"], [1]], dtype=object)),
+    "an array of dicts": np.array([{"a": 1}, (1, "b")], dtype=object),
+    "times": [dt.datetime(2026, 1, 1, tzinfo=dt.UTC), dt.timedelta(1), np.datetime64("2026-01-01")],
+    "bytes": [b"a", bytearray(b"b"), {1}, frozenset([1]), range(3), slice(1, None)],
+    "generators": [np.random.RandomState(0), np.random.default_rng(0)],
+    "numbers of numpy": [np.float32(1), np.int8(1), np.bool_(True), np.str_("a"), np.dtype("f8")],
+}
+
+
+@pytest.mark.parametrize("value", list(PLAIN.values()), ids=list(PLAIN))
+def test_what_skops_writes_for_data_is_loaded(tmp_path, value):
+    assert judged(tmp_path, having(Ridge(), extra_=value)) == ""
+    loaded = skops.io.load(tmp_path / "model.skops", trusted=list(read_skops(tmp_path / "model.skops").types)).extra_
+    assert type(loaded) is type(value)
+    if not any("Random" in repr(each) or "Generator" in repr(each) for each in value):
+        assert repr(loaded) == repr(value)
+
+
 # How files are changed so that skops itself would call what they hold, or takes another text than the one that was judged.
 
 
@@ -188,6 +216,14 @@ def a_masked_array(schema):
     attributes["extra_"] = {**made, "content": {"data": attributes["extra_"], "mask": attributes["extra_"]}}
 
 
+def a_mask_of_objects(schema):
+    attributes = schema["content"]["content"]
+    made = {"__class__": "MaskedArray", "__module__": "numpy.ma", "__loader__": "MaskedArrayNode"}
+    array = {"__class__": "ndarray", "__module__": "numpy", "__loader__": "NdArrayNode", "type": "json", "content": []}
+    shape = {"__class__": "tuple", "__module__": "builtins", "__loader__": "TupleNode", "content": []}
+    attributes["extra_"] = {**made, "content": {"data": {**array, "shape": shape}, "mask": {**array, "shape": shape}}}
+
+
 def a_set_of_a_range(schema):
     made = {"__module__": "builtins", "__loader__": "ConstructorFromReduceNode"}
     tuple_of = {"__class__": "tuple", "__module__": "builtins", "__loader__": "TupleNode"}
@@ -207,6 +243,7 @@ def a_set_of_a_range(schema):
         a_state_that_is_a_bunch,
         a_default_factory,
         a_masked_array,
+        a_mask_of_objects,
         a_set_of_a_range,
     ],
 )

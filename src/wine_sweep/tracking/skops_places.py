@@ -255,6 +255,14 @@ def _is_ndarray(node: Mapping[str, Any], content: Any) -> bool:
     return node.get("type") == "numpy" and isinstance(node.get("file"), str)
 
 
+def _is_masked(_node: Mapping[str, Any], content: Any) -> bool:
+    """Whether it is an array, of numbers or of objects as skops writes both, with the mask that numpy itself has read."""
+    if not isinstance(content, dict) or set(content) != {"data", "mask"} or not _is_array(content["mask"]):
+        return False
+    data = content["data"]
+    return _loader(data) == "NdArrayNode" and _is_ndarray(data, data.get("content"))
+
+
 def _is_generator(_node: Mapping[str, Any], content: Any) -> bool:
     return isinstance(content, dict) and all(_is_dict(each, keys="builtins.str") and _is_plain(each) for each in content.values())
 
@@ -275,7 +283,7 @@ _FORMS: Mapping[str, Callable[[Mapping[str, Any], Any], bool]] = {
     _JSON: lambda node, _: isinstance(_text(node), str | int | float | None),
     "ListNode": lambda node, content: dotted(node) == "builtins.list" and isinstance(content, list),
     "LossNode": _is_reduced,
-    "MaskedArrayNode": lambda _, content: isinstance(content, dict) and all(map(_is_array, content.values())),
+    "MaskedArrayNode": _is_masked,
     "NdArrayNode": _is_ndarray,
     "ObjectNode": _is_state,
     "OperatorFuncNode": _takes_columns,

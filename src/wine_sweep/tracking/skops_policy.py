@@ -140,7 +140,7 @@ _BY_LOADER: Mapping[str, frozenset[str] | re.Pattern[str]] = {
     "ConstructorFromReduceNode": _CONSTRUCTED,
     "DTypeNode": frozenset({"numpy.dtype"}),
     "DefaultDictNode": frozenset({"collections.defaultdict"}),
-    "DictNode": frozenset({"builtins.dict", "collections.OrderedDict", "sklearn.utils._bunch.Bunch"}),
+    "DictNode": frozenset({"builtins.dict", "collections.Counter", "collections.OrderedDict", "sklearn.utils._bunch.Bunch"}),
     "ListNode": frozenset({"builtins.list"}),
     "LossNode": _LOSSES,
     "MaskedArrayNode": frozenset({"numpy.ma.MaskedArray", "numpy.ma.core.MaskedArray"}),
@@ -157,6 +157,11 @@ _BY_LOADER: Mapping[str, frozenset[str] | re.Pattern[str]] = {
     "TypeNode": _SCALARS | _CONTAINERS | _DTYPES | {"builtins.dict", "collections.OrderedDict"},
 }
 """Loaders whose names are known without asking skops; `JsonNode` names nothing that is used, and skops writes no `CachedNode`."""
+
+DATA_TYPES: frozenset[str] = frozenset(
+    name for names in _BY_LOADER.values() if isinstance(names, frozenset) for name in names
+) - {"functools.partial", "operator.itemgetter"}
+"""Types of Python's and numpy's own that hold data and do nothing with it, whatever estimator holds them."""
 
 _VECTORIZERS = re.compile(r"sklearn\.feature_extraction\.text\.\w+Vectorizer")
 """They open the files that their rows name where `input` is not ``content``."""
