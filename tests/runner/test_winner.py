@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import mlflow
 import numpy as np
@@ -20,9 +21,12 @@ from sklearn.preprocessing import StandardScaler
 from wine_sweep.config import parse_config
 from wine_sweep.data.bundled import load_bundled
 from wine_sweep.execution.benches import SpoolBench
+from wine_sweep.runner import winner
 from wine_sweep.spool import Spool
 from wine_sweep.subjects import estimator_sweep
 from wine_sweep.subjects.preflight import prepare
+from wine_sweep.subjects.refit import Winner
+from wine_sweep.tracking.models import SavedModel
 from wine_sweep.trial import Trial
 
 CONFIG = """
@@ -276,3 +280,33 @@ def test_folds_that_cannot_be_used_cost_the_folds_alone(tmp_path, caplog):
     assert len(reference.folds) == 0
     assert len(reference.test) == len(ready.material.split.test)
     assert "later checks go by the test rows alone" in caplog.text
+
+
+GRID = """
+data: {source: wine-quality-red}
+model:
+  estimator: sklearn.model_selection.GridSearchCV
+  params: {estimator: {estimator: sklearn.linear_model.Ridge}, param_grid: {solver: [svd, cholesky]}}
+search: {parameters: {cv: [2, 3]}}
+evaluation: {cv: 2, bootstrap: 0}
+execution: {backend: serial}
+registry: {name: wine}
+"""
+
+
+def test_a_winner_that_searches_among_texts_is_promoted_and_checked_without_trust(store, in_process):
+    (store.folder / "grid.yaml").write_text(GRID)
+    result = in_process("run", "grid.yaml", "--json", "--quiet")
+    assert (result.returncode, result.stderr) == (0, "")
+    result = in_process("check", "wine", "--data", "wine-quality-red")
+    assert result.returncode == 0, result.stderr
+
+
+def test_why_nobody_else_will_load_a_winner_is_said_when_it_is_kept(monkeypatch, caplog):
+    saved = SavedModel("models:/m-1", None, ("its skops file holds 'numpy.square' as 'param_grid'",))
+    monkeypatch.setattr(winner, "log_model", lambda *_, **__: saved)
+    policy = SimpleNamespace(run=lambda step: step())
+    runs = SimpleNamespace(client=None, experiment_id="1", log_metrics=lambda *_, **__: None, set_tags=lambda *_: None)
+    monkeypatch.setattr(logging.getLogger("wine_sweep"), "propagate", True)
+    assert winner.crown(Winner(Ridge(), {}), runs, "r", trusted=(), policy=policy) == saved
+    assert "only with --trust model:NAME, since it could run code (its skops file holds 'numpy.square'" in caplog.text

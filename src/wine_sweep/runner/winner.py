@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -11,6 +12,8 @@ from wine_sweep.tracking.models import ModelToLog, SavedModel, check_loads_back,
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.reference import write_reference
 from wine_sweep.tracking.sweep_runs import SweepRuns
+
+_logger = logging.getLogger(__name__)
 
 
 def crown(
@@ -72,6 +75,9 @@ def _keep(winner: Winner, runs: SweepRuns, run_id: str, trusted: tuple[str, ...]
     if winner.test is not None and winner.predictions is not None:
         test, predictions = winner.test, winner.predictions
         policy.run(lambda: check_loads_back(saved.uri, test, predictions, saved.written))
+    if saved.reasons:
+        why = "; ".join(saved.reasons)
+        _logger.warning("the winner's model will be loaded only with --trust model:NAME, since it could run code (%s)", why)
     if winner.reference is not None:
         reference = winner.reference
         policy.run(lambda: write_reference(runs.client, run_id, reference))

@@ -6,6 +6,7 @@ import functools
 import importlib.metadata
 import importlib.util
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,7 +33,8 @@ from wine_sweep.tracking import names
 from wine_sweep.tracking.artifacts import Files
 from wine_sweep.tracking.batches import log_in_batches
 from wine_sweep.tracking.loading import fingerprint, load_model
-from wine_sweep.tracking.model_policy import ModelTrust
+from wine_sweep.tracking.model_policy import ModelTrust, judge, read_mlmodel
+from wine_sweep.tracking.skops_policy import DATA_TYPES
 from wine_sweep.tracking.store import quoted, translated_errors
 from wine_sweep.wording import shell_word
 
@@ -69,14 +71,18 @@ class SavedModel:
     Args:
         uri: Its URI, ``models:/m-…``.
         written: The digests of its files, by `fingerprint`; None where another process has saved it.
+        reasons: Why those who do not know who made it will not load it, in words, where nothing that was trusted explains that.
     """
 
     uri: str
     written: Mapping[str, str] | None = None
+    reasons: tuple[str, ...] = ()
 
 
 def log_model(client: MlflowClient, to_log: ModelToLog, *, experiment_id: str, run_id: str) -> SavedModel:
     """Log a model with signature, input example and pinned requirements.
+
+    It is judged as it will be wherever it is loaded later, since what would be refused there is better known here.
 
     MLflow is asked once where the model's files are to lie, and that is where they are written: a store may answer otherwise the
     next time. It may be done again: what an outage or a process that died has left half made is deleted.
@@ -111,8 +117,9 @@ def log_model(client: MlflowClient, to_log: ModelToLog, *, experiment_id: str, r
             for cache in saved.rglob("__pycache__"):
                 shutil.rmtree(cache)
             written = fingerprint(saved)
+            reasons = () if code or isinstance(to_log.model, PythonModel) else judge(saved, read_mlmodel(saved)).reasons
             place.write(saved)
-    return SavedModel(f"models:/{model_id}", written)
+    return SavedModel(f"models:/{model_id}", written, reasons)
 
 
 @contextmanager
@@ -213,14 +220,20 @@ def _trusted_types(to_log: ModelToLog) -> list[str]:
     except Exception as error:  # skops raises whatever an object's own reduction raises
         raise ModelError(f"{type(to_log.model).__name__} cannot be saved: {type(error).__name__}: {error}") from error
     allowed = TRUSTED_TYPES | set(to_log.trusted)
-    refused = [name for name in found if name.partition(".")[0] not in allowed]
+    refused = [name for name in found if name not in DATA_TYPES and name.partition(".")[0] not in allowed]
     if refused:
-        packages = sorted({name.partition(".")[0] for name in refused})
-        raise ModelError(
-            f"the model holds objects of types that nobody trusts: {', '.join(refused)};"
-            f" {' '.join(f'--trust {shell_word(each)}' for each in packages)} allows them"
-        )
+        raise ModelError(f"the model holds objects of types that nobody trusts: {', '.join(refused)}{_how_to_trust(refused)}")
     return list(found)
+
+
+def _how_to_trust(refused: Iterable[str]) -> str:
+    """Say which packages to trust, but for Python's own: whoever trusts one of these trusts all that is in it."""
+    packages = sorted({name.partition(".")[0] for name in refused})
+    foreign = [name for name in packages if name not in sys.stdlib_module_names]
+    own = [name for name in packages if name in sys.stdlib_module_names]
+    options = " ".join(f"--trust {shell_word(name)}" for name in foreign)
+    said = f"; those of Python's own modules ({', '.join(own)}) have no place in a model that others load" if own else ""
+    return said + (f"; {options} allows {'the others' if own else 'them'}" if foreign else "")
 
 
 def _requirements(to_log: ModelToLog) -> list[str]:
