@@ -64,6 +64,7 @@ def test_a_report_gives_the_trial_back_and_the_answer_lets_it_go_on(make, tasks)
 def test_each_of_several_trials_goes_on_in_the_worker_that_holds_it(make, tasks):
     workers = make(tasks.reporting, 3)
     futures = {number: workers.submit(trial(4, number)) for number in range(3)}
+    wait(futures.values(), timeout=60)  # each worker holds one then, however slowly the last of them has started
     ended = {}
     while futures:
         done = [number for number in futures if futures[number].done()]
