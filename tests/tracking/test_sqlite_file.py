@@ -10,7 +10,7 @@ from contextlib import closing
 import mlflow
 import pytest
 
-from wine_sweep.errors import NotFoundError, TrackingError
+from wine_sweep.errors import ConfigError, NotFoundError, TrackingError
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.sqlite_file import file_of, real_path
 from wine_sweep.tracking.store import open_store
@@ -37,6 +37,52 @@ def test_what_is_no_store_is_not_made_one(tmp_path, make, why):
         open_store(f"sqlite:///{path}")
     assert (path.read_bytes() if path.exists() else None) == before
     assert [each.name for each in tmp_path.iterdir()] == ([] if before is None else ["mlflow.db"])
+
+
+@pytest.mark.parametrize("create", [True, False])
+@pytest.mark.parametrize(
+    ("uri", "why"),
+    [
+        ("sqlite:///.", "names a folder"),
+        ("sqlite:///{}", "names a folder"),
+        ("sqlite+pysqlite:///.", "names a folder"),
+        ("sqlite:///:memory:", "names a store in memory, which would be gone at the end"),
+        ("sqlite://", "names a store in memory"),
+        ("sqlite:///", "names a store in memory"),
+        ("sqlite:///file::memory:?uri=true", "names a store in memory"),
+        ("sqlite:///file:x?mode=memory&uri=true", "names a store in memory"),
+        ("sqlite:///%00", "holds a NUL character"),
+        ("sqlite:////dev/null", "names what is no regular file"),
+        ("sqlite:///{}/pipe", "names what is no regular file"),
+        ("sqlite:///{}/file/mlflow.db", "names no file that could be there"),
+        ("sqlite:///{}/" + "x" * 300, "names no file that could be there"),
+        ("sqlite://host/mlflow.db", "names a host, 'host'"),
+        ("sqlite:mlflow.db", "cannot be read"),
+    ],
+)
+def test_what_no_store_can_be_is_refused_at_once(tmp_path, monkeypatch, uri, why, create):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr("mlflow.store.db.utils.create_sqlalchemy_engine_with_retry", lambda _: pytest.fail("it would be tried"))
+    before = set(tmp_path.iterdir())
+    with pytest.raises(ConfigError) as caught:
+        open_store(uri.format(tmp_path), create=create)
+    assert why in str(caught.value)
+    assert str(caught.value).endswith("a SQLite store is a file: sqlite:///mlflow.db")
+    assert set(tmp_path.iterdir()) == before
+    mlflow.set_tracking_uri(None)
+
+
+@pytest.mark.parametrize("value", ["xyz", ""])
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", "the type int"), ("MLFLOW_ENABLE_ASYNC_LOGGING", "true, false, 1 or 0")],
+)
+def test_a_variable_of_mlflows_that_it_would_fail_on_is_refused_first(store, monkeypatch, name, allowed, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=f"^{name}: MLflow takes .*{allowed}.* got '{value}'"):
+        open_store(store.uri)
 
 
 def test_a_store_in_a_folder_that_is_missing_is_missing(tmp_path):

@@ -15,6 +15,7 @@ import typer
 from wine_sweep.cli.exits import FAILED, INTERRUPTED, exit_code, report_error, report_interruption, surviving_streams
 from wine_sweep.cli.formats import Format
 from wine_sweep.cli.signals import Interruption, end_with, ignore_signals, interrupted_by_signals
+from wine_sweep.cli.surroundings import check_surroundings
 from wine_sweep.errors import WineSweepError
 from wine_sweep.garbage import importing, is_process_ours, process_is_ours
 from wine_sweep.import_path import keep_working_folder_out, start_scripts_as_usual
@@ -479,8 +480,8 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001  # its callback does it all
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    check_surroundings()

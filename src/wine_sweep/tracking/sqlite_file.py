@@ -7,16 +7,27 @@ make no file, and each that is taken from a pool is compared with the file that 
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import sqlite3
+import stat
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import Dialect, Engine, make_url
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.pool import Pool
+
+from wine_sweep.errors import ConfigError, Problem
+from wine_sweep.wording import mask
+
+_SQLITE = re.compile(r"sqlite(\+\w+)?:")
+_SQLITE_FILE = re.compile(r"sqlite(\+\w+)?:///")
+_NEVER = frozenset({errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
+"""What looking for a file fails with where there can be none, whoever asks and whenever."""
 
 _TABLES = frozenset({"alembic_version", "experiments", "runs"})
 """Without these a file is no store of MLflow's."""
@@ -29,10 +40,50 @@ _known: dict[str, _Identity] = {}
 
 def file_of(uri: str) -> Path | None:
     """Return the SQLite file behind a URI; None for any other store, one in memory too."""
-    if not uri.startswith("sqlite:///"):
+    if not _SQLITE_FILE.match(uri):
         return None
     database = make_url(uri).database or ""
     return Path(database) if database and not database.startswith((":memory:", "file:")) else None
+
+
+def refuse_impossible(uri: str) -> None:
+    """See that a URI of SQLite's names what can be a store; MLflow would try for minutes to open what cannot.
+
+    Raises:
+        ConfigError: It names a folder, a pipe, what is no path, or no file at all, and a store in memory ends with its process.
+    """
+    if not _SQLITE.match(uri):
+        return
+    why = _why_impossible(uri)
+    if why is not None:
+        raise ConfigError([Problem(f"the tracking URI '{mask(uri)[:200]}' {why}; a SQLite store is a file: sqlite:///mlflow.db")])
+
+
+def _why_impossible(uri: str) -> str | None:
+    try:
+        url = make_url(uri)
+    except (ArgumentError, ValueError) as error:
+        return f"cannot be read ({str(error)[:200]})"
+    if url.host:
+        return f"names a host, '{url.host[:60]}'"
+    database = url.database or ""
+    is_uri = database.startswith("file:")
+    if not database or database.startswith(":memory:") or (is_uri and (":memory:" in database or "memory" in url.query.values())):
+        return "names a store in memory, which would be gone at the end"
+    return _why_no_file(database)
+
+
+def _why_no_file(path: str) -> str | None:
+    """Say why no SQLite file can be at a path; None where there can, or the system does not say."""
+    if "\0" in path:
+        return "holds a NUL character, which no path can"
+    try:
+        kind = os.stat(path).st_mode
+    except OSError as error:
+        return f"names no file that could be there ({error.strerror})" if error.errno in _NEVER else None
+    if stat.S_ISDIR(kind):
+        return "names a folder"
+    return None if stat.S_ISREG(kind) else "names what is no regular file"
 
 
 def real_path(path: Path) -> str:

@@ -16,7 +16,7 @@ import requests
 from alembic.util import CommandError
 from filelock import Timeout
 from google.protobuf.json_format import ParseError
-from mlflow import MlflowClient
+from mlflow import MlflowClient, environment_variables
 from mlflow.entities import Run, ViewType
 from mlflow.environment_variables import (
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR,
@@ -27,14 +27,22 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
 from sqlalchemy.exc import SQLAlchemyError
 
-from wine_sweep.errors import NotFoundError, TrackingError
+from wine_sweep.errors import ConfigError, NotFoundError, Place, Problem, TrackingError
 from wine_sweep.garbage import uncollected
 from wine_sweep.tracking.answers import ForeignAnswerError, watch_answers
 from wine_sweep.tracking.blank import BlankStore
 from wine_sweep.tracking.causes import chain, is_outage, needs_login
-from wine_sweep.tracking.sqlite_file import file_of, forget, real_path, watch, what_became_of, why_no_store
+from wine_sweep.tracking.sqlite_file import (
+    file_of,
+    forget,
+    real_path,
+    refuse_impossible,
+    watch,
+    what_became_of,
+    why_no_store,
+)
 from wine_sweep.tracking.state import alone_on_machine
-from wine_sweep.wording import mask
+from wine_sweep.wording import mask, show
 
 _logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -74,9 +82,11 @@ def open_store(tracking_uri: str | None, *, create: bool = False) -> MlflowClien
         create: Whether a SQLite file that is missing is made.
 
     Raises:
+        ConfigError: The URI cannot be a SQLite store's, or a variable of MLflow's has a value that it cannot have.
         NotFoundError: There is no such SQLite file, and it is not to be made.
         TrackingError: It cannot be reached or opened.
     """
+    _refuse_strange_variables()
     _quieten()
     watch_answers()
     with translated_errors("open the store"):
@@ -85,7 +95,9 @@ def open_store(tracking_uri: str | None, *, create: bool = False) -> MlflowClien
         uri = mlflow.get_tracking_uri()
     if uri.startswith(("http://", "https://")):
         _reach(uri)
-    if not create:
+    if create:
+        refuse_impossible(uri)
+    else:
         require_store(uri)
     _logger.debug("tracking store: %s", mask(uri))
     with translated_errors("open the store"), _one_at_a_time(uri):
@@ -105,6 +117,25 @@ def _opened(uri: str) -> MlflowClient:
     if path is not None and path.exists():
         watch(path)  # where it could not be put in place, MLflow has made it just now
     return client
+
+
+def _refuse_strange_variables() -> None:
+    """Refuse values of MLflow's environment variables that it would fail on once it reads them, as in the middle of a sweep.
+
+    Raises:
+        ConfigError: One of them is to be a number, or true or false, and is not.
+    """
+    problems = []
+    for variable in vars(environment_variables).values():
+        if isinstance(variable, environment_variables._EnvironmentVariable) and variable.is_set():
+            try:
+                variable.get()
+            except ValueError:
+                allowed = "true, false, 1 or 0" if variable.type is bool else f"a value of the type {variable.type.__name__}"
+                message = f"MLflow takes {allowed} in this environment variable; got {show(variable.get_raw())}"
+                problems.append(Problem(message, place=Place(variable.name)))
+    if problems:
+        raise ConfigError(problems)
 
 
 def _quieten() -> None:
@@ -171,8 +202,10 @@ def require_store(uri: str) -> None:
     """See that there is a store already: opening a SQLite file that is missing or empty would make one.
 
     Raises:
+        ConfigError: The URI cannot be a SQLite store's.
         NotFoundError: There is none.
     """
+    refuse_impossible(uri)
     path = file_of(uri)
     if path is not None and (why := why_no_store(path)) is not None:
         advice = "put a copy of it back there, or `wine-sweep run CONFIG` makes a new one"
