@@ -9,6 +9,7 @@ import sys
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import pytest
 from tests.report.test_check_plots import Constant, reference_of
 
 from wine_sweep.decay.check import check_rows
@@ -45,6 +46,30 @@ def test_a_file_in_the_working_folder_is_not_read(tmp_path):
     pictures = {draw(folders[name], folders["bin"]) for name in ("empty", "set", "pipe")}
     assert len(pictures) == 1
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(("backend", "expected"), [("nonsense", "auto"), ("svg", "svg"), ("", "auto")])
+def test_a_backend_of_the_environment_is_for_others_and_may_be_none(backend, expected, tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", backend)
+    code = (
+        "import os; from wine_sweep.report.plain_matplotlib import mpl;"
+        "print(mpl.rcParams._get_backend_or_none() or 'auto', os.environ['MPLBACKEND'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False
+    )
+    assert (done.stdout.split(), done.stderr) == ([expected, *([backend] if backend else [])], "")
+
+
+def test_a_file_of_the_environment_that_cannot_be_read_is_an_error_that_says_so(tmp_path, monkeypatch):
+    (tmp_path / "mine").write_bytes(b"\xff\xfe: 1\n")
+    monkeypatch.setenv("MATPLOTLIBRC", str(tmp_path / "mine"))
+    command = [sys.executable, "-P", "-c", "import wine_sweep.report.plain_matplotlib"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False)
+    last = (
+        "ConfigError: Matplotlib cannot be imported with the matplotlibrc of the user's home, or of MATPLOTLIBRC: 'utf-8' codec"
+    )
+    assert last in done.stderr.splitlines()[-1]
 
 
 def test_what_is_set_in_this_process_is_not_drawn_with():
