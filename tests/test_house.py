@@ -16,7 +16,7 @@ from wine_sweep import errors
 PACKAGE = Path(wine_sweep.__file__).parent
 
 LAYERS = [
-    {"bench", "errors", "garbage", "import_path", "leash", "spool", "task", "trial", "wording"},
+    {"bench", "errors", "foreign_output", "garbage", "import_path", "leash", "spool", "task", "trial", "wording"},
     {"config"},
     {"data", "wandb"},
     {"objective", "search", "execution"},
@@ -30,7 +30,7 @@ LAYERS = [
 ]
 """From the ground up: a part imports only from lower floors, and within its own floor only where `NEIGHBOURS` says so."""
 
-NEIGHBOURS = {("report", "tracking"), ("bench", "trial")}
+NEIGHBOURS = {("report", "tracking"), ("bench", "trial"), ("foreign_output", "wording")}
 LEAVES = {"errors", "garbage", "import_path", "leash", "spool", "task", "trial"}
 SEAMS = {
     "mlflow": {"tracking", "registry"},

@@ -137,25 +137,35 @@ def _keep_standard_streams_apart() -> None:
 
 
 def _able(stream: TextIO | None, number: int) -> TextIO:
-    """Give a stream that takes any text, in place of one that is missing where Python found it closed."""
+    """Give a stream that takes any text, to the same place by a descriptor of its own; also where Python found it closed.
+
+    What is done to the usual descriptor while libraries compute, see `foreign_output_shown`, does not concern it.
+    """
     if stream is None:
         return open(number, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # as Python's own
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="backslashreplace")
-    return stream
+    if not isinstance(stream, io.TextIOWrapper) or stream.fileno() != number:
+        return stream
+    stream.flush()
+    return io.TextIOWrapper(
+        open(os.dup(number), "wb", 0 if stream.write_through else -1),
+        encoding=stream.encoding,
+        errors="backslashreplace",
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
 
 
 @contextmanager
 def surviving_streams() -> Iterator[Callable[[], OSError | None]]:
     """Within this context what is printed goes nowhere once nobody can read it, or where it was closed from the beginning.
 
-    A character that a stream's encoding does not have is shown as an escape.
+    A character that a stream's encoding does not have is shown as an escape. Each stream has a descriptor of its own.
 
     Yields:
         Flushes standard output, and returns why it could not be written to; None where it was, or nobody reads it any more.
     """
-    before = sys.stdout, sys.stderr
     _keep_standard_streams_apart()
+    before = sys.stdout, sys.stderr
     output, errors = _Stream(_able(before[0], 1)), _Stream(_able(before[1], 2))
 
     def failure() -> OSError | None:
@@ -167,4 +177,5 @@ def surviving_streams() -> Iterator[Callable[[], OSError | None]]:
     try:
         yield failure
     finally:
+        failure()
         sys.stdout, sys.stderr = before

@@ -131,7 +131,7 @@ def _hangup() -> list[int]:
 @contextmanager
 def _handled_by(handle: _Handler, numbers: list[int]) -> Iterator[None]:
     """Have signals handled within this context; before a SIGHUP is, what the terminal was to show goes nowhere if it is gone."""
-    terminals = [number for number in _STREAMS if _is_terminal(number)]
+    terminals = [number for number in {*_STREAMS, *_of_our_own()} if _is_terminal(number)]
 
     def handle_all(number: int, frame: FrameType | None) -> None:
         if number == _SIGHUP:
@@ -181,6 +181,13 @@ def _is_terminal(stream: int) -> bool:
     with suppress(OSError):
         return os.isatty(stream)
     return False
+
+
+def _of_our_own() -> Iterator[int]:
+    """Give the descriptors of what this process prints on, where they are not the usual ones."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # it has none
+            yield stream.fileno()
 
 
 def _leave(terminals: list[int]) -> None:

@@ -14,6 +14,7 @@ import pandas as pd
 from wine_sweep.bench import Bench
 from wine_sweep.config import BudgetConfig
 from wine_sweep.data import Fold
+from wine_sweep.foreign_output import foreign_output_shown
 from wine_sweep.objective.answers import listen
 from wine_sweep.objective.factory import ModelFactory
 from wine_sweep.objective.fold_memory import FoldMemory, Recollection
@@ -68,7 +69,7 @@ class Measurement:
         memory = self.memory if self.budget is None and not self.stepwise and bench is not None else None
         recollection = memory.begin() if memory is not None else None
         try:
-            with recorded_warnings() as caught:
+            with foreign_output_shown(), recorded_warnings() as caught:
                 while failure is None and len(steps) < self.steps and (not self.stepwise or len(steps) == len(trial.steps)):
                     steps.append(self._measure(trial.params, len(steps), recollection))
                     failure = self._not_finite(steps)

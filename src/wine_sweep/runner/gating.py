@@ -13,6 +13,7 @@ import pandas as pd
 from wine_sweep.config import Direction, GateConfig
 from wine_sweep.decay.reference import Reference
 from wine_sweep.errors import ModelError
+from wine_sweep.foreign_output import foreign_output_shown
 from wine_sweep.gate import (
     Verdict,
     champion_columns,
@@ -193,7 +194,8 @@ def _why_unloadable(champion: RegisteredVersion, trust: ModelTrust) -> str | Non
 
 def _losses_of_winner(challenger: Challenger, loss: RowLoss, rows: _Rows) -> np.ndarray:
     try:
-        return loss.losses(challenger.model, rows.features, rows.target)
+        with foreign_output_shown():
+            return loss.losses(challenger.model, rows.features, rows.target)
     except ModelError:
         raise
     except Exception as error:  # whatever somebody's model raises

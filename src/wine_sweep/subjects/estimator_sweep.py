@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wine_sweep.config import Backend, EstimatorConfig
+from wine_sweep.foreign_output import foreign_output_shown
 from wine_sweep.objective.factory import ModelFactory
 from wine_sweep.objective.fold_memory import FoldMemory, recall
 from wine_sweep.objective.measurement import Measurement
@@ -108,6 +109,10 @@ class EstimatorSweep(Prepared):
 
     def refit(self, trial: Trial, common: Path | None = None) -> Winner:
         """See `Prepared`."""
+        with foreign_output_shown():
+            return self._refit(trial, common)
+
+    def _refit(self, trial: Trial, common: Path | None) -> Winner:
         evaluation, seed = self.config.evaluation, self.config.search.seed
         return refit(
             self.factory.make(trial.params),

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import pandas as pd
 
 from wine_sweep.errors import ModelError
 from wine_sweep.execution import make_workers
+from wine_sweep.foreign_output import foreign_output_shown
 from wine_sweep.objective.context import Rows, Table
 from wine_sweep.objective.function import FittedTrial, FunctionTask, RefitTask
 from wine_sweep.objective.source import FunctionSource, Source
@@ -141,10 +140,10 @@ class FunctionSweep(OwnCodeSweep):
         if not isinstance(done, FittedTrial):
             return None
         try:
-            if isinstance(self.source, FunctionSource):
-                with redirect_stdout(sys.stderr):  # stdout is for results
+            with foreign_output_shown():
+                if isinstance(self.source, FunctionSource):
                     self.source.load()
-            return pickle.loads(done.model)  # noqa: S301  # it came through the pipe to a worker of this process
+                return pickle.loads(done.model)  # noqa: S301  # it came through the pipe to a worker of this process
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever importing a user's module, or making its objects, raises
@@ -152,7 +151,8 @@ class FunctionSweep(OwnCodeSweep):
 
     def _predictions(self, model: Any, rows: pd.DataFrame) -> np.ndarray:
         try:
-            return np.asarray(model.predict(rows.copy()))
+            with foreign_output_shown():
+                return np.asarray(model.predict(rows.copy()))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a model of the user's may raise anything

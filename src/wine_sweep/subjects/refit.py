@@ -15,6 +15,7 @@ import pandas as pd
 from wine_sweep.config import BootstrapConfig
 from wine_sweep.decay.reference import Reference, make_reference
 from wine_sweep.errors import ModelError
+from wine_sweep.foreign_output import foreign_output_shown
 from wine_sweep.objective.bootstrap import MOST_LEFT_OUT, Interval, Sample, percentile_interval, resample_scores
 from wine_sweep.objective.metrics import Metric, evaluate
 from wine_sweep.objective.predicted import Predicted
@@ -146,7 +147,7 @@ def reference_of(
             dataset, split, model, predictions, task=dataset.task, objective_metric=objective, seed=seed, folds=folds
         )
 
-    with warnings.catch_warnings():
+    with foreign_output_shown(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as in the trial
         try:
             return made(folds)

@@ -24,6 +24,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
 
 from wine_sweep.errors import ModelError, TrackingError, UntrustedModelError
+from wine_sweep.foreign_output import foreign_output_shown
 from wine_sweep.tracking.artifacts import is_elsewhere, split_location
 from wine_sweep.tracking.model_policy import MLMODEL, ModelTrust, judge, read_mlmodel
 from wine_sweep.tracking.store import translated_errors
@@ -53,7 +54,8 @@ class LoadedModel:
             return
         if hasattr(raw, "predict_proba") and hasattr(raw, "classes_"):
             self.classes_ = raw.classes_
-            self.predict_proba = lambda features: np.asarray(raw.predict_proba(self._own(features)))
+            self._raw = raw
+            self.predict_proba = self._predict_proba
 
     def predict(self, features: pd.DataFrame) -> np.ndarray:
         """Predict rows, of shape (rows, features); more columns than the model knows do no harm.
@@ -64,7 +66,12 @@ class LoadedModel:
         Raises:
             Exception: Whatever MLflow or the model raises, as where a column is missing.
         """
-        return np.asarray(self._loaded.predict(self._own(features)))
+        with foreign_output_shown():
+            return np.asarray(self._loaded.predict(self._own(features)))
+
+    def _predict_proba(self, features: pd.DataFrame) -> np.ndarray:
+        with foreign_output_shown():
+            return np.asarray(self._raw.predict_proba(self._own(features)))
 
     def _own(self, features: pd.DataFrame) -> pd.DataFrame:
         """Give the columns that the model knows, in its own order."""
@@ -106,7 +113,8 @@ def _load(uri: str, trust: ModelTrust, folder: Path) -> PyFuncModel:
                 found = _fetch(uri, folder, trust)
                 if not _is_trusted(found, trust):
                     _make_harmless(uri, found, trust)
-                return mlflow.pyfunc.load_model(str(found), suppress_warnings=True)
+                with foreign_output_shown():
+                    return mlflow.pyfunc.load_model(str(found), suppress_warnings=True)
         except ModelError:
             raise
         except TrackingError as error:

@@ -28,6 +28,7 @@ from mlflow.models import Model, infer_signature
 from mlflow.pyfunc import PythonModel
 
 from wine_sweep.errors import ModelError
+from wine_sweep.foreign_output import foreign_output_shown
 from wine_sweep.objective.estimators import TRUSTED_PACKAGES
 from wine_sweep.tracking import names
 from wine_sweep.tracking.artifacts import Files
@@ -79,6 +80,7 @@ class SavedModel:
     reasons: tuple[str, ...] = ()
 
 
+@foreign_output_shown()
 def log_model(client: MlflowClient, to_log: ModelToLog, *, experiment_id: str, run_id: str) -> SavedModel:
     """Log a model with signature, input example and pinned requirements.
 
