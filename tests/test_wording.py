@@ -13,13 +13,42 @@ from wine_sweep.config import dump_yaml
 from wine_sweep.config.yaml_reader import read_yaml
 from wine_sweep.wording import markdown, spreadsheet_cell, visible, visible_in_json
 
-HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+IGNORABLE = [
+    *(0xAD, 0x34F, 0x61C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFEFF, 0xFFA0),
+    *range(0x180B, 0x1810),
+    *range(0x200B, 0x2010),
+    *range(0x202A, 0x202F),
+    *range(0x2060, 0x2070),
+    *range(0xFE00, 0xFE10),
+    *range(0xFFF0, 0xFFF9),
+    *range(0x1BCA0, 0x1BCA4),
+    *range(0x1D173, 0x1D17B),
+    *range(0xE0000, 0xE1000),
+]
+"""Default_Ignorable_Code_Point of Unicode 17, from DerivedCoreProperties.txt."""
+
+HIDDEN = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029\u2800\ufff9-\ufffb\ud800-\udfff{''.join(map(chr, IGNORABLE))}]")
+SEEN_NOWHERE = "".join(map(chr, [*IGNORABLE, 0x2800]))
 
 
 def test_what_a_terminal_acts_on_is_shown_and_the_rest_stays():
     assert visible("a\x1b[2J\x9b\r\n\t\x7f") == r"a\x1b[2J\x9b\r\n\t\x7f"
     assert visible("\u202e\u2028\udcff\U000e0041") == r"\u202e\u2028\udcff\U000e0041"
     assert visible("Größe, ± → … 数 🍷") == "Größe, ± → … 数 🍷"
+
+
+def test_what_no_display_shows_is_shown():
+    assert [code for code in [*IGNORABLE, 0x2800] if not visible(chr(code)).startswith("\\")] == []
+    assert visible("wine\u3164, \u2764\ufe0f") == r"wine\u3164, \u2764\ufe0f".replace(r"\u2764", "\u2764")
+
+
+@pytest.mark.parametrize("code", ["\u115f", "\u17b4", "\u3164", "\uffa0", SEEN_NOWHERE], ids=ascii)
+def test_what_no_display_shows_reads_back(code):
+    text = f"a{code}"
+    assert json.loads(visible_in_json(json.dumps({text: 1}, ensure_ascii=False))) == {text: 1}
+    written = dump_yaml({"a": text, text: 1})
+    assert read_yaml(written.encode(), "x").value == {"a": text, text: 1}
+    assert code not in written
 
 
 @given(st.text(st.characters(codec=None)))

@@ -12,10 +12,13 @@ MODEL_PREFIX = "model:"
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s]\S*@")
 _HIDDEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
+    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\u2800\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]"
 )
-"""C0, DEL and C1; what ends a line, turns the direction of writing or has no width; halves of surrogate pairs; tags."""
+"""C0, DEL and C1; what ends a line; annotations within lines; halves of surrogate pairs; the blank pattern of Braille; and all
+that Unicode has a display ignore (Default_Ignorable_Code_Point, https://www.unicode.org/reports/tr44/): what turns the direction
+of writing, tags, what chooses between forms of a character. Two names that look alike would be one to who reads them."""
 
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)

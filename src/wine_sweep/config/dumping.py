@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from wine_sweep.wording import visible_in_yaml
+from wine_sweep.wording import visible, visible_in_yaml
 
 WIDTH = 100
 
@@ -25,9 +25,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style = (
-        '"' if not value.replace("_", "a").replace(".", "a").replace("-", "a").isalnum() or value[:1] in "-.0123456789" else None
-    )
+    is_word = value.replace("_", "a").replace(".", "a").replace("-", "a").isalnum() and value[:1] not in "-.0123456789"
+    style = None if is_word and visible(value) == value else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
@@ -47,4 +46,4 @@ def dump_yaml(tree: Mapping[str, Any], *, flow: bool | None = None) -> str:
     """
     plain = tree if isinstance(tree, dict) else dict(tree)
     text: str = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=flow, width=WIDTH)
-    return visible_in_yaml(text)  # they stand in quotes, since none of them is a letter or a digit
+    return visible_in_yaml(text)  # what it escapes stands in quotes
