@@ -445,3 +445,29 @@ def test_a_lost_check_is_listed_with_the_command_that_closes_it(in_process, stor
     assert (found["run_id"], found["kind"], found["status"], found["closed"]) == (run_id, "check", "KILLED", True)
     assert store.client.get_run(run_id).info.status == "KILLED"
     assert in_process("list", "--lost").stdout == "Nothing is lost here.\n"
+
+
+LONG = "x" * 501
+TINY = "data: {source: wine-quality-red}\nmodel: {estimator: sklearn.linear_model.Ridge}\nsearch: {parameters: {alpha: [1]}}\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "source"),
+    [
+        *((command, "--experiment") for command in ("plan", "run", "refresh", "check", "list")),
+        *((command, source) for command in ("plan", "run") for source in ("MLFLOW_EXPERIMENT_NAME", "config")),
+    ],
+)
+def test_an_experiments_name_that_mlflow_would_refuse_is_refused_before_anything_runs(
+    command, source, in_process, store, monkeypatch
+):
+    monkeypatch.setattr("wine_sweep.runner.sweep.Keeping.begin", lambda *_, **__: pytest.fail("it would run"))
+    (store.folder / "s.yaml").write_text(TINY + (f"experiment: {LONG}\n" if source == "config" else ""))
+    if source == "MLFLOW_EXPERIMENT_NAME":
+        monkeypatch.setenv(source, LONG)
+    arguments = {"refresh": ["s.yaml", "--data", "x.csv"], "check": ["m", "--data", "x.csv"], "list": []}.get(command, ["s.yaml"])
+    done = in_process(command, *arguments, *(["--experiment", LONG] if source == "--experiment" else []))
+    assert done.returncode == 2
+    told = "s.yaml:4:13: experiment: " if source == "config" else f"{source}: an experiment's name has 500 characters at most; "
+    assert done.stderr.startswith(told)
+    assert len(done.stderr.splitlines()) == 1

@@ -121,3 +121,20 @@ def test_an_error_of_our_own_is_not_taken_for_mlflows():
     for error in (ValueError, TypeError, KeyError, AttributeError, NotFoundError):
         with pytest.raises(error), translated_errors("split"):
             raise error("ours")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "failures from s3://x:\n##### File a.csv #####\nNo such file: a.csv\n##### File b #####\nother",
+            "x: No such file: a.csv",
+        ),
+        ("failures from s3://x:\n##### File a.csv #####\n", "failures from s3://x: no reason is given"),
+        ("one line\nmore", "one line"),
+    ],
+)
+def test_a_list_of_failures_is_told_with_the_first_of_them(text, said):
+    with pytest.raises(TrackingError) as caught, translated_errors("fetch it"):
+        raise MlflowException(text)
+    assert str(caught.value).endswith(said)

@@ -39,7 +39,20 @@ TrackingUri = Annotated[
     str | None,
     typer.Option("--tracking-uri", metavar="URI", help="MLflow's store. Default: MLFLOW_TRACKING_URI, else MLflow's own."),
 ]
-Experiment = Annotated[str | None, typer.Option("--experiment", metavar="NAME", help="The MLflow experiment.")]
+
+
+def _checked_experiment(name: str | None) -> str | None:
+    if name is None:
+        return None
+    from wine_sweep.config.fields import check_experiment
+
+    return check_experiment(name, "--experiment")
+
+
+Experiment = Annotated[
+    str | None,
+    typer.Option("--experiment", metavar="NAME", help="The MLflow experiment.", callback=_checked_experiment),
+]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change a key of the config; repeatable.")
 ]

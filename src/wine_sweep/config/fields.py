@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from wine_sweep.config.problems import wrong
+from wine_sweep.errors import ConfigError, Place, Problem
 from wine_sweep.wording import show
 
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=250)]
@@ -17,6 +18,26 @@ Text = Annotated[str, Field(strict=True, min_length=1, max_length=250)]
 
 LONGEST_NAME = 255
 """Bytes of a file's or folder's name, on the file systems that are in use."""
+
+
+LONGEST_EXPERIMENT = 500
+"""Characters of an experiment's name, as MLflow has it."""
+
+
+def check_experiment(name: str, source: str) -> str:
+    """Give an experiment's name back that no config has checked; MLflow would refuse it when a sweep has begun.
+
+    Args:
+        name: The name.
+        source: The option or the variable that it comes from.
+
+    Raises:
+        ConfigError: It is longer than MLflow takes.
+    """
+    if len(name) > LONGEST_EXPERIMENT:
+        wrong_name = f"an experiment's name has {LONGEST_EXPERIMENT} characters at most; this has {len(name):,}"
+        raise ConfigError([Problem(wrong_name, place=Place(source))])
+    return name
 
 
 def _path(value: str) -> str:

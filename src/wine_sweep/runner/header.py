@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from wine_sweep.config import dump_config
+from wine_sweep.config.fields import check_experiment
 from wine_sweep.search.methods import count_trials
 from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.subjects.trust import code_among
@@ -36,11 +37,19 @@ PACKAGES = (
     "catboost",
 )
 GIT_SECONDS = 5
+_OPTION = "--experiment"
+_VARIABLE = "MLFLOW_EXPERIMENT_NAME"
 
 
 def experiment_name(prepared: Prepared, given: str | None) -> str:
-    """Say which experiment a sweep goes to: the command line's, the config's, MLFLOW_EXPERIMENT_NAME, or its own name."""
-    return given or prepared.config.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or prepared.name
+    """Say which experiment a sweep goes to: the command line's, the config's, MLFLOW_EXPERIMENT_NAME, or its own name.
+
+    Raises:
+        ConfigError: It is longer than MLflow takes.
+    """
+    if given:
+        return check_experiment(given, _OPTION)
+    return prepared.config.experiment or check_experiment(os.environ.get(_VARIABLE, ""), _VARIABLE) or prepared.name
 
 
 def sweep_header(prepared: Prepared, *, experiment: str, started: float, tags: Mapping[str, str]) -> SweepHeader:

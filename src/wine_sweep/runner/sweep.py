@@ -85,6 +85,7 @@ def run_sweep(
         clock: Tells the time in seconds since the epoch.
 
     Raises:
+        ConfigError: The experiment's name is longer than MLflow takes.
         SweepFailed: No trial finished, or too many failed.
         ExecutionError: The workers as a whole are gone.
         SweepInterrupted: `stop` said so; parent and running trials are KILLED.
@@ -93,6 +94,7 @@ def run_sweep(
         ModelError: The winner cannot be saved.
     """
     started = clock()
+    experiment_name(prepared, options.experiment)  # or it would be refused once trials run
     older: list[Trial] = []
     policy = OutagePolicy(prepared.config.execution.tracking_timeout, stop=stop)
     journal = Journal.of(options.token)

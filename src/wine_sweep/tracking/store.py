@@ -64,6 +64,9 @@ RETRIES = 4
 
 _UNKNOWN = "the server does not know these credentials; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
 _FORBIDDEN = "the server does not permit it to this user; who manages the experiment or the model there can grant it"
+_HEADING = "#####"
+"""What MLflow begins the line with that names a file, before the line that says why it could not be had."""
+
 REFUSALS: Mapping[object, str] = {
     "UNAUTHENTICATED": _UNKNOWN,
     "CUSTOMER_UNAUTHORIZED": _UNKNOWN,
@@ -251,8 +254,11 @@ def _reason(error: Exception) -> str:
     code = getattr(error, "error_code", None) or getattr(response, "status_code", None)
     if code in REFUSALS:
         return REFUSALS[code]
-    lines = mask(str(error)).strip().splitlines() or [type(error).__name__]
-    return lines[0][:500]
+    first, *more = mask(str(error)).strip().splitlines() or [type(error).__name__]
+    if not first.endswith(":"):
+        return first[:500]
+    failure = next((line for line in more if line.strip() and not line.startswith(_HEADING)), "no reason is given")
+    return f"{first[:300]} {failure.strip()[:300]}"
 
 
 def _reach(uri: str) -> None:
