@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -12,10 +14,12 @@ from tests.watching import Silent
 
 from wine_sweep.config import parse_config
 from wine_sweep.errors import SweepInterrupted, TrackingError
+from wine_sweep.runner import conclusion
 from wine_sweep.runner.sweep import RunOptions, run_sweep
 from wine_sweep.subjects.preflight import prepare
 from wine_sweep.tracking import sweep_runs
 from wine_sweep.tracking.journal import Journal
+from wine_sweep.tracking.state import state_folder
 from wine_sweep.tracking.sweep_runs import SweepRuns
 from wine_sweep.trial import Trial, TrialState
 
@@ -310,6 +314,37 @@ def test_only_what_the_user_trusts_is_imported_again(store, in_process):
     done = in_process("promote", "latest", *trusted)
     assert done.returncode == 0, done.stderr
     assert "It is there already: version 1 of small-model in Staging." in done.stdout
+
+
+def test_a_resume_knows_the_model_that_this_machine_has_saved(store, in_process, monkeypatch):
+    """It brings a copy of the module along, which a stranger's would too; it is this user's own work, byte for byte."""
+    Path("mine_saved.py").write_text("from sklearn.linear_model import Ridge\nclass Mine(Ridge):\n    pass\n")
+    Path("own.yaml").write_text(config(SPACES["grid"]).replace("sklearn.linear_model.Ridge", "mine_saved.Mine"))
+
+    def fails(*_arguments, **_keys):
+        raise TrackingError("the power is off")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(conclusion, "put_in_stage", fails)
+        assert in_process("run", "own.yaml", "--trust", "mine_saved").returncode == 1
+    kept = list((state_folder() / "journals").glob("*.model"))
+    assert len(kept) == 1
+    done = in_process("resume", "latest", "--trust", "mine_saved")
+    assert done.returncode == 0, done.stderr
+    assert not kept[0].exists()
+
+
+def test_a_result_whose_run_was_not_ended_in_time_has_an_end(store, in_process):
+    """Its process stood still between writing the result and ending the run."""
+    stopped = begin(store, config(SPACES["grid"]), after=5)
+    ended = next(run for run in children(store, stopped) if run.info.status == "FINISHED")
+    with closing(sqlite3.connect(store.folder / "mlflow.db")) as database:
+        database.execute("UPDATE runs SET status = 'RUNNING', end_time = NULL WHERE run_uuid = ?", (ended.info.run_id,))
+        database.commit()
+    done = in_process("resume", stopped)
+    assert done.returncode == 0, done.stderr
+    assert store.client.get_run(ended.info.run_id).info.status == "FINISHED"
+    assert sorted(results(store, stopped)) == list(range(12))
 
 
 @pytest.mark.parametrize(("number", "known", "stays"), [(3, True, False), (3, False, True), (99, True, True)])

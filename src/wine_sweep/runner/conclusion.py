@@ -105,7 +105,11 @@ def conclude(
     run_id = selection.trial.run_id or ""
     uri = policy.run(lambda: SweepReader(runs.client).model_uri(run_id))
     is_checked = uri is None and winner is not None and winner.predictions is not None
-    saved = SavedModel(uri) if uri else crown(winner, runs, run_id, trusted=prepared.trusted_packages, policy=policy)
+    journal = keeping.journal
+    if uri:
+        saved: SavedModel | None = SavedModel(uri, journal.model_written(uri))  # as a process that was killed left it
+    else:
+        saved = crown(winner, runs, run_id, trusted=prepared.trusted_packages, policy=policy, note=journal.note_model)
     registry, outcome = prepared.config.registry, None
     if registry is not None and may_promote:
         if saved is None:

@@ -149,7 +149,7 @@ class Keeping:
         finally:
             if self.writer.target is not None:
                 self.writer.target.release()
-            self._drop_journal(is_lost=status is None)
+            self._drop_journal(status)
 
     def taken_over(self, error: OwnershipError) -> OwnershipError:
         """Give the error to raise where another process has the sweep: it says what becomes of results that are not written."""
@@ -185,10 +185,10 @@ class Keeping:
                 raise explained from error
             _logger.error("the run %s and runs below it stay RUNNING in MLflow: %s", runs.run_id, error)
 
-    def _drop_journal(self, *, is_lost: bool) -> None:
+    def _drop_journal(self, status: str | None) -> None:
         never_begun = self.writer.target is None and not self.policy.is_away
-        if never_begun or is_lost or self._waiting() == 0:
-            self.journal.discard()
+        if never_begun or status is None or self._waiting() == 0:
+            self.journal.discard(keep_model=status not in (None, FINISHED))
             return
         self.journal.close()
         if not self.policy.is_away:

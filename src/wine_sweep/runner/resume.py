@@ -143,8 +143,9 @@ def _take_stock(reader: SweepReader, plan: Plan, runs: SweepRuns, stop: Callable
     written = policy.run(lambda: _from_journal(runs, journal, attempts, results))
     ended = {each.run_id for each in written.values()}
     left = [each for each in attempts if each.is_open and each.trial.run_id not in ended]
-    policy.run(lambda: close_left_open(runs, left, results, at=last_seen(sweep, attempts)))
-    results |= written
+    at = last_seen(sweep, attempts)
+    policy.run(lambda: close_left_open(runs, left, results, at=at))
+    results = {number: replace(each, ended=at) if math.isnan(each.ended) else each for number, each in results.items()} | written
     runs.adopt(results.values())
     policy.run(lambda: runs.note_results(results))
     if plan.extends:

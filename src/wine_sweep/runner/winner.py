@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from wine_sweep.subjects.refit import Winner
 from wine_sweep.tracking import names
@@ -23,6 +23,7 @@ def crown(
     *,
     trusted: tuple[str, ...],
     policy: OutagePolicy,
+    note: Callable[[str, Mapping[str, str] | None], object] = lambda _uri, _written: None,
     clock: Callable[[], float] = time.time,
 ) -> SavedModel | None:
     """Log the winner as a model under its trial's run, load it back, and log its test metrics.
@@ -37,6 +38,7 @@ def crown(
         run_id: The trial's run.
         trusted: Packages that the person at the keyboard trusts.
         policy: Tries each step again while the store is away.
+        note: Keeps what has been saved, by its URI and the digests of its files, before the run's tag names it.
         clock: Tells the time in seconds since the epoch.
 
     Returns:
@@ -52,6 +54,7 @@ def crown(
     saved: SavedModel | None = None
     if winner.model is not None:
         saved = _keep(winner, runs, run_id, trusted, policy)
+        note(saved.uri, saved.written)
     now, metrics = clock(), test_metrics(winner)
     policy.run(lambda: runs.log_metrics(run_id, metrics, at=now))
     if saved is not None:

@@ -97,6 +97,32 @@ class Journal:
         """Whether it is written down that it belongs to a parent run."""
         return self._binding.exists() and self.may_belong_to(run_id)
 
+    def note_model(self, uri: str, written: Mapping[str, str] | None) -> None:
+        """Write beside it what this user's process has saved as the winner's model: a resume knows it as its own then."""
+        if written is None:
+            return
+        try:
+            for folder in self._folders:
+                own_folder(folder)
+            self._model.unlink(missing_ok=True)
+            with FileIO(self._model, "x", opener=open_own) as file:
+                file.write(json.dumps({"uri": uri, "written": dict(written)}).encode())
+        except OSError as error:
+            _logger.debug("it cannot be written that %s is this process's own: %s", uri, error)
+
+    def model_written(self, uri: str) -> dict[str, str] | None:
+        """Return the digests of a model that `note_model` was told of; None for any other."""
+        if not os.path.lexists(self._model) or not self._is_ours():
+            return None
+        try:
+            with FileIO(self._model, opener=lambda path, _flags: open_own(path, os.O_RDONLY)) as file:
+                found = json.loads(file.readall())
+        except (OSError, ValueError) as error:
+            _logger.debug("what stands in %s is left out: %s", self._model, error)
+            return None
+        is_its = isinstance(found, dict) and found.get("uri") == uri and isinstance(found.get("written"), dict)
+        return {str(name): str(digest) for name, digest in found["written"].items()} if is_its else None
+
     @property
     def only_in_memory(self) -> int:
         """How many trials could not be written to the file yet."""
@@ -153,8 +179,12 @@ class Journal:
             self._file.close()
             self._file = None
 
-    def discard(self) -> None:
-        """Delete the file: everything in it stands in MLflow."""
+    def discard(self, *, keep_model: bool = False) -> None:
+        """Delete the file: everything in it stands in MLflow.
+
+        Args:
+            keep_model: Whether what `note_model` has written stays, for a sweep that may be resumed.
+        """
         self.close()
         self._waiting.clear()
         if not all(map(is_own_folder, self._folders)):
@@ -163,6 +193,8 @@ class Journal:
             if is_own_folder(self.spool.root):
                 shutil.rmtree(self.spool.root, ignore_errors=True)
             self.path.unlink(missing_ok=True)
+            if not keep_model:
+                self._model.unlink(missing_ok=True)
             self._binding.unlink(missing_ok=True)  # last: a journal that is half deleted is still bound
         except OSError as error:
             _logger.warning("the journal %s is not needed any more and could not be deleted: %s", self.path, error)
@@ -170,6 +202,10 @@ class Journal:
     @property
     def _binding(self) -> Path:
         return self.path.with_suffix(".run")
+
+    @property
+    def _model(self) -> Path:
+        return self.path.with_suffix(".model")
 
     def _bound_to(self) -> str | None:
         """Read which run it belongs to; None where nobody has written that."""
