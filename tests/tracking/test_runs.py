@@ -553,6 +553,21 @@ def test_a_table_that_another_logs_in_the_same_moment_is_found(store, runs):
     assert [each[0].dataset.digest for each in found] == ["01234567"] * 2
 
 
+def test_a_tag_that_another_deletes_in_the_same_moment_is_gone(store, monkeypatch):
+    client = store.client
+    runs = SweepRuns.begin(client, header(files={names.RESOLVED_FILE: "a: 1\n"}))
+    assert names.CONFIG in client.get_run(runs.run_id).data.tags
+    deleted = client.delete_tag
+
+    def delete(run_id, key):
+        store.client.delete_tag(run_id, key)
+        deleted(run_id, key)
+
+    monkeypatch.setattr(client, "delete_tag", delete)
+    runs.describe()
+    assert names.CONFIG not in client.get_run(runs.run_id).data.tags
+
+
 @pytest.mark.parametrize(
     ("message", "raced"),
     [

@@ -33,6 +33,7 @@ from wine_sweep.tracking.tags import MAX_TAG, tags_of
 from wine_sweep.trial import Trial, TrialState
 
 _logger = logging.getLogger(__name__)
+_MISSING = "RESOURCE_DOES_NOT_EXIST"
 
 _STATUS = {
     TrialState.FINISHED: "FINISHED",
@@ -221,8 +222,16 @@ class SweepRuns:
             self.write_file(name, text)
         with translated_errors("describe the sweep"):
             if names.CONFIG in self.client.get_run(self.run_id).data.tags:
-                self.client.delete_tag(self.run_id, names.CONFIG)
+                self._delete_tag(names.CONFIG)
         self._undescribed = None
+
+    def _delete_tag(self, name: str) -> None:
+        """Delete a tag of the parent run, be it that another process, which has taken the sweep over, has just done it."""
+        try:
+            self.client.delete_tag(self.run_id, name)
+        except MlflowException as error:
+            if error.error_code != _MISSING:
+                raise
 
     def start_trial(self, trial: Trial, started: float) -> None:
         """Make a trial's child run, RUNNING since `started`, in seconds since the epoch.
