@@ -23,7 +23,11 @@ _LONGEST_LINE = 10_000_000
 _DAMAGED = (LookupError, TypeError, AttributeError, OverflowError, AssertionError, RecursionError)
 """What pandas and PyArrow raise where the notes of pandas within a Parquet file are not what pandas writes."""
 
-_UNREADABLE = (pd.errors.ParserWarning, pa.ArrowException)
+_UNREADABLE = (
+    *(OSError, EOFError, zlib.error),
+    *(ValueError, NotImplementedError, MemoryError, pd.errors.ParserWarning, pa.ArrowException),
+)
+"""What is raised by a file that cannot be read or unfolded, and by pandas and PyArrow at content that is no table."""
 
 
 def resolve_source(source: str, folder: pathlib.Path) -> str:
@@ -80,7 +84,7 @@ def load_table(source: str, *, max_size: int = MAX_TABLE, raised_by: str = "data
         table = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
     except DataError:
         raise
-    except (OSError, EOFError, ValueError, NotImplementedError, MemoryError, zlib.error, *_UNREADABLE) as error:
+    except _UNREADABLE as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(f"{path} cannot be read: {reason}") from error
     if table.empty:

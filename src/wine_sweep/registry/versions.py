@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from wine_sweep.config import Stage
 from wine_sweep.errors import NotFoundError, TrackingError
-from wine_sweep.tracking.causes import came_second
+from wine_sweep.tracking.causes import came_second, is_missing
 from wine_sweep.tracking.outage import OutagePolicy
 from wine_sweep.tracking.store import all_pages, translated_errors
 
@@ -23,7 +23,6 @@ _logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 _NO_STAGE = "None"
 _NUMBER = re.compile(r"[0-9]{1,18}")
-_MISSING = "RESOURCE_DOES_NOT_EXIST"
 
 
 STAGES = frozenset(stage.value for stage in Stage)
@@ -200,7 +199,7 @@ class RegisteredModels:
             try:
                 return dict(self._client.get_registered_model(name).tags)
             except MlflowException as error:
-                if error.error_code != _MISSING:
+                if not is_missing(error):
                     raise
                 return {}
 
@@ -226,7 +225,7 @@ class RegisteredModels:
         try:
             self._client.get_registered_model(name)
         except MlflowException as error:
-            if error.error_code != _MISSING:
+            if not is_missing(error):
                 raise
             try:
                 self._client.create_registered_model(name, description="Promoted by wine_sweep.")
@@ -246,7 +245,7 @@ class RegisteredModels:
         try:
             version = str(self._client.get_model_version_by_alias(name, stage.alias).version)
         except MlflowException as error:
-            if error.error_code in (_MISSING, "INVALID_PARAMETER_VALUE"):
+            if is_missing(error) or error.error_code == "INVALID_PARAMETER_VALUE":
                 return None
             raise
         return version

@@ -94,11 +94,11 @@ def run_sweep(
         ModelError: The winner cannot be saved.
     """
     started = clock()
-    experiment_name(prepared, options.experiment)  # or it would be refused once trials run
+    experiment = experiment_name(prepared, options.experiment)  # now, or it would be refused once trials run
     older: list[Trial] = []
     policy = OutagePolicy(prepared.config.execution.tracking_timeout, stop=stop)
     journal = Journal.of(options.token)
-    make = partial(_begin, prepared, options, started, older, policy)
+    make = partial(_begin, prepared, options, started, older, policy, experiment=experiment)
     keeping = Keeping.begin(lambda: _bound(journal, make()), policy, journal, stop=stop, verbose=options.verbose)
     keeping.writer.do(lambda runs: runs.describe())
     if prepared.config.execution.backend is not Backend.SERIAL:  # serial trials would record what these imports warn of
@@ -124,7 +124,9 @@ def resume_sweep(
     return sweep.carry_out(resumption.older, resumption.past, may_promote=may_promote)
 
 
-def _begin(prepared: Prepared, options: RunOptions, started: float, older: list[Trial], policy: OutagePolicy) -> SweepRuns:
+def _begin(
+    prepared: Prepared, options: RunOptions, started: float, older: list[Trial], policy: OutagePolicy, *, experiment: str
+) -> SweepRuns:
     """Open the store and make the parent run; called in the writer's thread, since importing MLflow takes seconds.
 
     The trials that `search.from` names are put into `older`, before anything is written.
@@ -144,7 +146,7 @@ def _begin(prepared: Prepared, options: RunOptions, started: float, older: list[
         found = find_older(prepared, SweepReader(client))
         older += found.trials
         tags[names.FROM] = found.run_id
-    header = sweep_header(prepared, experiment=experiment_name(prepared, options.experiment), started=started, tags=tags)
+    header = sweep_header(prepared, experiment=experiment, started=started, tags=tags)
     leave_retries_to_policy()
     return runs_of(prepared).begin(client, header, policy=policy)
 

@@ -19,6 +19,7 @@ _LOGIN_STATUSES = frozenset({401, 407})
 _STATUS = re.compile(r"failed with error code (\d{3}) != ")
 _NUMBER = re.compile(r"(\d{3})")
 _EXISTS = "RESOURCE_ALREADY_EXISTS"
+_MISSING = "RESOURCE_DOES_NOT_EXIST"
 _NOT_UNIQUE = re.compile(r"\((?:\w+\.)*(?:IntegrityError|UniqueViolation)\)")
 """What SQLAlchemy writes of a row that is there already, be it that a server passes it on: SQLite, MySQL, PostgreSQL."""
 
@@ -66,6 +67,12 @@ def _asks_for_login(error: BaseException) -> bool:
     code = error.json.get("error_code") if isinstance(error, RestException) else error.error_code
     status = _STATUS.search(str(error)) or _NUMBER.fullmatch(str(code))
     return code in _LOGIN_CODES or (status is not None and int(status.group(1)) in _LOGIN_STATUSES)
+
+
+def is_missing(error: MlflowException) -> bool:
+    """Whether what was asked for is not there."""
+    code: str = error.error_code
+    return code == _MISSING
 
 
 def came_second(error: MlflowException) -> bool:

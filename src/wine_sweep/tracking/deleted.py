@@ -7,10 +7,9 @@ from mlflow.entities import LifecycleStage, Run
 from mlflow.exceptions import MlflowException
 
 from wine_sweep.errors import DeletedError
+from wine_sweep.tracking.causes import is_missing
 from wine_sweep.tracking.store import translated_errors
 from wine_sweep.wording import mask, shell_word
-
-_NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"
 
 
 def is_gone(client: MlflowClient, run_id: str) -> bool:
@@ -23,7 +22,7 @@ def is_gone(client: MlflowClient, run_id: str) -> bool:
         try:
             return bool(client.get_run(run_id).info.lifecycle_stage != LifecycleStage.ACTIVE)
         except MlflowException as error:
-            if error.error_code != _NOT_FOUND:
+            if not is_missing(error):
                 raise
             return True
 

@@ -18,7 +18,7 @@ from wine_sweep.errors import DeletedError, OwnershipError, TrackingError
 from wine_sweep.objective.output import STDERR_FILE, STDOUT_FILE
 from wine_sweep.tracking import artifacts, names
 from wine_sweep.tracking.batches import log_in_batches
-from wine_sweep.tracking.causes import came_second
+from wine_sweep.tracking.causes import came_second, is_missing
 from wine_sweep.tracking.claim import Claim
 from wine_sweep.tracking.deleted import experiment_deleted, is_gone, why_gone
 from wine_sweep.tracking.masking import mask_output
@@ -33,7 +33,6 @@ from wine_sweep.tracking.tags import MAX_TAG, tags_of
 from wine_sweep.trial import Trial, TrialState
 
 _logger = logging.getLogger(__name__)
-_MISSING = "RESOURCE_DOES_NOT_EXIST"
 
 _STATUS = {
     TrialState.FINISHED: "FINISHED",
@@ -230,7 +229,7 @@ class SweepRuns:
         try:
             self.client.delete_tag(self.run_id, name)
         except MlflowException as error:
-            if error.error_code != _MISSING:
+            if not is_missing(error):
                 raise
 
     def start_trial(self, trial: Trial, started: float) -> None:
