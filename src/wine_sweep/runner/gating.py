@@ -37,7 +37,6 @@ from wine_sweep.subjects.material import Material
 from wine_sweep.subjects.prepared import Prepared
 from wine_sweep.tracking import names
 from wine_sweep.tracking.loading import load_model
-from wine_sweep.tracking.model_policy import ModelTrust
 from wine_sweep.tracking.reference import read_reference
 
 _logger = logging.getLogger(__name__)
@@ -55,7 +54,7 @@ def ask_gate(challenger: Challenger, champion: RegisteredVersion | None) -> Verd
         TrackingError: The store failed.
     """
     if champion is not None and is_same(challenger, champion):
-        why = _why_unloadable(champion, challenger.trust)
+        why = _why_unloadable(champion, challenger)
         return same_model(champion.version) if why is None else champion_unloadable(champion.version, why)
     gate, material = challenger.prepared.gate, challenger.prepared.material
     if gate is None or material is None:
@@ -184,9 +183,11 @@ def _saying_by_what(verdict: Verdict, prepared: Prepared, loss: RowLoss) -> Verd
     return replace(verdict, reasons=(*verdict.reasons, said))
 
 
-def _why_unloadable(champion: RegisteredVersion, trust: ModelTrust) -> str | None:
+def _why_unloadable(champion: RegisteredVersion, challenger: Challenger) -> str | None:
+    is_its_own = champion.source == challenger.model_uri  # promoted by a process that was killed before the sweep ended
+    written = challenger.saved.written if is_its_own else None
     try:
-        load_model(champion.uri, trust)
+        load_model(champion.uri, replace(challenger.trust, written=written))
     except ModelError as error:
         return str(error)
     return None
