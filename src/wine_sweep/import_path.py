@@ -191,3 +191,9 @@ def find_installed(module: str, beside: Path) -> str | None:
         ) != beside.resolve():  # a finder of another kind may have looked there
             return spec.origin
     return None
+
+
+def lies_in(path: Path, folders: Iterable[Path]) -> bool:
+    """Whether a path is one of some resolved paths, or part of one that is a folder."""
+    whole = path.resolve()
+    return any(each in (whole, *whole.parents) for each in folders)

@@ -162,9 +162,9 @@ def test_a_model_that_does_not_load_back_is_never_promoted(store, monkeypatch):
     reader = SweepReader(store.client)
     sweep = reader.find("latest")
     assert sweep.status == "FAILED"
-    candidate = find_candidate(reader, sweep, run_id=None, name=None, stage=None, force=True, trusted=())
-    assert candidate.saved is None
-    assert promote_candidate(reader, candidate).promotion.version == "1"
+    found = find_candidate(reader, sweep, run_id=None, name=None, stage=None, force=True, trusted=())
+    assert found.saved is None
+    assert promote_candidate(reader, found).promotion.version == "1"
 
 
 def test_an_estimator_that_works_in_place_gives_what_any_other_does(store):
@@ -211,9 +211,9 @@ def test_a_winner_with_whole_number_keys_is_found_again_by_promote(store):
     reader = SweepReader(store.client)
     sweep = reader.find("latest")
     for trial in reader.trials(sweep):
-        candidate = find_candidate(reader, sweep, run_id=trial.run_id, name="other", stage=None, force=False, trusted=())
-        assert candidate.selection.trial.params["class_weight"] in (None, {0: 1, 1: 5})
-        promote_candidate(reader, candidate)
+        found = find_candidate(reader, sweep, run_id=trial.run_id, name="other", stage=None, force=False, trusted=())
+        assert found.selection.trial.params["class_weight"] in (None, {0: 1, 1: 5})
+        promote_candidate(reader, found)
 
 
 def test_a_store_that_is_not_there_is_not_made_by_reading(store, tmp_path):

@@ -14,11 +14,11 @@ from wine_sweep.config import DataConfig, Duplicates
 from wine_sweep.data.roles import (
     SOURCE,
     TARGET,
+    as_numbers,
     check_groups,
     check_weights,
     find_roles,
     join_groups,
-    numbers,
     refuse_infinite,
     rows,
 )
@@ -117,7 +117,7 @@ def _check_target(target: pd.Series, task: Task) -> pd.Series:
     if missing.any():
         raise DataError(f"column '{target.name}' has no value (empty, NA, None or null) in {rows(missing)}", path=TARGET)
     if task is Task.REGRESSION:
-        target = numbers(target, path=TARGET, why="a regressor predicts numbers")
+        target = as_numbers(target, path=TARGET, why="a regressor predicts numbers")
         refuse_infinite(target, TARGET)
     elif is_numeric_dtype(target) and not is_bool_dtype(target):
         refuse_infinite(target.astype("float64"), TARGET)
@@ -140,7 +140,7 @@ def _check_features(features: pd.DataFrame, needs: Needs) -> pd.DataFrame:
     for name in features.columns:
         column = features[name]
         if needs.numbers or is_numeric_dtype(column):
-            column = numbers(
+            column = as_numbers(
                 column, path=SOURCE, why=f"{needs.model} needs numbers; leave the column out, or encode it in model.pipeline"
             )
         columns[name] = column

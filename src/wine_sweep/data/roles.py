@@ -82,7 +82,7 @@ def check_weights(column: pd.Series) -> pd.Series:
     Raises:
         DataError: It holds something else, or nothing above 0; the message names the rows.
     """
-    weights = numbers(column, path=WEIGHTS, why="a weight is a number of at least 0")
+    weights = as_numbers(column, path=WEIGHTS, why="a weight is a number of at least 0")
     missing = weights.isna().to_numpy()
     if missing.any():
         raise DataError(f"column '{column.name}' has no value in {rows(missing)}; every row needs a weight", path=WEIGHTS)
@@ -120,7 +120,7 @@ def join_groups(equal: np.ndarray, column: pd.Series | None) -> np.ndarray:
     return first
 
 
-def numbers(column: pd.Series, *, path: Path, why: str) -> pd.Series:
+def as_numbers(column: pd.Series, *, path: Path, why: str) -> pd.Series:
     """Turn a column into float64; gaps stay.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from wine_sweep.data.roles import check_weights, numbers, refuse_infinite
+from wine_sweep.data.roles import as_numbers, check_weights, refuse_infinite
 from wine_sweep.decay.columns import ColumnKind, ColumnProfile, plain, plain_table
 from wine_sweep.decay.drift import Aspect, Part, adjust, compare_columns
 from wine_sweep.decay.loss import LEAST_RISE, LossComparison, Losses, compare_losses
@@ -146,7 +146,7 @@ def _losses(reference: Reference, model: Any, rows: _Rows) -> Losses | None:
 def _truth(target: pd.Series, task: Task) -> np.ndarray:
     if task is Task.CLASSIFICATION:
         return target.to_numpy()
-    typed = numbers(target, path=_SOURCE, why="the model predicts numbers")
+    typed = as_numbers(target, path=_SOURCE, why="the model predicts numbers")
     refuse_infinite(typed, _SOURCE)
     return typed.to_numpy()
 

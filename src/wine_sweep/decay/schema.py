@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
 
-from wine_sweep.data.roles import numbers, refuse_infinite
+from wine_sweep.data.roles import as_numbers, refuse_infinite
 from wine_sweep.decay.columns import ColumnKind, ColumnProfile, plain
 from wine_sweep.errors import DataError
 from wine_sweep.wording import did_you_mean
@@ -99,7 +99,7 @@ def _typed(column: pd.Series, kind: ColumnKind) -> pd.Series:
         return plain(column, kind) if unlike else column
     if is_datetime64_any_dtype(column):
         return column
-    typed = numbers(column, path=("data", "source"), why="the model was trained on numbers there")
+    typed = as_numbers(column, path=("data", "source"), why="the model was trained on numbers there")
     refuse_infinite(typed, ("data", "source"))
     return typed
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from wine_sweep.config import FAMILY
-from wine_sweep.import_path import start_scripts_as_usual
+from wine_sweep.import_path import lies_in, start_scripts_as_usual
 from wine_sweep.objective.estimators import EstimatorError, set_params, set_seed
-from wine_sweep.objective.file_parameters import find_refused, lies_in
+from wine_sweep.objective.file_parameters import find_refused
 from wine_sweep.trial import Params
 
 

@@ -101,12 +101,6 @@ FILE_PARAMETERS = (
 """The whole list. A parameter that is not in it neither reads nor writes a file that its value names."""
 
 
-def lies_in(path: pathlib.Path, folders: Iterable[pathlib.Path]) -> bool:
-    """Whether a path is one of some resolved paths, or part of one that is a folder."""
-    whole = path.resolve()
-    return any(each in (whole, *whole.parents) for each in folders)
-
-
 def find_refused(
     model: Any,
     params: Mapping[str, Any],

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
-from optuna.trial import TrialState
 
 from wine_sweep.config import Direction, Method
 from wine_sweep.search.optuna_classes import STUDY_NAME
@@ -62,5 +61,5 @@ class ShortStudy:
         return storage, study
 
 
-def _has_result(state: TrialState) -> bool:
-    return state in (TrialState.COMPLETE, TrialState.PRUNED)
+def _has_result(state: optuna.trial.TrialState) -> bool:
+    return state in (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)

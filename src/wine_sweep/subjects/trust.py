@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from wine_sweep.config import Draft, ExecutionConfig
 from wine_sweep.errors import ConfigError, Place, Problem
-from wine_sweep.objective.file_parameters import lies_in
+from wine_sweep.import_path import lies_in
 from wine_sweep.wording import MODEL_PREFIX, shell_word
 
 _SCHEDULERS = ("tcp://", "tls://")
