@@ -96,7 +96,7 @@ class Marks:
         if self._ended == self._trials:
             threading.Thread(target=self._wait, daemon=True).start()
 
-    def trial_recalled(self, _trial: object, _best: object) -> None:
+    def trial_restored(self, _trial: object, _best: object) -> None:
         """Do nothing: a new sweep has no past."""
 
     def results_wait(self, _count: int) -> None:

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from wine_sweep.garbage import uncollected
+from wine_sweep.garbage import gc_paused
 
 COUNT = """\
 import contextlib, gc
@@ -30,20 +30,20 @@ def _as_before():
 
 
 def test_it_looks_again_when_the_context_is_left():
-    with uncollected():
+    with gc_paused():
         assert not gc.isenabled()
     assert gc.isenabled()
 
 
 def test_it_looks_again_after_an_error_too():
-    with pytest.raises(ImportError), uncollected():
+    with pytest.raises(ImportError), gc_paused():
         raise ImportError
     assert gc.isenabled()
 
 
 def test_one_who_had_it_stopped_before_finds_it_stopped():
     gc.disable()
-    with uncollected():
+    with gc_paused():
         pass
     assert not gc.isenabled()
     gc.enable()
@@ -53,12 +53,12 @@ def test_of_contexts_in_several_threads_the_last_to_leave_has_it_look_again():
     entered, leave = threading.Event(), threading.Event()
 
     def other():
-        with uncollected():
+        with gc_paused():
             entered.set()
             leave.wait(10)
 
     thread = threading.Thread(target=other)
-    with uncollected():
+    with gc_paused():
         thread.start()
         entered.wait(10)
     assert not gc.isenabled()
@@ -70,7 +70,7 @@ def test_of_contexts_in_several_threads_the_last_to_leave_has_it_look_again():
 def test_in_a_process_of_ours_imports_are_never_looked_at_again_and_nothing_else_is_frozen():
     assert _frozen("importing") == 0
     assert _frozen("importing", call="garbage.process_is_ours()") > 1000
-    assert _frozen("uncollected", call="garbage.process_is_ours()") == 0
+    assert _frozen("gc_paused", call="garbage.process_is_ours()") == 0
 
 
 def test_the_command_line_says_that_its_process_is_its_own():

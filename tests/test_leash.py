@@ -12,14 +12,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from wine_sweep.leash import on_leash, wait_for_exit
+from wine_sweep.leash import start_in_group, wait_for_exit
 
 STARTER = """
 import os, sys, time
 from pathlib import Path
-from wine_sweep.leash import on_leash, wait_for_exit
+from wine_sweep.leash import start_in_group, wait_for_exit
 with open(os.devnull, "wb") as null:
-    with on_leash(["sh", "-c", "trap '' TERM INT HUP; sleep 300 & exec sleep 301"], folder=Path.cwd(),
+    with start_in_group(["sh", "-c", "trap '' TERM INT HUP; sleep 300 & exec sleep 301"], folder=Path.cwd(),
                   environment=dict(os.environ), stdout=sys.stdout.buffer, stderr=null) as process:
         print(process.pid, flush=True)
         wait_for_exit(process)
@@ -28,14 +28,14 @@ with open(os.devnull, "wb") as null:
 KILLED_AT_THE_FORK = """
 import os, signal, sys, time
 from pathlib import Path
-from wine_sweep.leash import on_leash
+from wine_sweep.leash import start_in_group
 
 def in_the_child():
     os.write(1, str(os.getpid()).encode())
     time.sleep(0.3)
 
 os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGKILL), after_in_child=in_the_child)
-with on_leash(["sh", "-c", "touch begun; sleep 300"], folder=Path.cwd(),
+with start_in_group(["sh", "-c", "touch begun; sleep 300"], folder=Path.cwd(),
               environment=dict(os.environ), stdout=sys.stdout.buffer, stderr=sys.stderr.buffer):
     time.sleep(300)
 """
@@ -62,7 +62,7 @@ def gone(group: int, within: float = 5) -> bool:
 
 def started(words, folder: Path, **environment):
     output = (folder / "out").open("wb")
-    return on_leash(words, folder=folder, environment={**os.environ, **environment}, stdout=output, stderr=output)
+    return start_in_group(words, folder=folder, environment={**os.environ, **environment}, stdout=output, stderr=output)
 
 
 def test_it_runs_in_a_group_of_its_own_with_the_folder_and_variables_given(tmp_path):

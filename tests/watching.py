@@ -13,7 +13,7 @@ class Silent:
     def trial_ended(self, trial, best) -> None:
         pass
 
-    def trial_recalled(self, trial, best) -> None:
+    def trial_restored(self, trial, best) -> None:
         pass
 
     def phase(self, what) -> None:

@@ -15,10 +15,10 @@ from wine_sweep.cli.console import stderr
 from wine_sweep.cli.notebook import NotebookProgress
 from wine_sweep.cli.progress import SweepProgress
 from wine_sweep.cli.signals import stop_on_signals
-from wine_sweep.config import Draft, SweepConfig, dump_tree, dump_yaml, parse_config, read_config
+from wine_sweep.config import ParsedConfig, SweepConfig, dump_tree, dump_yaml, parse_config, read_config
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.objective.source import NO_FILE, Train, name_of, source_of
-from wine_sweep.report.leaderboard import as_records, make_leaderboard, params_in_words
+from wine_sweep.report.leaderboard import as_records, describe_params, make_leaderboard
 from wine_sweep.runner.recorder import Observer
 from wine_sweep.runner.sweep import RunOptions, run_sweep
 from wine_sweep.subjects.preflight import prepare
@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # they take a second to import, or are not needed to build a 
     from wine_sweep.gate import Verdict
     from wine_sweep.registry import Promotion
     from wine_sweep.runner.conclusion import SweepResult
-    from wine_sweep.runner.staging import Outcome
+    from wine_sweep.runner.staging import StagingResult
 
 
 def load_config(path: str | pathlib.Path, *, overrides: Sequence[str] = ()) -> SweepConfig:
@@ -136,7 +136,7 @@ class SweepOutcome:
     result: SweepResult
 
     def __repr__(self) -> str:
-        best = f"best=trial {self.best.number}: {params_in_words(self.best.params)}"
+        best = f"best=trial {self.best.number}: {describe_params(self.best.params)}"
         return f"SweepOutcome(run_id={self.run_id!r}, {best}, {len(self.result.trials)} trials)"
 
     @property
@@ -178,7 +178,7 @@ class SweepOutcome:
         board = make_leaderboard([(prepared.name, prepared.objective, self.result.trials)])
         return pd.DataFrame(as_records(board))
 
-    def promote(self, *, name: str | None = None, stage: str | None = None, force: bool = False) -> Outcome:
+    def promote(self, *, name: str | None = None, stage: str | None = None, force: bool = False) -> StagingResult:
         """Promote the winner now, as ``wine-sweep promote`` does: if the gate lets it.
 
         Args:
@@ -204,7 +204,7 @@ class SweepOutcome:
         return html
 
 
-def _config_of(draft: Draft) -> SweepConfig:
+def _config_of(draft: ParsedConfig) -> SweepConfig:
     if draft.problems or draft.config is None:
         raise ConfigError(draft.problems)
     return draft.config
@@ -229,7 +229,7 @@ def _absolute(config: SweepConfig, folder: pathlib.Path) -> SweepConfig:
     return config.model_copy(update=changed)
 
 
-def _draft(config: SweepConfig | Mapping[str, Any], function: Train | None) -> Draft:
+def _draft(config: SweepConfig | Mapping[str, Any], function: Train | None) -> ParsedConfig:
     """Write a config as the text that a file would hold, and read it back: one way in for all."""
     if not isinstance(config, SweepConfig | Mapping):
         raise ConfigError([Problem(f"expected a mapping of keys, or what `load_config` gives; got {type(config).__name__}")])

@@ -9,7 +9,7 @@ from typing import Protocol
 from wine_sweep.trial import Trial
 
 
-class Bench(Protocol):
+class TrialIO(Protocol):
     """What a task is given beside the trial that it measures."""
 
     @property
@@ -28,5 +28,5 @@ class Bench(Protocol):
         """Show what a trial has said so far, its state RUNNING, and wait for the answer whether it is to go on."""
 
 
-Task = Callable[[Trial, Bench], Trial]
+Task = Callable[[Trial, TrialIO], Trial]
 """What measures a trial: picklable, and it imports neither MLflow nor Optuna."""

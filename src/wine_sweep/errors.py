@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-Path = tuple[str | int, ...]
+ConfigPath = tuple[str | int, ...]
 """Where a value stands in a config: keys and positions from the top, ``("search", "parameters", "alpha", 0)``."""
 
 
@@ -42,7 +42,7 @@ class WineSweepError(Exception):
 
 
 @dataclass(frozen=True)
-class Place:
+class SourceLocation:
     """A spot in a text: `line` and `column` count from 1. A line of 0 means the source as a whole."""
 
     source: str
@@ -65,8 +65,8 @@ class Problem:
     """
 
     message: str
-    path: Path = ()
-    place: Place | None = None
+    path: ConfigPath = ()
+    place: SourceLocation | None = None
     at_key: bool = False
 
     def __str__(self) -> str:
@@ -85,7 +85,7 @@ class ConfigError(WineSweepError, ValueError):
 class DataError(WineSweepError, ValueError):
     """The table cannot be used; `path` is the config key that names it (``("data", "target")``)."""
 
-    def __init__(self, message: str, *, path: Path = ("data", "source")) -> None:
+    def __init__(self, message: str, *, path: ConfigPath = ("data", "source")) -> None:
         super().__init__(message)
         self.path = path
 

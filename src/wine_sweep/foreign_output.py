@@ -121,7 +121,7 @@ class _Redirection:
         with self._lock:
             self._depth -= 1
             if self._depth == 0:
-                self._put_back()
+                self._revert()
 
     def _redirect(self) -> None:
         _flush_all()
@@ -135,7 +135,7 @@ class _Redirection:
         self._stand_ins = _Shown(1, out, errors, descriptor), _Shown(2, errors, errors, descriptor)
         sys.stdout, sys.stderr = cast("TextIO", self._stand_ins[0]), cast("TextIO", self._stand_ins[1])
 
-    def _put_back(self) -> None:
+    def _revert(self) -> None:
         _flush_native()
         stand_ins = self._stand_ins or ()
         if sys.stdout in stand_ins:  # or somebody has put another there meanwhile

@@ -39,7 +39,7 @@ _is_ours = threading.Event()
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Have Python look for no garbage within this context, and as before after it.
 
     For what stays, alone: what models leave behind can be large, and be few objects.
@@ -54,7 +54,7 @@ def uncollected() -> Iterator[None]:
 @contextmanager
 def importing() -> Iterator[None]:
     """Have Python look for no garbage within this context; in a process that is ours, never again at what there is at its end."""
-    with uncollected():
+    with gc_paused():
         yield
         if _is_ours.is_set():
             gc.freeze()

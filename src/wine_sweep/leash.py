@@ -32,7 +32,7 @@ def kill_when_closed(read_end: int) -> None:
 
 
 @contextmanager
-def on_leash(
+def start_in_group(
     words: Sequence[str], *, folder: Path, environment: Mapping[str, str], stdout: IO[bytes], stderr: IO[bytes]
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a process in a group of its own; when the context is left, whatever is left of the group is killed.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Spool:
+class TrialDirs:
     """A folder with the folders of trials: ``0007`` for files that are kept, ``0007.scratch`` for files that nobody keeps.
 
     Beside them is ``common``, for what outlives a trial and not the sweep.
@@ -28,12 +28,12 @@ class Spool:
     is_temporary: bool = False
 
     @classmethod
-    def at(cls, root: Path | None) -> Spool:
+    def at(cls, root: Path | None) -> TrialDirs:
         """Give the spool at a folder; without one a temporary spool of its own."""
         return cls(root.absolute()) if root is not None else cls.temporary(Path(tempfile.gettempdir()))
 
     @classmethod
-    def temporary(cls, parent: Path) -> Spool:
+    def temporary(cls, parent: Path) -> TrialDirs:
         """Give a temporary spool within a folder."""
         return cls(parent.absolute() / f"wine-sweep-{uuid.uuid4().hex}", is_temporary=True)
 

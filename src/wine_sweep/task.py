@@ -14,7 +14,7 @@ class Task(StrEnum):
 
 
 @dataclass(frozen=True)
-class Needs:
+class DataRequirements:
     """What a model asks of a table.
 
     Args:

@@ -116,7 +116,7 @@ def spreadsheet_cell(value: object) -> object:
     return _FORMULA.sub(r"\1'", visible(value))
 
 
-def duration_in_words(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Show a duration as a config spells it: ``0.5s``, ``45s``, ``10m``, ``1h30m``; above a minute in whole seconds."""
     if seconds < 60:
         return f"{seconds:.3g}s"

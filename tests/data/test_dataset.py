@@ -10,12 +10,12 @@ from wine_sweep.config import DataConfig
 from wine_sweep.data import make_dataset
 from wine_sweep.data.roles import join_groups, rows
 from wine_sweep.errors import DataError
-from wine_sweep.task import Needs, Task
+from wine_sweep.task import DataRequirements, Task
 
-REGRESSOR = Needs(Task.REGRESSION, numbers=True, takes_missing=False, model="Ridge")
-CLASSIFIER = Needs(Task.CLASSIFICATION, numbers=True, takes_missing=False, model="SVC")
-IMPUTER = Needs(Task.REGRESSION, numbers=True, takes_missing=True, model="Ridge")
-READS_TEXT = Needs(Task.REGRESSION, numbers=False, takes_missing=True, model="Ridge")
+REGRESSOR = DataRequirements(Task.REGRESSION, numbers=True, takes_missing=False, model="Ridge")
+CLASSIFIER = DataRequirements(Task.CLASSIFICATION, numbers=True, takes_missing=False, model="SVC")
+IMPUTER = DataRequirements(Task.REGRESSION, numbers=True, takes_missing=True, model="Ridge")
+READS_TEXT = DataRequirements(Task.REGRESSION, numbers=False, takes_missing=True, model="Ridge")
 
 
 def make(columns, needs=REGRESSOR, *, target="y", source="/data/t.csv", **options):

@@ -21,7 +21,7 @@ from sklearn.model_selection import (
 from wine_sweep.config import CrossValidation, DataConfig, Duplicates
 from wine_sweep.data import Split, make_dataset, make_folds, split_rows
 from wine_sweep.errors import DataError
-from wine_sweep.task import Needs, Task
+from wine_sweep.task import DataRequirements, Task
 
 BOTH = pytest.mark.parametrize("task", list(Task))
 SEEDS = pytest.mark.parametrize("seed", [0, 1, 40, 2**32 - 1])
@@ -36,7 +36,7 @@ def table(rows=60, kinds=25):
 
 
 def dataset(frame, task=Task.REGRESSION, duplicates="group", **options):
-    needs = Needs(task, numbers=True, takes_missing=False, model="M")
+    needs = DataRequirements(task, numbers=True, takes_missing=False, model="M")
     config = DataConfig(source="t.csv", target="y", duplicates=duplicates, **options)
     return make_dataset(frame, config, source="t.csv", needs=needs)
 
@@ -513,7 +513,7 @@ def test_a_fold_without_weight_is_refused(weighty, words):
 
 def grown(frame, count, task=Task.REGRESSION, **options):
     """Make a dataset of which the last rows are new."""
-    needs = Needs(task, numbers=True, takes_missing=False, model="M")
+    needs = DataRequirements(task, numbers=True, takes_missing=False, model="M")
     config = DataConfig(source="t.csv", target="y", new="n.csv", **options)
     return make_dataset(frame, config, source="t.csv", needs=needs, is_new=np.arange(len(frame)) >= len(frame) - count)
 

@@ -16,13 +16,13 @@ from sklearn.preprocessing import OneHotEncoder
 
 from wine_sweep.config import DataConfig
 from wine_sweep.data import make_dataset, split_rows
-from wine_sweep.decay.check import Limits, check_rows
+from wine_sweep.decay.check import Thresholds, check_rows
 from wine_sweep.decay.reference import make_reference
 from wine_sweep.decay.schema import Oddity
 from wine_sweep.decay.verdict import State
 from wine_sweep.errors import DataError, ModelError
 from wine_sweep.objective.row_losses import RowLoss
-from wine_sweep.task import Needs, Task
+from wine_sweep.task import DataRequirements, Task
 
 
 def made(seed, count=600, *, slope=2.0):
@@ -35,7 +35,9 @@ def trained(table, model, *, metric="rmse", task=Task.REGRESSION, **data):
     """Give a fitted model and its reference."""
     model = make_pipeline(make_column_transformer((OneHotEncoder(), ["grape"]), remainder="passthrough"), model)
     config = DataConfig(source="t.csv", target="y", seed=1, test_size=0.5, **data)
-    dataset = make_dataset(table, config, source="t.csv", needs=Needs(task, numbers=False, takes_missing=False, model="m"))
+    dataset = make_dataset(
+        table, config, source="t.csv", needs=DataRequirements(task, numbers=False, takes_missing=False, model="m")
+    )
     split = split_rows(dataset, config, task=task, in_time=False)
     model.fit(dataset.features.iloc[split.train], dataset.target.iloc[split.train])
     predictions = model.predict(dataset.features.iloc[split.test])
@@ -147,8 +149,8 @@ def test_what_counts_as_decay_can_be_set(straight):
     model, reference = straight
     new = made(1, slope=1.4)
     assert check_rows(reference, model, new).result.state is State.DECAYED
-    assert check_rows(reference, model, new, Limits(least_rise=0.9)).result.state is State.HEALTHY
-    wide = check_rows(reference, model, new, Limits(confidence=0.99)).result.loss
+    assert check_rows(reference, model, new, Thresholds(least_rise=0.9)).result.state is State.HEALTHY
+    wide = check_rows(reference, model, new, Thresholds(confidence=0.99)).result.loss
     narrow = check_rows(reference, model, new).result.loss
     assert wide.low < narrow.low < narrow.high < wide.high
 

@@ -24,9 +24,9 @@ from wine_sweep.data.bundled import load_bundled
 from wine_sweep.decay.check import check_rows
 from wine_sweep.decay.reference import make_reference
 from wine_sweep.decay.verdict import State
-from wine_sweep.subjects.material import Material
+from wine_sweep.subjects.material import TrainingData
 from wine_sweep.subjects.refit import fold_predictions
-from wine_sweep.task import Needs, Task
+from wine_sweep.task import DataRequirements, Task
 
 SHARE = 0.05
 ENOUGH = 200
@@ -53,12 +53,12 @@ def drawn(seed):
     groups = features.groupby(list(features)).ngroup()
     old, new = next(GroupShuffleSplit(1, test_size=NEW_ROWS / len(wine), random_state=seed).split(wine, groups=groups))
     config = DataConfig(source="red.csv", target="quality", seed=seed, test_size=TEST_ROWS / len(old))
-    needs = Needs(Task.REGRESSION, numbers=True, takes_missing=False, model="Ridge")
+    needs = DataRequirements(Task.REGRESSION, numbers=True, takes_missing=False, model="Ridge")
     dataset = make_dataset(wine.iloc[old].reset_index(drop=True), config, source="red.csv", needs=needs)
     split = split_rows(dataset, config, task=Task.REGRESSION, in_time=False)
     cv = CrossValidation(folds=FOLDS)
     folds = make_folds(dataset, split, cv, task=Task.REGRESSION, duplicates=Duplicates.GROUP)
-    return Material(dataset, split, folds), wine.iloc[new].reset_index(drop=True)
+    return TrainingData(dataset, split, folds), wine.iloc[new].reset_index(drop=True)
 
 
 def outcome(seed):

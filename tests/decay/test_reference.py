@@ -13,14 +13,16 @@ from wine_sweep.data import make_dataset, split_rows
 from wine_sweep.data.bundled import load_bundled
 from wine_sweep.decay.columns import ColumnKind, ColumnProfile, plain, profile_of
 from wine_sweep.decay.reference import MOST_ROWS, Grouping, independent, make_reference
-from wine_sweep.objective.predicted import Predicted
+from wine_sweep.objective.predicted import Predictions
 from wine_sweep.objective.row_losses import RowLoss
-from wine_sweep.task import Needs, Task
+from wine_sweep.task import DataRequirements, Task
 
 
 def referenced(table, model, *, metric, task=Task.REGRESSION, folds=(), **data):
     config = DataConfig.model_validate({"source": "t.csv", "seed": 1, **data})
-    dataset = make_dataset(table, config, source="t.csv", needs=Needs(task, numbers=True, takes_missing=False, model="m"))
+    dataset = make_dataset(
+        table, config, source="t.csv", needs=DataRequirements(task, numbers=True, takes_missing=False, model="m")
+    )
     assert dataset.task is task
     split = split_rows(dataset, config, task=task, in_time=False)
     model.fit(dataset.features.iloc[split.train], dataset.target.iloc[split.train])
@@ -81,7 +83,7 @@ def test_of_many_rows_some_are_kept_and_all_are_known_again():
 
 
 def test_training_rows_are_measured_by_models_that_have_not_seen_them_each_once(wine):
-    folds = [Predicted(np.array([3, 1]), np.array([5.0, 5.0])), Predicted(np.array([1, 2]), np.array([7.0, 7.0]))]
+    folds = [Predictions(np.array([3, 1]), np.array([5.0, 5.0])), Predictions(np.array([1, 2]), np.array([7.0, 7.0]))]
     found, *_ = referenced(wine, LinearRegression(), metric="rmse", target="quality", folds=folds)
     assert list(found.folds["prediction"]) == [5, 5, 7]
     assert list(found.folds["target"]) == list(wine["quality"].iloc[[3, 1, 2]])
@@ -92,8 +94,8 @@ def test_training_rows_are_measured_by_models_that_have_not_seen_them_each_once(
 def test_the_probabilities_of_the_folds_are_taken_row_by_row_too(wine):
     table = wine.assign(quality=np.where(wine["quality"] > 5, "good", "bad"))
     classes = np.array(["bad", "good"])
-    first = Predicted(np.array([0, 1]), np.array(["bad", "bad"]), np.array([[0.9, 0.1], [0.6, 0.4]]), classes)
-    second = Predicted(np.array([1, 3]), np.array(["good", "good"]), np.array([[0.2, 0.8], [0.3, 0.7]]), classes)
+    first = Predictions(np.array([0, 1]), np.array(["bad", "bad"]), np.array([[0.9, 0.1], [0.6, 0.4]]), classes)
+    second = Predictions(np.array([1, 3]), np.array(["good", "good"]), np.array([[0.2, 0.8], [0.3, 0.7]]), classes)
     model = LogisticRegression(max_iter=5000)
     found, *_ = referenced(table, model, metric="log_loss", task=Task.CLASSIFICATION, target="quality", folds=[first, second])
     likely = {0: {"bad": 0.9, "good": 0.1}, 1: {"bad": 0.6, "good": 0.4}, 3: {"bad": 0.3, "good": 0.7}}
@@ -106,11 +108,11 @@ def test_the_probabilities_of_the_folds_are_taken_row_by_row_too(wine):
 def test_where_some_rows_came_later_those_alone_are_kept_to_compare_with_and_all_are_known(wine):
     is_new = np.arange(len(wine)) >= 1200
     config = DataConfig(source="t.csv", target="quality", seed=1)
-    needs = Needs(Task.REGRESSION, numbers=True, takes_missing=False, model="m")
+    needs = DataRequirements(Task.REGRESSION, numbers=True, takes_missing=False, model="m")
     dataset = make_dataset(wine, config, source="t.csv", needs=needs, is_new=is_new)
     split = split_rows(dataset, config, task=Task.REGRESSION, in_time=False)
     model = LinearRegression().fit(dataset.features.iloc[split.train], dataset.target.iloc[split.train])
-    predictions, folds = model.predict(dataset.features.iloc[split.test]), [Predicted(split.train, np.zeros(len(split.train)))]
+    predictions, folds = model.predict(dataset.features.iloc[split.test]), [Predictions(split.train, np.zeros(len(split.train)))]
     found = make_reference(dataset, split, model, predictions, task=Task.REGRESSION, objective_metric="rmse", seed=0, folds=folds)
     later = split.train[is_new[split.train]]
     assert len(found.train) == len(found.folds) == len(later) < len(split.train)

@@ -94,7 +94,7 @@ def test_a_dask_worker_killed_in_mid_trial_is_told_and_the_next_one_takes_over(m
     assert failure.message.endswith(" left the cluster")
     assert wait_until(lambda: all(map(is_gone, pids)))
     assert workers.submit(trial("stepwise", 1, folder=str(tmp_path))).result(timeout=60).number == 1
-    assert wait_until(lambda: len(workers._stations) == 2, 60), "the nanny starts another"
+    assert wait_until(lambda: len(workers._dask_workers) == 2, 60), "the nanny starts another"
 
 
 def test_a_worker_that_joins_is_used(make, tasks, own_cluster):
@@ -157,7 +157,7 @@ def test_a_cluster_that_loses_all_its_workers_for_long_is_given_up(make, tasks, 
     monkeypatch.setattr(dask, "WORKER_SECONDS", 2.0)
     worker.terminate()
     worker.wait(timeout=30)
-    assert wait_until(lambda: not workers._stations)
+    assert wait_until(lambda: not workers._dask_workers)
     assert workers.size == 1
     assert wait_until(lambda: workers._error is not None)
     with pytest.raises(ExecutionError, match="has had no worker for 2 s"):

@@ -21,10 +21,10 @@ from wine_sweep.trial import FailureCause, Trial, TrialState
 
 @pytest.fixture
 def make(request, dask_cluster, tmp_path):
-    """Make workers at the shared cluster that are stopped when the test is over; files come to the test's folder `spool`."""
+    """Make workers at the shared cluster that are stopped when the test is over; files come to the test's folder `trial_dirs`."""
 
     def make_workers(task, workers=None, limits=Limits(), *, at=None):
-        made = DaskWorkers(task, (at or dask_cluster).address, workers, limits, spool=tmp_path / "spool")
+        made = DaskWorkers(task, (at or dask_cluster).address, workers, limits, trial_dirs=tmp_path / "spool")
         request.addfinalizer(made.stop)
         return made
 
@@ -39,8 +39,8 @@ def measured(workers, begun: Trial) -> Trial:
     return workers.submit(begun).result(timeout=60)
 
 
-def kept(spool) -> dict[str, str]:
-    return {str(path.relative_to(spool)): path.read_text() for path in spool.rglob("*") if path.is_file()}
+def kept(trial_dirs) -> dict[str, str]:
+    return {str(path.relative_to(trial_dirs)): path.read_text() for path in trial_dirs.rglob("*") if path.is_file()}
 
 
 def test_a_worker_that_holds_a_trial_gets_no_other_so_that_it_can_go_on(make, tasks):
@@ -66,7 +66,7 @@ def test_a_trial_that_is_dropped_ends_by_itself_and_makes_room(make, tasks, dask
     workers.drop(held[0])
     assert other.result(timeout=60).scores["pid"].mean == pids_of(tmp_path)[0]
     assert pids_of(tmp_path)[1:] == [0, 1]
-    assert wait_until(lambda: [len(each.held) for each in workers._stations.values()].count(1) == 1)
+    assert wait_until(lambda: [len(each.held) for each in workers._dask_workers.values()].count(1) == 1)
     workers.drop(held[0])
     workers.drop(trial(0, 17))
     assert measured(workers, held[1]).state is TrialState.RUNNING

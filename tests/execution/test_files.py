@@ -13,7 +13,7 @@ from tests.execution.clusters import is_gone, pids_of, wait_until
 from wine_sweep.config import ExecutionConfig
 from wine_sweep.execution import make_workers
 from wine_sweep.execution.worker import groups_beside
-from wine_sweep.spool import Spool
+from wine_sweep.spool import TrialDirs
 from wine_sweep.trial import FailureCause, Step, Trial, TrialState
 
 
@@ -21,17 +21,17 @@ def trial(x, number=0, **params) -> Trial:
     return Trial(number, {"x": x, **params})
 
 
-def kept(spool) -> dict[str, str]:
-    return {str(path.relative_to(spool)): path.read_text() for path in spool.rglob("*") if path.is_file()}
+def kept(trial_dirs) -> dict[str, str]:
+    return {str(path.relative_to(trial_dirs)): path.read_text() for path in trial_dirs.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(params=["serial", "processes"])
 def make(request, tmp_path):
     """Make workers with a spool below the test's folder, or with another."""
 
-    def make(task, spool="spool", **keys):
+    def make(task, trial_dirs="spool", **keys):
         config = ExecutionConfig.model_validate({"backend": request.param, **({"workers": 1} if keys else {}), **keys})
-        workers = make_workers(config, task, spool=None if spool is None else tmp_path / spool)
+        workers = make_workers(config, task, trial_dirs=None if trial_dirs is None else tmp_path / trial_dirs)
         request.addfinalizer(workers.stop)
         return workers
 
@@ -87,7 +87,7 @@ class TestContract:
 
     def test_a_relative_spool_is_where_this_process_is(self, make, tasks, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        workers = make_workers(ExecutionConfig(workers=1), tasks.files, spool=tmp_path.relative_to(tmp_path) / "here")
+        workers = make_workers(ExecutionConfig(workers=1), tasks.files, trial_dirs=tmp_path.relative_to(tmp_path) / "here")
         monkeypatch.chdir("/")
         workers.submit(trial("x")).result(timeout=60)
         workers.stop()
@@ -96,7 +96,7 @@ class TestContract:
 
 def process_workers(request, tmp_path, task, **keys):
     config = ExecutionConfig.model_validate({"workers": 1, **keys})
-    workers = make_workers(config, task, spool=tmp_path / "spool")
+    workers = make_workers(config, task, trial_dirs=tmp_path / "spool")
     request.addfinalizer(workers.stop)
     return workers
 
@@ -163,11 +163,11 @@ def test_groups_beside_a_process_are_those_of_its_descendants_and_never_ours():
 
 
 def test_a_spool_names_folders_without_making_them(tmp_path):
-    spool = Spool.at(tmp_path / "spool")
-    assert (spool.folder(7), spool.scratch(7)) == (tmp_path / "spool/0007", tmp_path / "spool/0007.scratch")
-    spool.clear(7)
-    spool.clear_scratch(7)
-    assert not spool.root.exists()
-    (spool.make(spool.folder(7)) / "a").touch()
-    spool.close()
-    assert (spool.folder(7) / "a").exists(), "a spool that somebody named stays"
+    trial_dirs = TrialDirs.at(tmp_path / "spool")
+    assert (trial_dirs.folder(7), trial_dirs.scratch(7)) == (tmp_path / "spool/0007", tmp_path / "spool/0007.scratch")
+    trial_dirs.clear(7)
+    trial_dirs.clear_scratch(7)
+    assert not trial_dirs.root.exists()
+    (trial_dirs.make(trial_dirs.folder(7)) / "a").touch()
+    trial_dirs.close()
+    assert (trial_dirs.folder(7) / "a").exists(), "a spool that somebody named stays"

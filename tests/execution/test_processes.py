@@ -20,7 +20,7 @@ from wine_sweep.errors import ExecutionError
 from wine_sweep.execution import Limits
 from wine_sweep.execution.processes import ProcessWorkers
 from wine_sweep.execution.worker import serve
-from wine_sweep.spool import Spool
+from wine_sweep.spool import TrialDirs
 from wine_sweep.trial import FailureCause, Trial, TrialState
 
 
@@ -212,7 +212,7 @@ def test_no_process_outlives_an_orchestrator_that_is_killed(tasks, tmp_path):
 def test_a_worker_that_nobody_waits_for_any_more_ends_without_a_word(tasks, capfd):
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, pickle.dumps(tasks.double), Spool.at(None), {}))
+    process = context.Process(target=serve, args=(theirs, pickle.dumps(tasks.double), TrialDirs.at(None), {}))
     process.start()
     ours.close()
     theirs.close()

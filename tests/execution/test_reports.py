@@ -228,7 +228,7 @@ class Noted:
     def trial_started(self, begun) -> None:
         pass
 
-    trial_recalled = trial_started
+    trial_restored = trial_started
 
     def check(self) -> None:
         pass

@@ -29,7 +29,7 @@ HELD = {
     "a run that is not made": Trap(MAKES, 4),
     "a result that is half written": Trap(WRITES, 2, after=True),
     "a run that is made": Trap(MAKES, 4, after=True),
-    "a heartbeat that is not written": Trap("wine_sweep.tracking.claim.Claim._write", 1),
+    "a heartbeat that is not written": Trap("wine_sweep.tracking.claim.SweepLease._write", 1),
 }
 
 

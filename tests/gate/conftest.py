@@ -11,7 +11,7 @@ from sklearn.ensemble import RandomForestRegressor
 from wine_sweep.config import DataConfig
 from wine_sweep.data import load_table, make_dataset, split_rows
 from wine_sweep.gate import sliceable
-from wine_sweep.task import Needs, Task
+from wine_sweep.task import DataRequirements, Task
 
 RED = "wine-quality-red"
 
@@ -33,7 +33,7 @@ class Wine:
 @pytest.fixture(scope="session")
 def wine():
     config = DataConfig(source=RED, test_size=0.4, seed=0)
-    data = make_dataset(load_table(RED), config, source=RED, needs=Needs(Task.REGRESSION, True, False, "a forest"))
+    data = make_dataset(load_table(RED), config, source=RED, needs=DataRequirements(Task.REGRESSION, True, False, "a forest"))
     split = split_rows(data, config, task=Task.REGRESSION, in_time=False)
     features, target = data.features.to_numpy(), data.target.to_numpy()
     forest = RandomForestRegressor(300, min_samples_leaf=2, random_state=0).fit(features[split.train], target[split.train])

@@ -10,7 +10,7 @@ import pytest
 
 from wine_sweep import gate
 from wine_sweep.config import GateConfig
-from wine_sweep.gate import Decision, Ground
+from wine_sweep.gate import Decision, Reason
 from wine_sweep.objective.row_losses import RowLoss
 from wine_sweep.task import Task
 
@@ -74,6 +74,6 @@ def test_what_is_forced_keeps_what_the_gate_says():
         excluded=2,
     )
     verdict = gate.forced(refused)
-    assert (verdict.ground, verdict.decision) == (Ground.FORCED, Decision.PROMOTE)
+    assert (verdict.ground, verdict.decision) == (Reason.FORCED, Decision.PROMOTE)
     assert verdict.reasons == ("Promoted by force; the gate says not_better.", *refused.reasons)
     assert (verdict.comparison, verdict.excluded) == (refused.comparison, 2)

@@ -13,9 +13,9 @@ from wine_sweep.config import DataConfig
 from wine_sweep.data import make_dataset
 from wine_sweep.gate.slices import Slice, refusal, slice_rows, sliceable
 from wine_sweep.objective.row_losses import RowLoss
-from wine_sweep.task import Needs, Task
+from wine_sweep.task import DataRequirements, Task
 
-ANY = Needs(Task.REGRESSION, numbers=False, takes_missing=True, model="a model")
+ANY = DataRequirements(Task.REGRESSION, numbers=False, takes_missing=True, model="a model")
 
 
 def cut(table, *, loss=RowLoss.MAE, champion=None, challenger=None, target=None, weights=None, min_rows=2):

@@ -11,7 +11,7 @@ import pytest
 
 from wine_sweep.config import GateConfig
 from wine_sweep.gate.dummy import fit_dummy
-from wine_sweep.gate.verdict import FEWEST_GROUPS, Decision, Ground, judge_against_champion, judge_against_dummy
+from wine_sweep.gate.verdict import FEWEST_GROUPS, Decision, Reason, judge_against_champion, judge_against_dummy
 from wine_sweep.objective.row_losses import RowLoss
 from wine_sweep.task import Task
 
@@ -41,7 +41,7 @@ def judge(challenger=BETTER, champion=None, *, gate=GATE, loss=RowLoss.MAE, grou
 
 def test_a_better_model_is_promoted_and_the_numbers_are_told():
     verdict = judge()
-    assert (verdict.decision, verdict.ground) == (Decision.PROMOTE, Ground.BETTER)
+    assert (verdict.decision, verdict.ground) == (Decision.PROMOTE, Reason.BETTER)
     found = verdict.comparison
     assert verdict.reasons == (
         "On 60 rows that neither model was trained on, mae is 0.9000 against the 1.0000 of version 3: better by 0.1000"
@@ -53,7 +53,7 @@ def test_a_better_model_is_promoted_and_the_numbers_are_told():
 
 def test_a_model_that_predicts_the_same_is_not_better():
     verdict = judge(np.ones(60))
-    assert (verdict.decision, verdict.ground) == (Decision.KEEP, Ground.NOT_BETTER)
+    assert (verdict.decision, verdict.ground) == (Decision.KEEP, Reason.NOT_BETTER)
     assert verdict.reasons == (
         "On 60 rows that neither model was trained on, mae is 1.000 against the 1.000 of version 3: the same"
         " (95% interval 0.000 to 0.000, from 10,000 resamples).",
@@ -63,58 +63,58 @@ def test_a_model_that_predicts_the_same_is_not_better():
 
 def test_a_worse_model_is_not_promoted():
     verdict = judge(np.ones(60), BETTER)
-    assert verdict.ground is Ground.NOT_BETTER
+    assert verdict.ground is Reason.NOT_BETTER
     assert "mae is 1.0000 against the 0.9000 of version 3: worse by 0.1000 (95% interval -0.12" in verdict.reasons[0]
 
 
 def test_a_model_that_may_as_well_be_worse_is_not_promoted():
     verdict = judge(np.tile([0.1, 1.8], 30))
-    assert verdict.ground is Ground.NOT_BETTER
+    assert verdict.ground is Reason.NOT_BETTER
     assert verdict.comparison.improvement > 0 > verdict.comparison.low
 
 
-@pytest.mark.parametrize(("least", "ground"), [(0.0, Ground.BETTER), (0.02, Ground.BETTER), (0.2, Ground.NOT_BETTER)])
+@pytest.mark.parametrize(("least", "ground"), [(0.0, Reason.BETTER), (0.02, Reason.BETTER), (0.2, Reason.NOT_BETTER)])
 def test_the_whole_interval_has_to_be_above_the_least_improvement(least, ground):
     verdict = judge(gate=GateConfig(min_improvement=least))
     assert verdict.ground is ground
     words = "That is not enough: the whole interval has to be above 0.2 (`min_improvement`)."
-    assert (words in verdict.reasons) is (ground is Ground.NOT_BETTER)
+    assert (words in verdict.reasons) is (ground is Reason.NOT_BETTER)
 
 
 def test_an_interval_that_begins_at_the_least_improvement_is_not_above_it():
     same_everywhere = np.full(60, 0.75)
-    assert judge(same_everywhere, gate=GateConfig(min_improvement=0.25)).ground is Ground.NOT_BETTER
-    assert judge(same_everywhere, gate=GateConfig(min_improvement=0.2499)).ground is Ground.BETTER
+    assert judge(same_everywhere, gate=GateConfig(min_improvement=0.25)).ground is Reason.NOT_BETTER
+    assert judge(same_everywhere, gate=GateConfig(min_improvement=0.2499)).ground is Reason.BETTER
 
 
 def test_the_confidence_decides():
     losses = 1 + np.random.default_rng(8).normal(-0.1, 0.5, size=60)
     sure, unsure = (judge(losses, gate=GateConfig(confidence=confidence)) for confidence in (0.99, 0.6))
-    assert (sure.ground, unsure.ground) == (Ground.NOT_BETTER, Ground.BETTER)
+    assert (sure.ground, unsure.ground) == (Reason.NOT_BETTER, Reason.BETTER)
     assert "(99% interval" in sure.reasons[0]
 
 
 def test_accuracy_is_better_when_higher_and_balanced_by_class():
     wrong = np.r_[np.zeros(40), np.ones(20)]
     verdict = judge(np.zeros(60), wrong, loss=RowLoss.BALANCED_ACCURACY)
-    assert verdict.ground is Ground.BETTER
+    assert verdict.ground is Reason.BETTER
     assert "balanced_accuracy is 1.0000 against the 0.6667 of version 3: better by 0.3333" in verdict.reasons[0]
 
 
 def test_weights_count():
     losses = np.r_[np.full(30, 0.5), np.full(30, 2.0)]
-    assert judge(losses).ground is Ground.NOT_BETTER
-    assert judge(losses, weights=np.r_[np.ones(30), np.full(30, 1e-3)]).ground is Ground.BETTER
+    assert judge(losses).ground is Reason.NOT_BETTER
+    assert judge(losses, weights=np.r_[np.ones(30), np.full(30, 1e-3)]).ground is Reason.BETTER
 
 
 # Rows ---------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("rows", "ground"), [(30, Ground.BETTER), (29, Ground.TOO_FEW_ROWS), (0, Ground.TOO_FEW_ROWS)])
+@pytest.mark.parametrize(("rows", "ground"), [(30, Reason.BETTER), (29, Reason.TOO_FEW_ROWS), (0, Reason.TOO_FEW_ROWS)])
 def test_with_too_few_rows_nothing_is_compared(rows, ground):
     verdict = judge(np.full(rows, 0.5), excluded=70)
     assert verdict.ground is ground
-    assert (verdict.comparison is None) is (ground is Ground.TOO_FEW_ROWS)
+    assert (verdict.comparison is None) is (ground is Reason.TOO_FEW_ROWS)
     assert verdict.reasons[-1] == "70 test rows were left out, since version 3 was trained on them."
 
 
@@ -132,7 +132,7 @@ def test_it_is_said_how_few_there_are(rows, words):
 
 def test_rows_that_do_not_count_are_no_rows():
     weights = np.r_[np.ones(29), np.zeros(31)]
-    assert judge(weights=weights).ground is Ground.TOO_FEW_ROWS
+    assert judge(weights=weights).ground is Reason.TOO_FEW_ROWS
 
 
 @pytest.mark.parametrize(("groups", "min_rows", "ground"), [(20, 30, "better"), (19, 30, "too_few_rows"), (5, 5, "better")])
@@ -156,29 +156,29 @@ RED = np.tile([0, 0, 1], 20)
 
 def test_a_worse_slice_keeps_the_champion_and_is_named():
     verdict = judge(np.where(RED == 1, 1.25, 0.5), table={"is_red": RED}, gate=GateConfig(min_rows=20))
-    assert (verdict.decision, verdict.ground) == (Decision.KEEP, Ground.WORSE_SLICE)
+    assert (verdict.decision, verdict.ground) == (Decision.KEEP, Reason.WORSE_SLICE)
     assert verdict.reasons[1:] == ("Where is_red 1 (20 rows) it is worse: mae 1.250 against the 1.000 of version 3.",)
     assert [(each.name, each.improvement) for each in verdict.slices] == [("is_red 0", 0.5), ("is_red 1", -0.25)]
 
 
-@pytest.mark.parametrize(("margin", "ground"), [(0.2, Ground.WORSE_SLICE), (0.25, Ground.BETTER)])
+@pytest.mark.parametrize(("margin", "ground"), [(0.2, Reason.WORSE_SLICE), (0.25, Reason.BETTER)])
 def test_a_slice_may_be_worse_by_the_margin(margin, ground):
     gate = GateConfig(slice_margin=margin, min_rows=20)
     verdict = judge(np.where(RED == 1, 1.25, 0.5), table={"is_red": RED}, gate=gate)
     assert verdict.ground is ground
     words = "Where is_red 1 (20 rows) it is worse by more than 0.2 (`slice_margin`): mae 1.250 against the 1.000 of version 3."
-    assert (words in verdict.reasons) is (ground is Ground.WORSE_SLICE)
+    assert (words in verdict.reasons) is (ground is Reason.WORSE_SLICE)
 
 
 def test_a_small_slice_decides_nothing_and_is_named():
     verdict = judge(np.where(RED == 1, 1.25, 0.5), table={"is_red": RED})
-    assert verdict.ground is Ground.BETTER
+    assert verdict.ground is Reason.BETTER
     assert verdict.reasons[-1] == "Slices of fewer than 30 rows (`min_rows`) are not judged: is_red 1 (20)."
 
 
 def test_a_model_that_is_not_better_is_so_whatever_its_slices():
     verdict = judge(np.where(RED == 1, 2.0, 0.9), table={"is_red": RED}, gate=GateConfig(min_rows=20))
-    assert verdict.ground is Ground.NOT_BETTER
+    assert verdict.ground is Reason.NOT_BETTER
     assert len(verdict.reasons) == 3
 
 
@@ -212,7 +212,7 @@ def against_dummy(loss, model, target, *, task, gate=GATE, rows=None, weights=No
 def test_a_regressor_has_to_beat_a_constant(loss, value, words):
     target = np.tile([2.0, 3, 4], 30)
     verdict = against_dummy(loss, Fixed(target + np.tile([0.1, -0.1], 45)), target, task=Task.REGRESSION)
-    assert (verdict.decision, verdict.ground) == (Decision.PROMOTE, Ground.BEATS_DUMMY)
+    assert (verdict.decision, verdict.ground) == (Decision.PROMOTE, Reason.BEATS_DUMMY)
     assert verdict.reasons[0].startswith(f"On 90 rows that the winner was not trained on, {loss.value} is 0.")
     if loss is not RowLoss.MAPE:
         assert (
@@ -224,14 +224,14 @@ def test_a_regressor_that_knows_nothing_does_not():
     target = np.random.default_rng(0).normal(size=200)
     predictions = np.random.default_rng(1).normal(scale=0.1, size=200)
     verdict = against_dummy(RowLoss.RMSE, Fixed(predictions), target, task=Task.REGRESSION, gate=GateConfig(min_improvement=9))
-    assert (verdict.decision, verdict.ground) == (Decision.KEEP, Ground.NOT_BETTER_THAN_DUMMY)
+    assert (verdict.decision, verdict.ground) == (Decision.KEEP, Reason.NOT_BETTER_THAN_DUMMY)
     assert verdict.reasons[-1] == "That is not enough: the whole interval has to be above 0."
 
 
 def test_against_a_dummy_no_least_improvement_is_asked_for():
     target = np.tile([2.0, 3, 4], 30)
     verdict = against_dummy(RowLoss.MAE, Fixed(target), target, task=Task.REGRESSION, gate=GateConfig(min_improvement=99))
-    assert verdict.ground is Ground.BEATS_DUMMY
+    assert verdict.ground is Reason.BEATS_DUMMY
 
 
 @pytest.mark.parametrize("loss", [RowLoss.ACCURACY, RowLoss.BALANCED_ACCURACY, RowLoss.LOG_LOSS])
@@ -242,13 +242,13 @@ def test_a_classifier_has_to_beat_the_classes_shares(loss, knows):
     predictions = np.column_stack([1 - right, right]) if loss is RowLoss.LOG_LOSS else np.where(right > 0.5, "yes", "no")
     model = Fixed(predictions, np.array(["no", "yes"], dtype=object))
     verdict = against_dummy(loss, model, target, task=Task.CLASSIFICATION)
-    assert verdict.ground is (Ground.BEATS_DUMMY if knows else Ground.NOT_BETTER_THAN_DUMMY)
+    assert verdict.ground is (Reason.BEATS_DUMMY if knows else Reason.NOT_BETTER_THAN_DUMMY)
 
 
 def test_a_dummy_is_not_judged_on_too_few_rows():
     target = np.tile([2.0, 3, 4], 30)
     verdict = against_dummy(RowLoss.MAE, Fixed(target), target, task=Task.REGRESSION, rows=29)
-    assert (verdict.ground, verdict.comparison) == (Ground.TOO_FEW_ROWS, None)
+    assert (verdict.ground, verdict.comparison) == (Reason.TOO_FEW_ROWS, None)
     assert verdict.reasons == ("There are only 29 rows that the winner was not trained on; the gate needs 30 (`min_rows`).",)
 
 
@@ -275,8 +275,8 @@ def test_the_seed_decides_what_is_drawn():
 
 
 def test_every_ground_leads_to_a_decision():
-    promoting = {ground for ground in Ground if ground.decision is Decision.PROMOTE}
-    assert promoting == {Ground.BETTER, Ground.BEATS_DUMMY, Ground.FORCED, Ground.NO_GATE}
+    promoting = {ground for ground in Reason if ground.decision is Decision.PROMOTE}
+    assert promoting == {Reason.BETTER, Reason.BEATS_DUMMY, Reason.FORCED, Reason.NO_GATE}
 
 
 # How often it is right ----------------------------------------------------------------------------------------------------

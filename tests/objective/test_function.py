@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from wine_sweep.config import Of
+from wine_sweep.config import HistoryReducer
 from wine_sweep.data import Fold
 from wine_sweep.objective.context import Rows, StopTrial, Table, TrialContext
 from wine_sweep.objective.function import FunctionTask, metrics_and_model
@@ -157,7 +157,7 @@ def test_reports_are_kept_and_nobody_is_asked_without_a_pruner(desk):
     assert done.scores["lr"].mean == 0.1  # what was only reported counts as it was last
 
 
-@pytest.mark.parametrize(("of", "value"), [(Of.LAST, 2.5), (Of.MIN, 1.0), (Of.MAX, 3.0)])
+@pytest.mark.parametrize(("of", "value"), [(HistoryReducer.LAST, 2.5), (HistoryReducer.MIN, 1.0), (HistoryReducer.MAX, 3.0)])
 def test_of_reports_and_result_the_value_that_is_asked_for_counts(desk, of, value):
     assert measured(reporting, desk, of={"loss": of}).scores["loss"].mean == value
 

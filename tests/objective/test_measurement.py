@@ -16,7 +16,7 @@ from sklearn.tree import ExtraTreeRegressor
 from wine_sweep.config import BudgetConfig
 from wine_sweep.data import Fold
 from wine_sweep.objective.factory import ModelFactory
-from wine_sweep.objective.measurement import Measurement, share_of
+from wine_sweep.objective.measurement import CrossValidationTask, share_of
 from wine_sweep.objective.metrics import find_metric
 from wine_sweep.task import Task
 from wine_sweep.trial import Trial, TrialState
@@ -53,7 +53,9 @@ def measurement():
     metrics = [find_metric(name, Task.REGRESSION) for name in ("rmse", "mae", "r2")]
 
     def make(template, **keys):
-        return Measurement(ModelFactory({None: template}, 0, {None: frozenset()}), features, target, folds, metrics, **keys)
+        return CrossValidationTask(
+            ModelFactory({None: template}, 0, {None: frozenset()}), features, target, folds, metrics, **keys
+        )
 
     return make
 

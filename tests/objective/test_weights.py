@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from wine_sweep.data import Fold
 from wine_sweep.objective.factory import ModelFactory
-from wine_sweep.objective.measurement import Measurement
+from wine_sweep.objective.measurement import CrossValidationTask
 from wine_sweep.objective.metrics import evaluate, find_metric, takes_weights, task_of
 from wine_sweep.objective.weights import fit, part_of, refusal
 from wine_sweep.task import Task
@@ -41,7 +41,7 @@ def rows():
 def measured(template, features, target, *, folds, names, task, weights):
     metrics = [find_metric(name, task) for name in names]
     factory = ModelFactory({None: template}, 0, {None: frozenset()})
-    return Measurement(factory, features, target, folds, metrics, weights=weights)(Trial(0, {}))
+    return CrossValidationTask(factory, features, target, folds, metrics, weights=weights)(Trial(0, {}))
 
 
 def by_hand(template, features, target, *, keyword, folds, scorer, weights):

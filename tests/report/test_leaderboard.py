@@ -8,7 +8,7 @@ import pytest
 
 from wine_sweep.config import Direction
 from wine_sweep.report.leaderboard import as_csv, as_markdown, as_records, make_leaderboard, show_param, text_table
-from wine_sweep.report.summary import group_failures, group_warnings, markdown_summary, trials_in_words
+from wine_sweep.report.summary import describe_trials, group_failures, group_warnings, markdown_summary
 from wine_sweep.selection import Objective, select
 from wine_sweep.trial import Failure, Score, Trial, TrialState
 
@@ -92,7 +92,7 @@ def test_parameters_are_shown_short(value, text):
 def test_equal_failures_are_summed_up_once():
     failures = [Trial(number, {}, TrialState.FAILED, failure=Failure("E", "same")) for number in range(8)]
     assert group_failures([*failures, TRIALS[2]]) == [("E: same", list(range(8))), ("ValueError: too large", [2])]
-    assert trials_in_words(range(8)) == "trials 0, 1, 2, 3, 4 and 3 more"
+    assert describe_trials(range(8)) == "trials 0, 1, 2, 3, 4 and 3 more"
 
 
 def test_warnings_are_grouped_by_category():

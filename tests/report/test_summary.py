@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from wine_sweep.report.summary import Work, count_work, pruning_in_words
+from wine_sweep.report.summary import Work, count_work, describe_pruning
 from wine_sweep.trial import Score, Trial, TrialState
 
 FINISHED = Trial(0, {}, TrialState.FINISHED, {"rmse": Score.of([1.0, 2.0, 3.0, 4.0])})
@@ -26,6 +26,6 @@ def test_between_budgets_a_fit_counts_by_its_share_of_the_last_budget():
 def test_what_pruning_saved_is_a_sentence_and_nothing_where_nothing_was_pruned():
     trials = [FINISHED, pruned(1, 1)]
     work = count_work(trials, steps=[1, 1, 1, 1], whole=4)
-    assert pruning_in_words(trials, work) == ["1 of 2 trials were pruned: the work of 5 fits in place of 8."]
-    assert pruning_in_words(trials, work, by="rmse")[0].startswith("1 of 2 trials were pruned by rmse alone: ")
-    assert pruning_in_words([FINISHED], work) == []
+    assert describe_pruning(trials, work) == ["1 of 2 trials were pruned: the work of 5 fits in place of 8."]
+    assert describe_pruning(trials, work, by="rmse")[0].startswith("1 of 2 trials were pruned by rmse alone: ")
+    assert describe_pruning([FINISHED], work) == []

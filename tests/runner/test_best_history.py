@@ -7,7 +7,7 @@ import threading
 from wine_sweep.errors import TrackingError
 from wine_sweep.runner.best_history import BestHistory, Improvement
 from wine_sweep.tracking import outage
-from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.outage import RetryPolicy
 from wine_sweep.tracking.writer import BackgroundWriter
 
 
@@ -61,7 +61,7 @@ def test_an_improvement_does_not_wait_for_the_end(monkeypatch):
 def test_an_outage_loses_none_and_doubles_none(monkeypatch):
     monkeypatch.setattr(outage, "FIRST_WAIT", 0.01)
     runs = Runs(away=3)
-    writer = BackgroundWriter(lambda: runs, policy=OutagePolicy(30))
+    writer = BackgroundWriter(lambda: runs, policy=RetryPolicy(30))
     history = BestHistory(writer)
     for each in improvements(3):
         history.add(each)

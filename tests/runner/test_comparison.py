@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wine_sweep.runner.comparison import Comparison, compare, values_of
+from wine_sweep.runner.comparison import ValueComparison, compare, values_of
 from wine_sweep.trial import Score, Trial
 
 
@@ -28,7 +28,7 @@ from wine_sweep.trial import Score, Trial
     ],
 )
 def test_values_agree_to_nine_digits_and_near_zero_to_a_trifle(recorded, again, agrees):
-    assert Comparison("rmse", None, recorded, again).agrees is agrees
+    assert ValueComparison("rmse", None, recorded, again).agrees is agrees
 
 
 def test_every_value_of_then_and_now_is_held_against_its_counterpart():

@@ -10,7 +10,7 @@ import pytest
 
 from wine_sweep.errors import ExecutionError
 from wine_sweep.execution.base import failure_of
-from wine_sweep.runner.handover import HandedOver
+from wine_sweep.runner.handover import ProgramWorkers
 from wine_sweep.tracking.shared_runs import Logged
 from wine_sweep.tracking.writer import BackgroundWriter
 from wine_sweep.trial import Report, Score, Trial, TrialState
@@ -21,7 +21,7 @@ SECONDS = 10
 class Runs:
     """Runs in which every process has logged an rmse of 0.5, at its third step."""
 
-    def handover(self, number):
+    def program_variables(self, number):
         return {"MLFLOW_RUN_ID": f"run-{number}"}
 
     def logged(self, number):
@@ -65,7 +65,7 @@ def writer():
 
 
 def handed_over(workers, writer, watched=None):
-    return HandedOver(workers, writer, needed=["rmse"], of={}, watched=watched)
+    return ProgramWorkers(workers, writer, needed=["rmse"], of={}, watched=watched)
 
 
 def begun(workers, writer, watched=None):
@@ -93,7 +93,7 @@ def test_a_trial_gets_its_run_and_what_it_logged_there_is_its_result(writer):
 
 
 def test_a_process_that_has_ended_before_anybody_looked_has_its_whole_history_as_reports(writer, monkeypatch):
-    monkeypatch.setattr(HandedOver, "_look", lambda *args: None)
+    monkeypatch.setattr(ProgramWorkers, "_look", lambda *args: None)
     workers = OneWorker()
     _, outer, handed = begun(workers, writer, watched="rmse")
     said = (Report(1, {"loss": 3.0}),)

@@ -110,7 +110,7 @@ class Kept:
         self.ended[trial.number] = trial
         self.events.append(("ended", trial.number))
 
-    def trial_recalled(self, trial) -> None:
+    def trial_restored(self, trial) -> None:
         assert trial.number not in self.ended, "a trial of the past does not end again"
         self.recalled.append(trial.number)
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from wine_sweep.registry import ModelRegistry, alone
+from wine_sweep.registry import ModelRegistry, exclusive
 from wine_sweep.runner import staging
 
 FOLDER = Path(staging.__file__).parent.parent / "data" / "wine_quality"
@@ -132,7 +132,7 @@ def test_an_empty_stage_is_filled(tables, refresh, store):
 
 
 def test_of_two_at_once_the_second_is_told(first, in_process):
-    with alone("wine", doing="refreshing"):
+    with exclusive("wine", doing="refreshing"):
         ended = in_process("refresh", "wine.yaml", "--data", "white.csv")
     assert ended.returncode == 2
     assert "another process on this machine is refreshing wine" in ended.stderr

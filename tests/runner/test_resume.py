@@ -68,7 +68,7 @@ class Stopper(Silent):
     def trial_ended(self, trial, best) -> None:
         self.ended += 1
 
-    def trial_recalled(self, trial, best) -> None:
+    def trial_restored(self, trial, best) -> None:
         self.recalled += 1
 
     def phase(self, what) -> None:

@@ -20,9 +20,9 @@ from sklearn.preprocessing import StandardScaler
 
 from wine_sweep.config import parse_config
 from wine_sweep.data.bundled import load_bundled
-from wine_sweep.execution.benches import SpoolBench
+from wine_sweep.execution.benches import FileTrialIO
 from wine_sweep.runner import winner
-from wine_sweep.spool import Spool
+from wine_sweep.spool import TrialDirs
 from wine_sweep.subjects import estimator_sweep
 from wine_sweep.subjects.preflight import prepare
 from wine_sweep.subjects.refit import Winner
@@ -227,12 +227,12 @@ def test_weights_reach_the_workers_training_rows_alone(table, store):
 
 @pytest.mark.parametrize("text", [PLAIN, CONFIG])
 def test_what_a_worker_kept_of_the_folds_is_what_fitting_them_again_gives(table, store, text, monkeypatch):
-    ready, spool = prepared(text, store.folder), Spool(store.folder / "spool")
+    ready, trial_dirs = prepared(text, store.folder), TrialDirs(store.folder / "spool")
     params = dict.fromkeys(ready.config.search.parameters, 10.0)
-    trial = ready.task()(Trial(0, params), SpoolBench(spool, 0))
+    trial = ready.task()(Trial(0, params), FileTrialIO(trial_dirs, 0))
     again = ready.refit(trial).reference
     monkeypatch.setattr(estimator_sweep, "fold_predictions", lambda *_: pytest.fail("fitted again"))
-    kept = ready.refit(trial, spool.common).reference
+    kept = ready.refit(trial, trial_dirs.common).reference
     assert len(kept.folds) == len(ready.material.split.train)
     pd.testing.assert_frame_equal(kept.folds, again.folds)
     pd.testing.assert_frame_equal(kept.test, again.test)
@@ -261,7 +261,7 @@ objective: roc_auc
     ready = prepared(text, tmp_path)
     reference = ready.refit(Trial(0, {"passthrough": False})).reference
     assert len(reference.folds) == len(ready.material.split.train)
-    trial = ready.task()(Trial(0, {"passthrough": False}), SpoolBench(Spool(tmp_path / "spool"), 0))
+    trial = ready.task()(Trial(0, {"passthrough": False}), FileTrialIO(TrialDirs(tmp_path / "spool"), 0))
     kept = ready.refit(trial, tmp_path / "spool" / "common").reference
     pd.testing.assert_frame_equal(kept.folds, reference.folds)
 
@@ -269,7 +269,7 @@ objective: roc_auc
 def test_folds_that_cannot_be_used_cost_the_folds_alone(tmp_path, caplog):
     ready = prepared(PLAIN, tmp_path)
     folder = tmp_path / "spool" / "common"
-    trial = ready.task()(Trial(0, {"alpha": 1}), SpoolBench(Spool(tmp_path / "spool"), 0))
+    trial = ready.task()(Trial(0, {"alpha": 1}), FileTrialIO(TrialDirs(tmp_path / "spool"), 0))
     (path,) = folder.iterdir()
     with np.load(path) as kept:
         arrays = {name: array[:3] if name.startswith("predictions") else array for name, array in kept.items()}
@@ -308,5 +308,5 @@ def test_why_nobody_else_will_load_a_winner_is_said_when_it_is_kept(monkeypatch,
     policy = SimpleNamespace(run=lambda step: step())
     runs = SimpleNamespace(client=None, experiment_id="1", log_metrics=lambda *_, **__: None, set_tags=lambda *_: None)
     monkeypatch.setattr(logging.getLogger("wine_sweep"), "propagate", True)
-    assert winner.crown(Winner(Ridge(), {}), runs, "r", trusted=(), policy=policy) == saved
+    assert winner.log_winning_model(Winner(Ridge(), {}), runs, "r", trusted=(), policy=policy) == saved
     assert "only with --trust model:NAME, since it could run code (its skops file holds 'numpy.square'" in caplog.text

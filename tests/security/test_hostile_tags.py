@@ -198,13 +198,13 @@ def test_the_journal_of_another_run_is_neither_read_nor_deleted(victim):
     theirs = Journal.of(uuid.uuid4().hex)
     theirs.add(Trial(0, {"max_depth": 1}, TrialState.FINISHED, fit_seconds=0.1, started=1e9, ended=1e9))
     theirs.bind("another")
-    theirs.spool.make(theirs.spool.folder(0)).joinpath("secret").write_text("dear")
+    theirs.trial_dirs.make(theirs.trial_dirs.folder(0)).joinpath("secret").write_text("dear")
     client.set_tag(run_id, names.JOURNAL, theirs.path.stem)
     client.set_terminated(run_id, "KILLED")
     said = assert_no_traceback(command, "resume", "latest", "--no-promote")
     assert f"the tag wine_sweep.journal of the run {run_id} names the journal of another run" in said
     assert [trial.number for trial in theirs.trials()] == [0]
-    assert (theirs.spool.folder(0) / "secret").exists()
+    assert (theirs.trial_dirs.folder(0) / "secret").exists()
     assert client.get_run(run_id).data.tags[names.JOURNAL] != theirs.path.stem
     theirs.discard()
     assert not list(theirs.path.parent.glob(f"{theirs.path.stem}*"))

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from wine_sweep.errors import TrackingError
-from wine_sweep.registry.hold import alone
-from wine_sweep.spool import Spool
+from wine_sweep.registry.hold import exclusive
+from wine_sweep.spool import TrialDirs
 from wine_sweep.tracking.blank import BlankStore
 from wine_sweep.tracking.claim import _lock_file
 from wine_sweep.tracking.journal import Journal
@@ -39,7 +39,7 @@ def plant(folder: Path, owner: int | None) -> Journal:
     journal = Journal(folder / "journals" / f"{TOKEN}.jsonl")
     journal.add(TRIAL)
     journal.close()
-    journal.spool.make(journal.spool.common).joinpath("loot").write_text("mine")
+    journal.trial_dirs.make(journal.trial_dirs.common).joinpath("loot").write_text("mine")
     if owner is not None:
         for path in [folder, *folder.rglob("*")]:
             os.chown(path, owner, owner)
@@ -63,7 +63,7 @@ def test_a_journal_in_somebody_elses_folder_is_neither_read_nor_deleted(folders,
     journal.discard()
     planted.discard()
     assert planted.path.exists()
-    assert planted.spool.common.joinpath("loot").exists()
+    assert planted.trial_dirs.common.joinpath("loot").exists()
 
 
 @as_root
@@ -104,16 +104,16 @@ def test_links_are_not_followed(folders, tmp_path, part):
     assert journal.only_in_memory == 1
     journal.discard()
     assert elsewhere.path.exists()
-    assert elsewhere.spool.common.joinpath("loot").exists()
+    assert elsewhere.trial_dirs.common.joinpath("loot").exists()
 
 
 def test_a_linked_folder_of_files_is_not_deleted(folders, tmp_path):
     journal = Journal.of(TOKEN)
     journal.add(TRIAL)
     (tmp_path / "dear").mkdir()
-    journal.spool.root.symlink_to(tmp_path / "dear")
+    journal.trial_dirs.root.symlink_to(tmp_path / "dear")
     with pytest.raises(PermissionError, match="link"):
-        journal.spool.make(journal.spool.common)
+        journal.trial_dirs.make(journal.trial_dirs.common)
     journal.discard()
     assert (tmp_path / "dear").exists()
 
@@ -165,7 +165,7 @@ def test_where_every_folder_is_somebody_elses_nothing_is_kept_there(folders, cap
     journal.add(TRIAL)
     assert (journal.only_in_memory, journal.trials()) == (1, [])
     assert machine_id() != machine_id()
-    with alone("wine"):
+    with exclusive("wine"):
         pass
     assert [list(folder.iterdir()) for folder in folders] == [[], []]
 
@@ -197,6 +197,6 @@ def test_a_blank_store_of_somebody_elses_is_not_copied(tmp_path, migrated):
 def test_files_of_trials_are_not_put_into_somebody_elses_folder(tmp_path):
     (tmp_path / "spool").mkdir()
     os.chown(tmp_path / "spool", NOBODY, NOBODY)
-    spool = Spool(tmp_path / "spool")
+    trial_dirs = TrialDirs(tmp_path / "spool")
     with pytest.raises(PermissionError, match="somebody else"):
-        spool.make(spool.folder(0))
+        trial_dirs.make(trial_dirs.folder(0))

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 
 from wine_sweep.config import Cost, Direction
 from wine_sweep.report.leaderboard import as_records, make_leaderboard, text_table
-from wine_sweep.selection import Objective, Thrift, rank, select
+from wine_sweep.selection import Objective, OneStandardError, rank, select
 from wine_sweep.selection.thrift import orders_of
 from wine_sweep.trial import Score, Trial, TrialState
 
-BY_TIME = Thrift(5, Cost.FIT_SECONDS)
+BY_TIME = OneStandardError(5, Cost.FIT_SECONDS)
 
 
-def objective(thrift: Thrift | None = BY_TIME, direction: Direction = Direction.MINIMIZE) -> Objective:
-    return Objective("rmse", direction, "5 folds", thrift=thrift)
+def objective(one_standard_error: OneStandardError | None = BY_TIME, direction: Direction = Direction.MINIMIZE) -> Objective:
+    return Objective("rmse", direction, "5 folds", one_standard_error=one_standard_error)
 
 
 def trial(number: int, mean: float, seconds: float, std: float = 0.02, **fields) -> Trial:
@@ -65,7 +65,7 @@ def test_without_a_spread_over_the_folds_only_equal_means_are_near():
 
 
 def test_on_a_tie_the_better_mean_wins_and_then_the_earlier_trial_whatever_the_times():
-    by_x = objective(Thrift(5, orders_of([{"x": "highest"}])))
+    by_x = objective(OneStandardError(5, orders_of([{"x": "highest"}])))
     tied = [trial(0, 0.600, 1.0, params={"x": 1}), trial(1, 0.606, 0.1, params={"x": 2}), trial(2, 0.604, 0.9, params={"x": 2})]
     assert select(tied, by_x).trial.number == 2
     assert "Trial 1 costs the same; the better mean decides." in select(tied, by_x).reasons
@@ -75,7 +75,7 @@ def test_on_a_tie_the_better_mean_wins_and_then_the_earlier_trial_whatever_the_t
 
 
 def test_a_trial_without_the_parameter_comes_last():
-    by_x = objective(Thrift(5, orders_of([{"x": "lowest"}])))
+    by_x = objective(OneStandardError(5, orders_of([{"x": "lowest"}])))
     assert select([trial(0, 0.600, 1.0, params={"y": 1}), trial(1, 0.605, 1.0, params={"x": 9})], by_x).trial.number == 1
     assert select([trial(0, 0.600, 1.0, params={"y": 1}), trial(1, 0.605, 1.0, params={"z": 9})], by_x).trial.number == 0
 
@@ -101,7 +101,7 @@ def test_the_reasons_say_where_the_best_is_the_cheapest_too_or_stands_alone():
 
 
 def test_parameters_and_sizes_are_shown_as_costs():
-    by_order = objective(Thrift(5, orders_of([{"alpha": "highest"}, {"kernel": ["linear", "rbf"]}])))
+    by_order = objective(OneStandardError(5, orders_of([{"alpha": "highest"}, {"kernel": ["linear", "rbf"]}])))
     trials = [
         trial(0, 0.600, 1.0, params={"alpha": 0.1, "kernel": "rbf"}),
         trial(1, 0.605, 1.0, params={"alpha": 1.0 / 3, "kernel": "linear"}),
@@ -111,7 +111,7 @@ def test_parameters_and_sizes_are_shown_as_costs():
         Trial(n, {}, TrialState.FINISHED, {"rmse": Score(0.6 + n / 1000, 0.02), "model_size": Score(size, 1.0)})
         for n, size in enumerate([25_000.0, 1_200.0])
     ]
-    assert select(sized, objective(Thrift(5, Cost.MODEL_SIZE))).reasons[0].endswith("model_size 1.2 KB against 25 KB.")
+    assert select(sized, objective(OneStandardError(5, Cost.MODEL_SIZE))).reasons[0].endswith("model_size 1.2 KB against 25 KB.")
 
 
 def test_the_record_holds_rule_error_threshold_and_every_candidate():
@@ -135,9 +135,9 @@ def test_the_record_holds_rule_error_threshold_and_every_candidate():
 
 
 def test_an_objective_is_restored_with_its_rule():
-    for thrift in (BY_TIME, Thrift(6, orders_of([{"x": [1, None]}])), None):
-        restored = Objective.restore(json.loads(json.dumps(objective(thrift).record())), "5 folds")
-        assert restored == objective(thrift)
+    for one_standard_error in (BY_TIME, OneStandardError(6, orders_of([{"x": [1, None]}])), None):
+        restored = Objective.restore(json.loads(json.dumps(objective(one_standard_error).record())), "5 folds")
+        assert restored == objective(one_standard_error)
     older = {name: value for name, value in objective(None).record().items() if name != "one_standard_error"}
     assert Objective.restore(older, "5 folds") == objective(None)
 
@@ -162,7 +162,7 @@ values = st.lists(
 
 @given(values, st.sampled_from(list(Direction)), st.sampled_from([Cost.FIT_SECONDS, orders_of([{"x": "highest"}])]), st.randoms())
 def test_the_winner_is_near_and_nothing_near_is_cheaper_in_whatever_order_trials_come(given_values, direction, cheapest, random):
-    goal = objective(Thrift(4, cheapest), direction)
+    goal = objective(OneStandardError(4, cheapest), direction)
     trials = [trial(n, mean, seconds, std, params={"x": x}) for n, (mean, std, seconds, x) in enumerate(given_values)]
     selection = select(trials, goal)
     best = rank(trials, goal)[0].scores["rmse"]

@@ -7,7 +7,7 @@ from statistics import stdev
 import pytest
 
 from wine_sweep.config import Cost, End
-from wine_sweep.selection.thrift import ParameterOrder, Thrift, orders_of
+from wine_sweep.selection.thrift import OneStandardError, ParameterOrder, orders_of
 from wine_sweep.trial import Score, Trial, TrialState
 
 
@@ -17,7 +17,7 @@ def trial(**params) -> Trial:
 
 def test_the_standard_error_is_the_samples_spread_by_the_root_of_the_number_of_values():
     folds = [0.61, 0.65, 0.7, 0.64, 0.66]
-    error = Thrift(5, Cost.FIT_SECONDS).standard_error(Score.of(folds))
+    error = OneStandardError(5, Cost.FIT_SECONDS).standard_error(Score.of(folds))
     assert error == pytest.approx(stdev(folds) / math.sqrt(5))
 
 
@@ -43,23 +43,23 @@ def test_a_number_of_another_type_is_another_value():
 
 
 def test_the_first_parameter_decides_before_the_second():
-    thrift = Thrift(5, orders_of([{"depth": "lowest"}, {"kernel": ["linear", "rbf"]}]))
+    one_standard_error = OneStandardError(5, orders_of([{"depth": "lowest"}, {"kernel": ["linear", "rbf"]}]))
     points = [trial(depth=1, kernel="rbf"), trial(depth=2, kernel="linear"), trial(depth=1, kernel="linear")]
-    assert [point.params for point in sorted(points, key=thrift.cost)] == [
+    assert [point.params for point in sorted(points, key=one_standard_error.cost)] == [
         {"depth": 1, "kernel": "linear"},
         {"depth": 1, "kernel": "rbf"},
         {"depth": 2, "kernel": "linear"},
     ]
-    assert thrift.in_words() == "lowest depth, then kernel linear before rbf"
+    assert one_standard_error.describe() == "lowest depth, then kernel linear before rbf"
 
 
 def test_a_cost_that_is_not_known_is_the_dearest():
-    assert Thrift(5, Cost.FIT_SECONDS).cost(Trial(0, {})) == (math.inf,)
-    assert Thrift(5, Cost.MODEL_SIZE).cost(Trial(0, {})) == (math.inf,)
-    assert Thrift(5, Cost.MODEL_SIZE).cost(Trial(0, {}, scores={"model_size": Score(90.0, 1.0)})) == (90.0,)
+    assert OneStandardError(5, Cost.FIT_SECONDS).cost(Trial(0, {})) == (math.inf,)
+    assert OneStandardError(5, Cost.MODEL_SIZE).cost(Trial(0, {})) == (math.inf,)
+    assert OneStandardError(5, Cost.MODEL_SIZE).cost(Trial(0, {}, scores={"model_size": Score(90.0, 1.0)})) == (90.0,)
 
 
 @pytest.mark.parametrize("cheapest", [Cost.MODEL_SIZE, orders_of([{"x": "highest"}, {"y": [None, 2.5, {"a": [1]}]}])])
 def test_it_is_restored_from_its_record(cheapest):
-    thrift = Thrift(15, cheapest)
-    assert Thrift.restore(json.loads(json.dumps(thrift.record()))) == thrift
+    one_standard_error = OneStandardError(15, cheapest)
+    assert OneStandardError.restore(json.loads(json.dumps(one_standard_error.record()))) == one_standard_error

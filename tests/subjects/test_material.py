@@ -8,9 +8,9 @@ import pytest
 from wine_sweep.config import CrossValidation, DataConfig
 from wine_sweep.errors import DataError
 from wine_sweep.subjects.material import load_material, resolved_data
-from wine_sweep.task import Needs, Task
+from wine_sweep.task import DataRequirements, Task
 
-NEEDS = Needs(Task.REGRESSION, numbers=True, takes_missing=False, model="M")
+NEEDS = DataRequirements(Task.REGRESSION, numbers=True, takes_missing=False, model="M")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tests.conftest import Gate
 from wine_sweep.errors import TrackingError
 from wine_sweep.tracking import outage
 from wine_sweep.tracking.answers import watch_answers
-from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.outage import RetryPolicy
 from wine_sweep.tracking.store import leave_retries_to_policy, translated_errors
 
 RUN = "0" * 32
@@ -111,7 +111,7 @@ def test_credentials_that_worked_and_do_so_no_longer_are_waited_for(alone, monke
     for name, value in (("FIRST_WAIT", 0.01), ("LONGEST_WAIT", 0.05), ("JITTER", 0.01)):
         monkeypatch.setattr(outage, name, value)
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "expired")
-    policy, client, tries = OutagePolicy(60), MlflowClient(alone.uri), 0
+    policy, client, tries = RetryPolicy(60), MlflowClient(alone.uri), 0
 
     def ask() -> None:
         nonlocal tries
@@ -131,7 +131,7 @@ def test_credentials_that_worked_and_do_so_no_longer_are_waited_for(alone, monke
 
 
 def test_a_permission_that_is_missing_is_not_waited_for(alone):
-    policy, client = OutagePolicy(60, has_worked=True), MlflowClient(alone.uri)
+    policy, client = RetryPolicy(60, has_worked=True), MlflowClient(alone.uri)
     alone.page = (403, "text/plain", b"no")
 
     def ask() -> None:

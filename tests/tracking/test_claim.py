@@ -12,7 +12,7 @@ import pytest
 
 from wine_sweep.errors import OwnershipError
 from wine_sweep.tracking import names
-from wine_sweep.tracking.claim import SETTLE_SECONDS, SILENCE_SECONDS, Claim, is_lost
+from wine_sweep.tracking.claim import SETTLE_SECONDS, SILENCE_SECONDS, SweepLease, is_lost
 from wine_sweep.tracking.owner import Owner
 from wine_sweep.tracking.state import machine_id, state_folder
 
@@ -60,7 +60,7 @@ def tag(store, run_id: str, owner: Owner) -> None:
 
 def test_a_sweep_that_nobody_has_is_taken(store, parent):
     clock = Clock()
-    claim = Claim(store.client, Owner.here(), sleep=clock)
+    claim = SweepLease(store.client, Owner.here(), sleep=clock)
     claim.take(parent)
     assert Owner.of(store.client.get_run(parent).data.tags) == claim.owner
     assert clock.slept == SETTLE_SECONDS
@@ -77,13 +77,13 @@ def test_a_process_that_lives_on_this_machine_keeps_it_and_a_dead_one_does_not(s
         assert holder.stdout.readline() == "held\n"
         assert not is_lost(parent, store.client.get_run(parent).data.tags)
         with pytest.raises(OwnershipError, match=f"'a-sweep' is being run by process {holder.pid} on "):
-            Claim(store.client, Owner.here()).take(parent)
+            SweepLease(store.client, Owner.here()).take(parent)
     finally:
         holder.send_signal(signal.SIGKILL)
         holder.wait()
     assert is_lost(parent, store.client.get_run(parent).data.tags)
     clock = Clock()
-    Claim(store.client, Owner.here(), sleep=clock).take(parent)
+    SweepLease(store.client, Owner.here(), sleep=clock).take(parent)
     assert clock.slept == SETTLE_SECONDS
 
 
@@ -97,7 +97,7 @@ def test_a_lock_that_somebody_deletes_is_no_death(store, parent):
         beating = Owner.of(store.client.get_run(parent).data.tags)
         clock = Clock(lambda slept: tag(store, parent, replace(beating, beat=9)) if slept == 12.0 else None)
         with pytest.raises(OwnershipError, match=f"process {holder.pid} on "):
-            Claim(store.client, Owner.here(), sleep=clock).take(parent)
+            SweepLease(store.client, Owner.here(), sleep=clock).take(parent)
     finally:
         holder.kill()
         holder.wait()
@@ -109,7 +109,7 @@ def test_a_machine_with_the_same_id_and_another_name_is_another(store, parent):
     tag(store, parent, replace(Owner.here(), host="copied", beat=3))
     assert not is_lost(parent, store.client.get_run(parent).data.tags)
     clock = Clock()
-    Claim(store.client, Owner.here(), sleep=clock).take(parent)
+    SweepLease(store.client, Owner.here(), sleep=clock).take(parent)
     assert clock.slept == SILENCE_SECONDS + SETTLE_SECONDS
 
 
@@ -117,7 +117,7 @@ def test_an_owner_on_another_machine_that_says_something_is_alive(store, parent)
     tag(store, parent, far_away())
     clock = Clock(lambda slept: tag(store, parent, far_away(beat=1)) if slept == 12.0 else None)
     with pytest.raises(OwnershipError, match="process 4711 on gpu-7"):
-        Claim(store.client, Owner.here(), sleep=clock).take(parent)
+        SweepLease(store.client, Owner.here(), sleep=clock).take(parent)
     assert clock.slept == 12.0
     assert list((state_folder() / "locks").iterdir()) == []
 
@@ -126,7 +126,7 @@ def test_an_owner_on_another_machine_that_stays_silent_is_dead(store, parent):
     tag(store, parent, far_away(beat=3))
     assert not is_lost(parent, store.client.get_run(parent).data.tags), "nobody here can know"
     clock = Clock()
-    Claim(store.client, Owner.here(), sleep=clock).take(parent)
+    SweepLease(store.client, Owner.here(), sleep=clock).take(parent)
     assert clock.slept == SILENCE_SECONDS + SETTLE_SECONDS
 
 
@@ -137,19 +137,19 @@ def test_an_owner_on_another_machine_that_ended_its_sweep_is_not_waited_for(stor
     if when == "before":
         end(0)
     clock = Clock(end if when == "meanwhile" else lambda slept: None)
-    Claim(store.client, Owner.here(), sleep=clock).take(parent)
+    SweepLease(store.client, Owner.here(), sleep=clock).take(parent)
     assert clock.slept <= 3 * SETTLE_SECONDS
 
 
 def test_of_two_that_take_over_at_the_same_moment_the_one_that_wrote_last_has_it(store, parent):
     other = far_away()
     with pytest.raises(OwnershipError, match="gpu-7"):
-        Claim(store.client, Owner.here(), sleep=Clock(lambda slept: tag(store, parent, other))).take(parent)
+        SweepLease(store.client, Owner.here(), sleep=Clock(lambda slept: tag(store, parent, other))).take(parent)
     assert Owner.of(store.client.get_run(parent).data.tags) == other
 
 
 def test_whoever_was_taken_over_hears_of_it_at_the_next_beat(store, parent):
-    claim = Claim(store.client, Owner.here(), sleep=Clock())
+    claim = SweepLease(store.client, Owner.here(), sleep=Clock())
     claim.take(parent)
     tag(store, parent, far_away())
     with pytest.raises(OwnershipError, match="gpu-7"):
@@ -175,7 +175,7 @@ NONSENSE = json.dumps({"token": [], "machine": "a", "host": "b", "pid": 1})
 def test_a_tag_that_is_no_owner_counts_as_none(store, parent, text):
     store.client.set_tag(parent, names.OWNER, text)
     assert Owner.of(store.client.get_run(parent).data.tags) is None
-    Claim(store.client, Owner.here(), sleep=Clock()).take(parent)
+    SweepLease(store.client, Owner.here(), sleep=Clock()).take(parent)
 
 
 def test_a_machine_has_one_id(tmp_path, monkeypatch):
@@ -187,13 +187,13 @@ def test_a_machine_has_one_id(tmp_path, monkeypatch):
 
 def test_where_no_lock_can_be_kept_others_have_to_watch_for_signs_of_life(store, parent, caplog):
     (state_folder() / "locks").write_text("a file where a folder should be")
-    claim = Claim(store.client, Owner.here(), sleep=Clock())
+    claim = SweepLease(store.client, Owner.here(), sleep=Clock())
     claim.take(parent)
     claim.beat()
     assert "no lock can be kept" in caplog.text
     (state_folder() / "locks").unlink()
     clock = Clock(lambda slept: claim.beat() if slept == 10.0 else None)
     with pytest.raises(OwnershipError, match="is being run by process"):
-        Claim(store.client, Owner.here(), sleep=clock).take(parent)
+        SweepLease(store.client, Owner.here(), sleep=clock).take(parent)
     assert clock.slept == 10.0
     claim.release()

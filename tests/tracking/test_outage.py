@@ -17,7 +17,7 @@ from mlflow.exceptions import RestException
 from wine_sweep.errors import OwnershipError, TrackingError
 from wine_sweep.tracking import outage
 from wine_sweep.tracking.causes import chain, is_outage
-from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.outage import RetryPolicy
 from wine_sweep.tracking.store import leave_retries_to_policy, translated_errors
 
 
@@ -181,7 +181,7 @@ class Flaky:
 
 
 def test_an_outage_is_waited_out_and_told_of_once_when_it_begins_and_once_when_it_ends(fast, caplog):
-    policy = OutagePolicy(30, waiting=lambda: 12)
+    policy = RetryPolicy(30, waiting=lambda: 12)
     assert policy.run(Flaky(8)) == "done"
     assert not policy.is_away
     gone, back = [record.message for record in caplog.records]
@@ -191,19 +191,19 @@ def test_an_outage_is_waited_out_and_told_of_once_when_it_begins_and_once_when_i
 
 
 def test_a_single_failure_is_not_worth_a_word(fast, caplog):
-    assert OutagePolicy(30).run(Flaky(1)) == "done"
+    assert RetryPolicy(30).run(Flaky(1)) == "done"
     assert caplog.records == []
 
 
 def test_any_other_error_is_raised_at_once(fast):
     action = Flaky(8, is_outage=False)
     with pytest.raises(TrackingError):
-        OutagePolicy(30).run(action)
+        RetryPolicy(30).run(action)
     assert len(action.times) == 1
 
 
 def test_an_outage_that_lasts_too_long_raises_the_last_error(fast):
-    policy = OutagePolicy(0.3)
+    policy = RetryPolicy(0.3)
     began = time.monotonic()
     with pytest.raises(TrackingError, match="gone") as caught:
         policy.run(Flaky(10**6))
@@ -216,7 +216,7 @@ def test_an_outage_that_lasts_too_long_raises_the_last_error(fast):
 def test_without_a_timeout_it_is_tried_once(fast):
     action = Flaky(2)
     with pytest.raises(TrackingError):
-        OutagePolicy(0).run(action)
+        RetryPolicy(0).run(action)
     assert len(action.times) == 1
 
 
@@ -224,7 +224,7 @@ def test_who_wants_to_stop_does_not_wait_for_long(fast, monkeypatch):
     monkeypatch.setattr(outage, "STOP_SECONDS", 0.2)
     asked = time.monotonic() + 0.3
     with pytest.raises(TrackingError):
-        OutagePolicy(60, stop=lambda: time.monotonic() > asked).run(Flaky(10**6))
+        RetryPolicy(60, stop=lambda: time.monotonic() > asked).run(Flaky(10**6))
     assert 0.4 < time.monotonic() - asked + 0.3 < 3
 
 
@@ -234,7 +234,7 @@ def test_waits_grow_and_differ(monkeypatch):
     monkeypatch.setattr(outage, "JITTER", 0.04)
     monkeypatch.setattr(outage, "STEP_SECONDS", 0.005)
     action = Flaky(6)
-    OutagePolicy(60).run(action)
+    RetryPolicy(60).run(action)
     waits = [after - before for before, after in zip(action.times, action.times[1:], strict=False)]
     for wait, least in zip(waits, [0.05, 0.1, 0.2, 0.4, 0.4, 0.4], strict=True):
         assert least <= wait < least + 1
@@ -252,11 +252,11 @@ def test_before_it_tries_again_it_looks_whether_it_still_may(fast):
     def taken_over():
         raise OwnershipError("another process has it")
 
-    policy = OutagePolicy(5, before_retry=taken_over)
+    policy = RetryPolicy(5, before_retry=taken_over)
     with pytest.raises(OwnershipError, match="another process has it"):
         policy.run(attempt)
     assert done == ["attempt"], "what another process may have done meanwhile is not done again"
-    OutagePolicy(5, before_retry=lambda: done.append("look")).run(attempt)
+    RetryPolicy(5, before_retry=lambda: done.append("look")).run(attempt)
     done.clear()
-    OutagePolicy(5, before_retry=lambda: done.append("look")).run(attempt)
+    RetryPolicy(5, before_retry=lambda: done.append("look")).run(attempt)
     assert done == ["attempt", "look", "attempt"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from wine_sweep.errors import OwnershipError
 from wine_sweep.tracking import clock, names
-from wine_sweep.tracking.claim import LATE_SECONDS, Claim
+from wine_sweep.tracking.claim import LATE_SECONDS, SweepLease
 from wine_sweep.tracking.clock import Stopwatch
 from wine_sweep.tracking.owner import Owner
 from wine_sweep.tracking.ownership import TakenOver, number_of
@@ -88,12 +88,12 @@ class Sleeper:
 def held(store, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(store.folder / "state"))
     sleeper, client = Sleeper(monkeypatch), store.client
-    claim = Claim(client, Owner.here(), sleep=lambda _: None)
+    claim = SweepLease(client, Owner.here(), sleep=lambda _: None)
     claim.take(client.create_run("0", run_name="a-sweep").info.run_id)
     return claim, sleeper, client
 
 
-def taken_over_by(claim: Claim) -> dict[str, str]:
+def taken_over_by(claim: SweepLease) -> dict[str, str]:
     other = replace(Owner("2-other", "another", "gpu-7", 4711))
     return {names.OWNER: other.text(), names.OWNERSHIP: other.token}
 
@@ -131,7 +131,7 @@ def test_a_heartbeat_that_comes_late_does_not_take_a_sweep_back(held):
     sleeper.slept = 100
     with pytest.raises(OwnershipError, match="was taken over by another process, since"):
         claim.beat()
-    winner = Claim(client, Owner.of({names.OWNER: owner}), sleep=lambda _: None)
+    winner = SweepLease(client, Owner.of({names.OWNER: owner}), sleep=lambda _: None)
     winner.run_id = claim.run_id
     winner.beat()
     assert Owner.of(client.get_run(claim.run_id).data.tags).token == token

@@ -25,7 +25,7 @@ from wine_sweep.registry import Action, Entry, ModelRegistry
 from wine_sweep.tracking import names, outage
 from wine_sweep.tracking.causes import came_second
 from wine_sweep.tracking.models import ModelToLog, log_model
-from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.outage import RetryPolicy
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.store import leave_retries_to_policy
 from wine_sweep.tracking.sweep_header import SweepData, SweepHeader, log_data
@@ -399,10 +399,10 @@ def test_what_was_written_in_part_is_no_result(store, runs, monkeypatch, calls):
 
 
 @pytest.fixture
-def policy(monkeypatch) -> OutagePolicy:
+def policy(monkeypatch) -> RetryPolicy:
     monkeypatch.setattr(outage, "FIRST_WAIT", 0.05)
     monkeypatch.setattr(outage, "JITTER", 0.05)
-    return OutagePolicy(30)
+    return RetryPolicy(30)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from wine_sweep.errors import TrackingError
 from wine_sweep.tracking import outage, writer
 from wine_sweep.tracking.batches import batched
-from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.outage import RetryPolicy
 from wine_sweep.tracking.writer import BackgroundWriter
 from wine_sweep.wording import mask
 
@@ -115,7 +115,7 @@ def until(condition, seconds: float = 10.0) -> None:
 
 def test_nothing_is_dropped_or_done_twice_over_an_outage(fast):
     store = Store()
-    background = BackgroundWriter(lambda: store, policy=OutagePolicy(60))
+    background = BackgroundWriter(lambda: store, policy=RetryPolicy(60))
     for number in range(10):
         background.do(lambda target, number=number: target.take(number), is_result=True)
     background.join()
@@ -134,7 +134,7 @@ def test_nothing_is_dropped_or_done_twice_over_an_outage(fast):
 def test_an_outage_that_lasts_too_long_ends_the_writing_and_what_waits_is_counted(fast):
     store = Store()
     store.is_there = False
-    background = BackgroundWriter(lambda: store, policy=OutagePolicy(0.3))
+    background = BackgroundWriter(lambda: store, policy=RetryPolicy(0.3))
     for number in range(5):
         background.do(lambda target, number=number: target.take(number), is_result=True)
     with pytest.raises(TrackingError, match="nobody there"):
@@ -163,7 +163,7 @@ def test_what_is_done_periodically_is_done_with_nothing_and_with_much_to_do_and_
 
 def test_what_is_done_periodically_is_left_out_while_the_store_is_away(fast):
     store = Store()
-    background = BackgroundWriter(lambda: store, policy=OutagePolicy(60))
+    background = BackgroundWriter(lambda: store, policy=RetryPolicy(60))
     background.every(0.02, lambda target: target.beat())
     until(lambda: store.beats >= 1)
     store.is_there = False
@@ -195,7 +195,7 @@ def test_who_wants_to_stop_does_not_wait_for_a_store_that_is_away(fast, monkeypa
     monkeypatch.setattr(outage, "STOP_SECONDS", 0.2)
     store, stop = Store(), threading.Event()
     store.is_there = False
-    background = BackgroundWriter(lambda: store, policy=OutagePolicy(600), stop=stop.is_set)
+    background = BackgroundWriter(lambda: store, policy=RetryPolicy(600), stop=stop.is_set)
     background.do(lambda target: target.take(1), is_result=True)
     stop.set()
     time.sleep(0.5)
@@ -212,7 +212,7 @@ def test_who_wants_to_stop_does_not_wait_for_a_store_that_is_away(fast, monkeypa
 def test_who_wants_to_stop_does_not_wait_for_an_attempt_that_hangs(monkeypatch):
     monkeypatch.setattr(writer, "STALL_SECONDS", 0.3)
     hang = threading.Event()
-    background = BackgroundWriter(list, policy=OutagePolicy(600), stop=lambda: True)
+    background = BackgroundWriter(list, policy=RetryPolicy(600), stop=lambda: True)
     background.do(lambda _target: hang.wait(60), is_result=True)
     began = time.monotonic()
     with pytest.raises(TrackingError, match="has not answered for"):

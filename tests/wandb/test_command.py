@@ -3,7 +3,7 @@
 import pytest
 
 from wine_sweep.wandb.command import MACROS, convert_command
-from wine_sweep.wandb.notes import Kind
+from wine_sweep.wandb.notes import NoteKind
 
 NAMES = ["lr", "opt.beta"]
 
@@ -71,14 +71,14 @@ def test_env_stays_where_it_sets_something():
 def test_an_unknown_macro_is_left_out_and_named():
     assert words("x", "${arg}", "${args}") == ["x", "{args}"]
     assert (
-        Kind.LEFT_OUT,
+        NoteKind.LEFT_OUT,
         "${arg} is no macro of W&B's, which drops it too; did you mean 'args'?",
     ) in notes("x", "${arg}", "${args}")
 
 
 def test_parameters_that_nobody_hands_on_are_named():
     assert words("python", "${program}") == ["python", "train.py"]
-    (message,) = [message for kind, message in notes("python", "${program}") if kind is Kind.APPROXIMATED]
+    (message,) = [message for kind, message in notes("python", "${program}") if kind is NoteKind.APPROXIMATED]
     assert message.startswith("hands on no parameters; add {args}")
 
 
@@ -104,8 +104,8 @@ def test_a_name_that_can_be_no_placeholder_is_named():
 )
 def test_values_that_are_spelled_otherwise_are_named(macro, odd, plain):
     message = "true, null and lists are spelled as in JSON; W&B spells them as Python does, True, None and ['a']"
-    assert all((Kind.APPROXIMATED, message) in notes("x", macro, values=[value]) for value in odd)
-    assert (Kind.APPROXIMATED, message) not in notes("x", macro, values=plain)
+    assert all((NoteKind.APPROXIMATED, message) in notes("x", macro, values=[value]) for value in odd)
+    assert (NoteKind.APPROXIMATED, message) not in notes("x", macro, values=plain)
 
 
 def test_a_program_that_is_missing_has_a_stand_in():
@@ -115,4 +115,4 @@ def test_a_program_that_is_missing_has_a_stand_in():
 
 
 def test_a_program_that_the_command_does_not_use_is_named():
-    assert notes("x", "${args}") == [(Kind.LEFT_OUT, "the command does not use it")]
+    assert notes("x", "${args}") == [(NoteKind.LEFT_OUT, "the command does not use it")]

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from wine_sweep.wandb.distributions import GRID_POINTS, convert
-from wine_sweep.wandb.notes import Kind
+from wine_sweep.wandb.notes import NoteKind
 from wine_sweep.wandb.parameter import Distribution, Parameter
 
 NUMBERS = {
@@ -131,7 +131,7 @@ def test_what_is_the_same_needs_no_word(given):
 def test_what_is_only_near_is_said(given, message):
     kinds = {text: kind for kind, text in remarks(given)}
     found = next(text for text in kinds if message in text)
-    assert kinds[found] is Kind.APPROXIMATED
+    assert kinds[found] is NoteKind.APPROXIMATED
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_what_is_only_near_is_said(given, message):
 )
 def test_what_is_the_same_in_other_words_is_said(given, message):
     ((kind, text),) = remarks(given)
-    assert kind is Kind.CARRIED
+    assert kind is NoteKind.CARRIED
     assert message in text
 
 
@@ -153,7 +153,7 @@ def test_what_is_the_same_in_other_words_is_said(given, message):
 def test_a_range_without_end_has_points_in_a_grid(kind):
     form = convert(Parameter.model_validate({"distribution": kind, "min": 1, "max": 3}), in_grid=True)
     assert form.spec["num"] == GRID_POINTS
-    assert (Kind.APPROXIMATED, "5 points of the range: a grid needs an end of them") in form.remarks
+    assert (NoteKind.APPROXIMATED, "5 points of the range: a grid needs an end of them") in form.remarks
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_what_w_and_b_takes_in_a_grid_stays_as_it_is(given):
 def test_steps_that_w_and_b_has_in_no_grid_are_all_tried():
     form = convert(Parameter.model_validate({"distribution": "q_normal", "mu": 10}), in_grid=True)
     assert form.spec == {"low": 7, "high": 13, "step": 1}
-    assert (Kind.APPROXIMATED, "every step of the range; W&B has it in no grid") in form.remarks
+    assert (NoteKind.APPROXIMATED, "every step of the range; W&B has it in no grid") in form.remarks
 
 
 @pytest.mark.parametrize("ends", [(1e308, 1e308), (-1e308, 1e308), (0, 1e300), (2**53 - 1, 2**53)])

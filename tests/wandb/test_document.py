@@ -3,7 +3,7 @@
 import pytest
 
 from wine_sweep.errors import ConfigError
-from wine_sweep.wandb.document import KEYS, Goal, Strategy, read_sweep
+from wine_sweep.wandb.document import KEYS, Strategy, WandbGoal, read_sweep
 from wine_sweep.wandb.parameter import Distribution
 
 START = "method: random\n"
@@ -131,7 +131,7 @@ def read(text):
 def test_a_whole_file_is_read():
     sweep = read(f"program: t.py\nname: n\nmethod: bayes\nmetric: {{name: loss}}\nrun_cap: 3\n{SPACE}")
     assert (sweep.program, sweep.name, sweep.method, sweep.run_cap) == ("t.py", "n", Strategy.BAYES, 3)
-    assert [metric.goal for metric in sweep.objectives] == [Goal.MINIMIZE]
+    assert [metric.goal for metric in sweep.objectives] == [WandbGoal.MINIMIZE]
 
 
 def test_words_of_a_command_are_text():

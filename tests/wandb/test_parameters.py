@@ -1,6 +1,6 @@
 """`parameters` as `search.parameters`: names, and every key accounted for."""
 
-from wine_sweep.wandb.notes import Kind
+from wine_sweep.wandb.notes import NoteKind
 from wine_sweep.wandb.parameter import Parameter
 from wine_sweep.wandb.parameters import check_names, convert_leaves, leaves, notes_on_groups
 
@@ -23,7 +23,7 @@ def test_nested_names_are_joined_with_dots_in_the_order_of_the_file():
 
 def test_a_group_is_said_to_be_handed_on_one_by_one():
     (note,) = notes_on_groups(NESTED)
-    assert note.kind is Kind.CARRIED
+    assert note.kind is NoteKind.CARRIED
     assert note.key == "parameters.optimizer.parameters"
     assert note.message.startswith("as optimizer.name, optimizer.inner.beta: each by itself")
     assert note.at == ("search", "parameters", "optimizer.name")
@@ -32,7 +32,7 @@ def test_a_group_is_said_to_be_handed_on_one_by_one():
 def test_values_beside_nested_parameters_are_left_out():
     group = parameters(a={"parameters": {"b": {"value": 1}}, "value": 3, "vaule": 3})
     notes = {note.key: note for note in notes_on_groups(group)}
-    assert notes["parameters.a.value"].kind is Kind.LEFT_OUT
+    assert notes["parameters.a.value"].kind is NoteKind.LEFT_OUT
     assert notes["parameters.a.vaule"].message == "unknown to W&B; did you mean 'value'?"
 
 
@@ -48,14 +48,14 @@ def notes_of(**given):
 
 def test_probabilities_are_left_out():
     note = notes_of(a={"values": [1, 2], "probabilities": [0.5, 0.5]})["parameters.a.probabilities"]
-    assert note.kind is Kind.LEFT_OUT
+    assert note.kind is NoteKind.LEFT_OUT
     assert note.at == ("search", "parameters", "a")
 
 
 def test_keys_that_a_distribution_has_no_use_for_are_named():
     notes = notes_of(a={"min": 1, "max": 2, "q": 3, "mu": 0})
     assert notes["parameters.a.q"].message == "int_uniform has no use for it, at W&B neither"
-    assert notes["parameters.a.mu"].kind is Kind.LEFT_OUT
+    assert notes["parameters.a.mu"].kind is NoteKind.LEFT_OUT
 
 
 def test_keys_that_w_and_b_does_not_have_are_named():

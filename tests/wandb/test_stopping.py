@@ -7,7 +7,7 @@ from tests.wandb.strategies import stopping
 from wine_sweep.config import PrunerConfig
 from wine_sweep.search.optuna_classes import make_pruner
 from wine_sweep.wandb.document import EarlyTermination
-from wine_sweep.wandb.notes import Kind
+from wine_sweep.wandb.notes import NoteKind
 from wine_sweep.wandb.stopping import convert_stopping
 
 
@@ -19,8 +19,8 @@ def convert(**given):
 def test_with_both_ends_it_is_hyperband():
     pruner, notes = convert(min_iter=3, max_iter=81, eta=3)
     assert pruner == {"type": "hyperband", "min_resource": 3, "max_resource": 81, "reduction_factor": 3}
-    assert notes["early_terminate.type"].kind is Kind.APPROXIMATED
-    assert notes["early_terminate.eta"].kind is Kind.CARRIED
+    assert notes["early_terminate.type"].kind is NoteKind.APPROXIMATED
+    assert notes["early_terminate.eta"].kind is NoteKind.CARRIED
 
 
 def test_without_an_end_it_is_successive_halving():
@@ -33,13 +33,13 @@ def test_without_an_end_it_is_successive_halving():
 def test_the_first_rung_is_counted_down_from_the_last(max_iter, s, eta, lowest):
     pruner, notes = convert(max_iter=max_iter, s=s, eta=eta)
     assert pruner["min_resource"] == lowest
-    assert notes["early_terminate.s"].kind is Kind.APPROXIMATED
+    assert notes["early_terminate.s"].kind is NoteKind.APPROXIMATED
 
 
 def test_what_has_no_counterpart_is_left_out():
     _, notes = convert(min_iter=1, max_iter=9, s=2, strict=True, min_itr=3)
-    assert notes["early_terminate.s"].kind is Kind.LEFT_OUT
-    assert notes["early_terminate.strict"].kind is Kind.LEFT_OUT
+    assert notes["early_terminate.s"].kind is NoteKind.LEFT_OUT
+    assert notes["early_terminate.strict"].kind is NoteKind.LEFT_OUT
     assert notes["early_terminate.min_itr"].message == "unknown to W&B; did you mean 'min_iter'?"
 
 
@@ -47,7 +47,7 @@ def test_what_has_no_counterpart_is_left_out():
 def test_a_factor_is_whole(eta, factor):
     pruner, notes = convert(min_iter=1, eta=eta)
     assert pruner["reduction_factor"] == factor
-    assert notes["early_terminate.eta"].kind is (Kind.CARRIED if eta == factor else Kind.APPROXIMATED)
+    assert notes["early_terminate.eta"].kind is (NoteKind.CARRIED if eta == factor else NoteKind.APPROXIMATED)
 
 
 @settings(deadline=None, max_examples=100, derandomize=True)

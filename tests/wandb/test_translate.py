@@ -8,7 +8,7 @@ import yaml
 from wine_sweep.config import parse_config
 from wine_sweep.wandb import read_sweep, report, translate, write_config
 from wine_sweep.wandb.document import UNUSED
-from wine_sweep.wandb.notes import Kind
+from wine_sweep.wandb.notes import NoteKind
 
 BASE = {"program": "train.py", "method": "random", "parameters": {"a": {"values": [1, 2]}}, "metric": {"name": "loss"}}
 
@@ -37,14 +37,14 @@ def test_a_method_becomes(method, ours):
 
 def test_methods_that_are_not_the_same_are_named():
     assert "method" not in notes(method="grid")
-    assert notes(method="bayes")["method"].kind is Kind.APPROXIMATED
+    assert notes(method="bayes")["method"].kind is NoteKind.APPROXIMATED
     assert "gp here and needs torch" in notes(method="bayes")["method"].message
-    assert notes(method="custom")["method"].kind is Kind.LEFT_OUT
+    assert notes(method="custom")["method"].kind is NoteKind.LEFT_OUT
 
 
 def test_a_search_without_end_has_one():
     assert translated().tree["search"]["trials"] == 100
-    assert notes()["run_cap"].kind is Kind.APPROXIMATED
+    assert notes()["run_cap"].kind is NoteKind.APPROXIMATED
     assert "trials" not in translated(method="grid").tree["search"]
     for method in ("grid", "bayes"):
         assert translated(method=method, run_cap=7).tree["search"]["trials"] == 7
@@ -59,8 +59,8 @@ def test_a_metric_becomes_the_objective():
 
 def test_what_a_metric_says_of_failed_runs_is_left_out():
     found = notes(metric={"name": "a", "impute": "best", "impute_while_running": "latest", "gaol": "minimize"})
-    assert found["metric.impute"].kind is Kind.LEFT_OUT
-    assert found["metric.impute_while_running"].kind is Kind.LEFT_OUT
+    assert found["metric.impute"].kind is NoteKind.LEFT_OUT
+    assert found["metric.impute_while_running"].kind is NoteKind.LEFT_OUT
     assert found["metric.gaol"].message == "unknown to W&B; did you mean 'goal'?"
 
 
@@ -68,13 +68,13 @@ def test_several_metrics_are_several_objectives():
     made = translated(method="custom", metric=None, metrics=[{"name": "a", "target": 1}, {"name": "b", "goal": "maximize"}])
     assert made.tree["objective"] == [{"metric": "a", "direction": "minimize"}, {"metric": "b", "direction": "maximize"}]
     assert "target" not in made.tree["search"]
-    assert {note.key: note.kind for note in made.notes}["metrics.0.target"] is Kind.LEFT_OUT
+    assert {note.key: note.kind for note in made.notes}["metrics.0.target"] is NoteKind.LEFT_OUT
 
 
 def test_a_metric_that_is_missing_has_a_stand_in():
     made = translated(metric=None)
     assert made.tree["objective"] == {"metric": "loss", "direction": "minimize"}
-    assert notes(metric=None)["metric"].kind is Kind.APPROXIMATED
+    assert notes(metric=None)["metric"].kind is NoteKind.APPROXIMATED
 
 
 def test_names_are_carried_over():
@@ -84,13 +84,13 @@ def test_names_are_carried_over():
 
 def test_one_trial_runs_at_a_time_as_an_agent_has_it():
     assert translated().tree["execution"] == {"workers": 1}
-    assert notes()["wandb agent"].kind is Kind.APPROXIMATED
+    assert notes()["wandb agent"].kind is NoteKind.APPROXIMATED
 
 
 @pytest.mark.parametrize("key", UNUSED)
 def test_a_key_without_a_counterpart_is_named_with_the_reason(key):
     note = notes(**{key: "x"})[key]
-    assert note.kind is Kind.LEFT_OUT
+    assert note.kind is NoteKind.LEFT_OUT
     assert note.message == UNUSED[key]
 
 

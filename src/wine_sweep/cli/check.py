@@ -15,9 +15,9 @@ from wine_sweep.cli.formats import print_json
 from wine_sweep.cli.trust import let_import_from
 from wine_sweep.config import MAX_TABLE, Stage, find_stage
 from wine_sweep.config.fields import Bytes
-from wine_sweep.decay.check import Limits
+from wine_sweep.decay.check import Thresholds
 from wine_sweep.decay.verdict import CheckResult, State
-from wine_sweep.errors import ConfigError, Place, Problem
+from wine_sweep.errors import ConfigError, Problem, SourceLocation
 from wine_sweep.runner.check import Check, CheckOutcome, check_model
 from wine_sweep.subjects.trust import Trust
 from wine_sweep.tracking import names
@@ -63,7 +63,9 @@ def check_command(request: CheckRequest) -> int:
     """
     start_logging(stderr(), quiet=False)
     if request.stage is not None and request.version is not None:
-        raise ConfigError([Problem("names a version, and --stage one too; give one of the two", place=Place("--version"))])
+        raise ConfigError(
+            [Problem("names a version, and --stage one too; give one of the two", place=SourceLocation("--version"))]
+        )
     stage = find_stage(request.stage, "--stage") or Stage.STAGING
     Trust(request.trusted)
     let_import_from(Path.cwd(), request.trusted)
@@ -73,7 +75,7 @@ def check_command(request: CheckRequest) -> int:
         stage=stage,
         version=None if request.version is None else str(request.version),
         experiment=request.experiment,
-        limits=Limits(confidence=request.confidence, least_rise=request.min_loss),
+        limits=Thresholds(confidence=request.confidence, least_rise=request.min_loss),
         max_size=_most_bytes(request.max_size),
         raised_by="--max-size",
         trusted=request.trusted,
@@ -95,7 +97,9 @@ def _most_bytes(text: str | None) -> int:
     try:
         return MAX_TABLE if text is None else TypeAdapter[int](Bytes).validate_python(int(text) if text.isdecimal() else text)
     except ValueError as error:
-        raise ConfigError([Problem(f"is no size such as 4GB or 512MiB, got {show(text)}", place=Place("--max-size"))]) from error
+        raise ConfigError(
+            [Problem(f"is no size such as 4GB or 512MiB, got {show(text)}", place=SourceLocation("--max-size"))]
+        ) from error
 
 
 def _print(console: Console, outcome: CheckOutcome) -> None:

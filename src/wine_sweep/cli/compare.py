@@ -9,7 +9,7 @@ from dataclasses import replace
 from wine_sweep.cli.console import print_leaderboard, stdout
 from wine_sweep.cli.formats import Format, print_json
 from wine_sweep.config import Direction
-from wine_sweep.errors import ConfigError, Place, Problem, TrackingError
+from wine_sweep.errors import ConfigError, Problem, SourceLocation, TrackingError
 from wine_sweep.report.leaderboard import Leaderboard, as_csv, as_markdown, as_records, make_leaderboard
 from wine_sweep.selection import Goal, Objective
 from wine_sweep.tracking import names
@@ -74,7 +74,7 @@ def _order(sort: str | None, entries: Sequence[tuple[str, Objective, Sequence[Tr
     measured = [name for _, _, trials in entries for trial in trials for name in trial.scores]
     known = dict.fromkeys([*measured, *(goal.metric for goal in goals)])
     if sort not in known:
-        raise ConfigError([Problem(f"no trial has the metric '{sort}'; {one_of(sort, known)}", place=Place("--sort"))])
+        raise ConfigError([Problem(f"no trial has the metric '{sort}'; {one_of(sort, known)}", place=SourceLocation("--sort"))])
     return next((goal for goal in goals if goal.metric == sort), Goal(sort, direction_of(sort)))
 
 

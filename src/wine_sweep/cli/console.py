@@ -15,7 +15,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from wine_sweep.report.leaderboard import MARKS, Leaderboard, params_in_words, text_table
+from wine_sweep.report.leaderboard import MARKS, Leaderboard, describe_params, text_table
 from wine_sweep.wording import visible
 
 PIPE_WIDTH = 400
@@ -128,7 +128,7 @@ def _narrow_table(board: Leaderboard) -> Table:
     header, lines = text_table(replace(board, params=[], metrics=[name for name in board.metrics if name in board.goals]))
     table = plain_table([*header, "parameters"], right={"trial", *board.metrics})
     for row, line in zip(board.rows, lines, strict=True):
-        table.add_row(*line, params_in_words(row.params), style="bold green" if row.best else None)
+        table.add_row(*line, describe_params(row.params), style="bold green" if row.best else None)
     return table
 
 

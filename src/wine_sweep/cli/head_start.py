@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from wine_sweep.config import Backend, Draft, read_config
-from wine_sweep.execution import warm_up
+from wine_sweep.config import Backend, ParsedConfig, read_config
+from wine_sweep.execution import start_forkserver
 
 
-def read_ahead(path: Path, overrides: Sequence[str]) -> Draft:
+def read_ahead(path: Path, overrides: Sequence[str]) -> ParsedConfig:
     """Read a config, and start the workers' server.
 
     Args:
@@ -24,11 +24,11 @@ def read_ahead(path: Path, overrides: Sequence[str]) -> Draft:
     return draft
 
 
-def start_server(draft: Draft) -> None:
+def start_server(draft: ParsedConfig) -> None:
     """Start the server that workers are forked from, if there will be any: it loads its libraries while this process works on.
 
     Args:
         draft: What was read as a config.
     """
     if draft.config is not None and draft.config.execution.backend is Backend.PROCESSES:
-        warm_up()
+        start_forkserver()

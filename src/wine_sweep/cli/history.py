@@ -10,7 +10,7 @@ from rich.text import Text
 from wine_sweep.cli.console import SafeTable, stdout, styled
 from wine_sweep.cli.formats import print_json
 from wine_sweep.registry import Action, Entry, ModelRegistry, Progress
-from wine_sweep.runner.history import Held, History, parse_moment, read_history
+from wine_sweep.runner.history import History, StageContent, parse_moment, read_history
 from wine_sweep.tracking.store import open_store
 
 
@@ -30,7 +30,7 @@ def history_command(name: str, *, as_of: str | None, tracking_uri: str | None, a
     console.print(styled((name, "bold"), moment))
     console.print()
     for held in history.held:
-        console.print(f"- {_held_in_words(held, past=history.at is not None)}")
+        console.print(f"- {_describe_stage(held, past=history.at is not None)}")
     if not history.entries:
         when = "" if history.at is None else " up to then"
         console.print()
@@ -61,7 +61,7 @@ def _what(entry: Entry) -> tuple[str, str]:
     return words, f"{entry.stage} {versions}"
 
 
-def _held_in_words(held: Held, *, past: bool) -> str:
+def _describe_stage(held: StageContent, *, past: bool) -> str:
     stage, holds = held.stage.value, "held" if past else "holds"
     if held.version is None:
         return f"{stage} {holds} no version{', as far as the ledger says' if past else ''}."

@@ -12,7 +12,7 @@ from wine_sweep.cli.formats import can_print, print_json
 from wine_sweep.config import parse_config
 from wine_sweep.config.files import read_file
 from wine_sweep.config.yaml_reader import MAX_BYTES
-from wine_sweep.errors import ConfigError, Place, Problem
+from wine_sweep.errors import ConfigError, Problem, SourceLocation
 from wine_sweep.wandb import Note, WandbSweep, read_sweep, report, translate, write_config
 from wine_sweep.wording import shell_word, visible
 
@@ -41,7 +41,7 @@ def import_wandb_command(path: Path, *, output: Path | None, force: bool, as_jso
     imported = _import(path, output)
     if output is None and not as_json and not can_print(imported.text):
         wrong = f"has the encoding {sys.stdout.encoding}, and the config other characters; give --output, or set PYTHONUTF8=1"
-        raise ConfigError([Problem(wrong, place=Place("stdout"))])
+        raise ConfigError([Problem(wrong, place=SourceLocation("stdout"))])
     if output is not None:
         _write(imported.text, output, path, force=force)
     if as_json:
@@ -62,7 +62,7 @@ def _import(path: Path, output: Path | None) -> Imported:
     text = write_config(translation, path.name)
     draft = parse_config(text.encode(), source=str(path), folder=home, default_name=path.stem)
     if draft.problems:
-        raise ConfigError([Problem(each.message, each.path, Place(str(path))) for each in draft.problems])
+        raise ConfigError([Problem(each.message, each.path, SourceLocation(str(path))) for each in draft.problems])
     return Imported(text, translation.notes, (folder,) if home.is_relative_to(folder) else (home, folder))
 
 
@@ -70,7 +70,7 @@ def _read(path: Path) -> bytes:
     try:
         return read_file(path, MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError([Problem(f"cannot be read: {error.strerror or error}", place=Place(str(path)))]) from error
+        raise ConfigError([Problem(f"cannot be read: {error.strerror or error}", place=SourceLocation(str(path)))]) from error
 
 
 def _folder(sweep: WandbSweep, home: Path, path: Path) -> Path:
@@ -80,7 +80,7 @@ def _folder(sweep: WandbSweep, home: Path, path: Path) -> Path:
 
 
 def _write(text: str, output: Path, source: Path, *, force: bool) -> None:
-    place = Place(str(output))
+    place = SourceLocation(str(output))
     if output.resolve() == source.resolve():
         raise ConfigError([Problem("is the file to import; give the config another name", place=place)])
     try:

@@ -12,7 +12,7 @@ from typing import Any
 from wine_sweep.cli.console import plain_table, start_logging, stderr, stdout
 from wine_sweep.cli.exits import DONE, FAILED
 from wine_sweep.cli.formats import print_json
-from wine_sweep.errors import ConfigError, OwnershipError, Place, Problem, TrackingError
+from wine_sweep.errors import ConfigError, OwnershipError, Problem, SourceLocation, TrackingError
 from wine_sweep.report.leaderboard import show_param
 from wine_sweep.runner.lost import close_sweep, lost_sweeps
 from wine_sweep.tracking import names
@@ -53,7 +53,7 @@ def list_command(
         TrackingError: The store cannot be read.
     """
     if close and not only_lost:
-        raise ConfigError([Problem("ends what is lost, and nothing else; say `--lost --close`", place=Place("--close"))])
+        raise ConfigError([Problem("ends what is lost, and nothing else; say `--lost --close`", place=SourceLocation("--close"))])
     reader = SweepReader(open_store(tracking_uri), experiment)
     checks = lost_checks(reader.client, reader.experiment_ids)
     sweeps = reader.what_is_left(lost_sweeps(reader) if only_lost else reader.sweeps())

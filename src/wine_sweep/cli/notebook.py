@@ -76,7 +76,7 @@ class NotebookProgress(SweepProgress):
     def trial_ended(self, trial: Trial, best: Trial | None) -> None:
         """Count a trial as done, and remember the best."""
         self._running -= 1
-        self.trial_recalled(trial, best)
+        self.trial_restored(trial, best)
 
     def _show(self) -> None:
         if self._monotonic() - self._written >= WRITE_SECONDS:

@@ -15,15 +15,15 @@ from wine_sweep.report.summary import (
     Work,
     count_states,
     count_work,
+    describe_pruning,
+    describe_test,
+    describe_trials,
     group_failures,
     group_warnings,
-    pruning_in_words,
-    test_in_words,
-    trials_in_words,
 )
 from wine_sweep.runner.conclusion import SweepResult
-from wine_sweep.runner.staging import NOT_PROMOTED, Outcome
-from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.runner.staging import NOT_PROMOTED, StagingResult
+from wine_sweep.subjects.prepared import SweepPlan
 from wine_sweep.trial import TrialState
 from wine_sweep.wording import mask, shell_argument, shell_word
 
@@ -49,7 +49,7 @@ def _print(result: SweepResult, *, as_json: bool, tracking_uri: str | None) -> N
     console = stdout()
     board = make_leaderboard([(prepared.name, prepared.objective, result.trials)])
     counts = ", ".join(f"{count} {state.value}" for state, count in count_states(result.trials).items() if count)
-    console.print(styled((prepared.name, "bold"), f"  {prepared.objective.in_words()}  {counts}"))
+    console.print(styled((prepared.name, "bold"), f"  {prepared.objective.describe()}  {counts}"))
     console.print()
     print_leaderboard(console, board, top=TOP)
     if len(board.rows) > TOP:
@@ -57,7 +57,7 @@ def _print(result: SweepResult, *, as_json: bool, tracking_uri: str | None) -> N
     _print_heading(console, f"Why trial {result.selection.trial.number}")
     lines = list(result.selection.reasons)
     if result.test_scores:
-        lines.append(test_in_words(result.test_scores, result.test_interval))
+        lines.append(describe_test(result.test_scores, result.test_interval))
     for line in [*lines, *([NOT_PROMOTED] if result.outcome is None else [])]:
         console.print(f"- {line}")
     if result.outcome is not None:
@@ -76,18 +76,18 @@ def _print_heading(console: Console, text: str) -> None:
     console.print(text, style="bold")
 
 
-def print_promotion(console: Console, outcome: Outcome) -> None:
+def print_promotion(console: Console, outcome: StagingResult) -> None:
     """Print what the gate says, and what became of the winner."""
     _print_heading(console, f"{outcome.name}, {outcome.stage.value}")
-    for line in outcome.in_words():
+    for line in outcome.describe():
         console.print(f"- {line}")
 
 
-def _print_notes(console: Console, prepared: Prepared, result: SweepResult) -> None:
+def _print_notes(console: Console, prepared: SweepPlan, result: SweepResult) -> None:
     """Print what the user should know beside the result: failures, warnings, repeated suggestions, an early end."""
-    notes = [f"failed: {failure} ({trials_in_words(numbers)})" for failure, numbers in group_failures(result.trials)]
+    notes = [f"failed: {failure} ({describe_trials(numbers)})" for failure, numbers in group_failures(result.trials)]
     notes += [
-        f"{category} in {trials_in_words(numbers)}: {message}" for category, message, numbers in group_warnings(result.trials)
+        f"{category} in {describe_trials(numbers)}: {message}" for category, message, numbers in group_warnings(result.trials)
     ]
     edges = prepared.space.at_the_edge(result.selection.trial.params)
     notes += [
@@ -97,7 +97,7 @@ def _print_notes(console: Console, prepared: Prepared, result: SweepResult) -> N
     if prepared.method_reason:
         notes.insert(0, f"auto picked {prepared.config.search.method.value}: {prepared.method_reason}.")
     alone = prepared.objective.metric if prepared.objective.others else None
-    notes += pruning_in_words(result.trials, _work(prepared, result), by=alone)
+    notes += describe_pruning(result.trials, _work(prepared, result), by=alone)
     if result.closing.repeats:
         notes.append(f"{result.closing.repeats} suggestions repeated earlier parameters; their results were reused.")
     if result.closing.stopped_by.ended_early:
@@ -108,7 +108,7 @@ def _print_notes(console: Console, prepared: Prepared, result: SweepResult) -> N
         console.print(f"- {note}")
 
 
-def _work(prepared: Prepared, result: SweepResult) -> Work | None:
+def _work(prepared: SweepPlan, result: SweepResult) -> Work | None:
     """Count the fits; None where trials were pruned that count their steps themselves."""
     if not prepared.steps and count_states(result.trials)[TrialState.PRUNED]:
         return None
@@ -118,7 +118,7 @@ def _work(prepared: Prepared, result: SweepResult) -> Work | None:
     return count_work(result.trials, steps=steps, whole=full)
 
 
-def _document(prepared: Prepared, result: SweepResult) -> dict[str, Any]:
+def _document(prepared: SweepPlan, result: SweepResult) -> dict[str, Any]:
     """Give what ``--json`` prints."""
     work = _work(prepared, result)
     return {

@@ -14,18 +14,18 @@ from wine_sweep.config import FAMILY, DataConfig, ExecutionConfig, Method, Regis
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.execution import count_workers
 from wine_sweep.objective.row_losses import row_loss_of
-from wine_sweep.report.leaderboard import params_in_words
+from wine_sweep.report.leaderboard import describe_params
 from wine_sweep.runner.header import experiment_name
 from wine_sweep.search.grid import grid_points
 from wine_sweep.search.methods import count_trials
-from wine_sweep.search.repeatability import what_repeats
+from wine_sweep.search.repeatability import describe_reproducibility
 from wine_sweep.search.space import Dimension, describe
 from wine_sweep.selection import Objective, rule
-from wine_sweep.subjects.material import Material
+from wine_sweep.subjects.material import TrainingData
 from wine_sweep.subjects.preflight import prepare
-from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.subjects.prepared import SweepPlan
 from wine_sweep.task import Task
-from wine_sweep.wording import duration_in_words, show_bytes
+from wine_sweep.wording import format_duration, show_bytes
 
 FIRST = 3
 
@@ -66,7 +66,7 @@ def plan_command(
         console.print(table)
 
 
-def _describe(path: Path, prepared: Prepared, experiment: str | None) -> dict[str, Any]:
+def _describe(path: Path, prepared: SweepPlan, experiment: str | None) -> dict[str, Any]:
     config = prepared.config
     registry = config.registry
     search, space, objective = config.search, prepared.space, prepared.objective
@@ -89,21 +89,21 @@ def _describe(path: Path, prepared: Prepared, experiment: str | None) -> dict[st
         "from": search.from_,
         "pruning": _pruning(prepared),
         "stops": _stops(search, objective, config.execution),
-        "repeats": what_repeats(
+        "repeats": describe_reproducibility(
             search, workers=count_workers(config.execution), goals=objective.metrics, limits=objective.limits
         ),
         "first_trials": [dict(point) for point in first],
         "data": _data(config.data, prepared.material) if config.data and prepared.material else None,
         "evaluation": prepared.objective.evaluation,
         "metrics": list(prepared.measured),
-        "objective": objective.in_words(),
+        "objective": objective.describe(),
         "limits": list(objective.limits),
         "selection": rule(objective),
         "promotion": _promotion(registry, prepared) if registry else None,
     }
 
 
-def _promotion(registry: RegistryConfig, prepared: Prepared) -> dict[str, Any]:
+def _promotion(registry: RegistryConfig, prepared: SweepPlan) -> dict[str, Any]:
     gate = prepared.gate
     return {
         "model": registry.name,
@@ -113,13 +113,13 @@ def _promotion(registry: RegistryConfig, prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _compared_by(prepared: Prepared) -> str:
+def _compared_by(prepared: SweepPlan) -> str:
     """Name the metric that models are compared by: the one that decides, or what stands in for it."""
     task = prepared.material.dataset.task if prepared.material is not None else Task.REGRESSION
     return row_loss_of(prepared.deciding_metric, task, probabilities=True).value
 
 
-def _gate_in_words(gate: dict[str, Any] | None) -> str:
+def _describe_gate(gate: dict[str, Any] | None) -> str:
     """Say what the winner must show to be promoted."""
     if gate is None:
         return "none: whatever wins is promoted"
@@ -141,13 +141,13 @@ def _lines_of_data(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "  weights", f"rows count by {data['weights']}, in fitting and in measuring"
 
 
-def _fits(prepared: Prepared) -> int | None:
+def _fits(prepared: SweepPlan) -> int | None:
     """Count the fits, the winner's own among them; with a pruner there will be fewer."""
     count = count_trials(prepared.config.search, prepared.space)
     return None if count is None else count * prepared.fits.trial + prepared.fits.winner
 
 
-def _data(config: DataConfig, material: Material) -> dict[str, Any]:
+def _data(config: DataConfig, material: TrainingData) -> dict[str, Any]:
     return {
         "source": material.dataset.name,
         "target": material.dataset.target.name,
@@ -168,7 +168,7 @@ def _parameter(dimension: Dimension) -> str:
     return describe(dimension.spec) + (f", when {' and '.join(conditions)}" if conditions else "")
 
 
-def _pruning(prepared: Prepared) -> str | None:
+def _pruning(prepared: SweepPlan) -> str | None:
     pruner, budget = prepared.config.search.pruner, prepared.config.search.budget
     if pruner is None:
         return None
@@ -185,7 +185,7 @@ def _pruning(prepared: Prepared) -> str | None:
 
 
 def _limits(execution: ExecutionConfig) -> list[str]:
-    limits = [f"takes longer than {duration_in_words(execution.trial_timeout)}"] if execution.trial_timeout is not None else []
+    limits = [f"takes longer than {format_duration(execution.trial_timeout)}"] if execution.trial_timeout is not None else []
     return limits + ([f"uses more than {show_bytes(execution.memory_limit)}"] if execution.memory_limit is not None else [])
 
 
@@ -214,7 +214,7 @@ def _lines(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for text in plan["constraints"]:
         yield "  constraint", text
     for index, point in enumerate(plan["first_trials"]):
-        yield f"  trial {index:04d}", params_in_words(point)
+        yield f"  trial {index:04d}", describe_params(point)
     if data is not None:
         yield from _lines_of_data(data)
     yield "measured", ", ".join(plan["metrics"]) + (f" over {plan['evaluation']}" if plan["evaluation"] else "")
@@ -238,4 +238,4 @@ def _lines(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
         else "none: the config has no registry",
     )
     if promotion:
-        yield "  gate", _gate_in_words(promotion["gate"])
+        yield "  gate", _describe_gate(promotion["gate"])

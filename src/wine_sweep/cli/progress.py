@@ -75,11 +75,11 @@ class SweepProgress:
     def trial_ended(self, trial: Trial, best: Trial | None) -> None:
         """Count a trial as done, and remember the best."""
         self._running -= 1
-        self.trial_recalled(trial, best)
+        self.trial_restored(trial, best)
         if self._monotonic() - self._last_line >= LINE_SECONDS:
             self._line(f"{self._done} of {self._total or '?'} trials done, {self._state()}")
 
-    def trial_recalled(self, trial: Trial, best: Trial | None) -> None:
+    def trial_restored(self, trial: Trial, best: Trial | None) -> None:
         """Count a trial as done that ended before the sweep was resumed."""
         self._done += 1
         self._failed += trial.state is TrialState.FAILED

@@ -16,10 +16,10 @@ from wine_sweep.cli.trust import let_import_from
 from wine_sweep.config import Stage, find_stage
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.registry import ModelRegistry
-from wine_sweep.report.leaderboard import params_in_words
+from wine_sweep.report.leaderboard import describe_params
 from wine_sweep.runner.moves import staged
 from wine_sweep.runner.promotion import Candidate, find_candidate, promote_candidate
-from wine_sweep.runner.staging import Outcome
+from wine_sweep.runner.staging import StagingResult
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.store import open_store
 
@@ -90,9 +90,9 @@ def _move_on(request: PromoteRequest) -> None:
     stdout().print(f"Would move version {version} of {request.name} to Production; nothing was changed.")
 
 
-def _print(candidate: Candidate, outcome: Outcome | None) -> None:
+def _print(candidate: Candidate, outcome: StagingResult | None) -> None:
     console, trial = stdout(), candidate.selection.trial
-    console.print(f"{candidate.sweep.name}  trial {trial.number}: {params_in_words(trial.params)}")
+    console.print(f"{candidate.sweep.name}  trial {trial.number}: {describe_params(trial.params)}")
     for line in candidate.selection.reasons:
         console.print(f"- {line}")
     if outcome is not None:

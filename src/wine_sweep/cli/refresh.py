@@ -19,14 +19,14 @@ from wine_sweep.cli.trust import let_import_from
 from wine_sweep.config import MAX_TABLE, read_config
 from wine_sweep.config.fields import parse_duration
 from wine_sweep.data.table import resolve_source
-from wine_sweep.errors import ConfigError, Place, Problem
+from wine_sweep.errors import ConfigError, Problem, SourceLocation
 from wine_sweep.registry import RegisteredVersion
 from wine_sweep.runner.check import Check, CheckOutcome, check_model
 from wine_sweep.runner.conclusion import SweepResult
 from wine_sweep.runner.refresh import Refresh, refresh
 from wine_sweep.runner.sweep import RunOptions, run_sweep
 from wine_sweep.subjects.preflight import prepare
-from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.subjects.prepared import SweepPlan
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.store import open_store
 from wine_sweep.wording import mask
@@ -59,12 +59,12 @@ def refresh_command(request: RefreshRequest) -> None:
     start_logging(console, quiet=request.quiet)
     pause = _pause(request.at_most_every)
 
-    def prepared(changes: Sequence[str] = ()) -> Prepared:
+    def prepared(changes: Sequence[str] = ()) -> SweepPlan:
         draft = read_config(request.config, [*request.overrides, *changes])
         let_import_from(draft.folder, request.trusted)
         return prepare(draft, trusted=request.trusted)
 
-    def sweep(made: Prepared) -> SweepResult:
+    def sweep(made: SweepPlan) -> SweepResult:
         options = RunOptions(
             tracking_uri=request.tracking_uri,
             experiment=request.experiment,
@@ -95,7 +95,7 @@ def refresh_command(request: RefreshRequest) -> None:
     if request.as_json:
         print_json(done.record())
     else:
-        stdout().print(done.in_words(), soft_wrap=True)
+        stdout().print(done.describe(), soft_wrap=True)
     if done.is_refused:
         raise typer.Exit(REFUSED)
 
@@ -111,5 +111,5 @@ def _pause(text: str | None) -> float | None:
     try:
         seconds: float = parse_duration(text)
     except ValueError as error:
-        raise ConfigError([Problem(str(error), place=Place("--at-most-every"))]) from error
+        raise ConfigError([Problem(str(error), place=SourceLocation("--at-most-every"))]) from error
     return seconds

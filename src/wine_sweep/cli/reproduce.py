@@ -10,8 +10,8 @@ from wine_sweep.cli.console import plain_table, start_logging, stderr, stdout
 from wine_sweep.cli.exits import DONE, FAILED
 from wine_sweep.cli.formats import print_json
 from wine_sweep.cli.trust import let_import_from
-from wine_sweep.report.leaderboard import params_in_words
-from wine_sweep.runner.comparison import Comparison
+from wine_sweep.report.leaderboard import describe_params
+from wine_sweep.runner.comparison import ValueComparison
 from wine_sweep.runner.reproduce import Reproduction, reproduce
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.store import open_store
@@ -44,7 +44,7 @@ def reproduce_command(
 def _print(done: Reproduction) -> None:
     console = stdout()
     where = f"trial {done.number} of {done.sweep.name}, run {done.run_id}"
-    for line in (where, params_in_words(done.params), ""):
+    for line in (where, describe_params(done.params), ""):
         console.print(line, soft_wrap=True)
     table = plain_table(HEADER, right=HEADER[1:4])
     for row in _rows(done.comparisons):
@@ -55,7 +55,7 @@ def _print(done: Reproduction) -> None:
         console.print(f"- {line}", soft_wrap=True)
 
 
-def _rows(comparisons: Sequence[Comparison]) -> Iterator[Sequence[str]]:
+def _rows(comparisons: Sequence[ValueComparison]) -> Iterator[Sequence[str]]:
     """Give a row for each value, and one for all folds of a metric beside those that differ, if any was measured now."""
     for (metric, is_single), group in groupby(comparisons, key=lambda each: (each.metric, each.step is None)):
         values = list(group)
@@ -67,7 +67,7 @@ def _rows(comparisons: Sequence[Comparison]) -> Iterator[Sequence[str]]:
         yield from map(_row, values)
 
 
-def _row(each: Comparison) -> Sequence[str]:
+def _row(each: ValueComparison) -> Sequence[str]:
     return each.name, _shown(each.recorded), _shown(each.again), _shown(each.difference, digits=3), _yes(each.agrees)
 
 

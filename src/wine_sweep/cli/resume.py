@@ -13,10 +13,10 @@ from wine_sweep.cli.outcome import print_outcome
 from wine_sweep.cli.progress import SweepProgress
 from wine_sweep.cli.signals import stop_on_signals
 from wine_sweep.cli.trust import let_import_from
-from wine_sweep.config import Draft, read_config
+from wine_sweep.config import ParsedConfig, read_config
 from wine_sweep.errors import SweepInterrupted
 from wine_sweep.runner.header import planned_trials
-from wine_sweep.runner.recorded import Recorded
+from wine_sweep.runner.recorded import StoredConfig
 from wine_sweep.runner.resume import Plan, discard_journal, plan_resume, resume
 from wine_sweep.runner.sweep import resume_sweep
 from wine_sweep.tracking.reader import SweepReader
@@ -46,7 +46,7 @@ def resume_command(request: ResumeRequest) -> None:
     with stop_on_signals(console.print) as stop:
         reader = SweepReader(open_store(request.tracking_uri), request.experiment)
         sweep = reader.find(request.sweep)
-        recorded = Recorded.of(reader, sweep)
+        recorded = StoredConfig.of(reader, sweep)
         draft = _draft(recorded, request)
         start_server(draft)
         let_import_from(draft.folder, request.trusted)
@@ -72,7 +72,7 @@ def _what_is_there(plan: Plan, results: int) -> str:
     return f"{name} ({run_id}) goes on: {results} trials have a result; planned: {planned}{code}"
 
 
-def _draft(recorded: Recorded, request: ResumeRequest) -> Draft:
+def _draft(recorded: StoredConfig, request: ResumeRequest) -> ParsedConfig:
     if request.config is not None:
         return read_config(request.config, request.overrides)
     return recorded.draft(request.overrides)

@@ -10,7 +10,7 @@ from wine_sweep.cli.console import start_logging, stderr
 from wine_sweep.cli.progress import SweepProgress
 from wine_sweep.cli.signals import stop_on_signals
 from wine_sweep.cli.trust import let_import_from
-from wine_sweep.config import Draft
+from wine_sweep.config import ParsedConfig
 from wine_sweep.errors import SweepInterrupted
 from wine_sweep.runner.sweep import RunOptions, run_sweep
 from wine_sweep.subjects.preflight import prepare
@@ -21,7 +21,7 @@ from wine_sweep.wording import mask
 class RunRequest:
     """What the user asked for; see the options of ``wine-sweep run``."""
 
-    draft: Draft
+    draft: ParsedConfig
     trusted: tuple[str, ...]
     promote: bool
     tracking_uri: str | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 
-from wine_sweep.errors import ConfigError, Place, Problem
+from wine_sweep.errors import ConfigError, Problem, SourceLocation
 from wine_sweep.wording import one_of, show
 
 _LEVEL = "MLFLOW_LOGGING_LEVEL"
@@ -29,9 +29,9 @@ def check_surroundings() -> None:
     levels = logging.getLevelNamesMapping()
     if level and level.upper() not in levels:
         allowed = one_of(level.upper(), [name for name in levels if name != "NOTSET"])
-        problems.append(Problem(f"no level of Python's logging; {allowed}; got {show(level)}", place=Place(_LEVEL)))
+        problems.append(Problem(f"no level of Python's logging; {allowed}; got {show(level)}", place=SourceLocation(_LEVEL)))
     if configure is not None and configure.lower() not in _YES_OR_NO:
         wrong = f"MLflow takes true, false, 1 or 0 in this environment variable; got {show(configure)}"
-        problems.append(Problem(wrong, place=Place(_CONFIGURE)))
+        problems.append(Problem(wrong, place=SourceLocation(_CONFIGURE)))
     if problems:
         raise ConfigError(problems)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from wine_sweep.errors import ConfigError, Place, Problem
+from wine_sweep.errors import ConfigError, Problem, SourceLocation
 from wine_sweep.import_path import find_installed, import_last
 from wine_sweep.subjects.trust import packages_among
 
@@ -32,5 +32,5 @@ def let_import_from(folder: Path, trusted: Sequence[str]) -> None:
         meant = Path.cwd() / name
         if meant.exists() and found.resolve() != meant.resolve():
             message = f"{name!r} is {meant} here, and beside the config lies another, {found}; run in that folder if you trust it"
-            raise ConfigError([Problem(message, place=Place("--trust"))])
+            raise ConfigError([Problem(message, place=SourceLocation("--trust"))])
         import_last(folder, [name])

@@ -6,12 +6,12 @@ from wine_sweep.config.evaluation import (
     CrossValidation,
     Direction,
     EvaluationConfig,
+    HistoryReducer,
     ObjectiveConfig,
-    Of,
 )
 from wine_sweep.config.execution import Backend, ExecutionConfig, RetriesConfig
 from wine_sweep.config.expressions import Expression, ExpressionError
-from wine_sweep.config.loader import Draft, dump_config, dump_tree, parse_config, read_config
+from wine_sweep.config.loader import ParsedConfig, dump_config, dump_tree, parse_config, read_config
 from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, ModelForm, StepConfig
 from wine_sweep.config.parameters import Choices, Range
 from wine_sweep.config.registry import GATE_RESAMPLES, GateConfig, RegistryConfig, Stage, find_stage
@@ -32,7 +32,6 @@ __all__ = [
     "CrossValidation",
     "DataConfig",
     "Direction",
-    "Draft",
     "Duplicates",
     "End",
     "EstimatorConfig",
@@ -42,11 +41,12 @@ __all__ = [
     "ExpressionError",
     "FamilyConfig",
     "GateConfig",
+    "HistoryReducer",
     "Method",
     "ModelConfig",
     "ModelForm",
     "ObjectiveConfig",
-    "Of",
+    "ParsedConfig",
     "PickConfig",
     "PickRule",
     "PrunerConfig",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from wine_sweep.errors import Path, Place, Problem
+from wine_sweep.errors import ConfigPath, Problem, SourceLocation
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Document:
 
     value: Any
     source: str
-    keys: Mapping[Path, Place] = field(default_factory=dict)
-    values: Mapping[Path, Place] = field(default_factory=dict)
+    keys: Mapping[ConfigPath, SourceLocation] = field(default_factory=dict)
+    values: Mapping[ConfigPath, SourceLocation] = field(default_factory=dict)
 
-    def place(self, path: Path, *, at_key: bool = False) -> Place:
+    def place(self, path: ConfigPath, *, at_key: bool = False) -> SourceLocation:
         """Find where `path` stands; what does not stand in the text is placed at the key that should hold it."""
         if at_key and path in self.keys:
             return self.keys[path]
@@ -35,9 +35,9 @@ class Document:
             path = path[:-1]
             if path in self.keys:
                 return self.keys[path]
-        return self.values.get((), Place(self.source, 1, 1))
+        return self.values.get((), SourceLocation(self.source, 1, 1))
 
-    def as_written(self, path: Path) -> Path:
+    def as_written(self, path: ConfigPath) -> ConfigPath:
         """Give the path that stands in the text for one that goes on where a short form ends: ``cv: 1`` for ``cv.folds``."""
         if path in self.values or path in self.keys:
             return path
@@ -65,5 +65,5 @@ class Document:
         return sorted(dict.fromkeys(placed), key=self._order)
 
     def _order(self, problem: Problem) -> tuple[bool, int, int]:
-        place = problem.place or Place(self.source)
+        place = problem.place or SourceLocation(self.source)
         return place.source != self.source, place.line, place.column

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from wine_sweep.config.fields import Model, Seed, Share, Text
-from wine_sweep.config.problems import wrong
+from wine_sweep.config.problems import config_error
 
 
 class Direction(StrEnum):
@@ -43,11 +43,11 @@ class CrossValidation(Model):
     def _one_form(self) -> Self:
         given = [name for name in ("folds", "holdout", "time_series") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise wrong(f"give exactly one of `folds`, `holdout`, `time_series`; got {', '.join(given) or 'none'}")
+            raise config_error(f"give exactly one of `folds`, `holdout`, `time_series`; got {', '.join(given) or 'none'}")
         if self.repeats > 1 and self.folds is None:
-            raise wrong("`repeats` goes with `folds`", "repeats")
+            raise config_error("`repeats` goes with `folds`", "repeats")
         if self.stratified is not None and self.time_series is not None:
-            raise wrong("`stratified` goes with `folds` and `holdout`", "stratified")
+            raise config_error("`stratified` goes with `folds` and `holdout`", "stratified")
         return self
 
     def describe(self) -> str:
@@ -76,7 +76,7 @@ class BootstrapConfig(Model):
     def _reaches_into_the_tails(self) -> Self:
         least = math.ceil(round(2 / (1 - self.confidence), 6))
         if 0 < self.resamples < least:
-            raise wrong(
+            raise config_error(
                 f"an interval of confidence {self.confidence:g} needs {least} resamples at least, or its ends are the"
                 f" lowest and the highest of them; got {self.resamples} (0 turns it off)",
                 "resamples",
@@ -113,7 +113,7 @@ class EvaluationConfig(Model):
         return self.cv.describe() + (f" × {self.seeds} seeds" if self.seeds > 1 else "")
 
 
-class Of(StrEnum):
+class HistoryReducer(StrEnum):
     """Which value of a metric's history counts, where a function or a command reports several."""
 
     LAST = "last"
@@ -132,7 +132,7 @@ class ObjectiveConfig(Model):
 
     metric: Text
     direction: Direction | None = None
-    of: Of | None = None
+    of: HistoryReducer | None = None
 
 
 def _objectives(value: Any) -> Any:
@@ -146,7 +146,7 @@ def _objectives(value: Any) -> Any:
 def _distinct_metrics(objectives: list[ObjectiveConfig]) -> list[ObjectiveConfig]:
     names = [each.metric for each in objectives]
     if len(set(names)) < len(names):
-        raise wrong("the same metric is given twice")
+        raise config_error("the same metric is given twice")
     return objectives
 
 

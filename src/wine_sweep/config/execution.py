@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from wine_sweep.config.fields import Bytes, Count, Duration, Model, Text
-from wine_sweep.config.problems import wrong
+from wine_sweep.config.problems import config_error
 
 LEAST_MEMORY = 64 * 1024**2
 """The smallest limit, in bytes; Python with the libraries alone takes more."""
@@ -53,14 +53,14 @@ def _for_a_lost_worker(value: Any) -> Any:
 
 def _enough(value: int) -> int:
     if value < LEAST_MEMORY:
-        raise wrong(f"must be at least 64MiB ({LEAST_MEMORY} bytes), got {value} bytes")
+        raise config_error(f"must be at least 64MiB ({LEAST_MEMORY} bytes), got {value} bytes")
     return value
 
 
 def _scheduler(value: str) -> str:
     found = _ADDRESS.fullmatch(value)
     if found is None or not 0 < int(found[3]) < 2**16:
-        raise wrong(f"a scheduler's address is tcp://HOST:PORT or tls://HOST:PORT, got {value!r}")
+        raise config_error(f"a scheduler's address is tcp://HOST:PORT or tls://HOST:PORT, got {value!r}")
     return value
 
 
@@ -100,18 +100,18 @@ class ExecutionConfig(Model):
     @model_validator(mode="after")
     def _serial_is_one(self) -> Self:
         if self.backend is Backend.SERIAL and self.workers not in (None, 1):
-            raise wrong(f"backend serial has one worker; use `backend: processes` for {self.workers}", "workers")
+            raise config_error(f"backend serial has one worker; use `backend: processes` for {self.workers}", "workers")
         return self
 
     @model_validator(mode="after")
     def _only_processes_can_be_ended(self) -> Self:
         for name in ("trial_timeout", "memory_limit"):
             if getattr(self, name) is not None and not self.backend.can_kill:
-                raise wrong("backend serial cannot end a trial; use `backend: processes`", name)
+                raise config_error("backend serial cannot end a trial; use `backend: processes`", name)
         return self
 
     @model_validator(mode="after")
     def _address_of_a_cluster(self) -> Self:
         if self.address is not None and self.backend is not Backend.DASK:
-            raise wrong("is a Dask scheduler's; add `backend: dask`", "address")
+            raise config_error("is a Dask scheduler's; add `backend: dask`", "address")
         return self

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from wine_sweep.config.problems import wrong
-from wine_sweep.errors import ConfigError, Place, Problem
+from wine_sweep.config.problems import config_error
+from wine_sweep.errors import ConfigError, Problem, SourceLocation
 from wine_sweep.wording import show
 
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=250)]
@@ -36,19 +36,19 @@ def check_experiment(name: str, source: str) -> str:
     """
     if len(name) > LONGEST_EXPERIMENT:
         wrong_name = f"an experiment's name has {LONGEST_EXPERIMENT} characters at most; this has {len(name):,}"
-        raise ConfigError([Problem(wrong_name, place=Place(source))])
+        raise ConfigError([Problem(wrong_name, place=SourceLocation(source))])
     return name
 
 
 def _path(value: str) -> str:
     if "\0" in value:
-        raise wrong("a path cannot hold a NUL character")
+        raise config_error("a path cannot hold a NUL character")
     if any(len(os.fsencode(part)) > LONGEST_NAME for part in value.split("/")):
-        raise wrong(f"no file or folder has a name of more than {LONGEST_NAME} bytes; got {value!r:.80}")
+        raise config_error(f"no file or folder has a name of more than {LONGEST_NAME} bytes; got {value!r:.80}")
     try:
         pathlib.Path(value).expanduser()
     except RuntimeError as error:
-        raise wrong(f"there is no such home folder: {show(value)}") from error
+        raise config_error(f"there is no such home folder: {show(value)}") from error
     return value
 
 
@@ -83,9 +83,9 @@ def parse_duration(value: Any) -> Any:
     elif isinstance(value, int | float) and not isinstance(value, bool):
         seconds = float(value)
     else:
-        raise wrong(f"a duration is a number of seconds or such as 90s, 10m, 1h30m, 2d; got {value!r:.80}")
+        raise config_error(f"a duration is a number of seconds or such as 90s, 10m, 1h30m, 2d; got {value!r:.80}")
     if seconds > MOST_SECONDS:
-        raise wrong(f"a duration is 3650d at most; got {value!r:.80}")
+        raise config_error(f"a duration is 3650d at most; got {value!r:.80}")
     return seconds
 
 
@@ -99,9 +99,9 @@ def parse_bytes(value: Any) -> Any:
     elif isinstance(value, int) and not isinstance(value, bool):
         size = value
     else:
-        raise wrong(f"a size is a number of bytes or such as 4GB, 512MiB; got {value!r:.80}")
+        raise config_error(f"a size is a number of bytes or such as 4GB, 512MiB; got {value!r:.80}")
     if size > MOST_BYTES:
-        raise wrong(f"a size is {MOST_BYTES} bytes at most; got {value!r:.80}")
+        raise config_error(f"a size is {MOST_BYTES} bytes at most; got {value!r:.80}")
     return round(size)
 
 

@@ -19,13 +19,13 @@ from wine_sweep.config.problems import explain
 from wine_sweep.config.schema import NO_DATA, NO_MODEL, NO_PARAMETERS, SweepConfig
 from wine_sweep.config.search import MAX_CHOICES
 from wine_sweep.config.yaml_reader import MAX_BYTES, read_yaml
-from wine_sweep.errors import ConfigError, Place, Problem
+from wine_sweep.errors import ConfigError, Problem, SourceLocation
 
 _MOST_CHOICES = re.compile(rb"max_choices\W{1,5}(\d{1,18})")
 
 
 @dataclass(frozen=True)
-class Draft:
+class ParsedConfig:
     """A config file that was read and held against the schema.
 
     Args:
@@ -47,7 +47,7 @@ class Draft:
     is_file: bool = False
 
 
-def read_config(path: pathlib.Path, overrides: Sequence[str] = ()) -> Draft:
+def read_config(path: pathlib.Path, overrides: Sequence[str] = ()) -> ParsedConfig:
     """Read a config file and hold it against the schema. What is wrong with its content is in the draft's `problems`.
 
     Raises:
@@ -56,18 +56,20 @@ def read_config(path: pathlib.Path, overrides: Sequence[str] = ()) -> Draft:
     try:
         content = read_file(path, MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError([Problem(f"cannot be read: {error.strerror or error}", place=Place(str(path)))]) from error
+        raise ConfigError([Problem(f"cannot be read: {error.strerror or error}", place=SourceLocation(str(path)))]) from error
     draft = parse_config(content, source=str(path), folder=path.resolve().parent, default_name=path.stem, overrides=overrides)
     return replace(draft, is_file=True)
 
 
-def parse_config(content: bytes, *, source: str, folder: pathlib.Path, default_name: str, overrides: Sequence[str] = ()) -> Draft:
+def parse_config(
+    content: bytes, *, source: str, folder: pathlib.Path, default_name: str, overrides: Sequence[str] = ()
+) -> ParsedConfig:
     """Hold a config's text against the schema; see `read_config`."""
     document = apply_overrides(read_yaml(content, source, most_choices=_most_choices(content, overrides)), overrides)
     text = content.decode("utf-8-sig")
     if not isinstance(document.value, dict):
         problem = Problem("a config is a mapping of keys such as `data`, `model` and `search`")
-        return Draft(document, text, folder, None, {}, document.locate([problem]))
+        return ParsedConfig(document, text, folder, None, {}, document.locate([problem]))
     raw = document.value if document.value.get("name") is not None else {**document.value, "name": default_name}
     try:
         config = SweepConfig.model_validate(raw)
@@ -75,9 +77,9 @@ def parse_config(content: bytes, *, source: str, folder: pathlib.Path, default_n
         lacking = list(_lacking(raw))
         paths = {problem.path for problem in lacking}
         problems = lacking + [each for each in explain(error, SweepConfig, union_tags=FORMS) if each.path not in paths]
-        return Draft(document, text, folder, None, _valid_sections(raw), document.locate(problems))
+        return ParsedConfig(document, text, folder, None, _valid_sections(raw), document.locate(problems))
     sections = {name: getattr(config, name) for name in SweepConfig.model_fields}
-    return Draft(document, text, folder, config, sections, [])
+    return ParsedConfig(document, text, folder, config, sections, [])
 
 
 def _most_choices(content: bytes, overrides: Sequence[str]) -> int:

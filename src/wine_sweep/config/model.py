@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from wine_sweep.config.fields import Location, Model, Text, Values
 from wine_sweep.config.parameters import ParameterConfig
-from wine_sweep.config.problems import wrong
+from wine_sweep.config.problems import config_error
 from wine_sweep.config.words import Words
 
 _PIPELINE_WORDS = "steps, memory, transform_input, verbose"
@@ -48,7 +48,7 @@ _FUNCTION = re.compile(r"(?P<file>.+\.py):(?P<name>[^\W\d]\w*)")
 
 def _function(value: str) -> str:
     if _FUNCTION.fullmatch(value) is None:
-        raise wrong(f"a function is written as FILE.py:NAME, such as train.py:train; got {value!r}")
+        raise config_error(f"a function is written as FILE.py:NAME, such as train.py:train; got {value!r}")
     return value
 
 
@@ -58,19 +58,21 @@ LONGEST_PATTERN = 4096
 
 def _pattern(value: str) -> str:
     if len(value) > LONGEST_PATTERN:
-        raise wrong(f"a pattern has {LONGEST_PATTERN} characters at most, got {len(value)}")
+        raise config_error(f"a pattern has {LONGEST_PATTERN} characters at most, got {len(value)}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # about brackets that a later Python may read otherwise
             groups = set(re.compile(value).groupindex)
     except (re.error, OverflowError) as error:
-        raise wrong(f"is no regular expression: {error}") from error
+        raise config_error(f"is no regular expression: {error}") from error
     except (RecursionError, MemoryError) as error:
-        raise wrong("is nested too deeply for a regular expression") from error
+        raise config_error("is nested too deeply for a regular expression") from error
     if not groups:
-        raise wrong("has no named group; name each by its metric, as in 'rmse=(?P<rmse>[-+.e0-9]+)', or have `name` and `value`")
+        raise config_error(
+            "has no named group; name each by its metric, as in 'rmse=(?P<rmse>[-+.e0-9]+)', or have `name` and `value`"
+        )
     if len({"name", "value"} & groups) == 1:
-        raise wrong("`name` and `value` are named together: one is a metric's name, the other its value")
+        raise config_error("`name` and `value` are named together: one is a metric's name, the other its value")
     return value
 
 
@@ -95,13 +97,13 @@ class EstimatorConfig(Model):
     def _one_form(self) -> Self:
         if sum(getattr(self, form.value) is not None for form in self.forms()) != 1:
             *most, last = (f"`{form.value}`" for form in self.forms())
-            raise wrong(f"give {'either' if len(most) == 1 else 'one of'} {', '.join(most)} or {last}")
+            raise config_error(f"give {'either' if len(most) == 1 else 'one of'} {', '.join(most)} or {last}")
         if self.pipeline is not None:
             if not self.pipeline:
-                raise wrong("a pipeline has one step or more", "pipeline")
+                raise config_error("a pipeline has one step or more", "pipeline")
             bad = next((name for name in self.pipeline if "__" in name or name in _PIPELINE_WORDS.split(", ")), None)
             if bad is not None:
-                raise wrong(
+                raise config_error(
                     f"a step cannot be called '{bad}': no name holds `__` or is one of {_PIPELINE_WORDS}", "pipeline", bad
                 )
         return self
@@ -142,7 +144,7 @@ class ModelConfig(EstimatorConfig):
     def _options_of_commands(self) -> Self:
         for name in ("folder", "stdout"):
             if getattr(self, name) is not None and self.command is None:
-                raise wrong(f"`{name}` goes with `command`", name)
+                raise config_error(f"`{name}` goes with `command`", name)
         return self
 
 
@@ -155,5 +157,5 @@ class FamilyConfig(EstimatorConfig):
     def _fixed_or_searched(self) -> Self:
         both = [name for name in self.parameters if name in self.params]
         if both:
-            raise wrong("fixed in `params` and searched here; keep one of the two", "parameters", both[0])
+            raise config_error("fixed in `params` and searched here; keep one of the two", "parameters", both[0])
         return self

@@ -7,7 +7,7 @@ from typing import Any
 
 from wine_sweep.config.document import Document
 from wine_sweep.config.yaml_reader import read_yaml
-from wine_sweep.errors import ConfigError, Path, Place, Problem
+from wine_sweep.errors import ConfigError, ConfigPath, Problem, SourceLocation
 
 
 def apply_overrides(document: Document, assignments: Sequence[str]) -> Document:
@@ -24,14 +24,14 @@ def apply_overrides(document: Document, assignments: Sequence[str]) -> Document:
 def _apply(document: Document, assignment: str) -> Document:
     source = f"--set {assignment}"
     if any("\ud800" <= character <= "\udfff" for character in assignment):
-        raise ConfigError([Problem("is not UTF-8 text", place=Place(source))])
+        raise ConfigError([Problem("is not UTF-8 text", place=SourceLocation(source))])
     key, equals, text = assignment.partition("=")
-    path: Path = tuple(key.strip().split("."))
+    path: ConfigPath = tuple(key.strip().split("."))
     if not equals or not all(path):
-        raise ConfigError([Problem("expected key.path=value, as in search.trials=50", place=Place(source))])
+        raise ConfigError([Problem("expected key.path=value, as in search.trials=50", place=SourceLocation(source))])
     new = read_yaml(text.encode(), source, may_be_empty=True)
     value = _assign(document.value, path, new.value, source)
-    here = Place(source)
+    here = SourceLocation(source)
     outer = [path[:end] for end in range(1, len(path))]
     keys = {**document.keys, **{each: here for each in outer if each not in document.keys}, path: here}
     values = {old: place for old, place in document.values.items() if old[: len(path)] != path}
@@ -40,13 +40,13 @@ def _apply(document: Document, assignment: str) -> Document:
     return Document(value, document.source, keys, values)
 
 
-def _assign(value: Any, path: Path, new: Any, source: str) -> Any:
+def _assign(value: Any, path: ConfigPath, new: Any, source: str) -> Any:
     if not path:
         return new
     if value is None:
         value = {}
     if not isinstance(value, dict):
         raise ConfigError(
-            [Problem(f"`{path[0]}` cannot be set inside something that is no mapping of keys", place=Place(source))]
+            [Problem(f"`{path[0]}` cannot be set inside something that is no mapping of keys", place=SourceLocation(source))]
         )
     return {**value, path[0]: _assign(value.get(path[0]), path[1:], new, source)}

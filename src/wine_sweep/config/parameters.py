@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from wine_sweep.config.problems import wrong
+from wine_sweep.config.problems import config_error
 from wine_sweep.trial import canonical_json
 from wine_sweep.wording import show
 
@@ -20,9 +20,9 @@ MOST_POINTS = 1_000_000_000
 
 def _number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise wrong(f"expected a number, got {show(value)}")
+        raise config_error(f"expected a number, got {show(value)}")
     if not math.isfinite(value) if isinstance(value, float) else abs(value) > LARGEST_INT:
-        raise wrong(f"expected a number between -2**53 and 2**53, got {show(value)}")
+        raise config_error(f"expected a number between -2**53 and 2**53, got {show(value)}")
     return value
 
 
@@ -43,12 +43,12 @@ def exact_key(value: Any) -> str:
 
 def _distinct(values: list[Any]) -> list[Any]:
     if not values:
-        raise wrong("an empty list leaves nothing to try")
+        raise config_error("an empty list leaves nothing to try")
     seen: set[str] = set()
     for value in values:
         key = exact_key(value)
         if key in seen:
-            raise wrong(f"the value {key} is given twice")
+            raise config_error(f"the value {key} is given twice")
         seen.add(key)
     return values
 
@@ -121,26 +121,26 @@ class Range(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.low >= self.high:
-            raise wrong(f"`low` must be below `high`; got low {self.low}, high {self.high}")
+            raise config_error(f"`low` must be below `high`; got low {self.low}, high {self.high}")
         if self.log and self.low <= 0:
-            raise wrong(f"with `log: true`, `low` must be above 0; got {self.low}", "low")
+            raise config_error(f"with `log: true`, `low` must be above 0; got {self.low}", "low")
         if self.step is not None and (self.log or self.num is not None):
-            raise wrong("`step` cannot be combined with `log` or `num`; give one of them", "step")
+            raise config_error("`step` cannot be combined with `log` or `num`; give one of them", "step")
         if self.step is not None and not 0 < self.step <= self.high - self.low:
-            raise wrong(f"`step` must be above 0 and at most high - low; got {self.step}", "step")
+            raise config_error(f"`step` must be above 0 and at most high - low; got {self.step}", "step")
         if self.step is not None and (self.high - self.low) / self.step > MOST_POINTS:
-            raise wrong(f"`step` makes more than {MOST_POINTS:,} points; a larger step, or no step", "step")
+            raise config_error(f"`step` makes more than {MOST_POINTS:,} points; a larger step, or no step", "step")
         if self.type is NumberType.INT and not all(
             isinstance(value, int) for value in (self.low, self.high, self.step) if value is not None
         ):
-            raise wrong("with `type: int`, `low`, `high` and `step` must be whole numbers", "type")
+            raise config_error("with `type: int`, `low`, `high` and `step` must be whole numbers", "type")
         return self
 
 
 def _as_mapping(value: Any) -> Any:
     """Turn the short forms, a list and a constant, into the long one."""
     if isinstance(value, dict) and not value.keys() & {"choices", "low", "high"}:
-        raise wrong("give a list of values, or `low` and `high`, or `choices`, or one value")
+        raise config_error("give a list of values, or `low` and `high`, or `choices`, or one value")
     if isinstance(value, dict | Choices | Range):
         return value
     return {"choices": value if isinstance(value, list) else [value]}

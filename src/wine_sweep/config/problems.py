@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from wine_sweep.errors import Path, Problem
+from wine_sweep.errors import ConfigPath, Problem
 from wine_sweep.wording import one_of, show
 
 _WRONG = "wrong"
@@ -39,7 +39,7 @@ _LIMITS = {
 }
 
 
-def wrong(message: str, *at: str | int) -> PydanticCustomError:
+def config_error(message: str, *at: str | int) -> PydanticCustomError:
     """Make the error that a validator raises; `at` leads from the validated object to the key that is to blame."""
     return PydanticCustomError(_WRONG, "{message}", {"message": message, "at": at})
 
@@ -68,7 +68,7 @@ def _is_tag(location: tuple[int | str, ...], index: int) -> bool:
     return index == 4 and location[0] == "models" and location[2] == "parameters"
 
 
-def _translate(detail: ErrorDetails, path: Path, model: type[BaseModel]) -> Problem:
+def _translate(detail: ErrorDetails, path: ConfigPath, model: type[BaseModel]) -> Problem:
     """Put one of pydantic's errors into words; `path` is where it is, without pydantic's own parts."""
     kind, value, context = detail["type"], detail.get("input"), detail.get("ctx", {})
     if kind == _WRONG:
@@ -98,7 +98,7 @@ def _describe(kind: str, value: object, context: dict[str, Any]) -> str | None:
     return _PLAIN.get(kind)
 
 
-def _keys_at(model: type[BaseModel], path: Path) -> list[str]:
+def _keys_at(model: type[BaseModel], path: ConfigPath) -> list[str]:
     """List the keys that the model at `path` knows; where a key's form is open, of every form it can take."""
     models = [model]
     for part in path:

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from wine_sweep.config.fields import Model, Seed, Text
-from wine_sweep.config.problems import wrong
-from wine_sweep.errors import ConfigError, Place, Problem
+from wine_sweep.config.problems import config_error
+from wine_sweep.errors import ConfigError, Problem, SourceLocation
 from wine_sweep.wording import one_of, show
 
 GATE_RESAMPLES = 10_000
@@ -45,13 +45,15 @@ def find_stage(text: str | None, source: str) -> Stage | None:
     for stage in Stage:
         if text.lower() == stage.alias:
             return stage
-    raise ConfigError([Problem(f"no stage '{text}'; {one_of(text, [stage.value for stage in Stage])}", place=Place(source))])
+    raise ConfigError(
+        [Problem(f"no stage '{text}'; {one_of(text, [stage.value for stage in Stage])}", place=SourceLocation(source))]
+    )
 
 
 def _distinct(names: list[str]) -> list[str]:
     twice = next((index for index, name in enumerate(names) if name in names[:index]), None)
     if twice is not None:
-        raise wrong(f"'{names[twice]}' is given twice")
+        raise config_error(f"'{names[twice]}' is given twice")
     return names
 
 
@@ -83,7 +85,7 @@ class GateConfig(Model):
         needed = math.ceil(round(2 / (1 - self.confidence), 6))
         if needed > GATE_RESAMPLES:
             most = 1 - 2 / GATE_RESAMPLES
-            raise wrong(f"must be at most {most:g}, since the rows are drawn anew {GATE_RESAMPLES:,} times", "confidence")
+            raise config_error(f"must be at most {most:g}, since the rows are drawn anew {GATE_RESAMPLES:,} times", "confidence")
         return self
 
 
@@ -92,12 +94,12 @@ def _gate(value: Any) -> Any:
         return {} if value else None
     if value is None or isinstance(value, dict | GateConfig):
         return value
-    raise wrong(f"expected a mapping of keys, or false for no gate; got {show(value)}")
+    raise config_error(f"expected a mapping of keys, or false for no gate; got {show(value)}")
 
 
 def _model_name(value: str) -> str:
     if re.search(r"[/:.@%\"'\n]", value):
-        raise wrong(f"a registered model's name holds none of / : . @ % or quotes; got {value!r}")
+        raise config_error(f"a registered model's name holds none of / : . @ % or quotes; got {value!r}")
     return value
 
 

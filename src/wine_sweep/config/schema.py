@@ -12,7 +12,7 @@ from wine_sweep.config.execution import ExecutionConfig
 from wine_sweep.config.fields import Bytes, Location, Model, Seed, Share, Text
 from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, ModelForm
 from wine_sweep.config.parameters import ParameterConfig
-from wine_sweep.config.problems import wrong
+from wine_sweep.config.problems import config_error
 from wine_sweep.config.registry import RegistryConfig
 from wine_sweep.config.search import NEEDS_POINTS, Method, SearchConfig, check_choices
 from wine_sweep.config.selection import SelectionConfig, SelectRule
@@ -126,11 +126,11 @@ class SweepConfig(Model):
     @model_validator(mode="after")
     def _one_model(self) -> Self:
         if self.model is None and self.models is None:
-            raise wrong(NO_MODEL, "model")
+            raise config_error(NO_MODEL, "model")
         if self.model is not None and self.models is not None:
-            raise wrong("give `model` or `models`, not both", "models")
+            raise config_error("give `model` or `models`, not both", "models")
         if self.model is not None and not self.search.parameters:
-            raise wrong(NO_PARAMETERS, "search", "parameters")
+            raise config_error(NO_PARAMETERS, "search", "parameters")
         return self
 
     @model_validator(mode="after")
@@ -148,26 +148,26 @@ class SweepConfig(Model):
         form = self.form
         if form.is_estimator:
             if self.data is None:
-                raise wrong(NO_DATA, "data")
+                raise config_error(NO_DATA, "data")
             if any(each.of is not None for each in self.objective or ()):
-                raise wrong("`of` is for functions and commands, which report histories; folds are averaged", "objective")
+                raise config_error("`of` is for functions and commands, which report histories; folds are averaged", "objective")
             return self
         if not self.objective:
-            raise wrong(NO_OBJECTIVE.format(form=form.value), "objective")
+            raise config_error(NO_OBJECTIVE.format(form=form.value), "objective")
         if self.search.budget is not None:
-            raise wrong(f"a {form.value} reports its own steps; leave `budget` out", "search", "budget")
+            raise config_error(f"a {form.value} reports its own steps; leave `budget` out", "search", "budget")
         if self.registry is not None and self.registry.asks_for_gate and self.data is None:
-            raise wrong(NO_GATE[form], "registry", "gate")
+            raise config_error(NO_GATE[form], "registry", "gate")
         if form is ModelForm.COMMAND:
             for name, plain in (("data", None), ("evaluation", EvaluationConfig())):
                 if getattr(self, name) != plain:
-                    raise wrong(f"a command reads its data and measures by itself; leave `{name}` out", name)
+                    raise config_error(f"a command reads its data and measures by itself; leave `{name}` out", name)
             return self
         plain = EvaluationConfig()
         for name in ("metrics", "bootstrap", *(("cv",) if self.data is None else ())):
             if getattr(self.evaluation, name) != getattr(plain, name):
                 why = "there is no `data` to split" if name == "cv" else "a function measures by itself"
-                raise wrong(f"{why}; leave `{name}` out", "evaluation", name)
+                raise config_error(f"{why}; leave `{name}` out", "evaluation", name)
         return self
 
     @model_validator(mode="after")
@@ -176,7 +176,7 @@ class SweepConfig(Model):
             both = [name for name in self.search.parameters if name in model.params]
             if both:
                 where = f"models.{family}.params" if family else "model.params"
-                raise wrong(f"fixed in `{where}` and searched here; keep one of the two", "search", "parameters", both[0])
+                raise config_error(f"fixed in `{where}` and searched here; keep one of the two", "search", "parameters", both[0])
         return self
 
     @model_validator(mode="after")
@@ -185,10 +185,12 @@ class SweepConfig(Model):
         for family, model in (self.models or {}).items():
             endless = next((name for name, each in model.parameters.items() if each.is_endless), None)
             if method.is_exhaustive and endless is not None:
-                raise wrong(f"method {method.value} {NEEDS_POINTS}", "models", family, "parameters", endless)
+                raise config_error(f"method {method.value} {NEEDS_POINTS}", "models", family, "parameters", endless)
             for where, names in ((("models", family), model.parameters), (("search",), self.search.parameters)):
                 if FAMILY in names:
-                    raise wrong(f"with `models`, `{FAMILY}` is the parameter that names the family", *where, "parameters", FAMILY)
+                    raise config_error(
+                        f"with `models`, `{FAMILY}` is the parameter that names the family", *where, "parameters", FAMILY
+                    )
         return self
 
     @model_validator(mode="after")
@@ -196,14 +198,14 @@ class SweepConfig(Model):
         several = len(self.objective or ()) > 1
         for name in ("target", "regret"):
             if several and getattr(self.search, name) is not None:
-                raise wrong(f"`{name}` goes with one objective; there are {len(self.objective or ())}", "search", name)
+                raise config_error(f"`{name}` goes with one objective; there are {len(self.objective or ())}", "search", name)
         if several and self.search.method is Method.CMAES:
-            raise wrong("cmaes has one objective; use tpe, gp, nsga2 or nsga3", "search", "method")
+            raise config_error("cmaes has one objective; use tpe, gp, nsga2 or nsga3", "search", "method")
         if several and self.selection.select is not SelectRule.BEST:
             message = f"one_standard_error goes with one objective; there are {len(self.objective or ())}, and `pick` chooses"
-            raise wrong(message, "selection", "select")
+            raise config_error(message, "selection", "select")
         if not several and self.selection.pick is not None:
-            raise wrong("`pick` chooses among several objectives; there is one", "selection", "pick")
+            raise config_error("`pick` chooses among several objectives; there is one", "selection", "pick")
         if self.selection.constraints and self.search.method is Method.CMAES:
-            raise wrong("cmaes cannot learn limits on metrics; use tpe, gp, nsga2 or nsga3", "search", "method")
+            raise config_error("cmaes cannot learn limits on metrics; use tpe, gp, nsga2 or nsga3", "search", "method")
         return self

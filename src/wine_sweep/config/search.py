@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from wine_sweep.config.expressions import Expression, ExpressionError
 from wine_sweep.config.fields import Count, Duration, Model, Seed, Share, Text, Values
 from wine_sweep.config.parameters import Choices, Number, ParameterConfig, exact_key
-from wine_sweep.config.problems import wrong
+from wine_sweep.config.problems import config_error
 
 Amount = TypeVar("Amount", int, float)
 
@@ -90,11 +90,11 @@ class BudgetConfig(Model):
     @model_validator(mode="after")
     def _one_form(self) -> Self:
         if (self.parameter is None) == (self.rows is None):
-            raise wrong("give either `parameter` with `min` and `max`, or `rows`")
+            raise config_error("give either `parameter` with `min` and `max`, or `rows`")
         if self.rows is not None and (self.min is not None or self.max is not None):
-            raise wrong("`min` and `max` go with `parameter`; `rows` is the share to begin with", "rows")
+            raise config_error("`min` and `max` go with `parameter`; `rows` is the share to begin with", "rows")
         if self.parameter is not None and (self.min is None or self.max is None or self.min >= self.max):
-            raise wrong("`parameter` needs `min` and `max`, min below max")
+            raise config_error("`parameter` needs `min` and `max`, min below max")
         return self
 
     def steps(self) -> list[int] | list[float]:
@@ -129,11 +129,11 @@ def _named(value: Any) -> Any:
 
 def _condition(value: Any) -> Any:
     if not isinstance(value, str):
-        raise wrong("a constraint is text, such as 'min_samples_leaf <= max_depth'")
+        raise config_error("a constraint is text, such as 'min_samples_leaf <= max_depth'")
     try:
         Expression(value)
     except ExpressionError as error:
-        raise wrong(str(error)) from error
+        raise config_error(str(error)) from error
     return value
 
 
@@ -155,7 +155,7 @@ def check_choices(parameters: Mapping[tuple[str, ...], ParameterConfig], most: i
     for path, parameter in parameters.items():
         listed += len(parameter.choices) if isinstance(parameter, Choices) else 0
         if listed > most:
-            raise wrong(too_many_choices(most), *path)
+            raise config_error(too_many_choices(most), *path)
 
 
 NEEDS_POINTS = "needs `num` (how many points) or `step` in a range of floats"
@@ -210,22 +210,22 @@ class SearchConfig(Model):
     @model_validator(mode="after")
     def _bounded(self) -> Self:
         if not self.method.is_exhaustive and self.trials is None and self.timeout is None:
-            raise wrong(f"method {self.method.value} needs `trials` or `timeout`, or it would never end", "method")
+            raise config_error(f"method {self.method.value} needs `trials` or `timeout`, or it would never end", "method")
         return self
 
     @model_validator(mode="after")
     def _finite(self) -> Self:
         endless = next((name for name, each in self.parameters.items() if each.is_endless), None)
         if self.method.is_exhaustive and endless is not None:
-            raise wrong(f"method {self.method.value} {NEEDS_POINTS}", "parameters", endless)
+            raise config_error(f"method {self.method.value} {NEEDS_POINTS}", "parameters", endless)
         return self
 
     @model_validator(mode="after")
     def _steps_need_a_pruner(self) -> Self:
         if self.budget is not None and self.pruner is None:
-            raise wrong("a budget that grows is for a pruner to look at; add `pruner`", "budget")
+            raise config_error("a budget that grows is for a pruner to look at; add `pruner`", "budget")
         if self.pruner is not None and self.pruner.type is PrunerType.WILCOXON and self.budget is not None:
-            raise wrong("wilcoxon compares folds with folds; it does not go with `budget`", "pruner")
+            raise config_error("wilcoxon compares folds with folds; it does not go with `budget`", "pruner")
         return self
 
     @model_validator(mode="after")
@@ -236,9 +236,9 @@ class SearchConfig(Model):
                 if self.method is Method.GRID
                 else "picks the method; name one to set its options"
             )
-            raise wrong(f"{self.method.value} {reason}", "sampler")
+            raise config_error(f"{self.method.value} {reason}", "sampler")
         if self.from_ is not None and not self.method.learns:
-            raise wrong(
+            raise config_error(
                 f"{self.method.value} learns nothing from older trials; leave `from` out, or use tpe, gp, cmaes, nsga2 or nsga3",
                 "from",
             )
@@ -248,5 +248,5 @@ class SearchConfig(Model):
     def _distinct_initial(self) -> Self:
         keys = [exact_key(point) for point in self.initial]
         if len(set(keys)) < len(keys):
-            raise wrong("the same parameters are given twice", "initial")
+            raise config_error("the same parameters are given twice", "initial")
         return self

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from wine_sweep.config.expressions import Expression, ExpressionError
 from wine_sweep.config.fields import Model, Text
 from wine_sweep.config.parameters import exact_key
-from wine_sweep.config.problems import wrong
+from wine_sweep.config.problems import config_error
 from wine_sweep.wording import one_of, show
 
 
@@ -35,9 +35,9 @@ class PickConfig(Model):
     @model_validator(mode="after")
     def _weights_with_their_rule(self) -> Self:
         if (self.rule is PickRule.WEIGHTS) != (self.weights is not None):
-            raise wrong("`pick` is knee, first, or {weights: {metric: weight, …}}")
+            raise config_error("`pick` is knee, first, or {weights: {metric: weight, …}}")
         if self.weights is not None and not any(self.weights.values()):
-            raise wrong("one weight at least must be above 0", "weights")
+            raise config_error("one weight at least must be above 0", "weights")
         return self
 
 
@@ -55,11 +55,11 @@ def _limit(value: Any) -> Any:
     try:
         expression = Expression(value) if isinstance(value, str) else None
     except ExpressionError as error:
-        raise wrong(str(error)) from error
+        raise config_error(str(error)) from error
     if expression is None or not expression.is_limit:
-        raise wrong("a constraint on metrics is one limit, such as 'rmse <= 0.7' or 'fit_seconds <= 2'")
+        raise config_error("a constraint on metrics is one limit, such as 'rmse <= 0.7' or 'fit_seconds <= 2'")
     if len(value) > LONGEST_LIMIT:
-        raise wrong(f"a limit has {LONGEST_LIMIT} characters at most")
+        raise config_error(f"a limit has {LONGEST_LIMIT} characters at most")
     return value
 
 
@@ -96,32 +96,34 @@ def _cheapest(value: Any) -> Any:
         return value
     if isinstance(value, str):
         if value not in list(Cost):
-            raise wrong(f"got {show(value)}; {one_of(value, Cost)}, or a list of parameters: {_ORDER}")
+            raise config_error(f"got {show(value)}; {one_of(value, Cost)}, or a list of parameters: {_ORDER}")
         return Cost(value)
     if not isinstance(value, list) or not value:
-        raise wrong(f"expected fit_seconds, model_size, or a list of parameters: {_ORDER}; got {_shown(value)}")
+        raise config_error(f"expected fit_seconds, model_size, or a list of parameters: {_ORDER}; got {_shown(value)}")
     for index, entry in enumerate(value):
         _check_entry(entry, index)
     names = [next(iter(entry)) for entry in value]
     again = next((index for index, name in enumerate(names) if name in names[:index]), None)
     if again is not None:
-        raise wrong(f"the parameter {names[again]} is given twice", again)
+        raise config_error(f"the parameter {names[again]} is given twice", again)
     if len(json.dumps(value)) > LONGEST_ORDER:
-        raise wrong(f"an order of parameters has {LONGEST_ORDER} characters at most")
+        raise config_error(f"an order of parameters has {LONGEST_ORDER} characters at most")
     return value
 
 
 def _check_entry(entry: Any, index: int) -> None:
     if not isinstance(entry, dict) or len(entry) != 1 or not isinstance(next(iter(entry)), str):
-        raise wrong(f"each entry is one parameter, as in {_ORDER}; got {show(entry)}", index)
+        raise config_error(f"each entry is one parameter, as in {_ORDER}; got {show(entry)}", index)
     (name, order), *_ = entry.items()
     if isinstance(order, str) and order not in list(End):
-        raise wrong(f"got {show(order)}; {one_of(order, End)}, or a list of values from the cheapest to the dearest", index, name)
+        raise config_error(
+            f"got {show(order)}; {one_of(order, End)}, or a list of values from the cheapest to the dearest", index, name
+        )
     if not isinstance(order, str | list) or not order:
         message = "expected highest, lowest, or a list of values from the cheapest to the dearest; got "
-        raise wrong(message + _shown(order), index, name)
+        raise config_error(message + _shown(order), index, name)
     if isinstance(order, list) and len({exact_key(each) for each in order}) < len(order):
-        raise wrong("a value is given twice", index, name)
+        raise config_error("a value is given twice", index, name)
 
 
 def _shown(value: Any) -> str:
@@ -153,5 +155,5 @@ class SelectionConfig(Model):
     @model_validator(mode="after")
     def _cheapest_with_its_rule(self) -> Self:
         if self.cheapest is not None and self.select is not SelectRule.ONE_STANDARD_ERROR:
-            raise wrong("goes with `select: one_standard_error`; the best mean wins as it stands", "cheapest")
+            raise config_error("goes with `select: one_standard_error`; the best mean wins as it stands", "cheapest")
         return self

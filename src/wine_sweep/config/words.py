@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from wine_sweep.config.problems import wrong
+from wine_sweep.config.problems import config_error
 
 ENVIRONMENT = "env:"
 """What a placeholder for an environment variable begins with: ``{env:HOME}``."""
@@ -47,16 +47,16 @@ def _as_text(value: Any) -> Any:
 
 def _well_formed(word: str) -> str:
     if "\0" in word:
-        raise wrong("a word of a command cannot hold a NUL character")
+        raise config_error("a word of a command cannot hold a NUL character")
     try:
         names = list(placeholders(word))
     except ValueError as error:
-        raise wrong(f"{error}; a brace that is meant as such is doubled: '{{{{'") from error
+        raise config_error(f"{error}; a brace that is meant as such is doubled: '{{{{'") from error
     for name in names:
         if not name:
-            raise wrong("an empty placeholder; name a parameter, as in {alpha}, or double the braces")
+            raise config_error("an empty placeholder; name a parameter, as in {alpha}, or double the braces")
         if name in WHOLE_WORDS and word != f"{{{name}}}":
-            raise wrong(f"{{{name}}} stands for several words, and so is a word of its own")
+            raise config_error(f"{{{name}}} stands for several words, and so is a word of its own")
     return word
 
 

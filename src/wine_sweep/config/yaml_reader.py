@@ -22,7 +22,7 @@ from yaml.scanner import Scanner
 
 from wine_sweep.config.document import Document
 from wine_sweep.config.search import too_many_choices
-from wine_sweep.errors import ConfigError, Path, Place, Problem
+from wine_sweep.errors import ConfigError, ConfigPath, Problem, SourceLocation
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 50
@@ -57,18 +57,18 @@ def read_yaml(content: bytes, source: str, *, may_be_empty: bool = False, most_c
         ConfigError: The text is not YAML, or uses what the module's docstring says is refused.
     """
     if len(content) > MAX_BYTES:
-        raise _refusal(f"the file is {len(content):,} bytes long; at most {MAX_BYTES:,} are read", Place(source))
+        raise _refusal(f"the file is {len(content):,} bytes long; at most {MAX_BYTES:,} are read", SourceLocation(source))
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise _refusal("the file is not UTF-8 text", Place(source, line, 1)) from error
+        raise _refusal("the file is not UTF-8 text", SourceLocation(source, line, 1)) from error
     node = _compose(text, source, most_choices)
     if node is None and may_be_empty:
-        return Document(None, source, {}, {(): Place(source, 1, 1)})
+        return Document(None, source, {}, {(): SourceLocation(source, 1, 1)})
     if node is None:
         raise _refusal(
-            "the file is empty; a config is a mapping of keys such as `data`, `model` and `search`", Place(source, 1, 1)
+            "the file is empty; a config is a mapping of keys such as `data`, `model` and `search`", SourceLocation(source, 1, 1)
         )
     builder = _Builder(source)
     value = builder.build(node, ())
@@ -122,7 +122,7 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
             self._listed += 1
             if self._listed > self._most_choices:
                 mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # as above
-                place = Place(self._source, mark.line + 1, mark.column + 1)
+                place = SourceLocation(self._source, mark.line + 1, mark.column + 1)
                 raise ConfigError([Problem(too_many_choices(self._most_choices), tuple(self._path[1:-1]), place)])
         node: Node | None = super().compose_node(parent, index)
         self._path.pop()
@@ -148,18 +148,18 @@ def _compose(text: str, source: str, most_choices: int | None) -> Node | None:
             raise _unreadable_number(loader, text, source) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = Place(source, mark.line + 1, mark.column + 1) if mark else Place(source, 1, 1)
+        place = SourceLocation(source, mark.line + 1, mark.column + 1) if mark else SourceLocation(source, 1, 1)
         raise _refusal(_explain(error), place) from error
     except ReaderError as error:
         before = text[: error.position]
-        place = Place(source, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        place = SourceLocation(source, before.count("\n") + 1, len(before) - before.rfind("\n"))
         raise _refusal(f"the character U+{ord(text[error.position]):04X} is not allowed in YAML", place) from error
 
 
 def _unreadable_number(loader: _Loader, text: str, source: str) -> ConfigError:
     """Explain where the scanner has stopped: an escape of a character that there is not, or an endless number in a directive."""
     is_escape = text[: loader.index].endswith("\\U")
-    place = Place(source, loader.line + 1, loader.column + 1 - (2 if is_escape else 0))
+    place = SourceLocation(source, loader.line + 1, loader.column + 1 - (2 if is_escape else 0))
     if is_escape:
         return _refusal(f"no character has the number {text[loader.index :][:8]}; the last is \\U0010FFFF", place)
     return _refusal("not valid YAML: a number with too many digits", place)
@@ -183,13 +183,13 @@ class _Builder:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self.keys: dict[Path, Place] = {}
-        self.values: dict[Path, Place] = {}
+        self.keys: dict[ConfigPath, SourceLocation] = {}
+        self.values: dict[ConfigPath, SourceLocation] = {}
         self.problems: list[Problem] = []
         self._open: set[int] = set()
         self._count = 0
 
-    def build(self, node: Node, path: Path) -> Any:
+    def build(self, node: Node, path: ConfigPath) -> Any:
         self._count += 1
         if self._count > MAX_VALUES:
             raise _refusal(f"the file unfolds to more than {MAX_VALUES:,} values", self._place(node))
@@ -208,7 +208,7 @@ class _Builder:
         finally:
             self._open.discard(id(node))
 
-    def _mapping(self, node: MappingNode, path: Path) -> dict[Hashable, Any]:
+    def _mapping(self, node: MappingNode, path: ConfigPath) -> dict[Hashable, Any]:
         self._check_tag(node, path, "map")
         result: dict[Hashable, Any] = {}
         merged: list[tuple[Node, Node]] = []
@@ -227,12 +227,12 @@ class _Builder:
                 result[key] = self._entry(key, key_node, value_node, path)
         return result
 
-    def _entry(self, key: Hashable, key_node: Node, value_node: Node, path: Path) -> Any:
+    def _entry(self, key: Hashable, key_node: Node, value_node: Node, path: ConfigPath) -> Any:
         inner = (*path, _path_part(key))
         self.keys[inner] = self._place(key_node)
         return self.build(value_node, inner)
 
-    def _merged_pairs(self, node: Node, path: Path) -> Iterator[tuple[Node, Node]]:
+    def _merged_pairs(self, node: Node, path: ConfigPath) -> Iterator[tuple[Node, Node]]:
         """Yield the pairs that a ``<<`` brings in; in a list of mappings the earlier ones win, as YAML's merge type says."""
         for mapping in node.value if isinstance(node, SequenceNode) else [node]:
             if isinstance(mapping, MappingNode):
@@ -244,7 +244,7 @@ class _Builder:
             else:
                 self._problem("`<<` takes a mapping or a list of mappings", path, mapping)
 
-    def _flattened(self, mapping: MappingNode, path: Path) -> Iterator[tuple[Node, Node]]:
+    def _flattened(self, mapping: MappingNode, path: ConfigPath) -> Iterator[tuple[Node, Node]]:
         self._open.add(id(mapping))
         nested: list[Node] = []
         for key_node, value_node in mapping.value:
@@ -259,17 +259,17 @@ class _Builder:
             yield from self._merged_pairs(value_node, path)
         self._open.discard(id(mapping))
 
-    def _key(self, node: Node, path: Path) -> Hashable:
+    def _key(self, node: Node, path: ConfigPath) -> Hashable:
         if not isinstance(node, ScalarNode):
             raise _refusal("a list or mapping cannot be a key", self._place(node))
         key: Hashable = self._scalar(node, path)
         return key
 
-    def _sequence(self, node: SequenceNode, path: Path) -> list[Any]:
+    def _sequence(self, node: SequenceNode, path: ConfigPath) -> list[Any]:
         self._check_tag(node, path, "seq")
         return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
 
-    def _scalar(self, node: Node, path: Path) -> Any:
+    def _scalar(self, node: Node, path: ConfigPath) -> Any:
         try:
             if node.tag == f"{_STANDARD}str":
                 return _joined_surrogates(node.value)
@@ -281,18 +281,18 @@ class _Builder:
             self._problem(str(error), path, node)
         return None
 
-    def _check_tag(self, node: Node, path: Path, *allowed: str) -> bool:
+    def _check_tag(self, node: Node, path: ConfigPath, *allowed: str) -> bool:
         if node.tag in {_STANDARD + name for name in allowed}:
             return True
         tag = node.tag.replace(_STANDARD, "!!")
         self._problem(f"the tag `{tag}` is not allowed; a config is plain data", path, node)
         return False
 
-    def _problem(self, message: str, path: Path, node: Node) -> None:
+    def _problem(self, message: str, path: ConfigPath, node: Node) -> None:
         self.problems.append(Problem(message, path, self._place(node), at_key=True))
 
-    def _place(self, node: Node) -> Place:
-        return Place(self.source, node.start_mark.line + 1, node.start_mark.column + 1)
+    def _place(self, node: Node) -> SourceLocation:
+        return SourceLocation(self.source, node.start_mark.line + 1, node.start_mark.column + 1)
 
 
 def _tagged(tag: str, text: str) -> Any:
@@ -317,5 +317,5 @@ def _path_part(key: Hashable) -> str | int:
     return key if isinstance(key, str | int) else str(key)
 
 
-def _refusal(message: str, place: Place) -> ConfigError:
+def _refusal(message: str, place: SourceLocation) -> ConfigError:
     return ConfigError([Problem(message, place=place)])

@@ -23,7 +23,7 @@ from wine_sweep.data.roles import (
     rows,
 )
 from wine_sweep.errors import DataError
-from wine_sweep.task import Needs, Task
+from wine_sweep.task import DataRequirements, Task
 
 _SHOWN = 5
 
@@ -76,7 +76,7 @@ class Dataset:
 
 
 def make_dataset(
-    table: pd.DataFrame, config: DataConfig, *, source: str, needs: Needs, is_new: np.ndarray | None = None
+    table: pd.DataFrame, config: DataConfig, *, source: str, needs: DataRequirements, is_new: np.ndarray | None = None
 ) -> Dataset:
     """Check a table and take it apart into features and target.
 
@@ -135,7 +135,7 @@ def _check_target(target: pd.Series, task: Task) -> pd.Series:
     return target
 
 
-def _check_features(features: pd.DataFrame, needs: Needs) -> pd.DataFrame:
+def _check_features(features: pd.DataFrame, needs: DataRequirements) -> pd.DataFrame:
     columns = {}
     for name in features.columns:
         column = features[name]

@@ -13,13 +13,13 @@ from scipy.sparse.csgraph import connected_components
 
 from wine_sweep.config import DataConfig
 from wine_sweep.data import bundled
-from wine_sweep.errors import DataError, Path
+from wine_sweep.errors import ConfigPath, DataError
 from wine_sweep.wording import one_of
 
-TARGET: Path = ("data", "target")
-SOURCE: Path = ("data", "source")
-GROUPS: Path = ("data", "groups")
-WEIGHTS: Path = ("data", "weights")
+TARGET: ConfigPath = ("data", "target")
+SOURCE: ConfigPath = ("data", "source")
+GROUPS: ConfigPath = ("data", "groups")
+WEIGHTS: ConfigPath = ("data", "weights")
 _SHOWN = 5
 
 
@@ -120,7 +120,7 @@ def join_groups(equal: np.ndarray, column: pd.Series | None) -> np.ndarray:
     return first
 
 
-def as_numbers(column: pd.Series, *, path: Path, why: str) -> pd.Series:
+def as_numbers(column: pd.Series, *, path: ConfigPath, why: str) -> pd.Series:
     """Turn a column into float64; gaps stay.
 
     Raises:
@@ -140,7 +140,7 @@ def as_numbers(column: pd.Series, *, path: Path, why: str) -> pd.Series:
     return converted
 
 
-def refuse_infinite(column: pd.Series, path: Path) -> None:
+def refuse_infinite(column: pd.Series, path: ConfigPath) -> None:
     """Refuse infinities.
 
     Raises:

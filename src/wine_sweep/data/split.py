@@ -20,11 +20,11 @@ from sklearn.model_selection import (
 from wine_sweep.config import CrossValidation, DataConfig, Duplicates
 from wine_sweep.data.dataset import Dataset
 from wine_sweep.data.roles import GROUPS, TARGET, WEIGHTS, rows
-from wine_sweep.errors import DataError, Path
+from wine_sweep.errors import ConfigPath, DataError
 from wine_sweep.task import Task
 
-_CV: Path = ("evaluation", "cv")
-NEW: Path = ("data", "new")
+_CV: ConfigPath = ("evaluation", "cv")
+NEW: ConfigPath = ("data", "new")
 DRAWS = 100
 """How many divisions of mixed groups are drawn, to take the one that divides the classes best."""
 

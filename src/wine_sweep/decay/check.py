@@ -25,7 +25,7 @@ _SOURCE = ("data", "source")
 
 
 @dataclass(frozen=True)
-class Limits:
+class Thresholds:
     """What counts as decay.
 
     Args:
@@ -56,7 +56,7 @@ class Checked:
     losses: np.ndarray | None
 
 
-def check_rows(reference: Reference, model: Any, table: pd.DataFrame, limits: Limits | None = None) -> Checked:
+def check_rows(reference: Reference, model: Any, table: pd.DataFrame, limits: Thresholds | None = None) -> Checked:
     """Check a model on new rows; those that it was trained on are left out.
 
     Args:
@@ -85,8 +85,8 @@ def check_rows(reference: Reference, model: Any, table: pd.DataFrame, limits: Li
     prediction = [ColumnProfile(PREDICTION, kind)]
     then = predicted_then(reference)
     drifts += compare_columns(then, Part(predicted.to_frame(), worth), prediction, aspect=Aspect.PREDICTION)
-    losses = _losses(reference, model, _Rows(table, features, predictions, groups))
-    loss = None if losses is None else _compare(reference, losses, limits or Limits())
+    losses = _losses(reference, model, _LabelledRows(table, features, predictions, groups))
+    loss = None if losses is None else _compare(reference, losses, limits or Thresholds())
     oddities = find_oddities(features, reference.columns)
     result = judge(rows=len(features), excluded=int(known.sum()), findings=oddities, drifts=adjust(drifts), loss=loss)
     return Checked(result, now, predicted, None if losses is None else losses.losses)
@@ -113,7 +113,7 @@ def predicted_then(reference: Reference) -> Part:
 
 
 @dataclass(frozen=True, eq=False)
-class _Rows:
+class _LabelledRows:
     """New rows: all columns, the features, what is predicted, and the group of each."""
 
     table: pd.DataFrame
@@ -122,7 +122,7 @@ class _Rows:
     groups: np.ndarray
 
 
-def _losses(reference: Reference, model: Any, rows: _Rows) -> Losses | None:
+def _losses(reference: Reference, model: Any, rows: _LabelledRows) -> Losses | None:
     """Say what the new rows lose whose truth is known; None where that is none."""
     table = rows.table
     if reference.target not in table.columns or table[reference.target].isna().all():
@@ -151,7 +151,7 @@ def _truth(target: pd.Series, task: Task) -> np.ndarray:
     return typed.to_numpy()
 
 
-def _compare(reference: Reference, new: Losses, limits: Limits) -> LossComparison:
+def _compare(reference: Reference, new: Losses, limits: Thresholds) -> LossComparison:
     then = reference.measured
     weights = reference.metric.row_weights(then["target"].to_numpy(), then["weight"].to_numpy())
     recorded = Losses(then["loss"].to_numpy(dtype=float), weights, then["group"].to_numpy())

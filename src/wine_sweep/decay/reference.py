@@ -13,7 +13,7 @@ from wine_sweep.data import Dataset, Split
 from wine_sweep.data.digests import row_digests
 from wine_sweep.data.roles import join_groups
 from wine_sweep.decay.columns import ColumnProfile, plain_table, profile_of
-from wine_sweep.objective.predicted import Predicted
+from wine_sweep.objective.predicted import Predictions
 from wine_sweep.objective.row_losses import RowLoss, row_loss_of
 from wine_sweep.task import Task
 
@@ -116,7 +116,7 @@ def make_reference(
     task: Task,
     objective_metric: str,
     seed: int,
-    folds: Iterable[Predicted] = (),
+    folds: Iterable[Predictions] = (),
 ) -> Reference:
     """Take down what a model was trained and tested on.
 
@@ -139,7 +139,7 @@ def make_reference(
     features = plain_table(dataset.features, columns)
     digests = row_digests(features, [each.name for each in columns])
     metric = row_loss_of(objective_metric, task, probabilities=hasattr(model, "predict_proba"))
-    tested = Predicted(split.test, predictions)
+    tested = Predictions(split.test, predictions)
     if metric.needs_probabilities:
         tested = tested.with_probabilities(model, dataset.features.iloc[split.test].reset_index(drop=True))
     like_new = _newest(dataset, split.train)
@@ -175,7 +175,7 @@ def independent(groups: np.ndarray) -> float:
     return float(counts.sum() / (counts**2).sum()) if len(counts) else 1.0
 
 
-def _measured(predicted: Predicted, dataset: Dataset, metric: RowLoss) -> pd.DataFrame:
+def _measured(predicted: Predictions, dataset: Dataset, metric: RowLoss) -> pd.DataFrame:
     """Hold what is predicted for rows of a table against the truth: what each of them loses."""
     rows = predicted.rows
     truth = dataset.target.to_numpy()[rows]
@@ -190,7 +190,7 @@ def _newest(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
     return newest if len(newest) else rows
 
 
-def _measure_folds(folds: Iterable[Predicted], dataset: Dataset, metric: RowLoss) -> pd.DataFrame:
+def _measure_folds(folds: Iterable[Predictions], dataset: Dataset, metric: RowLoss) -> pd.DataFrame:
     measured = []
     seen = np.zeros(len(dataset.target), dtype=bool)
     for predicted in folds:

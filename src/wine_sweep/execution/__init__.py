@@ -3,6 +3,6 @@
 from wine_sweep.bench import Task
 from wine_sweep.execution.backends import check_backend, count_workers, make_workers
 from wine_sweep.execution.base import Limits, LostTrialError, Workers
-from wine_sweep.execution.staff import warm_up
+from wine_sweep.execution.staff import start_forkserver
 
-__all__ = ["Limits", "LostTrialError", "Task", "Workers", "check_backend", "count_workers", "make_workers", "warm_up"]
+__all__ = ["Limits", "LostTrialError", "Task", "Workers", "check_backend", "count_workers", "make_workers", "start_forkserver"]

@@ -39,23 +39,23 @@ def check_backend(config: ExecutionConfig) -> list[Problem]:
     return []
 
 
-def make_workers(config: ExecutionConfig, task: Task, *, packages: Sequence[str] = (), spool: Path | None = None) -> Workers:
+def make_workers(config: ExecutionConfig, task: Task, *, packages: Sequence[str] = (), trial_dirs: Path | None = None) -> Workers:
     """Make the backend that a config names, for one task.
 
     Args:
         config: The section `execution`.
         task: What measures a trial; picklable.
         packages: The top-level modules of the estimators, which a cluster must have in the same versions.
-        spool: Where trials put files, see `Spool`; without it they go when the trial or the workers do.
+        trial_dirs: Where trials put files, see `TrialDirs`; without it they go when the trial or the workers do.
 
     Raises:
         ExecutionError: The cluster cannot be used.
     """
     if config.backend is Backend.SERIAL:
-        return SerialWorkers(task, spool)
+        return SerialWorkers(task, trial_dirs)
     limits, count = Limits(config.trial_timeout, config.memory_limit), count_workers(config)
     if config.backend is Backend.DASK:
         from wine_sweep.execution.dask import DaskWorkers  # an extra, and slow to import
 
-        return DaskWorkers(task, config.address, count, limits, packages=packages, spool=spool)
-    return ProcessWorkers(task, count or _cores(), limits, spool=spool)
+        return DaskWorkers(task, config.address, count, limits, packages=packages, trial_dirs=trial_dirs)
+    return ProcessWorkers(task, count or _cores(), limits, trial_dirs=trial_dirs)

@@ -38,7 +38,7 @@ class Workers(Protocol):
     worker is lost or it exceeded a limit, or cancelled by `stop`.
 
     A trial that is given back RUNNING waits for the next `submit` or for `drop`. Where its task measures in steps, nobody
-    waits meanwhile; where its task has reported (`Bench.report`), its worker does: it is held, by the trial's number.
+    waits meanwhile; where its task has reported (`TrialIO.report`), its worker does: it is held, by the trial's number.
 
     Attributes:
         size: How many trials are measured at a time, 1 or more; on a cluster it changes as workers join and leave.

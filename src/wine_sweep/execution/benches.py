@@ -9,15 +9,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypeVar
 
-from wine_sweep.bench import Bench
-from wine_sweep.spool import Spool
+from wine_sweep.bench import TrialIO
+from wine_sweep.spool import TrialDirs
 from wine_sweep.trial import Trial
 
 _Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
-class Question:
+class ReportMessage:
     """What a worker sends in the midst of a trial: what that has said so far, to be answered with whether it is to go on.
 
     A trial that comes without, RUNNING though it is, was one step of several, and its worker is free.
@@ -26,32 +26,32 @@ class Question:
     trial: Trial
 
 
-class SpoolBench:
-    """The folders of one trial, and nobody to ask; see `wine_sweep.bench.Bench`.
+class FileTrialIO:
+    """The folders of one trial, and nobody to ask; see `wine_sweep.bench.TrialIO`.
 
     Args:
-        spool: Where the folders are.
+        trial_dirs: Where the folders are.
         number: The trial's.
     """
 
-    def __init__(self, spool: Spool, number: int) -> None:
-        self._spool = spool
+    def __init__(self, trial_dirs: TrialDirs, number: int) -> None:
+        self._trial_dirs = trial_dirs
         self._number = number
 
     @property
     def folder(self) -> Path:
         """A folder for files that are kept."""
-        return self._spool.make(self._spool.folder(self._number))
+        return self._trial_dirs.make(self._trial_dirs.folder(self._number))
 
     @property
     def scratch(self) -> Path:
         """A folder for files that nobody keeps."""
-        return self._spool.make(self._spool.scratch(self._number))
+        return self._trial_dirs.make(self._trial_dirs.scratch(self._number))
 
     @property
     def common(self) -> Path:
         """A folder that all trials share."""
-        return self._spool.make(self._spool.common)
+        return self._trial_dirs.make(self._trial_dirs.common)
 
     def report(self, trial: Trial) -> bool:
         """Refuse: who would answer waits for the trial to end.
@@ -63,24 +63,24 @@ class SpoolBench:
 
     def clear(self) -> None:
         """Remove what an earlier attempt at the trial has left."""
-        self._spool.clear(self._number)
+        self._trial_dirs.clear(self._number)
 
     def close(self) -> None:
         """Take note that the task has returned."""
-        self._spool.clear_scratch(self._number)
+        self._trial_dirs.clear_scratch(self._number)
 
 
-class WorkerBench(SpoolBench):
+class WorkerTrialIO(FileTrialIO):
     """The same in a worker process, which can ask the process that it works for.
 
     Args:
-        spool: Where the folders are.
+        trial_dirs: Where the folders are.
         number: The trial's.
         connection: Takes questions, brings answers.
     """
 
-    def __init__(self, spool: Spool, number: int, connection: Connection) -> None:
-        super().__init__(spool, number)
+    def __init__(self, trial_dirs: TrialDirs, number: int, connection: Connection) -> None:
+        super().__init__(trial_dirs, number)
         self._connection = connection
         self._lock = threading.Lock()
         self._is_over = False
@@ -98,7 +98,7 @@ class WorkerBench(SpoolBench):
             if self._is_over:
                 return False
             try:
-                self._connection.send(Question(trial))
+                self._connection.send(ReportMessage(trial))
                 self._is_over = not self._connection.recv()
             except OSError as error:
                 raise EOFError(f"nobody waits for trial {trial.number} any more") from error
@@ -111,7 +111,7 @@ class WorkerBench(SpoolBench):
         super().close()
 
 
-def measure(task: Callable[[Trial, Bench], _Answer], trial: Trial, bench: SpoolBench) -> _Answer:
+def measure(task: Callable[[Trial, TrialIO], _Answer], trial: Trial, bench: FileTrialIO) -> _Answer:
     """Have a task measure a trial at its bench, which holds nothing old when the trial begins, and no scratch when it ends."""
     if not trial.steps:
         bench.clear()

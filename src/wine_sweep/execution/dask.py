@@ -27,10 +27,10 @@ from wine_sweep.execution.cluster import (
     threads_of,
     wait_for_threads,
 )
-from wine_sweep.execution.outpost import Outpost, drop_at, measure_at, open_outpost
-from wine_sweep.execution.parcel import Parcel, receive
-from wine_sweep.execution.station import Flight, Station, conclude, in_words, loss_of
-from wine_sweep.spool import Spool
+from wine_sweep.execution.outpost import DaskExecutor, drop_on, measure_on, open_executor
+from wine_sweep.execution.parcel import RemoteResult, receive
+from wine_sweep.execution.station import DaskWorkerState, PendingTrial, conclude, describe, loss_of
+from wine_sweep.spool import TrialDirs
 from wine_sweep.trial import Failure, Trial
 
 _logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class DaskWorkers:
             for as many as the cluster has threads.
         limits: What a trial may take.
         packages: The top-level modules of the estimators, whose versions count too.
-        spool: Where the files of trials are put when these have ended; None for a temporary folder.
+        trial_dirs: Where the files of trials are put when these have ended; None for a temporary folder.
 
     Raises:
         ExecutionError: Nobody answers, no worker comes, or a worker's packages are not ours.
@@ -75,15 +75,15 @@ class DaskWorkers:
         limits: Limits = Limits(),
         *,
         packages: Sequence[str] = (),
-        spool: Path | None = None,
+        trial_dirs: Path | None = None,
     ) -> None:
         self._most = workers
-        self._spool = Spool.at(spool)
+        self._trial_dirs = TrialDirs.at(trial_dirs)
         self._limits = limits
         self._pickled = pickle.dumps(task)
         self._ours = own_versions(dict.fromkeys((*PACKAGES, *distributions(packages))))
         self._lock = threading.RLock()
-        self._stations: dict[str, Station] = {}
+        self._dask_workers: dict[str, DaskWorkerState] = {}
         self._seen: set[str] = set()
         self._lost: dict[int, Failure] = {}
         self._waiting: deque[tuple[Trial, Future[Trial]]] = deque()
@@ -105,7 +105,7 @@ class DaskWorkers:
     def size(self) -> int:
         """How many trials can be measured at a time now, 1 or more; what nobody is there for waits."""
         with self._lock:
-            threads = sum(station.threads for station in self._stations.values())
+            threads = sum(station.threads for station in self._dask_workers.values())
         return max(1, threads if self._most is None else min(threads, self._most))
 
     def submit(self, trial: Trial) -> Future[Trial]:
@@ -119,11 +119,11 @@ class DaskWorkers:
                 raise self._error
             loss, holder = self._lost.pop(trial.number, None), self._holder(trial.number)
             if holder is not None:
-                del self._stations[holder].held[trial.number]
+                del self._dask_workers[holder].held[trial.number]
                 self._send(holder, trial, future)
             elif loss is None:
                 if not trial.steps:
-                    self._spool.clear(trial.number)
+                    self._trial_dirs.clear(trial.number)
                 self._waiting.append((trial, future))
                 self._dispatch()
         if loss is not None:
@@ -138,8 +138,8 @@ class DaskWorkers:
             address = self._holder(trial.number)
             if address is None:
                 return
-            station = self._stations[address]
-            dask_future = self._call(drop_at, address, trial)
+            station = self._dask_workers[address]
+            dask_future = self._call(drop_on, address, trial)
             station.held[trial.number] = dask_future
         dask_future.add_done_callback(lambda done: self._dropped(station, trial.number, done))
 
@@ -156,7 +156,7 @@ class DaskWorkers:
         closing = threading.Thread(target=self._close, name="wine-sweep-dask-close", daemon=True)
         closing.start()
         closing.join(CLOSE_SECONDS if self._client.status == "running" else GONE_SECONDS)
-        self._spool.close()
+        self._trial_dirs.close()
 
     def _close(self) -> None:
         for each in (self._client, self._cluster):
@@ -177,7 +177,7 @@ class DaskWorkers:
             try:
                 self._settle(address, count)
             except Exception as error:
-                raise ExecutionError(f"the Dask worker {address} cannot be used: {in_words(error)}") from error
+                raise ExecutionError(f"the Dask worker {address} cannot be used: {describe(error)}") from error
 
     def _watch(self) -> None:
         """See who joins and who leaves, until the end."""
@@ -188,9 +188,9 @@ class DaskWorkers:
             try:
                 threads = threads_of(self._client)
             except Exception as error:  # noqa: BLE001  # Dask has no one class for a scheduler that does not answer
-                self._give_up(ExecutionError(f"the Dask scheduler at {self._name} is gone: {in_words(error)}"))
+                self._give_up(ExecutionError(f"the Dask scheduler at {self._name} is gone: {describe(error)}"))
                 return
-            self._take_leave_of(set(self._stations) - set(threads))
+            self._take_leave_of(set(self._dask_workers) - set(threads))
             for address in sorted(set(threads) - self._seen):
                 self._seen.add(address)
                 arguments = (address, threads[address])
@@ -207,22 +207,22 @@ class DaskWorkers:
                 return
             why = ", ".join(different)
         except Exception as error:  # noqa: BLE001  # whatever is wrong with it, it is not used
-            why = in_words(error)
+            why = describe(error)
         if not self._stopping.is_set():
             _logger.warning("the Dask worker %s joined and is not used: %s", address, why)
 
     def _settle(self, address: str, threads: int) -> None:
         """Send our outpost to a worker, and have it opened."""
-        outpost = self._client.scatter(Outpost(self._pickled, self._limits), workers=[address], hash=False, direct=False)
-        self._client.submit(open_outpost, outpost, workers=[address], pure=False).result(timeout=WORKER_SECONDS)
+        executor = self._client.scatter(DaskExecutor(self._pickled, self._limits), workers=[address], hash=False, direct=False)
+        self._client.submit(open_executor, executor, workers=[address], pure=False).result(timeout=WORKER_SECONDS)
         with self._lock:
-            self._stations[address] = Station(threads, outpost)
+            self._dask_workers[address] = DaskWorkerState(threads, executor)
             self._dispatch()
 
     def _dispatch(self) -> None:
         """Give what waits to the workers that have room, the least busy first. Called under the lock."""
         while self._waiting:
-            room = [(each.load, address) for address, each in self._stations.items() if each.load < 1]
+            room = [(each.load, address) for address, each in self._dask_workers.items() if each.load < 1]
             if not room:
                 return
             _, address = min(room)
@@ -232,38 +232,38 @@ class DaskWorkers:
 
     def _holder(self, number: int) -> str | None:
         """Find the worker at which a trial waits to go on. Called under the lock."""
-        return next((address for address, each in self._stations.items() if each.can_go_on(number)), None)
+        return next((address for address, each in self._dask_workers.items() if each.can_go_on(number)), None)
 
-    def _call(self, function: Callable[[Outpost, bytes], Parcel], address: str, trial: Trial) -> Any:
+    def _call(self, function: Callable[[DaskExecutor, bytes], RemoteResult], address: str, trial: Trial) -> Any:
         """Have a worker's outpost do something with a trial."""
         self._number += 1
         key = f"wine-sweep-{self._client.id}-{trial.number}-{self._number}"
-        outpost = self._stations[address].outpost
-        return self._client.submit(function, outpost, pickle.dumps(trial), key=key, workers=[address], pure=False, retries=0)
+        executor = self._dask_workers[address].executor
+        return self._client.submit(function, executor, pickle.dumps(trial), key=key, workers=[address], pure=False, retries=0)
 
     def _send(self, address: str, trial: Trial, future: Future[Trial]) -> None:
-        dask_future = self._call(measure_at, address, trial)
+        dask_future = self._call(measure_on, address, trial)
         key = dask_future.key
-        self._stations[address].flights[key] = Flight(trial, future, dask_future)
+        self._dask_workers[address].flights[key] = PendingTrial(trial, future, dask_future)
         dask_future.add_done_callback(lambda done: self._land(address, key, done))
 
     def _land(self, address: str, key: str, dask_future: Any) -> None:
         """Take what came of a trial."""
         try:
-            outcome: Parcel | Failure | BaseException = dask_future.result(timeout=CARRY_SECONDS)
+            outcome: RemoteResult | Failure | BaseException = dask_future.result(timeout=CARRY_SECONDS)
         except Exception as error:  # noqa: BLE001  # of whatever class: it is the trial's, or shows that the cluster is gone
             outcome = error
         with self._lock:
-            station = self._stations.get(address)
+            station = self._dask_workers.get(address)
             flight = station.flights.pop(key, None) if station is not None else None
             if station is None:
                 return
             if flight is None:  # cancelled while it was answering: nobody goes on with it
-                if isinstance(outcome, Parcel) and outcome.is_held:
+                if isinstance(outcome, RemoteResult) and outcome.is_held:
                     station.held[outcome.trial.number] = None
                     self.drop(outcome.trial)
                 return
-            if isinstance(outcome, Parcel) and outcome.is_held:
+            if isinstance(outcome, RemoteResult) and outcome.is_held:
                 station.held[flight.trial.number] = None
             if dask_future.cancelled() and self._client.status != "running":
                 self._give_up(ExecutionError(f"the connection to the Dask scheduler at {self._name} was lost"))
@@ -272,17 +272,17 @@ class DaskWorkers:
             self._take_leave_of({address})
         with self._lock:
             self._dispatch()
-        trial = receive(outcome, self._spool) if isinstance(outcome, Parcel) else outcome
+        trial = receive(outcome, self._trial_dirs) if isinstance(outcome, RemoteResult) else outcome
         if not conclude(flight.future, self._error or trial):
             self.drop(flight.trial)
 
-    def _dropped(self, station: Station, number: int, dask_future: Any) -> None:
+    def _dropped(self, station: DaskWorkerState, number: int, dask_future: Any) -> None:
         """Take the files of a trial that was not to go on; its worker is free."""
         try:
-            receive(dask_future.result(timeout=CARRY_SECONDS), self._spool)
+            receive(dask_future.result(timeout=CARRY_SECONDS), self._trial_dirs)
         except Exception as error:  # noqa: BLE001  # of whatever class: its worker left, or the cluster is gone
             if not self._stopping.is_set():
-                _logger.warning("files of trial %d are lost: %s", number, in_words(error))
+                _logger.warning("files of trial %d are lost: %s", number, describe(error))
         with self._lock:
             station.held.pop(number, None)
             self._dispatch()
@@ -291,7 +291,7 @@ class DaskWorkers:
         """Let go of workers that left; their trials are lost."""
         for address in addresses:
             with self._lock:
-                station = self._stations.pop(address, None)
+                station = self._dask_workers.pop(address, None)
                 self._seen.discard(address)
                 self._alone_since = time.monotonic()
                 if station is not None:
@@ -302,10 +302,10 @@ class DaskWorkers:
             for flight in station.flights.values():
                 conclude(flight.future, loss_of(address))
             calls = [*(flight.dask_future for flight in station.flights.values()), *filter(None, station.held.values())]
-            self._client.cancel([*calls, station.outpost])
+            self._client.cancel([*calls, station.executor])
 
     def _check_alone(self) -> None:
-        if not self._stations and time.monotonic() - self._alone_since > WORKER_SECONDS:
+        if not self._dask_workers and time.monotonic() - self._alone_since > WORKER_SECONDS:
             message = f"the Dask scheduler at {self._name} has had no worker for {WORKER_SECONDS:g} s"
             self._give_up(ExecutionError(message))
 
@@ -314,7 +314,7 @@ class DaskWorkers:
         if not future.cancelled():
             return
         with self._lock:
-            for station in self._stations.values():
+            for station in self._dask_workers.values():
                 for key, flight in list(station.flights.items()):
                     if flight.future is future:
                         del station.flights[key]
@@ -325,10 +325,10 @@ class DaskWorkers:
         """End everything that is open with an error, or cancel it."""
         with self._lock:
             self._error = self._error or error
-            flights = [flight.future for station in self._stations.values() for flight in station.flights.values()]
+            flights = [flight.future for station in self._dask_workers.values() for flight in station.flights.values()]
             open_futures = [*flights, *(future for _, future in self._waiting)]
             self._waiting.clear()
-            for station in self._stations.values():
+            for station in self._dask_workers.values():
                 station.flights.clear()
                 station.held.clear()
         for future in open_futures:

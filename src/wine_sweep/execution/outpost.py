@@ -14,9 +14,9 @@ from pathlib import Path
 from distributed import Worker, get_worker
 
 from wine_sweep.execution.base import Limits, LostTrialError
-from wine_sweep.execution.parcel import Parcel, pack
+from wine_sweep.execution.parcel import RemoteResult, pack
 from wine_sweep.execution.processes import ProcessWorkers
-from wine_sweep.spool import Spool
+from wine_sweep.spool import TrialDirs
 from wine_sweep.trial import Trial, TrialState
 
 LOOK_SECONDS = 0.5
@@ -29,7 +29,7 @@ IDLE_SECONDS = 60.0
 """How long processes stay that have nothing to do."""
 
 
-class Outpost:
+class DaskExecutor:
     """Measures trials in processes of a Dask worker, as many at a time as it has threads.
 
     It is sent to a Dask worker once, and lies there as data of the client's. When the client is gone, be it killed, the
@@ -45,17 +45,17 @@ class Outpost:
         self._limits = limits
         self._lock = threading.Lock()
         self._workers: ProcessWorkers | None = None
-        self._spool: Spool | None = None
+        self._trial_dirs: TrialDirs | None = None
 
-    def __reduce__(self) -> tuple[type[Outpost], tuple[bytes, Limits]]:
-        return Outpost, (self._pickled, self._limits)
+    def __reduce__(self) -> tuple[type[DaskExecutor], tuple[bytes, Limits]]:
+        return DaskExecutor, (self._pickled, self._limits)
 
     def open(self) -> None:
         """Check that the task can be loaded here, and start the processes."""
         pickle.loads(self._pickled)  # noqa: S301  # it comes from the client, who may run anything here
         self._open(get_worker())
 
-    def measure(self, trial: Trial) -> Parcel:
+    def measure(self, trial: Trial) -> RemoteResult:
         """Measure a trial, or have one go on that has reported. What it exceeds or kills comes back as its failure.
 
         Raises:
@@ -75,56 +75,60 @@ class Outpost:
         else:
             after = future.result()
         if after.state.has_ended:
-            return Parcel(after, self._take_files(trial.number))
-        return Parcel(after, is_held=workers.holds(trial.number))
+            return RemoteResult(after, self._take_files(trial.number))
+        return RemoteResult(after, is_held=workers.holds(trial.number))
 
-    def drop(self, trial: Trial) -> Parcel:
+    def drop(self, trial: Trial) -> RemoteResult:
         """Have a trial ended that has reported; wait until it is."""
         workers = self._open(get_worker())
         workers.drop(trial)
         while workers.holds(trial.number):
             time.sleep(END_LOOK_SECONDS)
-        return Parcel(trial, self._take_files(trial.number))
+        return RemoteResult(trial, self._take_files(trial.number))
 
     def _take_files(self, number: int) -> dict[str, bytes]:
         """Take the files of a trial that has ended from where it wrote them."""
-        if self._spool is None:
+        if self._trial_dirs is None:
             return {}
-        files = pack(self._spool.folder(number))
-        self._spool.clear(number)
+        files = pack(self._trial_dirs.folder(number))
+        self._trial_dirs.clear(number)
         return files
 
     def _open(self, worker: Worker) -> ProcessWorkers:
         with self._lock:
             if self._workers is None:
                 _let_have_children()
-                self._spool = Spool.temporary(Path(worker.local_directory))
+                self._trial_dirs = TrialDirs.temporary(Path(worker.local_directory))
                 self._workers = ProcessWorkers(
-                    self._pickled, worker.state.nthreads, self._limits, idle_seconds=IDLE_SECONDS, spool=self._spool.root
+                    self._pickled,
+                    worker.state.nthreads,
+                    self._limits,
+                    idle_seconds=IDLE_SECONDS,
+                    trial_dirs=self._trial_dirs.root,
                 )
-                finalizer = weakref.finalize(self, _stop_aside, self._workers, self._spool)
+                finalizer = weakref.finalize(self, _stop_aside, self._workers, self._trial_dirs)
                 finalizer.atexit = False  # then the workers stop by themselves, and Dask removes its directory
             return self._workers
 
 
-def open_outpost(outpost: Outpost) -> None:
+def open_executor(executor: DaskExecutor) -> None:
     """Open an outpost; a Dask task."""
-    outpost.open()
+    executor.open()
 
 
-def measure_at(outpost: Outpost, pickled: bytes) -> Parcel:
+def measure_on(executor: DaskExecutor, pickled: bytes) -> RemoteResult:
     """Measure a trial at an outpost; a Dask task.
 
     Args:
-        outpost: Where.
+        executor: Where.
         pickled: The trial; Dask looks into arguments that are dataclasses.
     """
-    return outpost.measure(pickle.loads(pickled))  # noqa: S301  # it comes from the client, who may run anything here
+    return executor.measure(pickle.loads(pickled))  # noqa: S301  # it comes from the client, who may run anything here
 
 
-def drop_at(outpost: Outpost, pickled: bytes) -> Parcel:
-    """Have an outpost end a trial that it holds; a Dask task. See `measure_at`."""
-    return outpost.drop(pickle.loads(pickled))  # noqa: S301  # likewise
+def drop_on(executor: DaskExecutor, pickled: bytes) -> RemoteResult:
+    """Have an outpost end a trial that it holds; a Dask task. See `measure_on`."""
+    return executor.drop(pickle.loads(pickled))  # noqa: S301  # likewise
 
 
 def _is_wanted(worker: Worker, key: object) -> bool:
@@ -143,11 +147,11 @@ def _let_have_children() -> None:
     multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
 
 
-def _stop_aside(workers: ProcessWorkers, spool: Spool) -> None:
+def _stop_aside(workers: ProcessWorkers, trial_dirs: TrialDirs) -> None:
     """Stop workers without holding up whoever let the outpost go, which is the Dask worker's event loop."""
 
     def stop() -> None:
         workers.stop()
-        spool.close()
+        trial_dirs.close()
 
     threading.Thread(target=stop, name="wine-sweep-stop", daemon=True).start()

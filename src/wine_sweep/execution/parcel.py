@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from wine_sweep.spool import Spool
+from wine_sweep.spool import TrialDirs
 from wine_sweep.trial import Trial
 
 _logger = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ LEFT_OUT = "left-out.txt"
 
 
 @dataclass(frozen=True)
-class Parcel:
+class RemoteResult:
     """A trial and its files.
 
     Args:
@@ -73,15 +73,15 @@ def unpack(files: Mapping[str, bytes], folder: Path) -> None:
         target.write_bytes(content)
 
 
-def receive(parcel: Parcel, spool: Spool) -> Trial:
+def receive(result: RemoteResult, trial_dirs: TrialDirs) -> Trial:
     """Put the files of a trial into its folder here; those that cannot be put there cost it nothing but them."""
-    number = parcel.trial.number
+    number = result.trial.number
     try:
-        if parcel.files:
-            unpack(parcel.files, spool.make(spool.folder(number)))
+        if result.files:
+            unpack(result.files, trial_dirs.make(trial_dirs.folder(number)))
     except (OSError, ValueError) as error:
         _logger.warning("files of trial %d are lost: %s", number, error)
-    return parcel.trial
+    return result.trial
 
 
 def _sizes(folder: Path) -> Iterator[tuple[int, str]]:

@@ -16,9 +16,9 @@ from wine_sweep.bench import Task
 from wine_sweep.errors import ExecutionError
 from wine_sweep.execution.base import Limits, LostTrialError, failure_of
 from wine_sweep.execution.memory import LOOK_SECONDS
-from wine_sweep.execution.staff import Hold, Worker, warm_up
+from wine_sweep.execution.staff import PausedTrial, WorkerHandle, start_forkserver
 from wine_sweep.execution.worker import groups_beside
-from wine_sweep.spool import Spool
+from wine_sweep.spool import TrialDirs
 from wine_sweep.trial import Failure, Trial
 
 LEAVE_SECONDS = 2.0
@@ -41,7 +41,7 @@ class ProcessWorkers:
         size: The number of processes.
         limits: What a trial may take.
         idle_seconds: How long a worker may have nothing to do before it is ended until there is; None for ever.
-        spool: Where trials put files; None for a temporary folder.
+        trial_dirs: Where trials put files; None for a temporary folder.
     """
 
     def __init__(
@@ -51,26 +51,26 @@ class ProcessWorkers:
         limits: Limits = Limits(),
         *,
         idle_seconds: float | None = None,
-        spool: Path | None = None,
+        trial_dirs: Path | None = None,
     ) -> None:
         self.size = size
         self._pickled = task if isinstance(task, bytes) else pickle.dumps(task)
         self._limits = limits
         self._idle_seconds = float("inf") if idle_seconds is None else idle_seconds
-        self._spool = Spool.at(spool)
+        self._trial_dirs = TrialDirs.at(trial_dirs)
         self._waiting: deque[tuple[Trial, Future[Trial]]] = deque()
         self._going_on: deque[tuple[Trial, Future[Trial]]] = deque()
         self._dropped: deque[int] = deque()
         self._lost: dict[int, Failure] = {}
-        self._staff: list[Worker] = []
-        self._ear: Connection
-        self._bell: Connection
-        self._ear, self._bell = Pipe(duplex=False)
+        self._staff: list[WorkerHandle] = []
+        self._wakeup_recv: Connection
+        self._wakeup_send: Connection
+        self._wakeup_recv, self._wakeup_send = Pipe(duplex=False)
         self._lock = threading.Lock()
         self._stopping = False
         self._is_over = False
         self._error: BaseException | None = None
-        warm_up()
+        start_forkserver()
         self._thread = threading.Thread(target=self._run, name="wine-sweep-workers", daemon=True)
         self._thread.start()
         atexit.register(self.stop)  # multiprocessing would wait for workers that nobody has stopped
@@ -82,14 +82,14 @@ class ProcessWorkers:
             if self._is_over:
                 raise ExecutionError(f"the worker processes are gone: {self._error or 'they were stopped'}") from self._error
             (self._going_on if self.holds(trial.number) else self._waiting).append((trial, future))
-        future.add_done_callback(lambda done: self._ring() if done.cancelled() else None)
-        self._ring()
+        future.add_done_callback(lambda done: self._wake() if done.cancelled() else None)
+        self._wake()
         return future
 
     def drop(self, trial: Trial) -> None:
         """Have a trial ended that was given back RUNNING; see `Workers`."""
         self._dropped.append(trial.number)
-        self._ring()
+        self._wake()
 
     def holds(self, number: int) -> bool:
         """Whether a worker holds a trial, or ends it, or has died of late while it held it."""
@@ -102,33 +102,33 @@ class ProcessWorkers:
     def stop(self) -> None:
         """End the workers; what is open is cancelled. Those that measure are killed, the others leave."""
         self._stopping = True
-        self._ring()
+        self._wake()
         self._thread.join()
         atexit.unregister(self.stop)
 
-    def _ring(self) -> None:
+    def _wake(self) -> None:
         """Have the thread look at what is new, unless it has ended, and with it what there was to look at."""
         with self._lock:
             if not self._is_over:
-                self._bell.send_bytes(b"!")
+                self._wakeup_send.send_bytes(b"!")
 
     def _run(self) -> None:
         try:
-            self._hire(self.size)
+            self._spawn(self.size)
             while not self._stopping:
                 self._answer()
                 self._assign()
                 self._wait()
                 for worker in list(self._staff):
-                    self._attend(worker)
+                    self._poll(worker)
         except Exception as error:  # noqa: BLE001  # kept for `submit`: a thread has nobody to raise it to
             self._error = error
         finally:
-            self._dismiss()
+            self._shutdown()
 
-    def _hire(self, number: int) -> None:
+    def _spawn(self, number: int) -> None:
         for _ in range(number):
-            self._staff.append(Worker(self._pickled, self._limits, self._spool))
+            self._staff.append(WorkerHandle(self._pickled, self._limits, self._trial_dirs))
 
     def _answer(self) -> None:
         """Answer the workers that hold trials: which end, and which go on. One that has died fails its trial now."""
@@ -151,9 +151,9 @@ class ProcessWorkers:
             else:
                 holder.give(trial, future)
 
-    def _holder(self, number: int) -> Worker | None:
+    def _holder(self, number: int) -> WorkerHandle | None:
         """Find the worker in which a trial waits to go on."""
-        return next((each for each in self._staff if each.hold is not None and each.hold == Hold(number)), None)
+        return next((each for each in self._staff if each.hold is not None and each.hold == PausedTrial(number)), None)
 
     def _assign(self) -> None:
         """Bring trials to workers that are ready, and start workers for those that are left."""
@@ -165,7 +165,7 @@ class ProcessWorkers:
             else:
                 future.set_running_or_notify_cancel()
         starting = sum(not worker.is_ready for worker in self._staff)
-        self._hire(max(0, min(len(self._waiting) - starting, self.size - len(self._staff))))
+        self._spawn(max(0, min(len(self._waiting) - starting, self.size - len(self._staff))))
 
     def _wait(self) -> None:
         """Wait until something happens or some limit may be reached."""
@@ -176,18 +176,18 @@ class ProcessWorkers:
         times += [worker.idle_since + self._idle_seconds - now for worker in self._staff if worker.has_nothing]
         times += [LOOK_SECONDS] if jobs and self._limits.memory is not None else []
         longest = min([*times, LONGEST_WAIT]) if times else None
-        sources: list[Connection | int] = [self._ear]
+        sources: list[Connection | int] = [self._wakeup_recv]
         for worker in self._staff:
             sources += [worker.connection, worker.sentinel]
         wait(sources, timeout=None if longest is None else max(0.0, longest))
-        while self._ear.poll():
-            self._ear.recv_bytes()
+        while self._wakeup_recv.poll():
+            self._wakeup_recv.recv_bytes()
 
-    def _attend(self, worker: Worker) -> None:
+    def _poll(self, worker: WorkerHandle) -> None:
         """See to one worker: its answer, its death, its excess, its leave."""
         is_alive = worker.take_message()
         if not is_alive or wait([worker.sentinel], timeout=0):
-            self._bury(worker)
+            self._reap(worker)
         elif worker.job is not None and worker.job.future.cancelled():
             self._end(worker, None)
         elif (failure := worker.excess()) is not None:
@@ -195,7 +195,7 @@ class ProcessWorkers:
         elif worker.is_overdue or (worker.has_nothing and time.monotonic() - worker.idle_since >= self._idle_seconds):
             self._end(worker, None)
 
-    def _bury(self, worker: Worker) -> None:
+    def _reap(self, worker: WorkerHandle) -> None:
         """Take a worker that died off the list. One that died before its first trial takes a waiting one along.
 
         Otherwise workers that cannot even start would be started for ever. What it held is lost when it is to go on.
@@ -207,17 +207,17 @@ class ProcessWorkers:
             worker.give(*self._waiting.popleft())
         self._end(worker, failure)
 
-    def _end(self, worker: Worker, failure: Failure | None) -> None:
+    def _end(self, worker: WorkerHandle, failure: Failure | None) -> None:
         """Kill a worker, and with it what it started; its trial ends with a failure, or is cancelled already."""
         number = worker.number
         worker.kill()
         worker.join()
         self._staff.remove(worker)
         if number is not None:
-            self._spool.clear_scratch(number)  # before anybody hears of the end, and measures the trial again
+            self._trial_dirs.clear_scratch(number)  # before anybody hears of the end, and measures the trial again
         worker.fail(failure or Failure("Cancelled", "nobody waits for it"))
 
-    def _dismiss(self) -> None:
+    def _shutdown(self) -> None:
         """End everything."""
         with self._lock:
             self._is_over = True
@@ -235,8 +235,8 @@ class ProcessWorkers:
             worker.kill(beside)  # one that did not leave, or what it has left behind
             worker.join()
             if worker.number is not None:
-                self._spool.clear_scratch(worker.number)
+                self._trial_dirs.clear_scratch(worker.number)
         self._staff.clear()
-        self._spool.close()
-        self._bell.close()
-        self._ear.close()
+        self._trial_dirs.close()
+        self._wakeup_send.close()
+        self._wakeup_recv.close()

@@ -9,8 +9,8 @@ from threadpoolctl import threadpool_limits
 
 from wine_sweep.bench import Task
 from wine_sweep.execution.base import failure_of
-from wine_sweep.execution.benches import SpoolBench, measure
-from wine_sweep.spool import Spool
+from wine_sweep.execution.benches import FileTrialIO, measure
+from wine_sweep.spool import TrialDirs
 from wine_sweep.trial import Failure, Trial
 
 
@@ -22,20 +22,20 @@ class SerialWorkers:
 
     Args:
         task: What measures a trial.
-        spool: Where trials put files; None for a temporary folder.
+        trial_dirs: Where trials put files; None for a temporary folder.
     """
 
     size = 1
 
-    def __init__(self, task: Task, spool: Path | None = None) -> None:
+    def __init__(self, task: Task, trial_dirs: Path | None = None) -> None:
         self._task = task
-        self._spool = Spool.at(spool)
+        self._trial_dirs = TrialDirs.at(trial_dirs)
 
     def submit(self, trial: Trial) -> Future[Trial]:
         """Measure a trial; the future is done when this returns."""
         future: Future[Trial] = Future()
         with threadpool_limits(limits=1):
-            future.set_result(measure(self._task, trial, SpoolBench(self._spool, trial.number)))
+            future.set_result(measure(self._task, trial, FileTrialIO(self._trial_dirs, trial.number)))
         return future
 
     def drop(self, trial: Trial) -> None:
@@ -47,4 +47,4 @@ class SerialWorkers:
 
     def stop(self) -> None:
         """Remove a temporary spool; nothing runs between two trials."""
-        self._spool.close()
+        self._trial_dirs.close()

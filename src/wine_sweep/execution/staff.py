@@ -16,13 +16,13 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 
 from wine_sweep.execution.base import Limits, LostTrialError
-from wine_sweep.execution.benches import Question
+from wine_sweep.execution.benches import ReportMessage
 from wine_sweep.execution.memory import MemoryMeter
-from wine_sweep.execution.worker import READY, kill_family, serve
+from wine_sweep.execution.worker import READY, kill_process_tree, serve
 from wine_sweep.import_path import guarded_folders, working_folder_kept_out
-from wine_sweep.spool import Spool
+from wine_sweep.spool import TrialDirs
 from wine_sweep.trial import Failure, FailureCause, Trial
-from wine_sweep.wording import duration_in_words, show_bytes
+from wine_sweep.wording import format_duration, show_bytes
 
 END_SECONDS = 5.0
 """How long a process that was killed may take to be gone, and a task that is not to go on to end by itself."""
@@ -31,7 +31,7 @@ _PRELOAD = ["wine_sweep.execution.preload"]
 
 
 @dataclass(frozen=True)
-class Job:
+class RunningTrial:
     """A trial that a worker measures: since when, and until when at most, by the monotonic clock."""
 
     trial: Trial
@@ -41,7 +41,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Hold:
+class PausedTrial:
     """A trial that has reported: its task waits in the worker for an answer, or ends because the answer was no.
 
     Args:
@@ -58,13 +58,13 @@ class Hold:
         return self.until == math.inf
 
 
-class Worker:
+class WorkerHandle:
     """Starts a worker process. Used by one thread.
 
     Args:
         pickled: The task.
         limits: What a trial may take.
-        spool: Where trials put files.
+        trial_dirs: Where trials put files.
 
     Attributes:
         job: What it measures now.
@@ -73,19 +73,19 @@ class Worker:
         idle_since: Since when it has had nothing to do, by the monotonic clock.
     """
 
-    def __init__(self, pickled: bytes, limits: Limits, spool: Spool) -> None:
+    def __init__(self, pickled: bytes, limits: Limits, trial_dirs: TrialDirs) -> None:
         start = context()
         self.connection, theirs = start.Pipe()
         self._process: BaseProcess = start.Process(  # type: ignore[attr-defined]  # each context has one, BaseContext does not
-            target=serve, args=(theirs, pickled, spool, guarded_folders()), name="wine-sweep-worker"
+            target=serve, args=(theirs, pickled, trial_dirs, guarded_folders()), name="wine-sweep-worker"
         )
         with working_folder_kept_out():  # by spawn, and where the server or multiprocessing's tracker has died
             self._process.start()
         theirs.close()
         self._limits = limits
         self._meter = MemoryMeter(self._process.pid) if limits.memory is not None and self._process.pid is not None else None
-        self.job: Job | None = None
-        self.hold: Hold | None = None
+        self.job: RunningTrial | None = None
+        self.hold: PausedTrial | None = None
         self.is_ready = False
         self.idle_since = time.monotonic()
 
@@ -122,7 +122,7 @@ class Worker:
         self.hold = None
         now = time.monotonic()
         left = float("inf") if self._limits.seconds is None else self._limits.seconds - trial.spent
-        self.job = Job(trial, future, now, now + left)
+        self.job = RunningTrial(trial, future, now, now + left)
         self._send(message)
 
     def drop(self, seconds: float | None = None) -> None:
@@ -144,13 +144,13 @@ class Worker:
         try:
             if not self.connection.poll():
                 return True
-            message: str | Question | Trial | Failure = self.connection.recv()
+            message: str | ReportMessage | Trial | Failure = self.connection.recv()
         except (EOFError, OSError):
             return False
         if message == READY:
             self.is_ready = True
             self.idle_since = time.monotonic()
-        elif isinstance(message, Question):
+        elif isinstance(message, ReportMessage):
             self._take_question(message.trial)
         else:
             self._take_answer(message)
@@ -158,7 +158,7 @@ class Worker:
 
     def _take_question(self, trial: Trial) -> None:
         """Give a trial back that has reported, and hold it; what nobody waits for is to be ended at once."""
-        self.hold = Hold(trial.number)  # before anybody sees the trial, and submits it again
+        self.hold = PausedTrial(trial.number)  # before anybody sees the trial, and submits it again
         if not self._settle(self._with_time(trial)):
             self.drop(seconds=0.0)
 
@@ -179,7 +179,7 @@ class Worker:
         if self.job is None:
             return None
         if time.monotonic() >= self.job.deadline and self._limits.seconds is not None:
-            message = f"took longer than {duration_in_words(self._limits.seconds)}"
+            message = f"took longer than {format_duration(self._limits.seconds)}"
             return Failure("TrialTimeout", message, cause=FailureCause.TIMEOUT)
         if self._limits.memory is not None and self._meter is not None and (used := self._meter.used()) > self._limits.memory:
             message = f"used {show_bytes(used)}, more than memory_limit {show_bytes(self._limits.memory)}"
@@ -196,9 +196,9 @@ class Worker:
         self._settle(LostTrialError(failure))
 
     def kill(self, beside: Collection[int] | None = None) -> None:
-        """End the process and those that it started, whatever they are doing; see `kill_family`."""
+        """End the process and those that it started, whatever they are doing; see `kill_process_tree`."""
         if self._process.pid is not None:
-            kill_family(self._process.pid, beside)
+            kill_process_tree(self._process.pid, beside)
         self._process.kill()  # before it made a family of its own it is not in it
         self.connection.close()
 
@@ -232,7 +232,7 @@ class Worker:
         return True
 
 
-def warm_up() -> None:
+def start_forkserver() -> None:
     """Start the server that workers are forked from, so that it loads the libraries while this process does other work.
 
     The server is started deaf to Ctrl-C, and to the SIGHUP of a terminal that is closed: they are sent to every process, and

@@ -11,7 +11,7 @@ from wine_sweep.trial import Failure, FailureCause, Trial
 
 
 @dataclass(frozen=True)
-class Flight:
+class PendingTrial:
     """A trial that is being measured at a worker."""
 
     trial: Trial
@@ -20,19 +20,19 @@ class Flight:
 
 
 @dataclass
-class Station:
+class DaskWorkerState:
     """A Dask worker that has our outpost.
 
     Attributes:
         threads: How many threads it has.
-        outpost: The outpost, as Dask's future.
+        executor: The outpost, as Dask's future.
         flights: What is measured there, by key.
         held: The trials that have reported and are held there, by number: None, or Dask's future of ending one.
     """
 
     threads: int
-    outpost: Any
-    flights: dict[str, Flight] = field(default_factory=dict)
+    executor: Any
+    flights: dict[str, PendingTrial] = field(default_factory=dict)
     held: dict[int, Any] = field(default_factory=dict)
 
     @property
@@ -65,7 +65,7 @@ def conclude(future: Future[Trial], outcome: Trial | Failure | BaseException) ->
     return True
 
 
-def in_words(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """Put an error into one line."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

@@ -18,20 +18,20 @@ from typing import NoReturn
 import psutil
 from threadpoolctl import threadpool_limits
 
-from wine_sweep.bench import Bench
-from wine_sweep.execution.benches import SpoolBench, WorkerBench, measure
+from wine_sweep.bench import TrialIO
+from wine_sweep.execution.benches import FileTrialIO, WorkerTrialIO, measure
 from wine_sweep.import_path import guard_folders
-from wine_sweep.spool import Spool
+from wine_sweep.spool import TrialDirs
 from wine_sweep.trial import Failure, Trial
 
 READY = "ready"
 """What a worker says once it can measure; until then no trial's time runs."""
 
-_Task = Callable[[Trial, Bench], Trial | Failure]
+_Task = Callable[[Trial, TrialIO], Trial | Failure]
 """A task, or what stands in for one that could not be loaded."""
 
 
-def serve(connection: Connection, pickled: bytes, spool: Spool, folders: Mapping[str, set[str]]) -> None:
+def serve(connection: Connection, pickled: bytes, trial_dirs: TrialDirs, folders: Mapping[str, set[str]]) -> None:
     """Measure trials until the other end of the connection is closed.
 
     For each trial one answer is sent back: the measured trial, or the failure of a task that raised. Before that the task
@@ -40,7 +40,7 @@ def serve(connection: Connection, pickled: bytes, spool: Spool, folders: Mapping
     Args:
         connection: Brings trials, takes answers.
         pickled: The task.
-        spool: Where trials put files.
+        trial_dirs: Where trials put files.
         folders: Those on the path that are the user's own; see `guard_folders`.
     """
     guard_folders(folders)
@@ -51,12 +51,12 @@ def serve(connection: Connection, pickled: bytes, spool: Spool, folders: Mapping
         connection.send(READY)
         while True:
             trial = connection.recv()
-            _answer(connection, _measure(task, trial, WorkerBench(spool, trial.number, connection)))
+            _answer(connection, _measure(task, trial, WorkerTrialIO(trial_dirs, trial.number, connection)))
     except (EOFError, BrokenPipeError, ConnectionResetError):  # the other end is closed: nobody waits for an answer
         return
 
 
-def kill_family(pid: int, beside: Collection[int] | None = None) -> None:
+def kill_process_tree(pid: int, beside: Collection[int] | None = None) -> None:
     """Kill a worker and the processes that it started, if they are still there.
 
     Most are in the worker's own group; what runs in another, as commands do, is found by way of its parents.
@@ -117,7 +117,7 @@ def _die_with_parent() -> None:
 
 
 def _end() -> NoReturn:
-    kill_family(os.getpid())
+    kill_process_tree(os.getpid())
     os._exit(1)
 
 
@@ -139,7 +139,7 @@ def _load(pickled: bytes) -> _Task:
     return task
 
 
-def _measure(task: _Task, trial: Trial, bench: SpoolBench) -> Trial | Failure:
+def _measure(task: _Task, trial: Trial, bench: FileTrialIO) -> Trial | Failure:
     try:
         return measure(task, trial, bench)
     except BaseException as error:  # noqa: BLE001  # sys.exit() in an estimator too is its trial's end, not the worker's

@@ -15,12 +15,12 @@ from wine_sweep.gate.cases import (
 from wine_sweep.gate.dummy import fit_dummy
 from wine_sweep.gate.paired import Comparison, paired_bootstrap
 from wine_sweep.gate.slices import Slice, sliceable
-from wine_sweep.gate.verdict import Decision, Ground, Verdict, judge_against_champion, judge_against_dummy
+from wine_sweep.gate.verdict import Decision, Reason, Verdict, judge_against_champion, judge_against_dummy
 
 __all__ = [
     "Comparison",
     "Decision",
-    "Ground",
+    "Reason",
     "Slice",
     "Verdict",
     "champion_columns",

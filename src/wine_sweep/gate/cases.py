@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from wine_sweep.gate.verdict import Ground, Verdict
+from wine_sweep.gate.verdict import Reason, Verdict
 from wine_sweep.task import Task
 
 
 def no_gate() -> Verdict:
     """Promote, since nothing is asked for."""
-    return Verdict(Ground.NO_GATE, ("There is no gate: the winner is compared with nothing.",))
+    return Verdict(Reason.NO_GATE, ("There is no gate: the winner is compared with nothing.",))
 
 
 def forced(instead_of: Verdict | None = None) -> Verdict:
@@ -22,9 +22,9 @@ def forced(instead_of: Verdict | None = None) -> Verdict:
     """
     said = "Promoted by force, without asking the gate."
     if instead_of is None:
-        return Verdict(Ground.FORCED, (said,))
+        return Verdict(Reason.FORCED, (said,))
     said = f"Promoted by force; the gate says {instead_of.ground.value}."
-    return replace(instead_of, ground=Ground.FORCED, reasons=(said, *instead_of.reasons))
+    return replace(instead_of, ground=Reason.FORCED, reasons=(said, *instead_of.reasons))
 
 
 def same_model(version: str, *, rows: int = 0) -> Verdict:
@@ -35,9 +35,9 @@ def same_model(version: str, *, rows: int = 0) -> Verdict:
         rows: For how many rows it predicts the very same; 0 where that was not asked, since it was made in the same way.
     """
     if rows:
-        return Verdict(Ground.SAME_MODEL, (f"The winner loses the same as version {version} on each of {rows:,} new rows.",))
+        return Verdict(Reason.SAME_MODEL, (f"The winner loses the same as version {version} on each of {rows:,} new rows.",))
     return Verdict(
-        Ground.SAME_MODEL,
+        Reason.SAME_MODEL,
         (f"The winner and version {version} are the same model: the same parameters, fitted on the same rows.",),
     )
 
@@ -53,31 +53,31 @@ def champion_columns(version: str, *, gone: Sequence[str], new: Sequence[str]) -
     changes = [f"it needs {', '.join(gone)}"] if gone else []
     changes += [f"it does not know {', '.join(new)}"] if new else []
     why = f"Version {version} was trained on other columns, and cannot be compared with: {'; '.join(changes)}."
-    return Verdict(Ground.CHAMPION_COLUMNS, (why,))
+    return Verdict(Reason.CHAMPION_COLUMNS, (why,))
 
 
 def champion_unloadable(version: str, why: str) -> Verdict:
     """Keep the champion: it cannot be loaded, for that reason."""
-    return Verdict(Ground.CHAMPION_UNLOADABLE, (f"Version {version} cannot be loaded, so it cannot be compared with: {why}",))
+    return Verdict(Reason.CHAMPION_UNLOADABLE, (f"Version {version} cannot be loaded, so it cannot be compared with: {why}",))
 
 
 def champion_fails(version: str, why: str) -> Verdict:
     """Keep the champion: it loads and does not predict, for that reason."""
     return Verdict(
-        Ground.CHAMPION_FAILS, (f"Version {version} does not predict these rows, so it cannot be compared with: {why}",)
+        Reason.CHAMPION_FAILS, (f"Version {version} does not predict these rows, so it cannot be compared with: {why}",)
     )
 
 
 def other_task(version: str, champion: Task, challenger: Task) -> Verdict:
     """Keep the champion: one of the two predicts numbers, the other classes."""
     why = f"Version {version} does {champion.value} and the winner {challenger.value}; they cannot be compared."
-    return Verdict(Ground.OTHER_TASK, (why,))
+    return Verdict(Reason.OTHER_TASK, (why,))
 
 
 def other_target(version: str, champion: str, challenger: str) -> Verdict:
     """Keep what there is: the two predict different columns."""
     why = f"Version {version} predicts '{champion}' and the winner '{challenger}'; they cannot be compared."
-    return Verdict(Ground.OTHER_TASK, (why,))
+    return Verdict(Reason.OTHER_TASK, (why,))
 
 
 def unknown_rows(version: str | None) -> Verdict:
@@ -88,7 +88,7 @@ def unknown_rows(version: str | None) -> Verdict:
     """
     who = "the winner's model" if version is None else f"version {version}"
     why = f"Nothing says which rows {who} was trained on, so there are none to compare on."
-    return Verdict(Ground.UNKNOWN_ROWS, (why,))
+    return Verdict(Reason.UNKNOWN_ROWS, (why,))
 
 
 def overtaken(verdict: Verdict, why: str) -> Verdict:
@@ -99,4 +99,4 @@ def overtaken(verdict: Verdict, why: str) -> Verdict:
         why: What is in the stage now.
     """
     said = f"{why[:1].upper()}{why[1:]}; the winner was compared with what was there before."
-    return replace(verdict, ground=Ground.OVERTAKEN, reasons=(said, *verdict.reasons))
+    return replace(verdict, ground=Reason.OVERTAKEN, reasons=(said, *verdict.reasons))

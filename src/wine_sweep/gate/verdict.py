@@ -29,7 +29,7 @@ class Decision(StrEnum):
     KEEP = "keep"
 
 
-class Ground(StrEnum):
+class Reason(StrEnum):
     """On what ground it is decided, one for each case."""
 
     BETTER = "better"
@@ -54,7 +54,7 @@ class Ground(StrEnum):
         return Decision.PROMOTE if self in _PROMOTING else Decision.KEEP
 
 
-_PROMOTING = frozenset({Ground.BETTER, Ground.BEATS_DUMMY, Ground.FORCED, Ground.NO_GATE})
+_PROMOTING = frozenset({Reason.BETTER, Reason.BEATS_DUMMY, Reason.FORCED, Reason.NO_GATE})
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Verdict:
         excluded: How many test rows were left out, since the champion was trained on them.
     """
 
-    ground: Ground
+    ground: Reason
     reasons: tuple[str, ...]
     comparison: Comparison | None = None
     slices: tuple[Slice, ...] = ()
@@ -130,7 +130,7 @@ def judge_against_champion(
     champion, counted = f"version {version}", loss.row_weights(target, weights)
     left_out = tuple(reasons.left_out(excluded, champion))
     if (too_few := _too_few(gate, groups, counted, reasons.NEITHER)) is not None:
-        return Verdict(Ground.TOO_FEW_ROWS, (too_few, *left_out), gate=gate, excluded=excluded)
+        return Verdict(Reason.TOO_FEW_ROWS, (too_few, *left_out), gate=gate, excluded=excluded)
     found = _compare(gate, loss, (champion_losses, challenger_losses), groups, counted)
     slices = slice_rows(
         loss,
@@ -179,17 +179,17 @@ def judge_against_dummy(
     """
     counted = loss.row_weights(target, weights)
     if (too_few := _too_few(gate, groups, counted, reasons.NOT_THE_WINNER)) is not None:
-        return Verdict(Ground.TOO_FEW_ROWS, (too_few,), gate=gate)
+        return Verdict(Reason.TOO_FEW_ROWS, (too_few,), gate=gate)
     found = _compare(gate, loss, (dummy_losses, challenger_losses), groups, counted)
-    ground = Ground.BEATS_DUMMY if found.low > 0 else Ground.NOT_BETTER_THAN_DUMMY
+    ground = Reason.BEATS_DUMMY if found.low > 0 else Reason.NOT_BETTER_THAN_DUMMY
     compared = reasons.compared(found, describe_dummy(loss), rows=reasons.NOT_THE_WINNER)
     return Verdict(ground, (compared, *reasons.not_enough(found, 0.0)), found, gate=gate)
 
 
-def _ground(gate: GateConfig, found: Comparison, slices: Sequence[Slice]) -> Ground:
+def _ground(gate: GateConfig, found: Comparison, slices: Sequence[Slice]) -> Reason:
     if found.low <= gate.min_improvement:
-        return Ground.NOT_BETTER
-    return Ground.WORSE_SLICE if any(each.is_worse(gate.slice_margin) for each in slices) else Ground.BETTER
+        return Reason.NOT_BETTER
+    return Reason.WORSE_SLICE if any(each.is_worse(gate.slice_margin) for each in slices) else Reason.BETTER
 
 
 def _too_few(gate: GateConfig, groups: np.ndarray, counted: np.ndarray, which: str) -> str | None:

@@ -11,7 +11,7 @@ import numpy as np
 METHODS = frozenset({"predict", "predict_proba", "decision_function"})
 
 
-class Answers:
+class PredictionRecorder:
     """Stands in for a fitted model: passes on what it is asked, and remembers the answers.
 
     The model is asked with scikit-learn's parameter validation as it was when this was made: it is not the metrics' to switch
@@ -57,11 +57,11 @@ class Answers:
         return get_tags(self._model)
 
 
-def listen(model: Any) -> Answers:
+def listen(model: Any) -> PredictionRecorder:
     """Stand between a fitted model and those who ask it, under its class's name."""
     return _class_named(type(model).__name__)(model)
 
 
 @functools.cache
-def _class_named(name: str) -> type[Answers]:
-    return type(name, (Answers,), {"__doc__": Answers.__doc__})
+def _class_named(name: str) -> type[PredictionRecorder]:
+    return type(name, (PredictionRecorder,), {"__doc__": PredictionRecorder.__doc__})

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wine_sweep.config import Choices, EstimatorConfig, Range
-from wine_sweep.errors import Path, Problem
+from wine_sweep.errors import ConfigPath, Problem
 from wine_sweep.objective.constraints import refusal
 from wine_sweep.objective.estimators import EstimatorError, copy_of, materialize, set_params
 
 Spec = Choices | Range
-Searched = tuple[Spec, Path]
+Searched = tuple[Spec, ConfigPath]
 """A searched parameter's values, and where they stand in the config."""
 
 
-def check_fixed(model: Any, config: EstimatorConfig, at: Path = ("model",)) -> list[Problem]:
+def check_fixed(model: Any, config: EstimatorConfig, at: ConfigPath = ("model",)) -> list[Problem]:
     """Hold the fixed parameters of a built model, whose section stands `at`, against its constraints."""
-    fixed: list[tuple[Path, str]] = [((*at, "params", name), name) for name in config.params]
+    fixed: list[tuple[ConfigPath, str]] = [((*at, "params", name), name) for name in config.params]
     for step, each in (config.pipeline or {}).items():
         fixed += [((*at, "pipeline", step, "params", name), f"{step}__{name}") for name in each.params]
     values = model.get_params(deep=True)
@@ -61,7 +61,7 @@ def first_value(spec: Spec) -> Any:
     return spec.choices[0] if isinstance(spec, Choices) else (int(spec.low) if spec.is_int else float(spec.low))
 
 
-def _candidates(spec: Spec) -> list[tuple[Path, Any]]:
+def _candidates(spec: Spec) -> list[tuple[ConfigPath, Any]]:
     """List the values to hold against the constraints: every choice; of a range both ends, since constraints are intervals."""
     if isinstance(spec, Choices):
         return [(("choices", index), value) for index, value in enumerate(spec.choices)]

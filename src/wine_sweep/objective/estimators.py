@@ -14,10 +14,10 @@ from types import ModuleType
 from typing import Any
 
 from wine_sweep.config import EstimatorConfig
-from wine_sweep.errors import Path, Problem
+from wine_sweep.errors import ConfigPath, Problem
 from wine_sweep.import_path import start_scripts_as_usual
 from wine_sweep.objective.constraints import refusal
-from wine_sweep.task import Needs, Task
+from wine_sweep.task import DataRequirements, Task
 from wine_sweep.wording import did_you_mean, shell_word, show
 
 TRUSTED_PACKAGES = ("sklearn", "xgboost", "lightgbm", "catboost")
@@ -37,7 +37,7 @@ class EstimatorError(ValueError):
         self.problem = problem
 
 
-def find_class(dotted: str, trusted: Iterable[str], path: Path) -> type:
+def find_class(dotted: str, trusted: Iterable[str], path: ConfigPath) -> type:
     """Import the class behind a dotted path.
 
     Args:
@@ -74,7 +74,7 @@ def find_class(dotted: str, trusted: Iterable[str], path: Path) -> type:
     return found
 
 
-def _import(module_name: str, path: Path) -> ModuleType:
+def _import(module_name: str, path: ConfigPath) -> ModuleType:
     """Import a module of a package that is trusted.
 
     Raises:
@@ -96,7 +96,7 @@ def _import(module_name: str, path: Path) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a module may call sys.exit, or raise what is no Exception, as pytest's skip is not
-        raise _bad(path, f"the module '{module_name}' cannot be imported: {_in_words(error)}") from error
+        raise _bad(path, f"the module '{module_name}' cannot be imported: {_describe(error)}") from error
 
 
 def _brings_no_estimators(part: str) -> bool:
@@ -112,7 +112,7 @@ class Built:
     problems: list[Problem]
 
 
-def build_model(config: EstimatorConfig, trusted: Iterable[str], at: Path = ("model",)) -> Built:
+def build_model(config: EstimatorConfig, trusted: Iterable[str], at: ConfigPath = ("model",)) -> Built:
     """Build the unfitted estimator that a config describes, with its fixed parameters.
 
     Args:
@@ -124,7 +124,7 @@ def build_model(config: EstimatorConfig, trusted: Iterable[str], at: Path = ("mo
         EstimatorError: A path names no usable estimator.
     """
     if config.estimator is not None:
-        path: Path = (*at, "estimator")
+        path: ConfigPath = (*at, "estimator")
         model = _construct(find_class(config.estimator, trusted, path), config.params, trusted, path)
         return Built(model, _apply(model, config.params, trusted, (*at, "params")))
 
@@ -146,7 +146,7 @@ def build_model(config: EstimatorConfig, trusted: Iterable[str], at: Path = ("mo
     return Built(model, problems + _apply(model, params, trusted, (*at, "params")))
 
 
-def _apply(model: Any, params: Mapping[str, Any], trusted: Iterable[str], path: Path) -> list[Problem]:
+def _apply(model: Any, params: Mapping[str, Any], trusted: Iterable[str], path: ConfigPath) -> list[Problem]:
     """Set parameters one by one, outer ones first, and collect what is wrong with them."""
     problems = []
     for name in sorted(params, key=lambda each: each.count("__")):
@@ -157,7 +157,7 @@ def _apply(model: Any, params: Mapping[str, Any], trusted: Iterable[str], path: 
     return problems
 
 
-def set_params(model: Any, params: Mapping[str, Any], trusted: Iterable[str], path: Path) -> Any:
+def set_params(model: Any, params: Mapping[str, Any], trusted: Iterable[str], path: ConfigPath) -> Any:
     """Set parameters on an estimator and give it back; ``{estimator, params}`` values become estimators.
 
     Raises:
@@ -175,7 +175,7 @@ def set_params(model: Any, params: Mapping[str, Any], trusted: Iterable[str], pa
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # estimators raise what they like when a part of them is no estimator
-        raise _bad((*path, *list(params)[:1]), f"{type(model).__name__} does not take it: {_in_words(error)}") from error
+        raise _bad((*path, *list(params)[:1]), f"{type(model).__name__} does not take it: {_describe(error)}") from error
 
 
 def copy_of(model: Any) -> Any:
@@ -185,7 +185,7 @@ def copy_of(model: Any) -> Any:
     return clone(model)
 
 
-def materialize(value: Any, trusted: Iterable[str], path: Path = ()) -> Any:
+def materialize(value: Any, trusted: Iterable[str], path: ConfigPath = ()) -> Any:
     """Turn every ``{estimator: dotted.path, params: {…}}`` within a value into an estimator; the rest stays as it is.
 
     Raises:
@@ -200,7 +200,7 @@ def materialize(value: Any, trusted: Iterable[str], path: Path = ()) -> Any:
     return _nested(value, trusted, path)
 
 
-def _nested(value: Mapping[str, Any], trusted: Iterable[str], path: Path) -> Any:
+def _nested(value: Mapping[str, Any], trusted: Iterable[str], path: ConfigPath) -> Any:
     params = value.get("params") or {}
     if not isinstance(value["estimator"], str) or not isinstance(params, dict) or not set(value) <= {"estimator", "params"}:
         raise _bad(path, "a nested estimator is {estimator: dotted.path, params: {…}}, and nothing else")
@@ -232,7 +232,7 @@ def chosen_states(config: EstimatorConfig) -> set[str]:
     return {*config.params, *steps}
 
 
-def describe_needs(model: Any, at: Path = ("model",)) -> Needs:
+def describe_needs(model: Any, at: ConfigPath = ("model",)) -> DataRequirements:
     """Find out what a model does and what it can learn from, by scikit-learn's estimator tags.
 
     Raises:
@@ -242,7 +242,7 @@ def describe_needs(model: Any, at: Path = ("model",)) -> Needs:
     from sklearn.pipeline import Pipeline
 
     steps = [step for _, step in model.steps if hasattr(step, "fit")] if isinstance(model, Pipeline) else [model]
-    path: Path = (*at, "pipeline" if isinstance(model, Pipeline) else "estimator")
+    path: ConfigPath = (*at, "pipeline" if isinstance(model, Pipeline) else "estimator")
     name = type(steps[-1] if steps else model).__name__
     for step, each in model.steps if isinstance(model, Pipeline) else ():
         if not (hasattr(each, "fit") or each is None or each == "passthrough"):
@@ -254,12 +254,12 @@ def describe_needs(model: Any, at: Path = ("model",)) -> Needs:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        message = f"{name} cannot be used as it stands ({_in_words(error)}); does it lack an `estimator` in its params?"
+        message = f"{name} cannot be used as it stands ({_describe(error)}); does it lack an `estimator` in its params?"
         raise _bad(path, message) from error
     if task is None:
         raise _bad(path, f"{name} is neither a regressor nor a classifier")
     reads_text = type(steps[0]).__name__ in _TEXT_READERS or tags.string or tags.categorical
-    return Needs(task, numbers=not reads_text, takes_missing=reads_text or takes_missing, model=name)
+    return DataRequirements(task, numbers=not reads_text, takes_missing=reads_text or takes_missing, model=name)
 
 
 def _takes_missing(steps: list[Any]) -> bool:
@@ -278,7 +278,7 @@ def _input_tags(model: Any) -> Any:
     return get_tags(model).input_tags
 
 
-def _construct(found: type, params: Mapping[str, Any], trusted: Iterable[str], path: Path) -> Any:
+def _construct(found: type, params: Mapping[str, Any], trusted: Iterable[str], path: ConfigPath) -> Any:
     """Make an estimator with its defaults; what it cannot do without is taken from `params`, or is None for now."""
     required = [
         name
@@ -291,20 +291,20 @@ def _construct(found: type, params: Mapping[str, Any], trusted: Iterable[str], p
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise _bad(path, f"{found.__name__} cannot be made: {_in_words(error)}") from error
+        raise _bad(path, f"{found.__name__} cannot be made: {_describe(error)}") from error
 
 
-def _params_of(model: Any, path: Path) -> dict[str, Any]:
+def _params_of(model: Any, path: ConfigPath) -> dict[str, Any]:
     try:
         params: dict[str, Any] = model.get_params(deep=True)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise _bad(path, f"{type(model).__name__} cannot tell its parameters: {_in_words(error)}") from error
+        raise _bad(path, f"{type(model).__name__} cannot tell its parameters: {_describe(error)}") from error
     return params
 
 
-def _in_words(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
@@ -333,5 +333,5 @@ def _classes(module: Any) -> list[str]:
     return [name for name, value in vars(module).items() if inspect.isclass(value) and hasattr(value, "get_params")]
 
 
-def _bad(path: Path, message: str, *, at_key: bool = False) -> EstimatorError:
+def _bad(path: ConfigPath, message: str, *, at_key: bool = False) -> EstimatorError:
     return EstimatorError(Problem(message, path, at_key=at_key))

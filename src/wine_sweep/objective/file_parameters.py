@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wine_sweep.errors import Path, Problem
+from wine_sweep.errors import ConfigPath, Problem
 from wine_sweep.objective.estimators import EstimatorError, find_class
 from wine_sweep.wording import shell_word
 
@@ -106,7 +106,7 @@ def find_refused(
     params: Mapping[str, Any],
     covers: Covers,
     trusted: Iterable[str],
-    path: Path,
+    path: ConfigPath,
     *,
     outer: Mapping[str, Iterable[Any]] | None = None,
 ) -> Iterator[Problem]:
@@ -165,7 +165,7 @@ def _class_of(value: Any, trusted: Iterable[str]) -> type | None:
 
 
 def _refused(
-    called: _Called, value: Any, *, covers: Covers, trusted: Iterable[str], path: Path, within: tuple[type, ...]
+    called: _Called, value: Any, *, covers: Covers, trusted: Iterable[str], path: ConfigPath, within: tuple[type, ...]
 ) -> Iterator[Problem]:
     for owners, name in called if not isinstance(value, list) else ():  # of a list, each value is looked at
         if (message := _why_refused(owners, name, value, covers)) is not None:

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from wine_sweep.bench import Bench
+from wine_sweep.bench import TrialIO
 from wine_sweep.config import Direction
-from wine_sweep.objective.predicted import Predicted
+from wine_sweep.objective.predicted import Predictions
 from wine_sweep.objective.row_losses import row_loss_of
 from wine_sweep.task import Task
 from wine_sweep.trial import Trial, TrialState
@@ -38,7 +38,7 @@ _BYTES_OF_A_CHARACTER = 4
 _PREFIX = "best-of-"
 
 
-class Recollection:
+class OutOfFoldPredictions:
     """What the models of one trial have predicted, one after the other; all of them or nothing.
 
     Args:
@@ -47,10 +47,10 @@ class Recollection:
 
     def __init__(self, wants_probabilities: Callable[[bool], bool]) -> None:
         self._wants_probabilities = wants_probabilities
-        self._folds: list[Predicted] | None = []
+        self._folds: list[Predictions] | None = []
 
     @property
-    def folds(self) -> tuple[Predicted, ...] | None:
+    def folds(self) -> tuple[Predictions, ...] | None:
         """What each model predicted; None where the metrics did not ask one for all that is wanted."""
         return None if self._folds is None else tuple(self._folds)
 
@@ -69,9 +69,9 @@ class Recollection:
         if any(name not in heard or heard[name].shape[:1] != rows.shape for name in needed):
             self._folds = None
             return
-        predicted = Predicted(rows, heard["predict"])
+        predicted = Predictions(rows, heard["predict"])
         if wanted:
-            predicted = Predicted(rows, heard["predict"], heard["predict_proba"], np.asarray(model.classes_))
+            predicted = Predictions(rows, heard["predict"], heard["predict_proba"], np.asarray(model.classes_))
         self._folds.append(predicted)
         if sum(each.nbytes for each in self._folds) > MOST_BYTES:
             self._folds = None
@@ -92,11 +92,11 @@ class FoldMemory:
         self._task = task
         self._best: float | None = None
 
-    def begin(self) -> Recollection:
+    def begin(self) -> OutOfFoldPredictions:
         """Begin to take down what the models of a trial predict."""
-        return Recollection(lambda can: row_loss_of(self._metric, self._task, probabilities=can).needs_probabilities)
+        return OutOfFoldPredictions(lambda can: row_loss_of(self._metric, self._task, probabilities=can).needs_probabilities)
 
-    def offer(self, trial: Trial, recollection: Recollection, bench: Bench) -> None:
+    def offer(self, trial: Trial, recollection: OutOfFoldPredictions, bench: TrialIO) -> None:
         """Keep what a trial predicted, if it is better than those before; that it cannot be kept costs time later, no more.
 
         Args:
@@ -120,7 +120,7 @@ class FoldMemory:
         self._best = value
 
 
-def recall(folder: Path, trial: Trial) -> tuple[Predicted, ...] | None:
+def recall(folder: Path, trial: Trial) -> tuple[Predictions, ...] | None:
     """Give what a trial's models predicted for the rows that they were not fitted on; None where no process kept it.
 
     Args:
@@ -138,7 +138,7 @@ def recall(folder: Path, trial: Trial) -> tuple[Predicted, ...] | None:
     return None
 
 
-def _written(trial: Trial, folds: Sequence[Predicted]) -> bytes:
+def _written(trial: Trial, folds: Sequence[Predictions]) -> bytes:
     """Write folds as NumPy's own format, with a header in JSON: reading that runs no code, unlike a pickle.
 
     Raises:
@@ -174,7 +174,7 @@ def _texts(array: np.ndarray) -> np.ndarray:
     return array.astype(np.str_)
 
 
-def _read(path: Path, trial: Trial) -> tuple[Predicted, ...] | None:
+def _read(path: Path, trial: Trial) -> tuple[Predictions, ...] | None:
     """Read what a file holds of a trial; None where it is another trial's.
 
     Raises:
@@ -193,4 +193,4 @@ def _read(path: Path, trial: Trial) -> tuple[Predicted, ...] | None:
             array: np.ndarray = arrays[key]
             return array.astype(object) if key in objects else array
 
-        return tuple(Predicted(*(one(name, number) for name in _ARRAYS)) for number in range(header["folds"]))  # type: ignore[arg-type]  # rows and predictions are always there
+        return tuple(Predictions(*(one(name, number) for name in _ARRAYS)) for number in range(header["folds"]))  # type: ignore[arg-type]  # rows and predictions are always there

@@ -14,14 +14,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from wine_sweep.bench import Bench
-from wine_sweep.config import Of
+from wine_sweep.bench import TrialIO
+from wine_sweep.config import HistoryReducer
 from wine_sweep.objective.context import Rows, StopTrial, Table, TrialContext, numbers_of
 from wine_sweep.objective.mishaps import describe_error, merged, recorded_warnings, summary
 from wine_sweep.objective.output import STDERR_FILE, STDOUT_FILE
 from wine_sweep.objective.size import size_of
 from wine_sweep.objective.source import Source
-from wine_sweep.objective.spoken import that_counts
+from wine_sweep.objective.spoken import reduce_history
 from wine_sweep.trial import FIT_SECONDS, MODEL_SIZE, Failure, Report, Score, Trial, TrialState
 
 
@@ -70,7 +70,7 @@ class FunctionTask:
     needed: Sequence[str]
     table: Table | None = None
     seeds: int = 1
-    of: Mapping[str, Of] = field(default_factory=dict)
+    of: Mapping[str, HistoryReducer] = field(default_factory=dict)
     stepwise: bool = False
     weighs: bool = False
     clock: Callable[[], float] = time.time
@@ -81,7 +81,7 @@ class FunctionTask:
         folds: Sequence[int | None] = [None] if self.table is None else range(len(self.table.folds))
         return [Call(fold, repeat) for fold in folds for repeat in range(self.seeds)]
 
-    def __call__(self, trial: Trial, bench: Bench) -> Trial:
+    def __call__(self, trial: Trial, bench: TrialIO) -> Trial:
         """Measure a trial; see `Task`. Whatever the function raises becomes the trial's failure."""
         trial = replace(trial, started=self.clock(), reports=())
         found: list[Mapping[str, float]] = []
@@ -112,7 +112,7 @@ class FunctionTask:
             return replace(after, state=TrialState.FAILED, failure=failure)
         return replace(after, state=TrialState.FINISHED, scores=_summed(found), fit_seconds=fmean(spent))
 
-    def _context(self, call: Call, trial: Trial, bench: Bench, hearer: _Hearer) -> TrialContext:
+    def _context(self, call: Call, trial: Trial, bench: TrialIO, hearer: _Hearer) -> TrialContext:
         return TrialContext(
             trial=trial.number,
             seed=self.seed + call.repeat,
@@ -138,7 +138,7 @@ class FunctionTask:
                 if name == FIT_SECONDS:
                     continue  # the time of the call is measured, whatever the function says of it
                 histories.setdefault(name, []).append(value)
-        return {name: that_counts(values, self.of.get(name, Of.LAST)) for name, values in histories.items()}
+        return {name: reduce_history(values, self.of.get(name, HistoryReducer.LAST)) for name, values in histories.items()}
 
     def _weight(self, model: Any) -> dict[str, float]:
         """Measure a call's model where that is asked for; whatever the function says of its size itself does not count then.
@@ -208,7 +208,7 @@ class _Hearer:
         asks: Whether to ask after each report whether to go on.
     """
 
-    def __init__(self, trial: Trial, bench: Bench, *, asks: bool) -> None:
+    def __init__(self, trial: Trial, bench: TrialIO, *, asks: bool) -> None:
         self.trial = trial
         self._bench = bench
         self._asks = asks
@@ -246,14 +246,14 @@ def _part_of(folder: Path, call: Call, *, alone: bool) -> Path:
 
 
 @contextmanager
-def _captured(bench: Bench) -> Iterator[None]:
+def _captured(bench: TrialIO) -> Iterator[None]:
     """In a worker process, send what is printed, by whatever language, into files of the trial's; elsewhere to stderr."""
     if multiprocessing.parent_process() is None:
-        with redirect_stdout(sys.stderr), _put_back(1):  # stdout is for results
+        with redirect_stdout(sys.stderr), _revert(1):  # stdout is for results
             os.dup2(2, 1)
             yield
         return
-    with _put_back(1, 2):
+    with _revert(1, 2):
         for number, name in ((1, STDOUT_FILE), (2, STDERR_FILE)):
             file = os.open(bench.folder / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
             os.dup2(file, number)
@@ -262,7 +262,7 @@ def _captured(bench: Bench) -> Iterator[None]:
 
 
 @contextmanager
-def _put_back(*numbers: int) -> Iterator[None]:
+def _revert(*numbers: int) -> Iterator[None]:
     """Have file descriptors point to where they do now when the context is left."""
     sys.stdout.flush()
     before = [(number, os.dup(number)) for number in numbers]

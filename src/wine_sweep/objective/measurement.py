@@ -11,13 +11,13 @@ from statistics import fmean
 import numpy as np
 import pandas as pd
 
-from wine_sweep.bench import Bench
+from wine_sweep.bench import TrialIO
 from wine_sweep.config import BudgetConfig
 from wine_sweep.data import Fold
 from wine_sweep.foreign_output import foreign_output_shown
 from wine_sweep.objective.answers import listen
 from wine_sweep.objective.factory import ModelFactory
-from wine_sweep.objective.fold_memory import FoldMemory, Recollection
+from wine_sweep.objective.fold_memory import FoldMemory, OutOfFoldPredictions
 from wine_sweep.objective.metrics import Metric, evaluate
 from wine_sweep.objective.mishaps import describe_error, merged, recorded_warnings, summary
 from wine_sweep.objective.size import size_of
@@ -26,7 +26,7 @@ from wine_sweep.trial import MODEL_SIZE, Failure, Params, Score, Step, Trial, Tr
 
 
 @dataclass(frozen=True)
-class Measurement:
+class CrossValidationTask:
     """Measures trials on the same folds; called with a trial, it gives the trial back with its result.
 
     Args:
@@ -62,7 +62,7 @@ class Measurement:
         """How many steps a trial has."""
         return len(self.folds) if self.budget is None else len(self.budget.steps())
 
-    def __call__(self, trial: Trial, bench: Bench | None = None) -> Trial:
+    def __call__(self, trial: Trial, bench: TrialIO | None = None) -> Trial:
         """Measure a trial, or its next step. Whatever its estimator raises becomes the trial's `failure`; nothing is raised."""
         started = trial.started if trial.steps else self.clock()
         steps, caught, failure = list(trial.steps), list[warnings.WarningMessage](), None
@@ -93,7 +93,7 @@ class Measurement:
             memory.offer(finished, recollection, bench)
         return finished
 
-    def _measure(self, params: Params, number: int, recollection: Recollection | None) -> Step:
+    def _measure(self, params: Params, number: int, recollection: OutOfFoldPredictions | None) -> Step:
         """Measure step `number`: one fold, or all folds at one budget; each with every seed."""
         if self.budget is None:
             return self._fit_and_score(params, [(number, self.folds[number])], None, recollection)
@@ -104,7 +104,7 @@ class Measurement:
         params: Params,
         folds: Sequence[tuple[int, Fold]],
         budget: int | float | None,
-        recollection: Recollection | None,
+        recollection: OutOfFoldPredictions | None,
     ) -> Step:
         is_weighed = self.weighs and (self.budget is None or budget == self.budget.steps()[-1])
         values: dict[str, list[float]] = {name: [] for name in self._measured(is_weighed=is_weighed)}

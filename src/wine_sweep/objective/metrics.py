@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from wine_sweep.config import Direction
-from wine_sweep.objective.answers import Answers, listen
+from wine_sweep.objective.answers import PredictionRecorder, listen
 from wine_sweep.task import Task
 from wine_sweep.wording import did_you_mean
 
@@ -160,7 +160,9 @@ def evaluate(
         raise ValueError(f"none of the {len(weights)} rows to measure on has a weight above 0")
     weighting = {} if weights is None else {"sample_weight": weights}
     scorer = _multimetric_scorer(tuple(metric.scorer for metric in metrics))
-    asked = estimator if isinstance(estimator, Answers) else listen(estimator)  # its own parameters are validated as before
+    asked = (
+        estimator if isinstance(estimator, PredictionRecorder) else listen(estimator)
+    )  # its own parameters are validated as before
     with config_context(skip_parameter_validation=True):  # the metrics' parameters are ours; a sixth of a quick trial's time
         scores = scorer(asked, features, target, **weighting)
     return {metric.name: metric.sign * float(scores[metric.scorer]) for metric in metrics}

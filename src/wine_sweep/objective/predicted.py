@@ -10,7 +10,7 @@ import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
-class Predicted:
+class Predictions:
     """What a model predicts for some rows.
 
     Args:
@@ -31,7 +31,7 @@ class Predicted:
         return sum(each.nbytes for each in (self.rows, self.predictions, self.probabilities) if each is not None)
 
     @classmethod
-    def by(cls, model: Any, features: pd.DataFrame, rows: np.ndarray, *, probabilities: bool) -> Predicted:
+    def by(cls, model: Any, features: pd.DataFrame, rows: np.ndarray, *, probabilities: bool) -> Predictions:
         """Have a model predict.
 
         Args:
@@ -46,7 +46,7 @@ class Predicted:
         predicted = cls(rows, np.asarray(model.predict(features.copy())))
         return predicted.with_probabilities(model, features) if probabilities else predicted
 
-    def with_probabilities(self, model: Any, features: pd.DataFrame) -> Predicted:
+    def with_probabilities(self, model: Any, features: pd.DataFrame) -> Predictions:
         """Give the same with each class's probability.
 
         Args:
@@ -59,7 +59,7 @@ class Predicted:
         probabilities = np.asarray(model.predict_proba(features.copy()))
         return replace(self, probabilities=probabilities, classes=np.asarray(model.classes_))
 
-    def only(self, chosen: np.ndarray) -> Predicted:
+    def only(self, chosen: np.ndarray) -> Predictions:
         """Give the same for some of the rows.
 
         Args:
@@ -68,7 +68,7 @@ class Predicted:
         probabilities = None if self.probabilities is None else self.probabilities[chosen]
         return replace(self, rows=self.rows[chosen], predictions=self.predictions[chosen], probabilities=probabilities)
 
-    def among(self, numbers: np.ndarray) -> Predicted:
+    def among(self, numbers: np.ndarray) -> Predictions:
         """Give the same with other numbers: those of a larger table, of which the rows were taken.
 
         Args:

@@ -10,14 +10,14 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from wine_sweep.bench import Bench
-from wine_sweep.config import Of
-from wine_sweep.leash import on_leash, wait_for_exit
+from wine_sweep.bench import TrialIO
+from wine_sweep.config import HistoryReducer
+from wine_sweep.leash import start_in_group, wait_for_exit
 from wine_sweep.objective.command import METRICS_FILE, Command
 from wine_sweep.objective.output import STDERR_FILE, STDOUT_FILE, Tail
 from wine_sweep.objective.spoken import (
-    Saying,
-    SpokenError,
+    MetricLine,
+    MetricParseError,
     reports,
     results,
     sayings_of_file,
@@ -54,11 +54,11 @@ class CommandTask:
 
     command: Command
     pattern: str | None = None
-    of: Mapping[str, Of] = field(default_factory=dict)
+    of: Mapping[str, HistoryReducer] = field(default_factory=dict)
     stepwise: bool = False
     clock: Callable[[], float] = time.time
 
-    def __call__(self, trial: Trial, bench: Bench) -> Trial:
+    def __call__(self, trial: Trial, bench: TrialIO) -> Trial:
         """Measure a trial; see `Task`."""
         trial = replace(trial, started=self.clock(), reports=())
         began = time.perf_counter()
@@ -72,7 +72,7 @@ class CommandTask:
             return self._failed(trial, _failure_of(code, bench.folder / STDERR_FILE))
         try:
             sayings = self._sayings(bench)
-        except SpokenError as error:
+        except MetricParseError as error:
             return self._failed(trial, Failure("BadMetrics", str(error)))
         scores = {name: Score(value) for name, value in results(sayings, self.of).items()}
         spent = time.perf_counter() - began
@@ -80,7 +80,7 @@ class CommandTask:
             trial, state=TrialState.FINISHED, scores=scores, reports=reports(sayings), fit_seconds=spent, ended=self.clock()
         )
 
-    def _run(self, trial: Trial, bench: Bench) -> tuple[int | None, Trial]:
+    def _run(self, trial: Trial, bench: TrialIO) -> tuple[int | None, Trial]:
         """Run the command to its end; give its exit code, None where it was stopped, and what it has reported."""
         words = self.command.render(trial, bench.scratch)
         variables = self.command.environment(trial, bench.scratch)
@@ -88,7 +88,7 @@ class CommandTask:
         with (
             (bench.folder / STDOUT_FILE).open("wb") as stdout,
             (bench.folder / STDERR_FILE).open("wb") as stderr,
-            on_leash(words, folder=folder, environment=variables, stdout=stdout, stderr=stderr) as process,
+            start_in_group(words, folder=folder, environment=variables, stdout=stdout, stderr=stderr) as process,
         ):
             if not self.stepwise:
                 wait_for_exit(process)
@@ -101,7 +101,7 @@ class CommandTask:
                                 return None, trial
         return process.returncode, trial
 
-    def _sayings(self, bench: Bench) -> list[Saying]:
+    def _sayings(self, bench: TrialIO) -> list[MetricLine]:
         """Read all that the program has said; what its file says comes after what it has printed."""
         printed = (bench.folder / STDOUT_FILE).read_text(encoding="utf-8", errors="replace") if self.pattern else ""
         said = list(sayings_of_text(printed, re.compile(self.pattern))) if self.pattern else []
@@ -124,7 +124,7 @@ class CommandTask:
 class _Watch:
     """Gives each step of a running program once, when it is first seen, the earlier ones first."""
 
-    def __init__(self, pattern: str | None, bench: Bench) -> None:
+    def __init__(self, pattern: str | None, bench: TrialIO) -> None:
         self._pattern = re.compile(pattern) if pattern else None
         self._printed = Tail(bench.folder / STDOUT_FILE)
         self._written = Tail(bench.scratch / METRICS_FILE)
@@ -140,13 +140,13 @@ class _Watch:
                 self._last = report.step
                 yield report
 
-    def _sayings(self) -> Iterator[Saying]:
+    def _sayings(self) -> Iterator[MetricLine]:
         try:
             if self._pattern is not None:
                 yield from sayings_of_text(self._printed.read(), self._pattern)
             for line in self._written.read().splitlines():
                 yield from sayings_of_line(line)
-        except SpokenError:
+        except MetricParseError:
             return  # it is told once the program has ended and all that it said is read
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from wine_sweep.config import Direction
 from wine_sweep.objective.metrics import ERRORS, NEED_PROBABILITIES, task_of
-from wine_sweep.objective.predicted import Predicted
+from wine_sweep.objective.predicted import Predictions
 from wine_sweep.task import Task
 
 Number = TypeVar("Number", float, np.ndarray)
@@ -58,7 +58,7 @@ class RowLoss(StrEnum):
             return self._of_probabilities(np.asarray(model.predict_proba(features.copy())), np.asarray(model.classes_), target)
         return self.of_predictions(np.asarray(model.predict(features.copy())), target)
 
-    def of(self, predicted: Predicted, target: np.ndarray) -> np.ndarray:
+    def of(self, predicted: Predictions, target: np.ndarray) -> np.ndarray:
         """Say what each row loses by what was predicted for it.
 
         That is the squared, absolute or relative error, 1 for a wrong class, minus the log of the right one's probability, or

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wine_sweep.config import Of
+from wine_sweep.config import HistoryReducer
 from wine_sweep.objective.metric_names import refusal_of_name, refusal_of_step
 from wine_sweep.trial import FIT_SECONDS, Report
 from wine_sweep.wording import show
@@ -19,30 +19,30 @@ STEP = "step"
 _LONGEST_STEP = 300
 
 
-class SpokenError(ValueError):
+class MetricParseError(ValueError):
     """What a program says cannot be understood; the message says where and why."""
 
 
 @dataclass(frozen=True)
-class Saying:
+class MetricLine:
     """Metrics that were said at once, with the step that they are of, if one was named."""
 
     values: Mapping[str, float]
     step: int | None = None
 
 
-def sayings_of_file(path: Path) -> list[Saying]:
+def sayings_of_file(path: Path) -> list[MetricLine]:
     """Read a file of metrics: one JSON object, a list of them, or one on each line; none where there is no such file.
 
     Raises:
-        SpokenError: It is no JSON, or holds something that is no number.
+        MetricParseError: It is no JSON, or holds something that is no number.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError) as error:
-        raise SpokenError(f"{path.name} cannot be read: {error}") from error
+        raise MetricParseError(f"{path.name} cannot be read: {error}") from error
     try:
         whole = json.loads(text) if text.strip() else []
     except (ValueError, RecursionError):  # no JSON, a number of thousands of digits, or nested too deeply
@@ -50,11 +50,11 @@ def sayings_of_file(path: Path) -> list[Saying]:
     return [_saying(each, path.name) for each in (whole if isinstance(whole, list) else [whole])]
 
 
-def sayings_of_line(line: str) -> list[Saying]:
+def sayings_of_line(line: str) -> list[MetricLine]:
     """Read one whole line of a file of metrics; nothing where it is no JSON object by itself.
 
     Raises:
-        SpokenError: It holds something that is no number.
+        MetricParseError: It holds something that is no number.
     """
     try:
         found = json.loads(line)
@@ -63,7 +63,7 @@ def sayings_of_line(line: str) -> list[Saying]:
     return [_saying(found, "metrics.json")] if isinstance(found, dict) else []
 
 
-def sayings_of_text(text: str, pattern: re.Pattern[str]) -> Iterator[Saying]:
+def sayings_of_text(text: str, pattern: re.Pattern[str]) -> Iterator[MetricLine]:
     """Find metrics in what a program has printed.
 
     Args:
@@ -71,7 +71,7 @@ def sayings_of_text(text: str, pattern: re.Pattern[str]) -> Iterator[Saying]:
         pattern: Its named groups are metrics, or `name` and `value`; `step` numbers them.
 
     Raises:
-        SpokenError: A group holds something that is no number.
+        MetricParseError: A group holds something that is no number.
     """
     for match in pattern.finditer(text):
         groups = {name: value for name, value in match.groupdict().items() if value is not None}
@@ -79,10 +79,10 @@ def sayings_of_text(text: str, pattern: re.Pattern[str]) -> Iterator[Saying]:
         if "name" in groups and "value" in groups:
             groups = {groups["name"]: groups["value"]}
         values = {name: _number(_number_in(value, name), name, "stdout") for name, value in groups.items()}
-        yield Saying(values, None if step is None else _step_in(step))
+        yield MetricLine(values, None if step is None else _step_in(step))
 
 
-def reports(sayings: Iterable[Saying]) -> tuple[Report, ...]:
+def reports(sayings: Iterable[MetricLine]) -> tuple[Report, ...]:
     """Put together what was said of each step, the first step first; what was said of none is left out."""
     found: dict[int, dict[str, float]] = {}
     for each in sayings:
@@ -91,7 +91,7 @@ def reports(sayings: Iterable[Saying]) -> tuple[Report, ...]:
     return tuple(Report(step, values) for step, values in sorted(found.items()))
 
 
-def results(sayings: Iterable[Saying], of: Mapping[str, Of]) -> dict[str, float]:
+def results(sayings: Iterable[MetricLine], of: Mapping[str, HistoryReducer]) -> dict[str, float]:
     """Give the value of each metric that counts: the last that was said, or as `of` says for it."""
     histories: dict[str, list[float]] = {}
     for each in sayings:
@@ -99,15 +99,15 @@ def results(sayings: Iterable[Saying], of: Mapping[str, Of]) -> dict[str, float]
             if name == FIT_SECONDS:
                 continue  # the time of the process is measured, whatever it says of itself
             histories.setdefault(name, []).append(value)
-    return {name: that_counts(values, of.get(name, Of.LAST)) for name, values in histories.items()}
+    return {name: reduce_history(values, of.get(name, HistoryReducer.LAST)) for name, values in histories.items()}
 
 
-def that_counts(values: list[float], of: Of) -> float:
+def reduce_history(values: list[float], of: HistoryReducer) -> float:
     """Choose from a history of one value or more; one that is no number counts as it is."""
-    if of is Of.LAST:
+    if of is HistoryReducer.LAST:
         return values[-1]
     broken = next((value for value in values if math.isnan(value)), None)
-    return broken if broken is not None else min(values) if of is Of.MIN else max(values)
+    return broken if broken is not None else min(values) if of is HistoryReducer.MIN else max(values)
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
@@ -118,36 +118,36 @@ def _parsed(line: str, place: str) -> Any:
     try:
         return json.loads(line)
     except json.JSONDecodeError as error:
-        raise SpokenError(f"{place}: is neither a JSON object nor one on each line: {error.msg}") from error
+        raise MetricParseError(f"{place}: is neither a JSON object nor one on each line: {error.msg}") from error
     except (ValueError, RecursionError) as error:
-        raise SpokenError(f"{place}: holds a number of thousands of digits, or is nested too deeply") from error
+        raise MetricParseError(f"{place}: holds a number of thousands of digits, or is nested too deeply") from error
 
 
-def _saying(found: Any, place: str) -> Saying:
+def _saying(found: Any, place: str) -> MetricLine:
     if not isinstance(found, dict):
-        raise SpokenError(f'{place}: expected an object of metrics such as {{"rmse": 0.7}}, got {show(found)}')
+        raise MetricParseError(f'{place}: expected an object of metrics such as {{"rmse": 0.7}}, got {show(found)}')
     step = found.get(STEP)
     if step is not None and (refused := refusal_of_step(step)) is not None:
-        raise SpokenError(f"{place}: {refused}")
+        raise MetricParseError(f"{place}: {refused}")
     values = {name: value for name, value in found.items() if name != STEP}
-    return Saying({name: _number(value, name, place) for name, value in values.items()}, step)
+    return MetricLine({name: _number(value, name, place) for name, value in values.items()}, step)
 
 
 def _number(value: Any, name: str, place: str) -> float:
     if (refused := refusal_of_name(name)) is not None:
-        raise SpokenError(f"{place}: {refused}")
+        raise MetricParseError(f"{place}: {refused}")
     try:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
     except OverflowError as error:
-        raise SpokenError(f"{place}: the metric '{name}' is larger than a number can be") from error
-    raise SpokenError(f"{place}: the metric '{name}' is {show(value)}; a number is needed")
+        raise MetricParseError(f"{place}: the metric '{name}' is larger than a number can be") from error
+    raise MetricParseError(f"{place}: the metric '{name}' is {show(value)}; a number is needed")
 
 
 def _step_in(text: str) -> int:
     step = int(text) if text.strip().isdecimal() and len(text) <= _LONGEST_STEP else text
     if (refused := refusal_of_step(step)) is not None:
-        raise SpokenError(f"stdout: {refused}")
+        raise MetricParseError(f"stdout: {refused}")
     return int(step)
 
 
@@ -155,4 +155,4 @@ def _number_in(text: str, name: str) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise SpokenError(f"the pattern of `stdout` found '{text[:60]}' for {name}, which is no number") from error
+        raise MetricParseError(f"the pattern of `stdout` found '{text[:60]}' for {name}, which is no number") from error

@@ -19,7 +19,7 @@ PATIENCE_SECONDS = 60.0
 
 
 @contextmanager
-def alone(name: str, *, doing: str = "promoting", patience: float = PATIENCE_SECONDS) -> Iterator[None]:
+def exclusive(name: str, *, doing: str = "promoting", patience: float = PATIENCE_SECONDS) -> Iterator[None]:
     """Be the only process on this machine that does something with a registered model.
 
     Args:

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 from wine_sweep.config import Stage
 from wine_sweep.errors import OvertakenError, TrackingError
-from wine_sweep.registry.hold import alone
+from wine_sweep.registry.hold import exclusive
 from wine_sweep.registry.ledger import Action, Entry, Progress, read_entries
 from wine_sweep.registry.versions import RegisteredModels, RegisteredVersion
 from wine_sweep.wording import shell_argument
@@ -90,7 +90,7 @@ class ModelRegistry(RegisteredModels):
                 went away after the stage was moved it is the new one, and `settle` finishes that.
         """
         name, version = registered.name, registered.version
-        with alone(name):
+        with exclusive(name):
             self._settle(name)
             known, there = self.ledger(name), self.all_in_stage(name, stage)
             here = [each.version for each in there]
@@ -118,7 +118,7 @@ class ModelRegistry(RegisteredModels):
             OwnershipError: Another process on this machine is promoting, and takes too long.
             TrackingError: The registry failed.
         """
-        with alone(name):
+        with exclusive(name):
             return self._settle(name)
 
     def note(self, name: str, entry: Entry) -> None:
@@ -162,10 +162,10 @@ class ModelRegistry(RegisteredModels):
             self.agree(name, stage, version)
         except TrackingError as error:
             if not error.is_outage:
-                self._put_back(registered, stage, here)
+                self._revert(registered, stage, here)
             raise
 
-    def _put_back(self, registered: RegisteredVersion, stage: Stage, here: Sequence[str]) -> None:
+    def _revert(self, registered: RegisteredVersion, stage: Stage, here: Sequence[str]) -> None:
         """Put back what was in a stage, unless somebody has moved it meanwhile; at no moment it is empty."""
         if [each.version for each in self.all_in_stage(registered.name, stage)] != [registered.version]:
             return

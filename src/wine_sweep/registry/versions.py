@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 from wine_sweep.config import Stage
 from wine_sweep.errors import NotFoundError, TrackingError
 from wine_sweep.tracking.causes import came_second, is_missing
-from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.outage import RetryPolicy
 from wine_sweep.tracking.store import all_pages, translated_errors
 
 _logger = logging.getLogger(__name__)
@@ -63,9 +63,9 @@ class RegisteredModels:
         policy: Tries each step again while the store is away; by default nothing is tried again.
     """
 
-    def __init__(self, client: MlflowClient, policy: OutagePolicy | None = None) -> None:
+    def __init__(self, client: MlflowClient, policy: RetryPolicy | None = None) -> None:
         self._client = client
-        self._policy = policy or OutagePolicy(0)
+        self._policy = policy or RetryPolicy(0)
 
     def versions(self, name: str) -> list[RegisteredVersion]:
         """List all versions of a registered model, the oldest first; none where there is no such model.

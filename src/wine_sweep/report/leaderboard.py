@@ -134,7 +134,7 @@ def make_leaderboard(sweeps: Iterable[tuple[str, Objective, Sequence[Trial]]], *
     for name, objective, trials in chosen:
         standing = _Standing.of(trials, objective)
         rows += [_row(name, trial, objective, standing) for trial in trials]
-    several = by is None and any(objective.others or objective.thrift for _, objective, _ in chosen)
+    several = by is None and any(objective.others or objective.one_standard_error for _, objective, _ in chosen)
     rows.sort(key=lambda row: (*_sort_key(row, order, several=several), row.trial))
     params = dict.fromkeys(name for row in rows for name in row.params)
     goals = [metric for _, objective, _ in chosen for metric in objective.deciding]
@@ -200,7 +200,7 @@ def show_param(value: Any) -> str:
     return canonical_json(value) if isinstance(value, list | dict) else str(value)
 
 
-def params_in_words(params: Mapping[str, Any]) -> str:
+def describe_params(params: Mapping[str, Any]) -> str:
     """Show parameters in a line: ``alpha 0.001, l1_ratio 0.5``."""
     return ", ".join(f"{name} {show_param(value)}" for name, value in params.items())
 

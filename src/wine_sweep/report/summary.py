@@ -81,7 +81,7 @@ def count_work(trials: Sequence[Trial], *, steps: Sequence[float], whole: int) -
     return Work(done, whole * (finished + len(pruned)))
 
 
-def pruning_in_words(trials: Sequence[Trial], work: Work | None, *, by: str | None = None) -> list[str]:
+def describe_pruning(trials: Sequence[Trial], work: Work | None, *, by: str | None = None) -> list[str]:
     """Say how many trials were pruned and what that saved, in a list of one sentence, or of none when none was.
 
     Args:
@@ -97,7 +97,7 @@ def pruning_in_words(trials: Sequence[Trial], work: Work | None, *, by: str | No
     return [f"{pruned} of {len(trials)} trials were pruned{alone}{saved}."]
 
 
-def trials_in_words(numbers: Sequence[int]) -> str:
+def describe_trials(numbers: Sequence[int]) -> str:
     """Name trials: ``trial 3``, ``trials 3, 4, 5 and 9 more``."""
     shown = ", ".join(map(str, numbers[:5]))
     if len(numbers) == 1:
@@ -105,7 +105,7 @@ def trials_in_words(numbers: Sequence[int]) -> str:
     return f"trials {shown}" + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")
 
 
-def test_in_words(scores: Mapping[str, float], interval: Interval | None) -> str:
+def describe_test(scores: Mapping[str, float], interval: Interval | None) -> str:
     """Say how the winner does on the test rows: ``rmse 0.65 (95% interval 0.61 to 0.69), mae 0.50``."""
     shown = {name: f"{name} {number(value)}" for name, value in scores.items()}
     if interval is not None:
@@ -140,7 +140,7 @@ def markdown_summary(
     if selection is not None:
         lines += ["### Winner", "", *(f"- {markdown(reason)}" for reason in selection.reasons)]
         if test_scores:
-            lines.append(f"- {markdown(test_in_words(test_scores, interval))}")
+            lines.append(f"- {markdown(describe_test(test_scores, interval))}")
         lines += [f"- {markdown(outcome)}" if outcome else "", ""]
         board = make_leaderboard([("", objective, trials)])
         top = replace(board, rows=board.rows[:SHOWN])
@@ -149,7 +149,7 @@ def markdown_summary(
     failures = group_failures(trials)
     if failures:
         lines += ["### Failures", ""]
-        lines += [f"- {markdown(failure)} ({trials_in_words(numbers)})" for failure, numbers in failures[:SHOWN]]
+        lines += [f"- {markdown(failure)} ({describe_trials(numbers)})" for failure, numbers in failures[:SHOWN]]
     return _cut("\n".join(lines).rstrip() + "\n")
 
 

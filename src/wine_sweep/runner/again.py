@@ -8,9 +8,9 @@ from concurrent.futures import wait
 from dataclasses import replace
 
 from wine_sweep.execution import Workers, make_workers
-from wine_sweep.runner.handover import HandedOver
+from wine_sweep.runner.handover import ProgramWorkers
 from wine_sweep.subjects.own_goals import needed_metrics
-from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.subjects.prepared import SweepPlan
 from wine_sweep.tracking.scratch_store import scratch_runs
 from wine_sweep.tracking.writer import BackgroundWriter
 from wine_sweep.trial import Params, Trial, TrialState
@@ -18,7 +18,7 @@ from wine_sweep.trial import Params, Trial, TrialState
 LOOK_SECONDS = 0.2
 
 
-def measure_again(prepared: Prepared, number: int, params: Params, *, experiment: str) -> Trial:
+def measure_again(prepared: SweepPlan, number: int, params: Params, *, experiment: str) -> Trial:
     """Measure a trial in one worker process, with the limits that the config sets; it is not pruned and not retried.
 
     A command gets a run in a store of its own, which goes when it has ended: what it logs there is read, and kept nowhere.
@@ -45,7 +45,7 @@ def measure_again(prepared: Prepared, number: int, params: Params, *, experiment
             writer = BackgroundWriter(lambda: runs)
             try:
                 writer.do(lambda each: each.start_trial(trial, time.time()))
-                handed = HandedOver(workers, writer, needed=needed_metrics(prepared.objective), of=prepared.of, watched=None)
+                handed = ProgramWorkers(workers, writer, needed=needed_metrics(prepared.objective), of=prepared.of, watched=None)
                 return _to_its_end(handed, trial, writer.check)
             finally:
                 writer.close()

@@ -15,7 +15,7 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass
-class AskAndTell:
+class ReplayableSearch:
     """Numbers the trials of a sweep, and sees to it that the searcher always goes through the same states.
 
     The same parameters are never measured twice: a repeated suggestion is told the earlier result. A searcher that

@@ -14,8 +14,8 @@ import pandas as pd
 
 from wine_sweep.decay.reference import Reference
 from wine_sweep.errors import ModelError
-from wine_sweep.subjects.material import Material
-from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.subjects.material import TrainingData
+from wine_sweep.subjects.prepared import SweepPlan
 from wine_sweep.subjects.refit import Winner, reference_of
 from wine_sweep.subjects.trust import trusts_model
 from wine_sweep.tracking.loading import LoadedModel, load_model
@@ -41,7 +41,7 @@ class Challenger:
         name: The registered model that it is to become a version of.
     """
 
-    prepared: Prepared
+    prepared: SweepPlan
     trial: Trial
     winner: Winner | None
     saved: SavedModel
@@ -123,7 +123,7 @@ class Challenger:
         Empty for a command, which reads rows that only it knows, and where chance decides what comes of a fit.
         """
         material, config = self.prepared.material, self.prepared.config
-        if material is None or self.prepared.left_to_chance(self.trial):
+        if material is None or self.prepared.unseeded_parameters(self.trial):
             return ""
         models = {name: model.model_dump(mode="json", exclude={"parameters"}) for name, model in config.families.items()}
         if config.model is not None and config.model.function is not None:
@@ -134,6 +134,6 @@ class Challenger:
         return found.hexdigest()
 
 
-def test_features(material: Material) -> pd.DataFrame:
+def test_features(material: TrainingData) -> pd.DataFrame:
     """Give the features of the test rows, numbered from 0."""
     return material.dataset.features.iloc[material.split.test].reset_index(drop=True)

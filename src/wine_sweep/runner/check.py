@@ -17,7 +17,7 @@ from wine_sweep.config import MAX_TABLE, Stage
 from wine_sweep.data import load_table
 from wine_sweep.data.digests import table_digest
 from wine_sweep.data.table import resolve_source
-from wine_sweep.decay.check import Checked, Limits, check_rows
+from wine_sweep.decay.check import Checked, Thresholds, check_rows
 from wine_sweep.decay.drift import Aspect, Drift
 from wine_sweep.decay.reference import Reference
 from wine_sweep.decay.verdict import CheckResult
@@ -61,7 +61,7 @@ class Check:
     stage: Stage = Stage.STAGING
     version: str | None = None
     experiment: str | None = None
-    limits: Limits = field(default_factory=Limits)
+    limits: Thresholds = field(default_factory=Thresholds)
     max_size: int = MAX_TABLE
     raised_by: str = "data.max_size"
     trusted: tuple[str, ...] = ()

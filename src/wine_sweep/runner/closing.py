@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from wine_sweep.config import Expression
 from wine_sweep.report.leaderboard import as_csv, make_leaderboard
-from wine_sweep.report.summary import count_states, group_failures, markdown_summary, trials_in_words
+from wine_sweep.report.summary import count_states, describe_trials, group_failures, markdown_summary
 from wine_sweep.runner.stopping import StopReason
 from wine_sweep.selection import Selection, number
 from wine_sweep.selection.objective import known_values
-from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.subjects.prepared import SweepPlan
 from wine_sweep.tracking import names
 from wine_sweep.trial import Trial, TrialState
 
@@ -38,7 +38,7 @@ def in_kept_runs(selection: Selection, runs: SweepRuns) -> Selection:
 
 
 @dataclass(frozen=True)
-class Closing:
+class FinishedSweep:
     """A sweep whose trials have ended.
 
     Args:
@@ -49,7 +49,7 @@ class Closing:
         repeats: How many suggestions repeated earlier parameters.
     """
 
-    prepared: Prepared
+    prepared: SweepPlan
     runs: SweepRuns
     trials: Sequence[Trial]
     stopped_by: StopReason
@@ -139,4 +139,4 @@ class Closing:
 
     def _reasons(self) -> str:
         """Sum up the failures, the three most frequent."""
-        return "; ".join(f"{failure} ({trials_in_words(numbers)})" for failure, numbers in group_failures(self.trials)[:3])
+        return "; ".join(f"{failure} ({describe_trials(numbers)})" for failure, numbers in group_failures(self.trials)[:3])

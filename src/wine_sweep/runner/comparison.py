@@ -21,7 +21,7 @@ Values = Mapping[Key, float]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ValueComparison:
     """One value, then and now.
 
     Args:
@@ -67,7 +67,7 @@ class Comparison:
         }
 
 
-def compare(recorded: Values, again: Values) -> list[Comparison]:
+def compare(recorded: Values, again: Values) -> list[ValueComparison]:
     """Hold every value that is there, then or now, against its counterpart; the steps of a metric stand together."""
     steps: dict[str, set[int | None]] = {}
     for metric, step in (*recorded, *again):
@@ -75,7 +75,7 @@ def compare(recorded: Values, again: Values) -> list[Comparison]:
     keys = [
         (metric, step) for metric, found in steps.items() for step in sorted(found, key=lambda step: (step is not None, step))
     ]
-    return [Comparison(*key, recorded.get(key), again.get(key)) for key in keys]
+    return [ValueComparison(*key, recorded.get(key), again.get(key)) for key in keys]
 
 
 def values_of(trial: Trial) -> dict[Key, float]:

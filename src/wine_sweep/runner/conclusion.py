@@ -9,12 +9,12 @@ from wine_sweep.errors import ModelError, SweepFailed, SweepInterrupted
 from wine_sweep.objective.bootstrap import Interval
 from wine_sweep.registry import Promotion
 from wine_sweep.runner.challenger import Challenger
-from wine_sweep.runner.closing import Closing, in_kept_runs
-from wine_sweep.runner.keeping import Keeping
+from wine_sweep.runner.closing import FinishedSweep, in_kept_runs
+from wine_sweep.runner.keeping import Persistence
 from wine_sweep.runner.recorder import Observer
-from wine_sweep.runner.staging import NOT_PROMOTED, Outcome, put_in_stage
+from wine_sweep.runner.staging import NOT_PROMOTED, StagingResult, put_in_stage
 from wine_sweep.runner.stopping import StopReason
-from wine_sweep.runner.winner import crown
+from wine_sweep.runner.winner import log_winning_model
 from wine_sweep.selection import Selection, select
 from wine_sweep.subjects.refit import Winner
 from wine_sweep.tracking.models import SavedModel
@@ -34,10 +34,10 @@ class SweepResult:
         saved: Its logged model; None where there is none.
     """
 
-    closing: Closing
+    closing: FinishedSweep
     selection: Selection
     winner: Winner | None
-    outcome: Outcome | None
+    outcome: StagingResult | None
     saved: SavedModel | None = None
 
     @property
@@ -67,7 +67,7 @@ class SweepResult:
 
 
 def conclude(
-    closing: Closing, keeping: Keeping, observer: Observer, stop: Callable[[], bool], *, may_promote: bool
+    closing: FinishedSweep, persistence: Persistence, observer: Observer, stop: Callable[[], bool], *, may_promote: bool
 ) -> SweepResult:
     """Select, refit, keep, promote, and sum up; before each of them somebody may have said stop.
 
@@ -85,10 +85,10 @@ def conclude(
     def go_on_with(what: str) -> None:
         if stop() or closing.stopped_by is StopReason.INTERRUPTED:
             raise SweepInterrupted("the sweep was interrupted", run_id=runs.run_id)
-        keeping.writer.check()
+        persistence.writer.check()
         observer.phase(what)
 
-    prepared, runs, policy = closing.prepared, closing.runs, keeping.policy
+    prepared, runs, policy = closing.prepared, closing.runs, persistence.policy
     go_on_with("choosing the winner")
     if closing.has_too_many_failures:
         raise SweepFailed(closing.why_too_many_failed())
@@ -100,16 +100,16 @@ def conclude(
     winner = None
     if prepared.is_refitted:
         go_on_with("fitting the winner")
-        winner = prepared.refit(selection.trial, keeping.journal.spool.common)
+        winner = prepared.refit(selection.trial, persistence.journal.trial_dirs.common)
         go_on_with("saving the winner")
     run_id = selection.trial.run_id or ""
     uri = policy.run(lambda: SweepReader(runs.client).model_uri(run_id))
     is_checked = uri is None and winner is not None and winner.predictions is not None
-    journal = keeping.journal
+    journal = persistence.journal
     if uri:
         saved: SavedModel | None = SavedModel(uri, journal.model_written(uri))  # as a process that was killed left it
     else:
-        saved = crown(winner, runs, run_id, trusted=prepared.trusted_packages, policy=policy, note=journal.note_model)
+        saved = log_winning_model(winner, runs, run_id, trusted=prepared.trusted_packages, policy=policy, note=journal.note_model)
     registry, outcome = prepared.config.registry, None
     if registry is not None and may_promote:
         if saved is None:
@@ -119,6 +119,6 @@ def conclude(
         outcome = put_in_stage(
             challenger, selection, name=registry.name, stage=registry.stage, policy=policy, is_checked=is_checked
         )
-    in_words = " ".join(outcome.in_words()) if outcome is not None else NOT_PROMOTED
-    policy.run(lambda: closing.write_winner(selection, winner, in_words))
+    describe = " ".join(outcome.describe()) if outcome is not None else NOT_PROMOTED
+    policy.run(lambda: closing.write_winner(selection, winner, describe))
     return SweepResult(closing, selection, winner, outcome, saved)

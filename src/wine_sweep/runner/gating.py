@@ -33,8 +33,8 @@ from wine_sweep.objective.row_losses import RowLoss, row_loss_of
 from wine_sweep.objective.weights import part_of
 from wine_sweep.registry import RegisteredVersion
 from wine_sweep.runner.challenger import Challenger, test_features
-from wine_sweep.subjects.material import Material
-from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.subjects.material import TrainingData
+from wine_sweep.subjects.prepared import SweepPlan
 from wine_sweep.tracking import names
 from wine_sweep.tracking.loading import load_model
 from wine_sweep.tracking.reference import read_reference
@@ -74,7 +74,7 @@ def is_same(challenger: Challenger, champion: RegisteredVersion) -> bool:
     return bool(challenger.key) and champion.tags.get(names.MODEL_KEY) == challenger.key
 
 
-def _against_dummy(gate: GateConfig, challenger: Challenger, reference: Reference, material: Material) -> Verdict:
+def _against_dummy(gate: GateConfig, challenger: Challenger, reference: Reference, material: TrainingData) -> Verdict:
     dataset, train = material.dataset, material.split.train
     loss, target = reference.metric, dataset.target.to_numpy()
     rows = _Rows.of(material, ~reference.was_trained_on(test_features(material)))
@@ -93,7 +93,7 @@ def _against_dummy(gate: GateConfig, challenger: Challenger, reference: Referenc
 
 
 def _against_champion(
-    gate: GateConfig, challenger: Challenger, reference: Reference, material: Material, champion: RegisteredVersion
+    gate: GateConfig, challenger: Challenger, reference: Reference, material: TrainingData, champion: RegisteredVersion
 ) -> Verdict:
     version = champion.version
     before = read_reference(challenger.runs.client, champion.run_id) if champion.run_id else None
@@ -118,7 +118,7 @@ class _Pair:
 
 
 def _on_same_rows(
-    gate: GateConfig, challenger: Challenger, pair: _Pair, material: Material, champion: RegisteredVersion
+    gate: GateConfig, challenger: Challenger, pair: _Pair, material: TrainingData, champion: RegisteredVersion
 ) -> Verdict:
     version, own, features = champion.version, challenger.model, test_features(material)
     try:
@@ -162,7 +162,7 @@ class _Rows:
     table: pd.DataFrame
 
     @classmethod
-    def of(cls, material: Material, kept: np.ndarray) -> _Rows:
+    def of(cls, material: TrainingData, kept: np.ndarray) -> _Rows:
         """Take those of the test rows that are kept, a bool for each."""
         dataset, rows = material.dataset, material.split.test[kept]
         return cls(
@@ -174,7 +174,7 @@ class _Rows:
         )
 
 
-def _saying_by_what(verdict: Verdict, prepared: Prepared, loss: RowLoss) -> Verdict:
+def _saying_by_what(verdict: Verdict, prepared: SweepPlan, loss: RowLoss) -> Verdict:
     """Say which metric stands in for the one that decides, where that is no mean over rows."""
     metric = prepared.deciding_metric
     if verdict.comparison is None or metric == loss:

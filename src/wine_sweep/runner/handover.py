@@ -10,10 +10,10 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from wine_sweep.config import Of
+from wine_sweep.config import HistoryReducer
 from wine_sweep.errors import ExecutionError
 from wine_sweep.execution import Workers
-from wine_sweep.objective.spoken import that_counts
+from wine_sweep.objective.spoken import reduce_history
 from wine_sweep.tracking.writer import BackgroundWriter
 from wine_sweep.trial import FIT_SECONDS, Failure, Report, Score, Trial, TrialState
 
@@ -43,7 +43,7 @@ class _Flight:
     answer: Trial | BaseException | None = None
 
 
-class HandedOver:
+class ProgramWorkers:
     """Workers whose trials each have a run in MLflow to write into; see `Workers`.
 
     Before a trial is given to the workers its child run is there. When its process has ended well, the metrics that it did
@@ -64,7 +64,7 @@ class HandedOver:
         writer: BackgroundWriter[Any],
         *,
         needed: Sequence[str],
-        of: Mapping[str, Of],
+        of: Mapping[str, HistoryReducer],
         watched: str | None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -135,7 +135,7 @@ class HandedOver:
             return
         if trial.retries:
             runs.begin_again(trial, at=self._clock())
-        handed = replace(trial, environment=runs.handover(trial.number))
+        handed = replace(trial, environment=runs.program_variables(trial.number))
         with self._lock:
             self._send(flight, handed)
 
@@ -172,7 +172,7 @@ class HandedOver:
         there = runs.logged(trial.number)
         known = {name: value for name, value in there.metrics.items() if name not in (*trial.scores, FIT_SECONDS)}
         known |= {
-            name: that_counts([value for _, value in runs.history(trial.number, name)], of)
+            name: reduce_history([value for _, value in runs.history(trial.number, name)], of)
             for name, of in self._of.items()
             if name in known
         }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from wine_sweep.config import dump_config
 from wine_sweep.config.fields import check_experiment
 from wine_sweep.search.methods import count_trials
-from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.subjects.prepared import SweepPlan
 from wine_sweep.subjects.trust import code_among
 from wine_sweep.tracking import names
 from wine_sweep.tracking.owner import user_name
@@ -41,7 +41,7 @@ _OPTION = "--experiment"
 _VARIABLE = "MLFLOW_EXPERIMENT_NAME"
 
 
-def experiment_name(prepared: Prepared, given: str | None) -> str:
+def experiment_name(prepared: SweepPlan, given: str | None) -> str:
     """Say which experiment a sweep goes to: the command line's, the config's, MLFLOW_EXPERIMENT_NAME, or its own name.
 
     Raises:
@@ -52,7 +52,7 @@ def experiment_name(prepared: Prepared, given: str | None) -> str:
     return prepared.config.experiment or check_experiment(os.environ.get(_VARIABLE, ""), _VARIABLE) or prepared.name
 
 
-def sweep_header(prepared: Prepared, *, experiment: str, started: float, tags: Mapping[str, str]) -> SweepHeader:
+def sweep_header(prepared: SweepPlan, *, experiment: str, started: float, tags: Mapping[str, str]) -> SweepHeader:
     """Give all that stands on a parent run from the beginning.
 
     Args:
@@ -75,7 +75,7 @@ def sweep_header(prepared: Prepared, *, experiment: str, started: float, tags: M
     )
 
 
-def runs_of(prepared: Prepared) -> type[SweepRuns]:
+def runs_of(prepared: SweepPlan) -> type[SweepRuns]:
     """Say how the runs of a sweep are written: by this process alone, or by its trials' processes too."""
     from wine_sweep.tracking.shared_runs import SharedRuns
     from wine_sweep.tracking.sweep_runs import SweepRuns
@@ -83,7 +83,7 @@ def runs_of(prepared: Prepared) -> type[SweepRuns]:
     return SharedRuns if prepared.hands_over_runs else SweepRuns
 
 
-def sweep_params(prepared: Prepared) -> dict[str, str]:
+def sweep_params(prepared: SweepPlan) -> dict[str, str]:
     """Give the parent run's parameters."""
     config = prepared.config
     params = {
@@ -91,20 +91,20 @@ def sweep_params(prepared: Prepared) -> dict[str, str]:
         "trials": planned_trials(prepared),
         "seed": str(config.search.seed),
         prepared.kind: prepared.subject,
-        "objective": prepared.objective.in_words(),
+        "objective": prepared.objective.describe(),
     }
     if prepared.objective.evaluation:
         params["evaluation"] = prepared.objective.evaluation
     return params | (prepared.material.variables if prepared.material is not None else {})
 
 
-def planned_trials(prepared: Prepared) -> str:
+def planned_trials(prepared: SweepPlan) -> str:
     """Say how many trials a sweep is to have, or that only the time ends it."""
     count = count_trials(prepared.config.search, prepared.space)
     return str(count) if count is not None else "until the timeout"
 
 
-def sweep_tags(prepared: Prepared, *, command: str) -> dict[str, str]:
+def sweep_tags(prepared: SweepPlan, *, command: str) -> dict[str, str]:
     """Give the parent run's tags."""
     tags = {
         names.KIND: names.Kind.SWEEP.value,
@@ -128,7 +128,7 @@ def sweep_tags(prepared: Prepared, *, command: str) -> dict[str, str]:
     return tags | ({names.GIT_COMMIT: commit} if commit else {})
 
 
-def sweep_files(prepared: Prepared) -> dict[str, str]:
+def sweep_files(prepared: SweepPlan) -> dict[str, str]:
     """Give the parent run's first artifacts: the config as written and as resolved, and the environment."""
     return {
         names.CONFIG_FILE: prepared.draft.text,

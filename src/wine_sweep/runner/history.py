@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
 from wine_sweep.config import Stage
-from wine_sweep.errors import ConfigError, NotFoundError, Place, Problem
+from wine_sweep.errors import ConfigError, NotFoundError, Problem, SourceLocation
 from wine_sweep.registry import Entry, ModelRegistry, Progress, in_stage
 
 
 @dataclass(frozen=True)
-class Held:
+class StageContent:
     """What a stage holds, or held at a moment.
 
     Args:
@@ -39,7 +39,7 @@ class History:
     """
 
     name: str
-    held: Sequence[Held]
+    held: Sequence[StageContent]
     entries: Sequence[Entry]
     at: datetime | None
 
@@ -68,7 +68,7 @@ def read_history(registry: ModelRegistry, name: str, *, at: datetime | None = No
             now = registry.in_stage(name, stage)
             version = now.version if now is not None else None
             entry = entry if entry is not None and entry.after == version else _begun(entries, stage, version)
-        held.append(Held(stage, version, entry))
+        held.append(StageContent(stage, version, entry))
     return History(name, held, entries, at)
 
 
@@ -96,4 +96,4 @@ def parse_moment(text: str, source: str) -> datetime:
         return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         message = f"'{text}' is no date; expected one like 2026-11-25, or 2026-11-25T14:30"
-        raise ConfigError([Problem(message, place=Place(source))]) from error
+        raise ConfigError([Problem(message, place=SourceLocation(source))]) from error

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from wine_sweep.errors import DeletedError, OutageError, OwnershipError, SweepInterrupted, TrackingError
 from wine_sweep.tracking.journal import Journal
-from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.outage import RetryPolicy
 from wine_sweep.tracking.writer import BackgroundWriter
-from wine_sweep.wording import duration_in_words, mask, visible
+from wine_sweep.wording import format_duration, mask, visible
 
 if TYPE_CHECKING:  # it imports MLflow, which takes seconds that the first trials should not wait for
     from wine_sweep.tracking.sweep_runs import SweepRuns
@@ -22,7 +22,7 @@ FINISHED = "FINISHED"
 
 
 @dataclass(frozen=True)
-class Keeping:
+class Persistence:
     """What a sweep's results go through on their way to MLflow.
 
     Args:
@@ -34,19 +34,19 @@ class Keeping:
 
     writer: BackgroundWriter[SweepRuns]
     journal: Journal
-    policy: OutagePolicy
+    policy: RetryPolicy
     verbose: bool = False
 
     @classmethod
     def begin(
         cls,
         make: Callable[[], SweepRuns],
-        policy: OutagePolicy,
+        policy: RetryPolicy,
         journal: Journal,
         *,
         stop: Callable[[], bool],
         verbose: bool = False,
-    ) -> Keeping:
+    ) -> Persistence:
         """Start a writer, which makes the runs in its own thread."""
         writer = BackgroundWriter(make, policy=policy, stop=stop)
         policy.waiting = lambda: writer.pending
@@ -70,7 +70,7 @@ class Keeping:
             return error
         waiting = self._waiting()
         journal = str(self.journal.path) if waiting else None
-        message = f"{visible(self.outage_in_words())}\n{visible(str(error))}"
+        message = f"{visible(self.describe_outage())}\n{visible(str(error))}"
         return OutageError(message, run_id=self.run_id, waiting=waiting, journal=journal)
 
     def _why_gone(self) -> TrackingError | None:
@@ -83,21 +83,21 @@ class Keeping:
             return None
         if gone is None:
             return None
-        return DeletedError(f"{gone}; until then {self._waiting_in_words()}")
+        return DeletedError(f"{gone}; until then {self._describe_waiting()}")
 
     def interrupted(self) -> SweepInterrupted:
         """Give the error for a sweep that somebody stopped, with what waits where if the store is away."""
-        outage = self.outage_in_words()
+        outage = self.describe_outage()
         return SweepInterrupted(f"the sweep was interrupted{f'; {outage}' if outage else ''}", run_id=self.run_id)
 
-    def outage_in_words(self) -> str:
+    def describe_outage(self) -> str:
         """Say for how long the store has been away, and what waits for it; nothing when it is not away."""
         if not self.policy.is_away:
             return ""
         uri = mask(str(self.writer.target.client.tracking_uri)) if self.writer.target else ""
         done = "has not answered" if uri.startswith("http") else "could not be written to"
         where = f"the tracking store{f' at {uri}' if uri else ''}"
-        return f"{where} {done} for {duration_in_words(round(self.policy.away_for))}: {self._waiting_in_words()}"
+        return f"{where} {done} for {format_duration(round(self.policy.away_for))}: {self._describe_waiting()}"
 
     def _is_deleted(self) -> bool:
         """Whether the store's file was deleted: then a copy of it that comes back may lack what was written already."""
@@ -113,7 +113,7 @@ class Keeping:
             return self.writer.pending
         return max(self.writer.pending, self.journal.held + self.journal.only_in_memory)
 
-    def _waiting_in_words(self) -> str:
+    def _describe_waiting(self) -> str:
         count, lost = self._waiting(), self.journal.only_in_memory
         if not count:
             return "all results are written, the sweep is not closed"
@@ -192,4 +192,4 @@ class Keeping:
             return
         self.journal.close()
         if not self.policy.is_away:
-            _logger.error("not everything could be written: %s", self._waiting_in_words())
+            _logger.error("not everything could be written: %s", self._describe_waiting())

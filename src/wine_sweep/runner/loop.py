@@ -13,7 +13,7 @@ from typing import Protocol
 
 from wine_sweep.config import RetriesConfig
 from wine_sweep.execution import Workers
-from wine_sweep.runner.ask_and_tell import AskAndTell
+from wine_sweep.runner.ask_and_tell import ReplayableSearch
 from wine_sweep.runner.stopping import Budget, Stopper, StopReason
 from wine_sweep.search.searcher import Searcher
 from wine_sweep.selection import Objective
@@ -35,7 +35,7 @@ class Recorder(Protocol):
     def trial_ended(self, trial: Trial) -> None:
         """Take note of what came of a trial."""
 
-    def trial_recalled(self, trial: Trial) -> None:
+    def trial_restored(self, trial: Trial) -> None:
         """Take note of a trial that ended before the sweep was resumed."""
 
     def check(self) -> None:
@@ -56,7 +56,7 @@ class LoopResult:
 
 @dataclass
 class TrialLoop:
-    """Runs trials until the budget is used up or somebody says stop; `AskAndTell` says which.
+    """Runs trials until the budget is used up or somebody says stop; `ReplayableSearch` says which.
 
     Args:
         searcher: Decides what to try.
@@ -100,11 +100,11 @@ class TrialLoop:
     _running: dict[Future[Trial], Trial] = field(default_factory=dict)
     _stopped_by: StopReason | None = None
     _deadline: float | None = None
-    _search: AskAndTell = field(init=False)
+    _search: ReplayableSearch = field(init=False)
 
     def __post_init__(self) -> None:
         workers = self.lag_workers or self.workers.size
-        self._search = AskAndTell(self.searcher, self.objective, workers, self.past, self.relearn, self._recall)
+        self._search = ReplayableSearch(self.searcher, self.objective, workers, self.past, self.relearn, self._recall)
 
     def run(self) -> LoopResult:
         """Run the sweep's trials. When it returns or raises, no trial is running and every one is in the recorder.
@@ -162,7 +162,7 @@ class TrialLoop:
 
     def _recall(self, past: Trial) -> None:
         """Take note of a trial of the past."""
-        self.recorder.trial_recalled(past)
+        self.recorder.trial_restored(past)
         self._count_failure(past)
         self._judge()
 

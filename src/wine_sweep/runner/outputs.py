@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from wine_sweep.objective.output import STDERR_FILE, STDOUT_FILE, Tail
-from wine_sweep.spool import Spool
+from wine_sweep.spool import TrialDirs
 from wine_sweep.trial import Trial
 from wine_sweep.wording import mask
 
@@ -14,18 +14,18 @@ class Outputs:
     """Follows the files that functions and commands print to, on this machine.
 
     Args:
-        spool: Where these files are.
+        trial_dirs: Where these files are.
         tell: Is told a trial's number and a line of its output.
     """
 
-    def __init__(self, spool: Spool, tell: Callable[[int, str], object]) -> None:
-        self._spool = spool
+    def __init__(self, trial_dirs: TrialDirs, tell: Callable[[int, str], object]) -> None:
+        self._trial_dirs = trial_dirs
         self._tell = tell
         self._tails: dict[int, list[Tail]] = {}
 
     def follow(self, trial: Trial) -> None:
         """Begin with a trial."""
-        folder = self._spool.folder(trial.number)
+        folder = self._trial_dirs.folder(trial.number)
         self._tails[trial.number] = [Tail(folder / name) for name in (STDOUT_FILE, STDERR_FILE)]
 
     def look(self) -> None:

@@ -9,19 +9,19 @@ from pydantic import ValidationError
 
 from wine_sweep.config import RegistryConfig, Stage, find_stage
 from wine_sweep.config.problems import explain
-from wine_sweep.errors import ConfigError, ModelError, NotFoundError, Place, Problem
+from wine_sweep.errors import ConfigError, ModelError, NotFoundError, Problem, SourceLocation
 from wine_sweep.registry import ModelRegistry
 from wine_sweep.runner.challenger import Challenger
 from wine_sweep.runner.closing import winner_tags
 from wine_sweep.runner.conclusion import SweepResult
-from wine_sweep.runner.recorded import Recorded, is_point, prepare_recorded, restored
-from wine_sweep.runner.staging import Outcome, put_in_stage
-from wine_sweep.runner.winner import crown
+from wine_sweep.runner.recorded import StoredConfig, is_point, prepare_recorded, restored
+from wine_sweep.runner.staging import StagingResult, put_in_stage
+from wine_sweep.runner.winner import log_winning_model
 from wine_sweep.selection import Selection, choose, select
-from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.subjects.prepared import SweepPlan
 from wine_sweep.tracking import names
 from wine_sweep.tracking.models import SavedModel
-from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.outage import RetryPolicy
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
 from wine_sweep.tracking.store import leave_retries_to_policy
 from wine_sweep.tracking.sweep_runs import SweepRuns
@@ -36,7 +36,7 @@ class Candidate:
     """What would be promoted, and where to."""
 
     sweep: SweepRecord
-    prepared: Prepared
+    prepared: SweepPlan
     selection: Selection
     name: str
     stage: Stage
@@ -73,7 +73,7 @@ def find_candidate(
         raise ConfigError(
             [Problem(f"the sweep '{sweep.name}' is {sweep.status}, not FINISHED; --force promotes from it all the same")]
         )
-    prepared = prepare_recorded(reader, sweep, Recorded.of(reader, sweep).draft(), trusted=trusted)
+    prepared = prepare_recorded(reader, sweep, StoredConfig.of(reader, sweep).draft(), trusted=trusted)
     trials = [restored(prepared, trial) for trial in reader.trials(sweep) if is_point(prepared, trial)]
     if run_id:
         _refuse_deleted(reader, trials, run_id)
@@ -120,7 +120,7 @@ def _target(registry: RegistryConfig | None, name: str | None, stage: Stage | No
         )
     except ValidationError as error:
         message = "; ".join(problem.message for problem in explain(error, RegistryConfig, union_tags=()))
-        raise ConfigError([Problem(message, place=Place("--name"))]) from error
+        raise ConfigError([Problem(message, place=SourceLocation("--name"))]) from error
 
 
 def _refuse_to_empty_production(reader: SweepReader, candidate: Candidate) -> None:
@@ -134,7 +134,7 @@ def _refuse_to_empty_production(reader: SweepReader, candidate: Candidate) -> No
         raise ConfigError([Problem(message)])
 
 
-def promote_candidate(reader: SweepReader, candidate: Candidate, *, force: bool = False) -> Outcome:
+def promote_candidate(reader: SweepReader, candidate: Candidate, *, force: bool = False) -> StagingResult:
     """Promote what `find_candidate` found, if the gate lets it; its model is fitted and logged first when its run has none.
 
     Args:
@@ -148,11 +148,11 @@ def promote_candidate(reader: SweepReader, candidate: Candidate, *, force: bool 
     """
     sweep, trial = candidate.sweep, candidate.selection.trial
     runs = SweepRuns(reader.client, sweep.experiment_id, sweep.run_id)
-    policy, saved, winner = OutagePolicy(PATIENCE_SECONDS), candidate.saved, None
+    policy, saved, winner = RetryPolicy(PATIENCE_SECONDS), candidate.saved, None
     leave_retries_to_policy()
     if saved is None:
         winner = candidate.prepared.refit(trial)
-        saved = crown(winner, runs, trial.run_id or "", trusted=candidate.prepared.trusted_packages, policy=policy)
+        saved = log_winning_model(winner, runs, trial.run_id or "", trusted=candidate.prepared.trusted_packages, policy=policy)
     if saved is None:
         raise ModelError(candidate.prepared.why_no_model(trial))
     policy.run(lambda: runs.write_json(names.SELECTION_FILE, candidate.selection.record()))
@@ -165,7 +165,7 @@ def promote_candidate(reader: SweepReader, candidate: Candidate, *, force: bool 
     return outcome
 
 
-def promote_result(result: SweepResult, *, name: str | None, stage: str | None, force: bool = False) -> Outcome:
+def promote_result(result: SweepResult, *, name: str | None, stage: str | None, force: bool = False) -> StagingResult:
     """Promote the winner of a sweep that this process has run.
 
     Args:
@@ -188,7 +188,7 @@ def promote_result(result: SweepResult, *, name: str | None, stage: str | None, 
     return promote_candidate(reader, candidate, force=force)
 
 
-def _select(trials: Sequence[Trial], prepared: Prepared, run_id: str | None) -> Selection:
+def _select(trials: Sequence[Trial], prepared: SweepPlan, run_id: str | None) -> Selection:
     best = select(trials, prepared.objective)
     if best is None:
         raise NotFoundError("no trial of this sweep finished; there is nothing to promote")

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wine_sweep.config import Draft, SweepConfig, parse_config
+from wine_sweep.config import ParsedConfig, SweepConfig, parse_config
 from wine_sweep.config.fields import MOST_BYTES
 from wine_sweep.config.yaml_reader import MAX_VALUES, read_yaml
-from wine_sweep.errors import ConfigError, DataError, NotFoundError, Path, Problem
+from wine_sweep.errors import ConfigError, ConfigPath, DataError, NotFoundError, Problem
 from wine_sweep.subjects.preflight import prepare
-from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.subjects.prepared import SweepPlan
 from wine_sweep.tracking import names
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
 from wine_sweep.trial import Trial
@@ -38,7 +38,7 @@ MAY_CHANGE = (
 
 
 @dataclass(frozen=True)
-class Recorded:
+class StoredConfig:
     """The resolved config that a sweep was run with: its text, and where that stands."""
 
     text: str
@@ -46,7 +46,7 @@ class Recorded:
     name: str
 
     @classmethod
-    def of(cls, reader: SweepReader, sweep: SweepRecord) -> Recorded:
+    def of(cls, reader: SweepReader, sweep: SweepRecord) -> StoredConfig:
         """Read it from MLflow.
 
         Raises:
@@ -55,7 +55,7 @@ class Recorded:
         text = sweep.tags.get(names.CONFIG) or reader.file(sweep, names.RESOLVED_FILE)
         return cls(text, f"{names.RESOLVED_FILE} of {sweep.run_id}", sweep.name)
 
-    def draft(self, overrides: Sequence[str] = ()) -> Draft:
+    def draft(self, overrides: Sequence[str] = ()) -> ParsedConfig:
         """Parse it, with changes from the command line. What was recorded before there were limits is under none.
 
         Raises:
@@ -73,7 +73,7 @@ class Recorded:
         return parse_config(content, source=self.source, folder=folder, default_name=self.name, overrides=[*changes, *overrides])
 
 
-def prepare_recorded(reader: SweepReader, sweep: SweepRecord, draft: Draft, *, trusted: Sequence[str]) -> Prepared:
+def prepare_recorded(reader: SweepReader, sweep: SweepRecord, draft: ParsedConfig, *, trusted: Sequence[str]) -> SweepPlan:
     """Prepare a config for going on with a sweep; its data must be that of the sweep.
 
     Raises:
@@ -89,7 +89,7 @@ def prepare_recorded(reader: SweepReader, sweep: SweepRecord, draft: Draft, *, t
     return prepared
 
 
-def restored(prepared: Prepared, trial: Trial) -> Trial:
+def restored(prepared: SweepPlan, trial: Trial) -> Trial:
     """Return a trial that was stored with the exact values that the space has for its parameters.
 
     Raises:
@@ -102,7 +102,7 @@ def restored(prepared: Prepared, trial: Trial) -> Trial:
     raise NotFoundError(f"the run {trial.run_id}: the parameters of trial {trial.number} are none that its sweep searches")
 
 
-def is_point(prepared: Prepared, trial: Trial) -> bool:
+def is_point(prepared: SweepPlan, trial: Trial) -> bool:
     """Whether a trial that was stored is one of a sweep's; one that is not is left out with a warning."""
     try:
         restored(prepared, trial)
@@ -112,7 +112,7 @@ def is_point(prepared: Prepared, trial: Trial) -> bool:
     return True
 
 
-def changed_keys(recorded: Recorded, sweep: SweepRecord, prepared: Prepared) -> list[Path]:
+def changed_keys(recorded: StoredConfig, sweep: SweepRecord, prepared: SweepPlan) -> list[ConfigPath]:
     """Say which keys of a config differ from the recorded one; none of them may be such as make trials comparable.
 
     Raises:

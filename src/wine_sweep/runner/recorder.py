@@ -36,7 +36,7 @@ class Observer(Protocol):
     def trial_ended(self, trial: Trial, best: Trial | None) -> None:
         """A trial has ended; `best` is the best so far."""
 
-    def trial_recalled(self, trial: Trial, best: Trial | None) -> None:
+    def trial_restored(self, trial: Trial, best: Trial | None) -> None:
         """A trial that ended before the sweep was resumed is taken as it is; `best` is the best so far."""
 
     def trial_printed(self, number: int, line: str) -> None:
@@ -128,7 +128,7 @@ class SweepRecorder:
         self._journal = journal
         self._observer = observer
         self._waiting = WaitingResults(writer, observer)
-        self._outputs = Outputs(journal.spool, observer.trial_printed) if verbose else None
+        self._outputs = Outputs(journal.trial_dirs, observer.trial_printed) if verbose else None
         self._clock = clock
         self._best = BestSoFar(objective)
         self._history = BestHistory(writer)
@@ -155,15 +155,15 @@ class SweepRecorder:
         is_result = trial.state is not TrialState.KILLED
         if is_result:
             self._journal.add(replace(trial, started=self._started[trial.number]))
-        files = self._journal.spool.folder(trial.number)
+        files = self._journal.trial_dirs.folder(trial.number)
         self._writer.do(lambda runs: runs.finish_trial(trial, files), is_result=is_result)
         self._add(trial)
         self._observer.trial_ended(trial, self._best.trial)
 
-    def trial_recalled(self, trial: Trial) -> None:
+    def trial_restored(self, trial: Trial) -> None:
         """Take note of a trial whose child run stands in MLflow already."""
         self._add(trial)
-        self._observer.trial_recalled(trial, self._best.trial)
+        self._observer.trial_restored(trial, self._best.trial)
 
     def _add(self, trial: Trial) -> None:
         """Have the parent's ``best_…`` continued, where that was not done before the sweep was resumed."""

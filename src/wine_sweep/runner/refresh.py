@@ -12,18 +12,18 @@ from typing import Any
 
 from wine_sweep.config import RegistryConfig
 from wine_sweep.decay.verdict import State
-from wine_sweep.errors import ConfigError, Path, Problem
-from wine_sweep.registry import ModelRegistry, RegisteredVersion, alone
+from wine_sweep.errors import ConfigError, ConfigPath, Problem
+from wine_sweep.registry import ModelRegistry, RegisteredVersion, exclusive
 from wine_sweep.runner.check import CheckOutcome
 from wine_sweep.runner.conclusion import SweepResult
 from wine_sweep.runner.lost import close_lost_refreshes
-from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.subjects.prepared import SweepPlan
 from wine_sweep.tracking import names
 from wine_sweep.tracking.lost import close_lost_checks
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
 
 
-class Ending(StrEnum):
+class RefreshResult(StrEnum):
     """What a refresh comes to."""
 
     NOT_NEEDED = "not_needed"
@@ -45,7 +45,7 @@ class Refresh:
         at_most_every: How long after a refresh that swept none sweeps again, in seconds; None for no such time.
     """
 
-    base: Prepared
+    base: SweepPlan
     new: str
     force: bool
     at_most_every: float | None
@@ -66,7 +66,7 @@ class Refresh:
             raise self._wrong("is what --data gives; leave it out of a config that is refreshed", ("data", "new"))
         return registry
 
-    def _wrong(self, message: str, path: Path) -> ConfigError:
+    def _wrong(self, message: str, path: ConfigPath) -> ConfigError:
         return ConfigError(self.base.draft.document.locate([Problem(message, path)]))
 
 
@@ -86,7 +86,7 @@ class Refreshed:
     target: RegistryConfig
     champion: RegisteredVersion | None
     checked: CheckOutcome | None
-    ending: Ending
+    ending: RefreshResult
     result: SweepResult | None = None
     swept_last: datetime | None = None
 
@@ -94,9 +94,11 @@ class Refreshed:
     def is_refused(self) -> bool:
         """Whether a model that has decayed is still there, or the gate kept the winner out."""
         has_decayed = self.checked is not None and self.checked.result.state is State.DECAYED
-        return self.ending in (Ending.COOLING_DOWN, Ending.KEPT) or (self.ending is Ending.UNCHANGED and has_decayed)
+        return self.ending in (RefreshResult.COOLING_DOWN, RefreshResult.KEPT) or (
+            self.ending is RefreshResult.UNCHANGED and has_decayed
+        )
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """Say in one line what happened."""
         who = f"{self.target.name} {self.target.stage.value}"
         return f"{who}: {self._state()}; {self._end()}."
@@ -114,7 +116,7 @@ class Refreshed:
             "selection": self.result.selection.record() if self.result is not None else None,
             "promotion": outcome.promotion.record() if outcome is not None and outcome.promotion is not None else None,
             "gate": outcome.verdict.record() if outcome is not None else None,
-            "summary": self.in_words(),
+            "summary": self.describe(),
         }
 
     def _state(self) -> str:
@@ -129,7 +131,7 @@ class Refreshed:
                 return f"nothing was done, since a refresh swept on {self.swept_last:%Y-%m-%d %H:%M} UTC"
             return "nothing to do"
         outcome, trials = self.result.outcome, len(self.result.trials)
-        return f"swept {trials} trials. {outcome.verdict.reasons[0]} {outcome.end_in_words().rstrip('.')}"
+        return f"swept {trials} trials. {outcome.verdict.reasons[0]} {outcome.describe_end().rstrip('.')}"
 
 
 def refresh(
@@ -137,8 +139,8 @@ def refresh(
     reader: SweepReader,
     *,
     check: Callable[[RegisteredVersion], CheckOutcome],
-    prepare: Callable[[Sequence[str]], Prepared],
-    sweep: Callable[[Prepared], SweepResult],
+    prepare: Callable[[Sequence[str]], SweepPlan],
+    sweep: Callable[[SweepPlan], SweepResult],
     clock: Callable[[], float] = time.time,
 ) -> Refreshed:
     """Check the model in the stage on new rows; where it has decayed, sweep on old and new ones and let the gate decide.
@@ -160,25 +162,25 @@ def refresh(
         WineSweepError: As these functions and the store say.
     """
     target = asked.target
-    with alone(target.name, doing="refreshing", patience=0):
+    with exclusive(target.name, doing="refreshing", patience=0):
         close_lost_checks(reader.client, reader.experiment_ids, target.name)
         close_lost_refreshes(reader, target.name, clock=clock)
         champion = ModelRegistry(reader.client).in_stage(target.name, target.stage)
         checked = check(champion) if champion is not None else None
         if checked is not None and checked.result.state is not State.DECAYED and not asked.force:
-            return Refreshed(target, champion, checked, Ending.NOT_NEEDED)
+            return Refreshed(target, champion, checked, RefreshResult.NOT_NEEDED)
         last = reader.newest({names.REFRESH: target.name})
         if last is not None and not asked.force and clock() - last.started < (asked.at_most_every or 0):
             swept = datetime.fromtimestamp(last.started, UTC)
-            return Refreshed(target, champion, checked, Ending.COOLING_DOWN, swept_last=swept)
+            return Refreshed(target, champion, checked, RefreshResult.COOLING_DOWN, swept_last=swept)
         result = sweep(prepare(_changes(asked, reader)))
     return Refreshed(target, champion, checked, _ending(result), result)
 
 
-def _ending(result: SweepResult) -> Ending:
+def _ending(result: SweepResult) -> RefreshResult:
     if result.promotion is None:
-        return Ending.KEPT
-    return Ending.UNCHANGED if result.promotion.already_there else Ending.PROMOTED
+        return RefreshResult.KEPT
+    return RefreshResult.UNCHANGED if result.promotion.already_there else RefreshResult.PROMOTED
 
 
 def _changes(asked: Refresh, reader: SweepReader) -> list[str]:
@@ -188,7 +190,7 @@ def _changes(asked: Refresh, reader: SweepReader) -> list[str]:
     return [*changes, f"search.from={json.dumps(older.run_id)}"] if older is not None else changes
 
 
-def _older(base: Prepared, reader: SweepReader) -> SweepRecord | None:
+def _older(base: SweepPlan, reader: SweepReader) -> SweepRecord | None:
     """Find the last sweep of the same name and space, for a search that learns and names no other."""
     if not base.config.search.method.learns or base.config.search.from_ is not None:
         return None

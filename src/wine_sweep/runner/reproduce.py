@@ -9,11 +9,11 @@ from typing import Any
 
 from wine_sweep.errors import ModelError, TrackingError
 from wine_sweep.runner.again import measure_again
-from wine_sweep.runner.comparison import Comparison, Values, compare, values_of
+from wine_sweep.runner.comparison import ValueComparison, Values, compare, values_of
 from wine_sweep.runner.header import environment
-from wine_sweep.runner.recorded import Recorded, prepare_recorded, restored
+from wine_sweep.runner.recorded import StoredConfig, prepare_recorded, restored
 from wine_sweep.runner.winner import test_metrics
-from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.subjects.prepared import SweepPlan
 from wine_sweep.tracking import names
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
 from wine_sweep.tracking.trial_runs import TrialRecord
@@ -28,7 +28,7 @@ class Version:
     recorded: str | None
     now: str | None
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """Say it: ``numpy 2.1.0 then, 2.2.0 now``."""
         return f"{self.name} {self.recorded or 'missing'} then, {self.now or 'missing'} now"
 
@@ -45,20 +45,20 @@ class Reproduction:
         comparisons: Every value, then and now.
         failures: What failed now and did not then, in words.
         versions: What of the environment differs; None where it was not recorded.
-        left_to_chance: The parameters by which its fits differ each time.
+        unseeded_parameters: The parameters by which its fits differ each time.
     """
 
     sweep: SweepRecord
     number: int
     run_id: str
     params: Params
-    comparisons: Sequence[Comparison]
+    comparisons: Sequence[ValueComparison]
     failures: Sequence[str]
     versions: Sequence[Version] | None
-    left_to_chance: Sequence[str]
+    unseeded_parameters: Sequence[str]
 
     @property
-    def differing(self) -> list[Comparison]:
+    def differing(self) -> list[ValueComparison]:
         """The values that do not agree."""
         return [each for each in self.comparisons if not each.agrees]
 
@@ -76,7 +76,7 @@ class Reproduction:
         elif self.agrees:
             lines.append(f"All {count} values agree.")
         if self.versions:
-            lines.append(f"Other than then: {'; '.join(each.in_words() for each in self.versions)}.")
+            lines.append(f"Other than then: {'; '.join(each.describe() for each in self.versions)}.")
         elif self.versions is None:
             lines.append("What the sweep ran on was not recorded.")
         if not self.agrees:
@@ -84,8 +84,8 @@ class Reproduction:
         return lines
 
     def _causes(self) -> list[str]:
-        if self.left_to_chance:
-            return [f"The config leaves {', '.join(self.left_to_chance)} null, so that each fit draws anew."]
+        if self.unseeded_parameters:
+            return [f"The config leaves {', '.join(self.unseeded_parameters)} null, so that each fit draws anew."]
         if self.versions:
             return ["Other versions may be why."]
         return ["Python and packages are those of then."] if self.versions is not None else []
@@ -102,7 +102,7 @@ class Reproduction:
             "failures": list(self.failures),
             "comparisons": [each.record() for each in self.comparisons],
             "versions_that_differ": versions,
-            "left_to_chance": list(self.left_to_chance),
+            "left_to_chance": list(self.unseeded_parameters),
             "notes": self.notes(),
         }
 
@@ -128,7 +128,7 @@ def reproduce(
     """
     sweep = found.sweep
     versions = _versions(reader, sweep)
-    prepared = prepare_recorded(reader, sweep, Recorded.of(reader, sweep).draft(), trusted=trusted)
+    prepared = prepare_recorded(reader, sweep, StoredConfig.of(reader, sweep).draft(), trusted=trusted)
     trial = restored(prepared, found.trial)
     tell(f"measuring trial {trial.number} of '{sweep.name}' again")
     done = measure_again(prepared, trial.number, trial.params, experiment=sweep.experiment)
@@ -149,7 +149,7 @@ def reproduce(
         comparisons=compare(recorded, again),
         failures=failures,
         versions=versions,
-        left_to_chance=prepared.left_to_chance(trial),
+        unseeded_parameters=prepared.unseeded_parameters(trial),
     )
 
 
@@ -166,7 +166,7 @@ def _recorded(reader: SweepReader, found: TrialRecord, again: Values) -> Values:
     return values
 
 
-def _test_values(prepared: Prepared, trial: Trial) -> tuple[Values, list[str]]:
+def _test_values(prepared: SweepPlan, trial: Trial) -> tuple[Values, list[str]]:
     """Fit the winner again, and give what it measures on the test rows, or what went wrong."""
     try:
         winner = prepared.refit(trial)

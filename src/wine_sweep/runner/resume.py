@@ -10,17 +10,17 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from wine_sweep.config import Draft, dump_config
+from wine_sweep.config import ParsedConfig, dump_config
 from wine_sweep.errors import OwnershipError
 from wine_sweep.runner.header import planned_trials, runs_of, sweep_header
-from wine_sweep.runner.recorded import Recorded, changed_keys, is_point, prepare_recorded, restored
+from wine_sweep.runner.recorded import StoredConfig, changed_keys, is_point, prepare_recorded, restored
 from wine_sweep.runner.trials import Past
 from wine_sweep.runner.warm_start import find_older
 from wine_sweep.search.methods import count_trials
-from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.subjects.prepared import SweepPlan
 from wine_sweep.tracking import names
 from wine_sweep.tracking.journal import Journal
-from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.outage import RetryPolicy
 from wine_sweep.tracking.owner import BEAT_SECONDS
 from wine_sweep.tracking.reader import RESULTS, Attempt, SweepReader, SweepRecord, latest_results
 from wine_sweep.tracking.state import is_token
@@ -45,7 +45,7 @@ class Plan:
     """
 
     sweep: SweepRecord
-    prepared: Prepared
+    prepared: SweepPlan
     older: Sequence[Trial]
     extends: bool
     results: int = 0
@@ -69,14 +69,16 @@ class Resumption:
         journal: Keeps its results until they are written.
     """
 
-    prepared: Prepared
+    prepared: SweepPlan
     runs: SweepRuns
     past: Past
     older: Sequence[Trial]
     journal: Journal
 
 
-def plan_resume(reader: SweepReader, sweep: SweepRecord, recorded: Recorded, draft: Draft, *, trusted: Sequence[str]) -> Plan:
+def plan_resume(
+    reader: SweepReader, sweep: SweepRecord, recorded: StoredConfig, draft: ParsedConfig, *, trusted: Sequence[str]
+) -> Plan:
     """Hold a sweep against its config and data as they are now; writes nothing.
 
     Args:
@@ -139,7 +141,7 @@ def _take_stock(reader: SweepReader, plan: Plan, runs: SweepRuns, stop: Callable
     journal = _journal_of(sweep, runs)
     results = {each.number: each for each in latest_results(attempts) if each.state in RESULTS}
     timeout = prepared.config.execution.tracking_timeout
-    policy = OutagePolicy(timeout, stop=stop, before_attempt=runs.ensure_owner, before_retry=runs.check_owner, has_worked=True)
+    policy = RetryPolicy(timeout, stop=stop, before_attempt=runs.ensure_owner, before_retry=runs.check_owner, has_worked=True)
     written = policy.run(lambda: _from_journal(runs, journal, attempts, results))
     ended = {each.run_id for each in written.values()}
     left = [each for each in attempts if each.is_open and each.trial.run_id not in ended]
@@ -185,7 +187,7 @@ def discard_journal(reader: SweepReader, sweep: SweepRecord) -> None:
         journal.discard()
 
 
-def _restored(reader: SweepReader, prepared: Prepared, trial: Trial) -> Trial:
+def _restored(reader: SweepReader, prepared: SweepPlan, trial: Trial) -> Trial:
     """Give a trial its parameters' types; and its folds, where a regret bound looks at them."""
     trial = restored(prepared, trial)
     metric = prepared.objective.metric
@@ -208,7 +210,7 @@ def _from_journal(
             runs.adopt([open_runs[trial.number]])
         else:
             runs.start_trial(trial, trial.started)
-        runs.finish_trial(trial, journal.spool.folder(trial.number))
+        runs.finish_trial(trial, journal.trial_dirs.folder(trial.number))
         written[trial.number] = replace(trial, run_id=runs.trial_run_ids[trial.number])
     return written
 

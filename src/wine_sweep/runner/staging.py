@@ -10,13 +10,13 @@ from typing import Any
 
 from wine_sweep.config import Stage
 from wine_sweep.errors import OvertakenError
-from wine_sweep.gate import Decision, Ground, Verdict, forced, overtaken, same_model
-from wine_sweep.registry import STAGES, Action, Entry, ModelRegistry, Promotion, RegisteredVersion, alone, new_token
+from wine_sweep.gate import Decision, Reason, Verdict, forced, overtaken, same_model
+from wine_sweep.registry import STAGES, Action, Entry, ModelRegistry, Promotion, RegisteredVersion, exclusive, new_token
 from wine_sweep.runner.challenger import Challenger
 from wine_sweep.runner.gating import ask_gate, evidence_of
 from wine_sweep.selection import Selection
 from wine_sweep.tracking import names
-from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.outage import RetryPolicy
 from wine_sweep.tracking.owner import user_name
 from wine_sweep.wording import markdown
 
@@ -25,7 +25,7 @@ NOT_PROMOTED = "Not promoted."
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StagingResult:
     """What became of a winner.
 
     Args:
@@ -47,11 +47,11 @@ class Outcome:
         """Whether the gate said no; that the same model is there already is no refusal."""
         return self.promotion is None
 
-    def in_words(self) -> list[str]:
+    def describe(self) -> list[str]:
         """Say in sentences what became of it, the gate's reasons first."""
-        return [*self.verdict.reasons, self.end_in_words()]
+        return [*self.verdict.reasons, self.describe_end()]
 
-    def end_in_words(self) -> str:
+    def describe_end(self) -> str:
         """Say in a sentence what became of it."""
         promotion = self.promotion
         if promotion is None:
@@ -76,11 +76,11 @@ def put_in_stage(
     *,
     name: str,
     stage: Stage,
-    policy: OutagePolicy,
+    policy: RetryPolicy,
     force: bool = False,
     is_checked: bool = False,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> Outcome:
+) -> StagingResult:
     """Ask the gate, do what it says, and keep a record of it on the parent run.
 
     Args:
@@ -103,15 +103,15 @@ def put_in_stage(
     production = registry.in_stage(name, Stage.PRODUCTION)
     if stage is not Stage.PRODUCTION and not force and production is not None and production.source == challenger.model_uri:
         there = Promotion(name, production.version, Stage.PRODUCTION, production.run_id, already_there=True)
-        return Outcome(name, Stage.PRODUCTION, same_model(production.version), production.version, there)
+        return StagingResult(name, Stage.PRODUCTION, same_model(production.version), production.version, there)
     champion = registry.in_stage(name, stage)
     verdict = policy.run(lambda: ask_gate(challenger, champion))
     is_itself = champion is not None and champion.source == challenger.model_uri
     if force and verdict.decision is Decision.KEEP and not is_itself:
         verdict = forced(verdict)
     entry = _entry(challenger, verdict, champion, stage, selection=selection, sweep=runs.run_id, when=now())
-    outcome = Outcome(name, stage, verdict, entry.before, None)
-    if verdict.ground is Ground.SAME_MODEL and champion is not None:
+    outcome = StagingResult(name, stage, verdict, entry.before, None)
+    if verdict.ground is Reason.SAME_MODEL and champion is not None:
         outcome = replace(outcome, promotion=registry.move(champion, stage, entry))  # the alias may have to follow
     elif verdict.decision is Decision.KEEP:
         registry.note(name, entry)
@@ -124,7 +124,7 @@ def put_in_stage(
     return outcome
 
 
-def _promote(registry: ModelRegistry, challenger: Challenger, outcome: Outcome, entry: Entry) -> Outcome:
+def _promote(registry: ModelRegistry, challenger: Challenger, outcome: StagingResult, entry: Entry) -> StagingResult:
     """Make the winner a version and move it; where somebody was faster, that is the outcome."""
     tags = {
         names.SWEEP: entry.sweep,
@@ -134,7 +134,7 @@ def _promote(registry: ModelRegistry, challenger: Challenger, outcome: Outcome, 
         **({names.MODEL_KEY: challenger.key} if challenger.key else {}),
     }
     why = "\n".join(f"- {markdown(reason)}" for reason in (*entry.reasons, *entry.evidence["selection"]))
-    with alone(outcome.name):  # two at once would make two versions of one model
+    with exclusive(outcome.name):  # two at once would make two versions of one model
         registered = registry.register(
             outcome.name, model_uri=challenger.model_uri, run_id=entry.run_id, description=why, tags=tags
         )

@@ -23,16 +23,16 @@ from wine_sweep.errors import (
     WineSweepError,
 )
 from wine_sweep.garbage import importing
-from wine_sweep.runner.closing import Closing
+from wine_sweep.runner.closing import FinishedSweep
 from wine_sweep.runner.header import experiment_name, runs_of, sweep_header, sweep_tags
-from wine_sweep.runner.keeping import FINISHED, Keeping
+from wine_sweep.runner.keeping import FINISHED, Persistence
 from wine_sweep.runner.recorder import Observer, WaitingResults
 from wine_sweep.runner.trials import Past, run_trials
 from wine_sweep.search.methods import import_searcher
-from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.subjects.prepared import SweepPlan
 from wine_sweep.tracking import names
 from wine_sweep.tracking.journal import Journal
-from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.outage import RetryPolicy
 from wine_sweep.tracking.owner import BEAT_SECONDS
 from wine_sweep.trial import Trial
 
@@ -68,7 +68,7 @@ class RunOptions:
 
 
 def run_sweep(
-    prepared: Prepared,
+    prepared: SweepPlan,
     options: RunOptions,
     *,
     observer: Observer,
@@ -96,14 +96,14 @@ def run_sweep(
     started = clock()
     experiment = experiment_name(prepared, options.experiment)  # now, or it would be refused once trials run
     older: list[Trial] = []
-    policy = OutagePolicy(prepared.config.execution.tracking_timeout, stop=stop)
+    policy = RetryPolicy(prepared.config.execution.tracking_timeout, stop=stop)
     journal = Journal.of(options.token)
     make = partial(_begin, prepared, options, started, older, policy, experiment=experiment)
-    keeping = Keeping.begin(lambda: _bound(journal, make()), policy, journal, stop=stop, verbose=options.verbose)
-    keeping.writer.do(lambda runs: runs.describe())
+    persistence = Persistence.begin(lambda: _bound(journal, make()), policy, journal, stop=stop, verbose=options.verbose)
+    persistence.writer.do(lambda runs: runs.describe())
     if prepared.config.execution.backend is not Backend.SERIAL:  # serial trials would record what these imports warn of
-        keeping.writer.when_idle(partial(_import_what_concludes, prepared))
-    sweep = _Sweep(prepared, keeping, observer=observer, stop=stop, clock=clock)
+        persistence.writer.when_idle(partial(_import_what_concludes, prepared))
+    sweep = _Sweep(prepared, persistence, observer=observer, stop=stop, clock=clock)
     return sweep.carry_out(older, Past(), may_promote=options.promote)
 
 
@@ -117,15 +117,15 @@ def resume_sweep(
     clock: Callable[[], float] = time.time,
 ) -> SweepResult:
     """Go on where a sweep stopped; see `run_sweep` for what else is given and raised."""
-    policy = OutagePolicy(resumption.prepared.config.execution.tracking_timeout, stop=stop, has_worked=True)
-    keeping = Keeping.begin(lambda: _go_on(resumption), policy, resumption.journal, stop=stop, verbose=verbose)
-    keeping.writer.do(lambda runs: runs.describe())
-    sweep = _Sweep(resumption.prepared, keeping, observer=observer, stop=stop, clock=clock)
+    policy = RetryPolicy(resumption.prepared.config.execution.tracking_timeout, stop=stop, has_worked=True)
+    persistence = Persistence.begin(lambda: _go_on(resumption), policy, resumption.journal, stop=stop, verbose=verbose)
+    persistence.writer.do(lambda runs: runs.describe())
+    sweep = _Sweep(resumption.prepared, persistence, observer=observer, stop=stop, clock=clock)
     return sweep.carry_out(resumption.older, resumption.past, may_promote=may_promote)
 
 
 def _begin(
-    prepared: Prepared, options: RunOptions, started: float, older: list[Trial], policy: OutagePolicy, *, experiment: str
+    prepared: SweepPlan, options: RunOptions, started: float, older: list[Trial], policy: RetryPolicy, *, experiment: str
 ) -> SweepRuns:
     """Open the store and make the parent run; called in the writer's thread, since importing MLflow takes seconds.
 
@@ -163,12 +163,12 @@ def _go_on(resumption: Resumption) -> SweepRuns:
     return resumption.runs
 
 
-def _imports(prepared: Prepared) -> AbstractContextManager[None]:
+def _imports(prepared: SweepPlan) -> AbstractContextManager[None]:
     """Give the context to import something in while trials run: where they run in this process, their garbage is looked for."""
     return nullcontext() if prepared.config.execution.backend is Backend.SERIAL else importing()
 
 
-def _import_what_concludes(prepared: Prepared) -> None:
+def _import_what_concludes(prepared: SweepPlan) -> None:
     """Import what comes after the trials: scikit-learn as a whole among it, for most of a second."""
     with _imports(prepared):
         importlib.import_module("wine_sweep.runner.conclusion")
@@ -179,32 +179,34 @@ class _Sweep:
 
     def __init__(
         self,
-        prepared: Prepared,
-        keeping: Keeping,
+        prepared: SweepPlan,
+        persistence: Persistence,
         *,
         observer: Observer,
         stop: Callable[[], bool],
         clock: Callable[[], float],
     ) -> None:
         self._prepared = prepared
-        self._keeping = keeping
+        self._persistence = persistence
         self._observer = observer
         self._stop = stop
         self._clock = clock
 
     def carry_out(self, older: Sequence[Trial], past: Past, *, may_promote: bool) -> SweepResult:
         """Run the trials that are missing, and conclude."""
-        keeping, writer = self._keeping, self._keeping.writer
+        persistence, writer = self._persistence, self._persistence.writer
         status: str | None = "FAILED"
         writer.every(BEAT_SECONDS, lambda runs: runs.beat())
         try:
-            result = run_trials(self._prepared, keeping, older, past, observer=self._observer, stop=self._stop, clock=self._clock)
+            result = run_trials(
+                self._prepared, persistence, older, past, observer=self._observer, stop=self._stop, clock=self._clock
+            )
             runs = writer.join(WaitingResults(writer, self._observer).tell)
             _import_what_concludes(self._prepared)  # not while the writer imports: each may get half of a package
             trials = [replace(trial, run_id=runs.trial_run_ids[trial.number]) for trial in result.trials]
-            closing = Closing(self._prepared, runs, trials, result.stopped_by, result.repeats)
-            keeping.policy.run(runs.check_owner)
-            keeping.policy.run(closing.write_trials)
+            closing = FinishedSweep(self._prepared, runs, trials, result.stopped_by, result.repeats)
+            persistence.policy.run(runs.check_owner)
+            persistence.policy.run(closing.write_trials)
             finished = self._conclude(closing, may_promote=may_promote)
             status = FINISHED
             return finished
@@ -213,17 +215,17 @@ class _Sweep:
         except OwnershipError as error:
             status = None
             writer.close()
-            raise keeping.taken_over(error) from error
+            raise persistence.taken_over(error) from error
         except (KeyboardInterrupt, SweepInterrupted) as error:
             status = "KILLED"
             with suppress(KeyboardInterrupt):  # a second signal ends the waiting, not what closes the runs
                 writer.close()
-            raise keeping.interrupted() from error
+            raise persistence.interrupted() from error
         except TrackingError as error:
             if error.is_outage and self._stop():
                 status = "KILLED"
-                raise keeping.interrupted() from error
-            explained = self._resumable(keeping.explain(error))
+                raise persistence.interrupted() from error
+            explained = self._resumable(persistence.explain(error))
             if explained is error:
                 raise
             raise explained from error
@@ -235,16 +237,16 @@ class _Sweep:
     def _end_runs(self, status: str | None, *, at: float) -> None:
         """End the runs, also if a second signal comes meanwhile: it stops the trials at once, and not what closes their runs."""
         try:
-            self._keeping.end(status, at=at)
+            self._persistence.end(status, at=at)
         except KeyboardInterrupt:  # raised once; later signals change nothing
-            self._keeping.end(status, at=at)
+            self._persistence.end(status, at=at)
 
     def _resumable(self, error: Failed) -> Failed:
         """Have an error name the sweep that goes on once its cause is mended."""
-        error.run_id = self._keeping.run_id
+        error.run_id = self._persistence.run_id
         return error
 
-    def _conclude(self, closing: Closing, *, may_promote: bool) -> SweepResult:
+    def _conclude(self, closing: FinishedSweep, *, may_promote: bool) -> SweepResult:
         from wine_sweep.runner.conclusion import conclude
 
-        return conclude(closing, self._keeping, self._observer, self._stop, may_promote=may_promote)
+        return conclude(closing, self._persistence, self._observer, self._stop, may_promote=may_promote)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from wine_sweep.config import Backend, SearchConfig
 from wine_sweep.execution import make_workers
 from wine_sweep.runner.ask_and_tell import outcome_of
-from wine_sweep.runner.handover import HandedOver
-from wine_sweep.runner.keeping import Keeping
+from wine_sweep.runner.handover import ProgramWorkers
+from wine_sweep.runner.keeping import Persistence
 from wine_sweep.runner.loop import LoopResult, TrialLoop
 from wine_sweep.runner.recorder import Observer, SweepRecorder
 from wine_sweep.runner.stopping import Budget, make_stoppers
@@ -19,7 +19,7 @@ from wine_sweep.search.searcher import Searcher
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective
 from wine_sweep.subjects.own_goals import needed_metrics
-from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.subjects.prepared import SweepPlan
 from wine_sweep.tracking import names
 from wine_sweep.trial import Trial, TrialState
 
@@ -42,8 +42,8 @@ class Past:
 
 
 def run_trials(
-    prepared: Prepared,
-    keeping: Keeping,
+    prepared: SweepPlan,
+    persistence: Persistence,
     older: Sequence[Trial],
     past: Past,
     *,
@@ -55,7 +55,7 @@ def run_trials(
 
     Args:
         prepared: The checked config and its data.
-        keeping: Writes to MLflow, and keeps what is not written yet.
+        persistence: Writes to MLflow, and keeps what is not written yet.
         older: What an older sweep found; filled by the writer, and read once that has made its target.
         past: What is not missing.
         observer: Is told what happens.
@@ -68,15 +68,15 @@ def run_trials(
         TrackingError: The store failed.
     """
     search, space, objective = prepared.config.search, prepared.space, prepared.objective
-    writer = keeping.writer
+    writer = persistence.writer
     execution = prepared.config.execution
     workers = make_workers(  # they start while Optuna is imported
-        execution, prepared.task(), packages=prepared.packages, spool=keeping.journal.spool.root
+        execution, prepared.task(), packages=prepared.packages, trial_dirs=persistence.journal.trial_dirs.root
     )
     if prepared.hands_over_runs:
         watched = objective.metric if search.pruner is not None else None
         needed, of = needed_metrics(objective), prepared.of
-        workers = HandedOver(workers, writer, needed=needed, of=of, watched=watched, clock=clock)
+        workers = ProgramWorkers(workers, writer, needed=needed, of=of, watched=watched, clock=clock)
     try:
         searcher = _searcher(prepared, search)
         stoppers = make_stoppers(search, space, objective)
@@ -88,7 +88,7 @@ def run_trials(
         writer.do(lambda runs: runs.set_tags(runs.run_id, {names.WORKERS: str(lag)}))
         observer.sweep_started(prepared.name, count_trials(search, space), workers.size)
         recorder = SweepRecorder(
-            writer, keeping.journal, objective, observer, best_steps=past.best_steps, verbose=keeping.verbose, clock=clock
+            writer, persistence.journal, objective, observer, best_steps=past.best_steps, verbose=persistence.verbose, clock=clock
         )
         loop = TrialLoop(
             searcher=searcher,
@@ -126,12 +126,12 @@ def teach(searcher: Searcher, trials: Iterable[Trial], objective: Objective) -> 
             searcher.learn(trial.params, outcome_of(trial, objective))
 
 
-def _searcher(prepared: Prepared, search: SearchConfig) -> Searcher:
+def _searcher(prepared: SweepPlan, search: SearchConfig) -> Searcher:
     directions = [goal.direction for goal in prepared.objective.goals]
     return make_searcher(search, prepared.space, directions=directions, steps=prepared.steps)
 
 
-def _relearned(prepared: Prepared, older: Sequence[Trial], trials: Sequence[Trial]) -> Searcher:
+def _relearned(prepared: SweepPlan, older: Sequence[Trial], trials: Sequence[Trial]) -> Searcher:
     """Make a searcher that has learned from trials; another seed keeps it from suggesting the first of them again."""
     search = prepared.config.search
     searcher = _searcher(prepared, search.model_copy(update={"seed": (search.seed + len(trials)) % 2**32}))

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from wine_sweep.errors import ConfigError, NotFoundError, Path, Problem
-from wine_sweep.runner.recorded import Recorded, is_point, restored
+from wine_sweep.errors import ConfigError, ConfigPath, NotFoundError, Problem
+from wine_sweep.runner.recorded import StoredConfig, is_point, restored
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective
-from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.subjects.prepared import SweepPlan
 from wine_sweep.tracking import names
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
 from wine_sweep.trial import FIT_SECONDS, Trial, TrialState
 
-_FROM: Path = ("search", "from")
+_FROM: ConfigPath = ("search", "from")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Older:
     trials: Sequence[Trial]
 
 
-def find_older(prepared: Prepared, reader: SweepReader) -> Older:
+def find_older(prepared: SweepPlan, reader: SweepReader) -> Older:
     """Read the trials of the sweep that `search.from` names.
 
     Raises:
@@ -52,9 +52,9 @@ def _is_usable(trial: Trial, objective: Objective) -> bool:
     return trial.state is TrialState.FINISHED and all(metric in trial.scores for metric in wanted)
 
 
-def _difference(prepared: Prepared, reader: SweepReader, sweep: SweepRecord) -> str:
+def _difference(prepared: SweepPlan, reader: SweepReader, sweep: SweepRecord) -> str:
     """Name the parameters in which an older sweep's space differs."""
-    draft = Recorded.of(reader, sweep).draft()
+    draft = StoredConfig.of(reader, sweep).draft()
     if draft.config is None:
         return ""
     before = {each.key: each for each in Space.of(draft.config.search, draft.config.models).dimensions}
@@ -65,5 +65,5 @@ def _difference(prepared: Prepared, reader: SweepReader, sweep: SweepRecord) -> 
     return f": {', '.join(differing)} differ" if differing else ": its conditions or constraints differ"
 
 
-def _wrong(prepared: Prepared, message: str) -> ConfigError:
+def _wrong(prepared: SweepPlan, message: str) -> ConfigError:
     return ConfigError(prepared.draft.document.locate([Problem(message, _FROM)]))

@@ -9,20 +9,20 @@ from collections.abc import Callable, Mapping
 from wine_sweep.subjects.refit import Winner
 from wine_sweep.tracking import names
 from wine_sweep.tracking.models import ModelToLog, SavedModel, check_loads_back, log_model
-from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.outage import RetryPolicy
 from wine_sweep.tracking.reference import write_reference
 from wine_sweep.tracking.sweep_runs import SweepRuns
 
 _logger = logging.getLogger(__name__)
 
 
-def crown(
+def log_winning_model(
     winner: Winner | None,
     runs: SweepRuns,
     run_id: str,
     *,
     trusted: tuple[str, ...],
-    policy: OutagePolicy,
+    policy: RetryPolicy,
     note: Callable[[str, Mapping[str, str] | None], object] = lambda _uri, _written: None,
     clock: Callable[[], float] = time.time,
 ) -> SavedModel | None:
@@ -72,7 +72,7 @@ def test_metrics(winner: Winner) -> dict[str, float]:
     return metrics
 
 
-def _keep(winner: Winner, runs: SweepRuns, run_id: str, trusted: tuple[str, ...], policy: OutagePolicy) -> SavedModel:
+def _keep(winner: Winner, runs: SweepRuns, run_id: str, trusted: tuple[str, ...], policy: RetryPolicy) -> SavedModel:
     to_log = ModelToLog(winner.model, winner.train, trusted)
     saved = policy.run(lambda: log_model(runs.client, to_log, experiment_id=runs.experiment_id, run_id=run_id))
     if winner.test is not None and winner.predictions is not None:

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from wine_sweep.config import FAMILY, Choices, Expression, ExpressionError, Method, SearchConfig
-from wine_sweep.errors import Path, Problem
+from wine_sweep.errors import ConfigPath, Problem
 from wine_sweep.search.axis import Axis
 from wine_sweep.search.grid import MOST_COMBINATIONS, TooManyToCountError, grid_of
 from wine_sweep.search.space import Dimension, Space, describe, parents
 from wine_sweep.wording import one_of, show
 
-_CONSTRAINTS: Path = ("search", "constraints")
+_CONSTRAINTS: ConfigPath = ("search", "constraints")
 _COMBINATIONS = 20_000
 """As many combinations of values a constraint is tried on before anything runs."""
 
@@ -103,14 +103,14 @@ def _combinations(space: Space, constraint: Expression) -> Iterator[Mapping[str,
 
 def _check_initial(config: SearchConfig, space: Space) -> Iterator[Problem]:
     for index, given in enumerate(config.initial):
-        path: Path = ("search", "initial", index)
+        path: ConfigPath = ("search", "initial", index)
         found = {name: space.named(name, given) for name in given}
         wrong = [*_check_values(given, found, space, path), *_check_points(config, given, found, path)]
         yield from wrong or _check_point(config, space, given, path)
 
 
 def _check_points(
-    config: SearchConfig, given: Mapping[str, Any], found: Mapping[str, Dimension | None], path: Path
+    config: SearchConfig, given: Mapping[str, Any], found: Mapping[str, Dimension | None], path: ConfigPath
 ) -> Iterator[Problem]:
     """Brute force tries the points of a grid, and nothing beside it."""
     if config.method is not Method.BRUTE_FORCE:
@@ -120,7 +120,7 @@ def _check_points(
             yield Problem(f"{show(given[name])} is none of the points of {describe(each.spec)}", (*path, name))
 
 
-def _check_point(config: SearchConfig, space: Space, given: Mapping[str, Any], path: Path) -> Iterator[Problem]:
+def _check_point(config: SearchConfig, space: Space, given: Mapping[str, Any], path: ConfigPath) -> Iterator[Problem]:
     """Say what is wrong with a point whose values are right one by one."""
     point = space.point(given)
     named = [(name, each) for name in point if (each := space.named(name, given)) is not None]
@@ -144,7 +144,9 @@ def _check_point(config: SearchConfig, space: Space, given: Mapping[str, Any], p
         yield Problem("no point with these values keeps the constraints", path)
 
 
-def _check_values(given: Mapping[str, Any], found: Mapping[str, Dimension | None], space: Space, path: Path) -> Iterator[Problem]:
+def _check_values(
+    given: Mapping[str, Any], found: Mapping[str, Dimension | None], space: Space, path: ConfigPath
+) -> Iterator[Problem]:
     for name, value in given.items():
         each = found[name]
         if each is None and name in space.names:

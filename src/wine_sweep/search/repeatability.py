@@ -8,7 +8,7 @@ from wine_sweep.config import Expression, SearchConfig
 from wine_sweep.trial import FIT_SECONDS
 
 
-def what_repeats(config: SearchConfig, *, workers: int | None, goals: Iterable[str], limits: Iterable[str]) -> str:
+def describe_reproducibility(config: SearchConfig, *, workers: int | None, goals: Iterable[str], limits: Iterable[str]) -> str:
     """Say what a second run of the same config has in common with the first, in one sentence.
 
     Args:

@@ -11,18 +11,18 @@ from optuna.storages import InMemoryStorage
 from wine_sweep.config import Direction, Method
 from wine_sweep.search.optuna_classes import STUDY_NAME
 
-FORGETFUL = (Method.RANDOM, Method.QMC)
+STATELESS = (Method.RANDOM, Method.QMC)
 """Methods whose suggestions depend on no older trial, but for the first that finished: it tells ``qmc`` its space."""
 
 KEPT = 500
 """So many trials a study of such a method holds before it goes on in a new one."""
 
 
-class ShortStudy:
+class RollingStudy:
     """A study in memory that begins anew with the same sampler every so many trials, and suggests what the whole one would.
 
     Args:
-        sampler: What suggests; of a method of `FORGETFUL`.
+        sampler: What suggests; of a method of `STATELESS`.
         directions: Which way each objective is better.
         kept: How many trials it holds.
     """

@@ -11,7 +11,7 @@ from typing import Any
 
 from wine_sweep.config import FAMILY, Choices, Expression, FamilyConfig, Range, SearchConfig
 from wine_sweep.config.parameters import exact_key
-from wine_sweep.errors import Path
+from wine_sweep.errors import ConfigPath
 from wine_sweep.search.axis import Axis
 from wine_sweep.trial import Params, canonical_json
 
@@ -34,7 +34,7 @@ class Dimension:
 
     name: str
     spec: Spec
-    path: Path
+    path: ConfigPath
     family: str | None = None
     when: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
@@ -207,7 +207,7 @@ def describe(spec: Spec) -> str:
     return f"{spec.low} to {spec.high}" + "".join(extras)
 
 
-def _dimension(name: str, spec: Spec, path: Path, family: str | None) -> Dimension:
+def _dimension(name: str, spec: Spec, path: ConfigPath, family: str | None) -> Dimension:
     own = {FAMILY: [family]} if family is not None else {}
     return Dimension(name, spec, path, family, own | dict(spec.when or {}))
 

@@ -20,7 +20,7 @@ from wine_sweep.search.grid import Grid
 from wine_sweep.search.optuna_classes import STUDY_NAME, make_sampler, one_thread, quieten
 from wine_sweep.search.pruning import PruningStudy, StepReporter
 from wine_sweep.search.searcher import Outcome, Suggestion
-from wine_sweep.search.short_study import FORGETFUL, ShortStudy
+from wine_sweep.search.short_study import STATELESS, RollingStudy
 from wine_sweep.search.space import Space, same
 from wine_sweep.trial import Params, TrialState, params_key
 
@@ -33,7 +33,7 @@ SLOW_ATTEMPTS = 3
 _WHOLE_SPACE = (Method.GP, Method.CMAES, Method.QMC, Method.NSGA2, Method.NSGA3)
 """Methods that search a space of fixed size: parameters that a condition turns off are suggested too, and left out."""
 
-_RELIVED = (Method.CMAES, Method.NSGA2, Method.NSGA3)
+_GENERATIONAL = (Method.CMAES, Method.NSGA2, Method.NSGA3)
 """Methods with generations, that only learn from trials that they suggested themselves: older ones are asked for once more."""
 
 
@@ -75,8 +75,8 @@ class OptunaSearcher:
             directions=[each.value for each in directions],
             study_name=STUDY_NAME,
         )
-        forgets = config.method in FORGETFUL and config.pruner is None
-        self._short = ShortStudy(sampler, directions) if forgets else None
+        forgets = config.method in STATELESS and config.pruner is None
+        self._short = RollingStudy(sampler, directions) if forgets else None
         self._initial = deque(space.point(point) for point in config.initial)
         self._grid: Iterator[Params] = iter(Grid(space)) if config.method is Method.BRUTE_FORCE else iter(())
         self._asked: set[str] = set()
@@ -112,7 +112,7 @@ class OptunaSearcher:
         """Take a finished trial of an earlier sweep; see `Searcher`."""
         encoded = self._encode(params)
         with _translated_errors():
-            if self._config.method in _RELIVED:
+            if self._config.method in _GENERATIONAL:
                 self._tell(self._suggest(params)[0], outcome)
                 return
             if self._config.method in _WHOLE_SPACE:
@@ -144,7 +144,7 @@ class OptunaSearcher:
             if each.is_active(point):
                 codec = self._codecs[each.key]
                 point[each.name] = codec.decode(trial.params[each.key] if whole else codec.suggest(trial))
-        if self._config.method in _RELIVED:
+        if self._config.method in _GENERATIONAL:
             _ = trial.relative_params  # Optuna puts a trial into a generation here, and would not where all is given
         return trial, point
 

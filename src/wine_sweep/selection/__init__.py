@@ -2,16 +2,16 @@
 
 from wine_sweep.selection.choice import Selection, choose, rank, rule, select
 from wine_sweep.selection.objective import Goal, Objective, number
-from wine_sweep.selection.one_standard_error import Near, near_the_best
+from wine_sweep.selection.one_standard_error import Candidates, near_the_best
 from wine_sweep.selection.pareto import pareto_front
-from wine_sweep.selection.thrift import Thrift
+from wine_sweep.selection.thrift import OneStandardError
 
 __all__ = [
+    "Candidates",
     "Goal",
-    "Near",
     "Objective",
+    "OneStandardError",
     "Selection",
-    "Thrift",
     "choose",
     "near_the_best",
     "number",

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from wine_sweep.selection.objective import Goal, Objective, eligible, number, shown
-from wine_sweep.selection.one_standard_error import Near, near_the_best
+from wine_sweep.selection.one_standard_error import Candidates, near_the_best
 from wine_sweep.selection.pareto import by_pick, pareto_front
 from wine_sweep.trial import FIT_SECONDS, Trial, TrialState
 
 RUNNERS_UP = 5
 RULE = "best mean of the objective; on a tie the smaller spread, then the earlier trial"
 RULE_OF_ONE_VALUE = "best value of the objective; on a tie the earlier trial"
-RULE_OF_THRIFT = (
+ONE_STANDARD_ERROR_RULE = (
     "the cheapest ({cheapest}) of the trials within one standard error of the best mean; on a tie the better mean, then the"
     " earlier trial"
 )
@@ -38,7 +38,7 @@ class Selection:
     reasons: tuple[str, ...]
     runners_up: tuple[Trial, ...]
     front: tuple[Trial, ...] = ()
-    near: Near | None = None
+    near: Candidates | None = None
 
     def record(self) -> dict[str, Any]:
         """Give what is kept in MLflow as ``selection.json``."""
@@ -64,11 +64,11 @@ class Selection:
 
 def rule(objective: Objective) -> str:
     """Say how the winner is chosen."""
-    if objective.thrift is not None:
-        return RULE_OF_THRIFT.format(cheapest=objective.thrift.in_words())
+    if objective.one_standard_error is not None:
+        return ONE_STANDARD_ERROR_RULE.format(cheapest=objective.one_standard_error.describe())
     if not objective.others:
         return RULE if objective.evaluation else RULE_OF_ONE_VALUE
-    return f"{objective.pick_in_words()}, on the Pareto front; on a tie the earlier trial"
+    return f"{objective.describe_pick()}, on the Pareto front; on a tie the earlier trial"
 
 
 def rank(trials: Iterable[Trial], objective: Objective, *, by: Goal | None = None) -> list[Trial]:
@@ -157,7 +157,7 @@ def _reasons_of_front(ranked: Sequence[Trial], front: Sequence[Trial], objective
     values = ", ".join(
         f"{goal.metric} {number(winner.score(goal.metric).mean)} (from {_span(front, goal)})" for goal in objective.goals
     )
-    yield f"Trial {winner.number} is chosen by `{objective.pick_in_words()}`: {values} on the front."
+    yield f"Trial {winner.number} is chosen by `{objective.describe_pick()}`: {values} on the front."
 
 
 def _span(front: Sequence[Trial], goal: Goal) -> str:

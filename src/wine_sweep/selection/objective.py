@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wine_sweep.config import Cost, Direction, Expression, PickConfig, PickRule
-from wine_sweep.selection.thrift import Thrift
+from wine_sweep.selection.thrift import OneStandardError
 from wine_sweep.trial import FIT_SECONDS, Score, Trial, TrialState
 
 SPREAD = "_std"
@@ -52,15 +52,15 @@ class Objective(Goal):
         others: The goals after the first.
         pick: How the winner is chosen among several goals.
         limits: Limits on metrics, as the config writes them.
-        thrift: With one goal, what makes the winner among the trials within one standard error of the best; None where the
-            best itself wins.
+        one_standard_error: With one objective, how the cheapest trial within one standard error of the best is chosen; None
+            where the best trial wins.
     """
 
     evaluation: str
     others: tuple[Goal, ...] = ()
     pick: PickConfig = _KNEE
     limits: tuple[str, ...] = ()
-    thrift: Thrift | None = None
+    one_standard_error: OneStandardError | None = None
 
     @property
     def goals(self) -> tuple[Goal, ...]:
@@ -80,18 +80,22 @@ class Objective(Goal):
     @property
     def deciding(self) -> list[str]:
         """The goals' metrics, and what makes a trial cheap where that is measured."""
-        cost = [self.thrift.cheapest.value] if self.thrift is not None and isinstance(self.thrift.cheapest, Cost) else []
+        cost = (
+            [self.one_standard_error.cheapest.value]
+            if self.one_standard_error is not None and isinstance(self.one_standard_error.cheapest, Cost)
+            else []
+        )
         return [*self.metrics, *cost]
 
     @property
     def weighs_models(self) -> bool:
         """Whether the size of each fitted model is measured, since it decides."""
-        return self.thrift is not None and self.thrift.cheapest is Cost.MODEL_SIZE
+        return self.one_standard_error is not None and self.one_standard_error.cheapest is Cost.MODEL_SIZE
 
     @property
     def is_plain(self) -> bool:
         """Whether metric and direction say all of it."""
-        return not (self.others or self.limits or self.thrift)
+        return not (self.others or self.limits or self.one_standard_error)
 
     def values(self, trial: Trial) -> tuple[float, ...]:
         """Give a finished trial's value for each goal."""
@@ -116,14 +120,14 @@ class Objective(Goal):
             "goals": [[goal.metric, goal.direction.value] for goal in self.goals],
             "pick": self.pick.model_dump(mode="json"),
             "limits": list(self.limits),
-            "one_standard_error": self.thrift.record() if self.thrift is not None else None,
+            "one_standard_error": self.one_standard_error.record() if self.one_standard_error is not None else None,
         }
 
     @classmethod
     def restore(cls, record: Mapping[str, Any], evaluation: str) -> Objective:
         """Make an objective from its record."""
         first, *others = (Goal(metric, Direction(direction)) for metric, direction in record["goals"])
-        pick, thrift = PickConfig.model_validate(record["pick"]), record.get("one_standard_error")
+        pick, one_standard_error = PickConfig.model_validate(record["pick"]), record.get("one_standard_error")
         return cls(
             first.metric,
             first.direction,
@@ -131,15 +135,15 @@ class Objective(Goal):
             tuple(others),
             pick,
             tuple(record["limits"]),
-            Thrift.restore(thrift) if thrift is not None else None,
+            OneStandardError.restore(one_standard_error) if one_standard_error is not None else None,
         )
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """Say what is wanted: ``minimize rmse``, ``minimize rmse, minimize fit_seconds (knee)``."""
         text = ", ".join(map(str, self.goals))
-        return text if not self.others else f"{text} ({self.pick_in_words()})"
+        return text if not self.others else f"{text} ({self.describe_pick()})"
 
-    def pick_in_words(self) -> str:
+    def describe_pick(self) -> str:
         """Name the rule for several goals: ``knee``, ``first``, ``weights rmse 2, fit_seconds 1``."""
         if self.pick.rule is not PickRule.WEIGHTS:
             return self.pick.rule.value

@@ -39,7 +39,7 @@ class ParameterOrder:
             return math.inf
         return value if self.order is End.LOWEST else -value
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """Say it: ``highest alpha``, ``kernel linear before rbf``."""
         if isinstance(self.order, End):
             return f"{self.order.value} {self.name}"
@@ -47,7 +47,7 @@ class ParameterOrder:
 
 
 @dataclass(frozen=True)
-class Thrift:
+class OneStandardError:
     """The one-standard-error rule: of the trials that are as good as the best within the noise, the cheapest wins.
 
     Breiman, Friedman, Olshen, Stone, "Classification and Regression Trees", 1984, section 3.4.3; Hastie, Tibshirani,
@@ -81,18 +81,18 @@ class Thrift:
             return self._measured(trial)
         return {each.name: trial.params[each.name] for each in self.cheapest if each.name in trial.params}
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """Say what makes a trial cheap: ``fit_seconds``, ``highest alpha, then lowest max_depth``."""
         if isinstance(self.cheapest, Cost):
             return self.cheapest.value
-        return ", then ".join(each.in_words() for each in self.cheapest)
+        return ", then ".join(each.describe() for each in self.cheapest)
 
     def record(self) -> dict[str, Any]:
         """Give it as plain values, for `restore`."""
         return {"values": self.values, "cheapest": _plain(self.cheapest)}
 
     @classmethod
-    def restore(cls, record: Mapping[str, Any]) -> Thrift:
+    def restore(cls, record: Mapping[str, Any]) -> OneStandardError:
         """Make it from its record."""
         cheapest = record["cheapest"]
         return cls(record["values"], Cost(cheapest) if isinstance(cheapest, str) else orders_of(cheapest))

@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 
-from wine_sweep.config import Draft, ExecutionConfig, ModelConfig
+from wine_sweep.config import ExecutionConfig, ModelConfig, ParsedConfig
 from wine_sweep.config.words import ENVIRONMENT, PLACEHOLDERS, WHOLE_WORDS, placeholders
 from wine_sweep.errors import Problem
 from wine_sweep.execution import check_backend, count_workers
@@ -33,7 +33,7 @@ class CommandCheck(OwnCodeCheck):
         trusted: The values of ``--trust``.
     """
 
-    def __init__(self, draft: Draft, trusted: tuple[str, ...]) -> None:
+    def __init__(self, draft: ParsedConfig, trusted: tuple[str, ...]) -> None:
         super().__init__(draft, trusted, "command")
 
     def run(self) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from wine_sweep.objective.command import Command
 from wine_sweep.objective.process import CommandTask
 from wine_sweep.subjects.own_code import OwnCodeSweep
-from wine_sweep.subjects.prepared import Fits
+from wine_sweep.subjects.prepared import FitCount
 from wine_sweep.trial import Trial
 
 
@@ -27,7 +27,7 @@ class CommandSweep(OwnCodeSweep):
 
     @property
     def kind(self) -> str:
-        """See `Prepared`."""
+        """See `SweepPlan`."""
         return "command"
 
     @property
@@ -53,9 +53,9 @@ class CommandSweep(OwnCodeSweep):
         return found.hexdigest()
 
     @property
-    def fits(self) -> Fits:
+    def fits(self) -> FitCount:
         """One process a trial; the winner's has logged its model already."""
-        return Fits(1, 1, winner=0)
+        return FitCount(1, 1, winner=0)
 
     @property
     def hands_over_runs(self) -> bool:
@@ -63,7 +63,7 @@ class CommandSweep(OwnCodeSweep):
         return True
 
     def task(self) -> CommandTask:
-        """See `Prepared`."""
+        """See `SweepPlan`."""
         model = self.config.model
         stepwise = self.config.search.pruner is not None
         return CommandTask(self.command, model.stdout if model else None, self.of, stepwise=stepwise)
@@ -78,14 +78,14 @@ class CommandSweep(OwnCodeSweep):
         return
 
     def why_no_model(self, trial: Trial) -> str:
-        """See `Prepared`."""
+        """See `SweepPlan`."""
         return (
             f"the command logged no model in the run of trial {trial.number}, so there is nothing to promote:"
             " have it call mlflow's log_model, or leave `registry` out"
         )
 
     def why_changed(self, rows: int, columns: Sequence[str]) -> str:  # noqa: ARG002  # the interface's signature
-        """See `Prepared`."""
+        """See `SweepPlan`."""
         return f"the content of {self._file}" if self._file is not None else "its words"
 
     @property

@@ -8,10 +8,10 @@ from dataclasses import replace
 from wine_sweep.config import (
     CrossValidation,
     DataConfig,
-    Draft,
     EvaluationConfig,
     FamilyConfig,
     Method,
+    ParsedConfig,
     SearchConfig,
     SelectionConfig,
 )
@@ -24,12 +24,12 @@ from wine_sweep.search.space import Space
 from wine_sweep.subjects.estimator_sweep import EstimatorSweep
 from wine_sweep.subjects.gate_check import check_gate
 from wine_sweep.subjects.goals import Goals
-from wine_sweep.subjects.material import Material, load_material, resolved_data
+from wine_sweep.subjects.material import TrainingData, load_material, resolved_data
 from wine_sweep.subjects.method import settle_method
 from wine_sweep.subjects.models import ALONE, Models
-from wine_sweep.subjects.thrift import check_cheapest, check_spread, thrift_of
+from wine_sweep.subjects.thrift import check_cheapest, check_spread, one_standard_error_of
 from wine_sweep.subjects.trust import Trust
-from wine_sweep.task import Needs, Task
+from wine_sweep.task import DataRequirements, Task
 
 
 class EstimatorCheck:
@@ -40,7 +40,7 @@ class EstimatorCheck:
         trusted: The values of ``--trust``, of which packages count.
     """
 
-    def __init__(self, draft: Draft, trusted: tuple[str, ...]) -> None:
+    def __init__(self, draft: ParsedConfig, trusted: tuple[str, ...]) -> None:
         self.draft = draft
         self.trust = Trust(trusted)
         self.trusted = self.trust.packages
@@ -48,7 +48,7 @@ class EstimatorCheck:
         self.models: Models | None = None
         self.space: Space | None = None
         self.goals: Goals | None = None
-        self.material: Material | None = None
+        self.material: TrainingData | None = None
         self.method: tuple[Method, str] | None = None
 
     def run(self) -> None:
@@ -89,7 +89,9 @@ class EstimatorCheck:
             raise RuntimeError("a draft without problems lacks a part")
         if self.method is None:
             raise RuntimeError("a draft without problems has no method")
-        thrift = thrift_of(self._selection, self.space, values=len(material.folds) * config.evaluation.seeds)
+        one_standard_error = one_standard_error_of(
+            self._selection, self.space, values=len(material.folds) * config.evaluation.seeds
+        )
         method, reason = self.method
         changed = {
             "data": resolved_data(config.data, material.dataset, self.draft.folder),
@@ -100,7 +102,7 @@ class EstimatorCheck:
             self.draft,
             self.space,
             reason,
-            replace(goals.objective, thrift=thrift),
+            replace(goals.objective, one_standard_error=one_standard_error),
             self.trust.given,
             material,
             ModelFactory(models.templates, config.search.seed, models.chosen, self.trusted, tuple(self.trust.paths)),
@@ -116,7 +118,7 @@ class EstimatorCheck:
         if not problems:
             self.space = space
 
-    def _check_data(self, config: DataConfig, evaluation: EvaluationConfig | None, needs: Needs) -> None:
+    def _check_data(self, config: DataConfig, evaluation: EvaluationConfig | None, needs: DataRequirements) -> None:
         try:
             material = load_material(config, self.draft.folder, (evaluation or EvaluationConfig()).cv, needs)
         except DataError as error:
@@ -137,7 +139,7 @@ class EstimatorCheck:
                 message = f"{metric.name} takes no weights, and data.weights gives some; leave one of the two out"
                 self.problems.append(Problem(message, goals.path_of(metric.name)))
 
-    def _check_stratified(self, cv: CrossValidation, needs: Needs) -> None:
+    def _check_stratified(self, cv: CrossValidation, needs: DataRequirements) -> None:
         if cv.stratified and needs.task is Task.REGRESSION:
             message = f"{needs.model} predicts numbers, and only classes can be stratified; leave `stratified` out"
             self.problems.append(Problem(message, ("evaluation", "cv", "stratified")))

@@ -10,14 +10,14 @@ from wine_sweep.config import Backend, EstimatorConfig
 from wine_sweep.foreign_output import foreign_output_shown
 from wine_sweep.objective.factory import ModelFactory
 from wine_sweep.objective.fold_memory import FoldMemory, recall
-from wine_sweep.objective.measurement import Measurement
+from wine_sweep.objective.measurement import CrossValidationTask
 from wine_sweep.objective.metrics import Metric
-from wine_sweep.objective.predicted import Predicted
+from wine_sweep.objective.predicted import Predictions
 from wine_sweep.objective.weights import part_of
-from wine_sweep.subjects.material import Material
-from wine_sweep.subjects.prepared import Fits, Prepared
+from wine_sweep.subjects.material import TrainingData
+from wine_sweep.subjects.prepared import FitCount, SweepPlan
 from wine_sweep.subjects.refit import Winner, fold_predictions, refit
-from wine_sweep.task import Needs
+from wine_sweep.task import DataRequirements
 from wine_sweep.trial import MODEL_SIZE, Trial
 
 MOST_FOLD_SECONDS = 60.0
@@ -25,7 +25,7 @@ MOST_FOLD_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class EstimatorSweep(Prepared):
+class EstimatorSweep(SweepPlan):
     """A sweep of an estimator, a pipeline, or families of them.
 
     Args:
@@ -35,14 +35,14 @@ class EstimatorSweep(Prepared):
         needs: What the model does, and what it needs of a table.
     """
 
-    material: Material
+    material: TrainingData
     factory: ModelFactory
     metrics: Sequence[Metric]
-    needs: Needs
+    needs: DataRequirements
 
     @property
     def kind(self) -> str:
-        """See `Prepared`."""
+        """See `SweepPlan`."""
         return "estimator"
 
     @property
@@ -54,7 +54,7 @@ class EstimatorSweep(Prepared):
 
     @property
     def digest(self) -> str:
-        """The table's; see `Prepared`."""
+        """The table's; see `SweepPlan`."""
         return self.material.dataset.digest
 
     @property
@@ -64,15 +64,15 @@ class EstimatorSweep(Prepared):
         return len(self.material.folds) if budget is None else len(budget.steps())
 
     @property
-    def fits(self) -> Fits:
-        """See `Prepared`."""
+    def fits(self) -> FitCount:
+        """See `SweepPlan`."""
         budget = self.config.search.budget
         full = len(self.material.folds) * self.config.evaluation.seeds
-        return Fits(full * (1 if budget is None else len(budget.steps())), full, winner=1)
+        return FitCount(full * (1 if budget is None else len(budget.steps())), full, winner=1)
 
     @property
     def measured(self) -> Sequence[str]:
-        """See `Prepared`."""
+        """See `SweepPlan`."""
         return [*(metric.name for metric in self.metrics), *([MODEL_SIZE] if self.objective.weighs_models else [])]
 
     @property
@@ -90,10 +90,10 @@ class EstimatorSweep(Prepared):
                 parts += part
         return sorted(found)
 
-    def task(self) -> Measurement:
-        """See `Prepared`."""
+    def task(self) -> CrossValidationTask:
+        """See `SweepPlan`."""
         dataset, train = self.material.dataset, self.material.split.train
-        return Measurement(
+        return CrossValidationTask(
             self.factory,
             dataset.features.iloc[train].reset_index(drop=True),
             dataset.target.to_numpy()[train],
@@ -108,7 +108,7 @@ class EstimatorSweep(Prepared):
         )
 
     def refit(self, trial: Trial, common: Path | None = None) -> Winner:
-        """See `Prepared`."""
+        """See `SweepPlan`."""
         with foreign_output_shown():
             return self._refit(trial, common)
 
@@ -124,7 +124,7 @@ class EstimatorSweep(Prepared):
             folds=self._folds(trial, common),
         )
 
-    def _folds(self, trial: Trial, common: Path | None) -> Iterable[Predicted]:
+    def _folds(self, trial: Trial, common: Path | None) -> Iterable[Predictions]:
         """Give what the trial's models predicted, as a worker has kept it, or by fitting them once more where that is quick."""
         kept = recall(common, trial) if common is not None else None
         if kept is not None:
@@ -140,13 +140,13 @@ class EstimatorSweep(Prepared):
         is_here = self.config.execution.backend is not Backend.DASK
         return FoldMemory(goal.metric, goal.direction, self.needs.task) if is_measured and is_here else None
 
-    def left_to_chance(self, trial: Trial) -> list[str]:
-        """Name each ``random_state`` that the config itself sets to null; every other has a seed. See `Prepared`."""
+    def unseeded_parameters(self, trial: Trial) -> list[str]:
+        """Name each ``random_state`` that the config itself sets to null; every other has a seed. See `SweepPlan`."""
         found = self.factory.make(trial.params).get_params(deep=True)
         return [name for name, value in found.items() if value is None and name.rpartition("__")[2] == "random_state"]
 
     def why_changed(self, rows: int, columns: Sequence[str]) -> str:
-        """See `Prepared`."""
+        """See `SweepPlan`."""
         return self.material.why_changed(rows, columns)
 
 

@@ -9,23 +9,23 @@ from collections.abc import Iterator
 
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from wine_sweep.config import DataConfig, Draft, EvaluationConfig
+from wine_sweep.config import DataConfig, EvaluationConfig, ParsedConfig
 from wine_sweep.data import load_table
 from wine_sweep.data.roles import find_roles
 from wine_sweep.data.table import absolute, resolve_source
-from wine_sweep.errors import DataError, Path, Problem
+from wine_sweep.errors import ConfigPath, DataError, Problem
 from wine_sweep.execution import check_backend
 from wine_sweep.objective.source import NO_FILE, FunctionSource, Source
 from wine_sweep.search.space import Space
 from wine_sweep.subjects.function_sweep import FunctionSweep
 from wine_sweep.subjects.gate_check import check_gate
-from wine_sweep.subjects.material import Material, load_material, resolved_data
+from wine_sweep.subjects.material import TrainingData, load_material, resolved_data
 from wine_sweep.subjects.own_code import OwnCodeCheck
 from wine_sweep.subjects.trust import how_to_trust
-from wine_sweep.task import Needs, Task
+from wine_sweep.task import DataRequirements, Task
 from wine_sweep.wording import did_you_mean
 
-_FUNCTION: Path = ("model", "function")
+_FUNCTION: ConfigPath = ("model", "function")
 _TAKES = 2
 
 
@@ -38,9 +38,9 @@ class FunctionCheck(OwnCodeCheck):
         given: The function itself, where the config only stands for it; it is not looked for in a file then.
     """
 
-    def __init__(self, draft: Draft, trusted: tuple[str, ...], given: Source | None = None) -> None:
+    def __init__(self, draft: ParsedConfig, trusted: tuple[str, ...], given: Source | None = None) -> None:
         super().__init__(draft, trusted, "function")
-        self._material: Material | None = None
+        self._material: TrainingData | None = None
         file, self._name = draft.sections["model"].function_parts
         self._given = given
         self._file = absolute(file, draft.folder)
@@ -88,7 +88,7 @@ class FunctionCheck(OwnCodeCheck):
     def _check_data(self, config: DataConfig, evaluation: EvaluationConfig) -> None:
         try:
             task = _task_of(config, evaluation, self.draft.folder)
-            needs = Needs(task, numbers=False, takes_missing=True, model=f"{self._file.name}:{self._name}")
+            needs = DataRequirements(task, numbers=False, takes_missing=True, model=f"{self._file.name}:{self._name}")
             self._material = load_material(config, self.draft.folder, evaluation.cv, needs)
         except DataError as error:
             self.problems.append(Problem(str(error), error.path))

@@ -19,10 +19,10 @@ from wine_sweep.foreign_output import foreign_output_shown
 from wine_sweep.objective.context import Rows, Table
 from wine_sweep.objective.function import FittedTrial, FunctionTask, RefitTask
 from wine_sweep.objective.source import FunctionSource, Source
-from wine_sweep.subjects.material import Material
+from wine_sweep.subjects.material import TrainingData
 from wine_sweep.subjects.own_code import OwnCodeSweep
 from wine_sweep.subjects.own_goals import needed_metrics
-from wine_sweep.subjects.prepared import Fits
+from wine_sweep.subjects.prepared import FitCount
 from wine_sweep.subjects.refit import Winner, reference_of, rows_of
 from wine_sweep.trial import Trial
 
@@ -39,7 +39,7 @@ class FunctionSweep(OwnCodeSweep):
 
     @property
     def kind(self) -> str:
-        """See `Prepared`."""
+        """See `SweepPlan`."""
         return "function"
 
     @property
@@ -59,10 +59,10 @@ class FunctionSweep(OwnCodeSweep):
         return found.hexdigest()
 
     @property
-    def fits(self) -> Fits:
+    def fits(self) -> FitCount:
         """A call for each fold and seed, and one for the winner."""
         calls = len(self.task().calls)
-        return Fits(calls, calls, winner=int(self.is_refitted))
+        return FitCount(calls, calls, winner=int(self.is_refitted))
 
     @property
     def trusted_packages(self) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ class FunctionSweep(OwnCodeSweep):
         return (*super().trusted_packages, *own)
 
     def task(self) -> FunctionTask:
-        """See `Prepared`."""
+        """See `SweepPlan`."""
         return FunctionTask(
             self.source,
             self._fixed,
@@ -92,7 +92,7 @@ class FunctionSweep(OwnCodeSweep):
     def refit(self, trial: Trial, common: Path | None = None) -> Winner:  # noqa: ARG002  # nobody knows what a function's model predicts
         """Call the function once more, in a process of its own, as a trial is: on all rows that are not test rows.
 
-        See `Prepared`.
+        See `SweepPlan`.
         """
         material, parts = self.material, None
         if material is not None:
@@ -120,7 +120,7 @@ class FunctionSweep(OwnCodeSweep):
         """
         seed = self.config.search.seed
         task = RefitTask(self.source, self._fixed, seed, needed_metrics(self.objective), of=self.of, parts=parts)
-        workers = make_workers(self.config.execution.alone, task, spool=folder)
+        workers = make_workers(self.config.execution.alone, task, trial_dirs=folder)
         try:
             future = workers.submit(trial)
             error = future.exception()
@@ -160,11 +160,11 @@ class FunctionSweep(OwnCodeSweep):
             raise ModelError(message) from error
 
     def why_no_model(self, trial: Trial) -> str:  # noqa: ARG002  # the interface's signature
-        """See `Prepared`."""
+        """See `SweepPlan`."""
         return f"{self.subject} returns metrics and no model to promote: have it return (metrics, model), or leave `registry` out"
 
     def why_changed(self, rows: int, columns: Sequence[str]) -> str:
-        """See `Prepared`."""
+        """See `SweepPlan`."""
         if self.material is None:
             return "the content of the file"
         return f"the content of {self.subject.partition(':')[0]}, or the table: {self.material.why_changed(rows, columns)}"
@@ -179,6 +179,6 @@ class FunctionSweep(OwnCodeSweep):
         return Table(_rows_of(self.material).part(self.material.split.train), self.material.folds)
 
 
-def _rows_of(material: Material) -> Rows:
+def _rows_of(material: TrainingData) -> Rows:
     dataset = material.dataset
     return Rows(dataset.features, dataset.target.to_numpy(), dataset.weights)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wine_sweep.config import Direction, EvaluationConfig, Expression, ObjectiveConfig, PickConfig, SearchConfig, SelectionConfig
-from wine_sweep.errors import Path, Problem
+from wine_sweep.errors import ConfigPath, Problem
 from wine_sweep.objective.metrics import DEFAULTS, Metric, find_metric
 from wine_sweep.selection import Goal, Objective
 from wine_sweep.selection.objective import SPREAD
@@ -36,7 +36,7 @@ class Goals:
             self._check_limits(selection.constraints)
             self._check_weights(selection.pick)
 
-    def path_of(self, metric: str) -> Path:
+    def path_of(self, metric: str) -> ConfigPath:
         """Give the config key that names a metric."""
         if metric in (self._evaluation.metrics or ()):
             return ("evaluation", "metrics", (self._evaluation.metrics or []).index(metric))
@@ -47,7 +47,9 @@ class Goals:
     def _find_metrics(self, objectives: list[ObjectiveConfig], task: Task) -> list[Goal | None]:
         """Look up every metric that is named; give the objectives' goals, None for one that is wrong."""
         listed = self._evaluation.metrics or DEFAULTS[task]
-        wanted: list[tuple[Path, str]] = [(("objective", index, "metric"), each.metric) for index, each in enumerate(objectives)]
+        wanted: list[tuple[ConfigPath, str]] = [
+            (("objective", index, "metric"), each.metric) for index, each in enumerate(objectives)
+        ]
         chosen = {name for _, name in wanted}
         named = [*wanted, *((("evaluation", "metrics", at), name) for at, name in enumerate(listed) if name not in chosen)]
         found: dict[str, Metric] = {}

@@ -14,11 +14,11 @@ from wine_sweep.data import Dataset, Fold, Split, load_table, make_dataset, make
 from wine_sweep.data.split import NEW
 from wine_sweep.data.table import resolve_source
 from wine_sweep.errors import DataError
-from wine_sweep.task import Needs
+from wine_sweep.task import DataRequirements
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingData:
     """The rows of a sweep: the whole table, what is set aside, and the folds of the rest."""
 
     dataset: Dataset
@@ -47,7 +47,7 @@ class Material:
         return "; ".join(changes) or "the same rows and columns, with other values"
 
 
-def load_material(config: DataConfig, folder: pathlib.Path, cv: CrossValidation, needs: Needs) -> Material:
+def load_material(config: DataConfig, folder: pathlib.Path, cv: CrossValidation, needs: DataRequirements) -> TrainingData:
     """Load a table, set the test rows aside, and draw the folds.
 
     Args:
@@ -66,7 +66,7 @@ def load_material(config: DataConfig, folder: pathlib.Path, cv: CrossValidation,
     dataset = make_dataset(table, config, source=source, needs=needs, is_new=is_new)
     split = split_rows(dataset, config, task=needs.task, in_time=cv.time_series is not None)
     folds = make_folds(dataset, split, cv, task=needs.task, duplicates=config.duplicates)
-    return Material(dataset, split, folds)
+    return TrainingData(dataset, split, folds)
 
 
 def _with_new(table: pd.DataFrame, source: str, max_size: int) -> tuple[pd.DataFrame, np.ndarray]:

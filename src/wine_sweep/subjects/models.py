@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wine_sweep.config import FAMILY, BudgetConfig, Choices, EstimatorConfig, EvaluationConfig
-from wine_sweep.errors import Path, Problem
+from wine_sweep.errors import ConfigPath, Problem
 from wine_sweep.objective.checks import Searched, check_fixed, check_searched, first_value
 from wine_sweep.objective.constraints import refusal
 from wine_sweep.objective.estimators import EstimatorError, build_model, chosen_states, copy_of, describe_needs, set_params
@@ -14,7 +14,7 @@ from wine_sweep.objective.file_parameters import Covers, find_refused
 from wine_sweep.objective.metrics import NEED_PROBABILITIES, Metric
 from wine_sweep.objective.weights import refusal as weights_refused_by
 from wine_sweep.search.space import Space
-from wine_sweep.task import Needs
+from wine_sweep.task import DataRequirements
 
 ALONE: None = None
 """The family of the only model, where a config has no families."""
@@ -39,11 +39,11 @@ class Models:
         self._trusted = trusted
         self.templates: dict[str | None, Any] = {}
         self.chosen = {family: frozenset(chosen_states(config)) for family, config in configs.items()}
-        self.needs: Needs | None = None
+        self.needs: DataRequirements | None = None
         self.problems: list[Problem] = []
-        needs: dict[str | None, Needs] = {}
+        needs: dict[str | None, DataRequirements] = {}
         for family, config in configs.items():
-            at: Path = ("model",) if family is ALONE else ("models", family)
+            at: ConfigPath = ("model",) if family is ALONE else ("models", family)
             try:
                 built = build_model(config, trusted, at)
                 self.templates[family] = built.model
@@ -54,7 +54,7 @@ class Models:
         if needs and len(needs) == len(configs):
             self._merge(needs)
 
-    def _merge(self, needs: Mapping[str | None, Needs]) -> None:
+    def _merge(self, needs: Mapping[str | None, DataRequirements]) -> None:
         tasks = {family: each.task for family, each in needs.items()}
         first = next(iter(tasks.values()))
         other = next((family for family, task in tasks.items() if task is not first), None)
@@ -65,7 +65,7 @@ class Models:
         picky = next((each for each in needs.values() if each.numbers), next(iter(needs.values())))
         takes_missing = all(each.takes_missing for each in needs.values())
         name = picky.model if takes_missing else next(each.model for each in needs.values() if not each.takes_missing)
-        self.needs = Needs(first, any(each.numbers for each in needs.values()), takes_missing, name)
+        self.needs = DataRequirements(first, any(each.numbers for each in needs.values()), takes_missing, name)
 
     def check_searched(self, space: Space, budget: BudgetConfig | None) -> list[Problem]:
         """Hold the searched parameters, and the one that grows, against the estimators that they are for."""

@@ -5,36 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from wine_sweep.config import Backend, Draft, Method, Of, SelectionConfig, SweepConfig
+from wine_sweep.config import Backend, HistoryReducer, Method, ParsedConfig, SelectionConfig, SweepConfig
 from wine_sweep.errors import Problem
 from wine_sweep.search.checks import check_space
 from wine_sweep.search.space import Space
-from wine_sweep.selection import Objective, Thrift
-from wine_sweep.subjects.material import Material
+from wine_sweep.selection import Objective, OneStandardError
+from wine_sweep.subjects.material import TrainingData
 from wine_sweep.subjects.method import settle_method
-from wine_sweep.subjects.own_goals import OwnGoals, needed_metrics
-from wine_sweep.subjects.prepared import Prepared
-from wine_sweep.subjects.thrift import check_cheapest, check_spread, thrift_of
+from wine_sweep.subjects.own_goals import UserObjective, needed_metrics
+from wine_sweep.subjects.prepared import SweepPlan
+from wine_sweep.subjects.thrift import check_cheapest, check_spread, one_standard_error_of
 from wine_sweep.subjects.trust import Trust
 from wine_sweep.trial import MODEL_SIZE
 
-Common = tuple[SweepConfig, Draft, Space, str, Objective, tuple[str, ...], Material | None, Mapping[str, Of]]
+Common = tuple[
+    SweepConfig, ParsedConfig, Space, str, Objective, tuple[str, ...], TrainingData | None, Mapping[str, HistoryReducer]
+]
 """The arguments of an `OwnCodeSweep`, in their order."""
 
 
 @dataclass(frozen=True)
-class OwnCodeSweep(Prepared):
+class OwnCodeSweep(SweepPlan):
     """A sweep of code of the user's own.
 
     Args:
         chosen: Which value of a metric's history counts, where that is not the last.
     """
 
-    chosen: Mapping[str, Of]
+    chosen: Mapping[str, HistoryReducer]
 
     @property
-    def of(self) -> Mapping[str, Of]:
-        """See `Prepared`."""
+    def of(self) -> Mapping[str, HistoryReducer]:
+        """See `SweepPlan`."""
         return self.chosen
 
     @property
@@ -62,21 +64,21 @@ class OwnCodeCheck:
         trust: Whom the user trusts.
     """
 
-    def __init__(self, draft: Draft, trusted: tuple[str, ...], kind: str) -> None:
+    def __init__(self, draft: ParsedConfig, trusted: tuple[str, ...], kind: str) -> None:
         self.draft = draft
         self.trust = Trust(trusted)
         self.problems: list[Problem] = []
         self.space: Space | None = None
         self._kind = kind
-        self._goals: OwnGoals | None = None
+        self._goals: UserObjective | None = None
         self._method: tuple[Method, str] | None = None
-        self._thrift: Thrift | None = None
+        self._one_standard_error: OneStandardError | None = None
 
     def check_goals(self, evaluation: str) -> None:
         """Look at the sections `objective` and `selection`; `evaluation` says what a mean is a mean over, if it is one."""
         sections = self.draft.sections
         if sections.get("objective"):
-            self._goals = OwnGoals(sections["objective"], self._selection, evaluation)
+            self._goals = UserObjective(sections["objective"], self._selection, evaluation)
             self.problems += self._goals.problems
 
     def check_search(self, space: Space, more: Iterable[Problem], *, values: int) -> None:
@@ -99,9 +101,9 @@ class OwnCodeCheck:
         if objective is not None and not self.problems and not self.draft.problems:
             self._method, problems = settle_method(search, space, objective, steps=0, values=values)
             self.problems += [*problems, *check_spread(self._selection, objective, values=values)]
-            self._thrift = thrift_of(self._selection, space, values=values)
+            self._one_standard_error = one_standard_error_of(self._selection, space, values=values)
 
-    def common(self, changed: Mapping[str, object], material: Material | None) -> Common:
+    def common(self, changed: Mapping[str, object], material: TrainingData | None) -> Common:
         """Give what every sweep of own code is made of, once nothing is wrong.
 
         Args:
@@ -114,7 +116,7 @@ class OwnCodeCheck:
         method, reason = self._method
         search = config.search.model_copy(update={"method": method})
         config = config.model_copy(update={**changed, "search": search})
-        objective = replace(goals.objective, thrift=self._thrift)
+        objective = replace(goals.objective, one_standard_error=self._one_standard_error)
         return config, self.draft, self.space, reason, objective, self.trust.given, material, goals.of
 
     @property

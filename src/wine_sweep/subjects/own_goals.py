@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wine_sweep.config import Direction, Expression, ObjectiveConfig, Of, PickConfig, SelectionConfig
+from wine_sweep.config import Direction, Expression, HistoryReducer, ObjectiveConfig, PickConfig, SelectionConfig
 from wine_sweep.errors import Problem
 from wine_sweep.objective.metric_names import refusal_of_name
 from wine_sweep.objective.metrics import ERRORS
@@ -18,7 +18,7 @@ _BETTER_WHEN_HIGHER = frozenset(
 )
 
 
-class OwnGoals:
+class UserObjective:
     """What decides among trials whose metrics are known by name alone.
 
     Args:
@@ -35,7 +35,7 @@ class OwnGoals:
     def __init__(self, objectives: Sequence[ObjectiveConfig], selection: SelectionConfig, evaluation: str) -> None:
         self.problems: list[Problem] = []
         self.objective: Objective | None = None
-        self.of = {each.metric: each.of for each in objectives if each.of is not None and each.of is not Of.LAST}
+        self.of = {each.metric: each.of for each in objectives if each.of is not None and each.of is not HistoryReducer.LAST}
         self._spread = bool(evaluation)
         goals = [self._goal(each, index) for index, each in enumerate(objectives)]
         self._check_limits(selection.constraints)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from wine_sweep.config import Draft, ModelForm
+from wine_sweep.config import ModelForm, ParsedConfig
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.objective.source import Source
 from wine_sweep.subjects.command_check import CommandCheck
 from wine_sweep.subjects.estimator_check import EstimatorCheck
 from wine_sweep.subjects.function_check import FunctionCheck
-from wine_sweep.subjects.prepared import Prepared
+from wine_sweep.subjects.prepared import SweepPlan
 from wine_sweep.subjects.trust import check_address
 
 
-class Check(Protocol):
+class ConfigCheck(Protocol):
     """Holds a draft against what it tunes; what depends on a broken section is left out.
 
     Attributes:
@@ -27,11 +27,11 @@ class Check(Protocol):
     def run(self) -> None:
         """Find what is wrong."""
 
-    def prepared(self) -> Prepared:
+    def prepared(self) -> SweepPlan:
         """Give the sweep; nothing is wrong with the draft."""
 
 
-def prepare(draft: Draft, *, trusted: Sequence[str] = (), source: Source | None = None) -> Prepared:
+def prepare(draft: ParsedConfig, *, trusted: Sequence[str] = (), source: Source | None = None) -> SweepPlan:
     """Check everything about a sweep that can be checked without running it, and load its data.
 
     Args:
@@ -51,7 +51,7 @@ def prepare(draft: Draft, *, trusted: Sequence[str] = (), source: Source | None 
     return check.prepared()
 
 
-def _check_of(draft: Draft, trusted: tuple[str, ...], source: Source | None) -> Check:
+def _check_of(draft: ParsedConfig, trusted: tuple[str, ...], source: Source | None) -> ConfigCheck:
     model = draft.sections.get("model")
     if model is not None and model.form is ModelForm.COMMAND:
         return CommandCheck(draft, trusted)

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wine_sweep.bench import Task
-from wine_sweep.config import Draft, GateConfig, Of, SweepConfig
+from wine_sweep.config import GateConfig, HistoryReducer, ParsedConfig, SweepConfig
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective
-from wine_sweep.subjects.material import Material
+from wine_sweep.subjects.material import TrainingData
 from wine_sweep.subjects.refit import Winner
 from wine_sweep.subjects.trust import packages_among
 from wine_sweep.trial import FIT_SECONDS, Trial
 
 
 @dataclass(frozen=True)
-class Fits:
+class FitCount:
     """How often something is fitted; a function is called, a command is run.
 
     Args:
@@ -33,7 +33,7 @@ class Fits:
 
 
 @dataclass(frozen=True)
-class Prepared(ABC):
+class SweepPlan(ABC):
     """A sweep that can run.
 
     Args:
@@ -47,12 +47,12 @@ class Prepared(ABC):
     """
 
     config: SweepConfig
-    draft: Draft
+    draft: ParsedConfig
     space: Space
     method_reason: str
     objective: Objective
     trusted: tuple[str, ...]
-    material: Material | None
+    material: TrainingData | None
 
     @property
     def name(self) -> str:
@@ -81,7 +81,7 @@ class Prepared(ABC):
 
     @property
     @abstractmethod
-    def fits(self) -> Fits:
+    def fits(self) -> FitCount:
         """How often something is fitted, called or run."""
 
     @property
@@ -117,7 +117,7 @@ class Prepared(ABC):
         return []
 
     @property
-    def of(self) -> Mapping[str, Of]:
+    def of(self) -> Mapping[str, HistoryReducer]:
         """Which value of a metric's history counts, where that is not the last."""
         return {}
 
@@ -151,7 +151,7 @@ class Prepared(ABC):
         """Say why a winner that was neither refitted nor logged cannot be promoted."""
         return f"trial {trial.number} has no model to promote"
 
-    def left_to_chance(self, trial: Trial) -> list[str]:  # noqa: ARG002  # the interface's signature
+    def unseeded_parameters(self, trial: Trial) -> list[str]:  # noqa: ARG002  # the interface's signature
         """Name the parameters by which a trial's fits differ each time, although the same is asked for, as far as is known."""
         return []
 

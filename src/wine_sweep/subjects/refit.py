@@ -18,10 +18,10 @@ from wine_sweep.errors import ModelError
 from wine_sweep.foreign_output import foreign_output_shown
 from wine_sweep.objective.bootstrap import MOST_LEFT_OUT, Interval, Sample, percentile_interval, resample_scores
 from wine_sweep.objective.metrics import Metric, evaluate
-from wine_sweep.objective.predicted import Predicted
+from wine_sweep.objective.predicted import Predictions
 from wine_sweep.objective.row_losses import row_loss_of
 from wine_sweep.objective.weights import fit, part_of
-from wine_sweep.subjects.material import Material
+from wine_sweep.subjects.material import TrainingData
 
 _logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Winner:
     reference: Reference | None = None
 
 
-def rows_of(material: Material) -> tuple[pd.DataFrame, pd.DataFrame]:
+def rows_of(material: TrainingData) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give the features of the rows that are no test rows, and of those that are."""
     features, split = material.dataset.features, material.split
     return features.iloc[split.train].reset_index(drop=True), features.iloc[split.test].reset_index(drop=True)
@@ -57,13 +57,13 @@ def rows_of(material: Material) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def refit(
     model: Any,
-    material: Material,
+    material: TrainingData,
     metrics: Sequence[Metric],
     *,
     bootstrap: BootstrapConfig,
     objective: str,
     seed: int,
-    folds: Iterable[Predicted] = (),
+    folds: Iterable[Predictions] = (),
 ) -> Winner:
     """Fit the winner on all rows that are not test rows, and measure it on the test rows.
 
@@ -99,7 +99,7 @@ def refit(
     return Winner(model, scores, interval, train, test, predictions, reference)
 
 
-def fold_predictions(unfitted: Any, material: Material, objective: str) -> Iterator[Predicted]:
+def fold_predictions(unfitted: Any, material: TrainingData, objective: str) -> Iterator[Predictions]:
     """Fit a model for each fold as a trial does, and yield what it predicts for the rows that it is to be measured on.
 
     Args:
@@ -118,17 +118,17 @@ def fold_predictions(unfitted: Any, material: Material, objective: str) -> Itera
         loss = row_loss_of(objective, dataset.task, probabilities=hasattr(model, "predict_proba"))
         measured = train[fold.measure]
         features = dataset.features.iloc[measured].reset_index(drop=True)
-        yield Predicted.by(model, features, measured, probabilities=loss.needs_probabilities)
+        yield Predictions.by(model, features, measured, probabilities=loss.needs_probabilities)
 
 
 def reference_of(
     model: Any,
-    material: Material,
+    material: TrainingData,
     predictions: np.ndarray,
     *,
     objective: str,
     seed: int,
-    folds: Iterable[Predicted] = (),
+    folds: Iterable[Predictions] = (),
 ) -> Reference | None:
     """Take down what a model was trained and tested on; None, and the user told, where its predictions are of another kind.
 
@@ -142,7 +142,7 @@ def reference_of(
     """
     dataset, split = material.dataset, material.split
 
-    def made(folds: Iterable[Predicted]) -> Reference:
+    def made(folds: Iterable[Predictions]) -> Reference:
         return make_reference(
             dataset, split, model, predictions, task=dataset.task, objective_metric=objective, seed=seed, folds=folds
         )

@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from wine_sweep.config import Choices, Cost, End, SelectionConfig, SelectRule
-from wine_sweep.errors import Path, Problem
+from wine_sweep.errors import ConfigPath, Problem
 from wine_sweep.search.space import Dimension, Space, describe
-from wine_sweep.selection import Objective, Thrift
+from wine_sweep.selection import Objective, OneStandardError
 from wine_sweep.selection.thrift import ParameterOrder
 from wine_sweep.trial import FIT_SECONDS
 from wine_sweep.wording import one_of, show
 
-_SELECT: Path = ("selection", "select")
-_CHEAPEST: Path = ("selection", "cheapest")
+_SELECT: ConfigPath = ("selection", "select")
+_CHEAPEST: ConfigPath = ("selection", "cheapest")
 
 
 def check_cheapest(selection: SelectionConfig, space: Space) -> list[Problem]:
@@ -44,22 +44,22 @@ def check_spread(selection: SelectionConfig, objective: Objective, *, values: in
     return []
 
 
-def thrift_of(selection: SelectionConfig, space: Space, *, values: int) -> Thrift | None:
+def one_standard_error_of(selection: SelectionConfig, space: Space, *, values: int) -> OneStandardError | None:
     """Give the rule of a selection that is right; None where the best mean wins."""
     if selection.select is not SelectRule.ONE_STANDARD_ERROR:
         return None
     cheapest = selection.cheapest or Cost.FIT_SECONDS
     if isinstance(cheapest, Cost):
-        return Thrift(values, cheapest)
+        return OneStandardError(values, cheapest)
     orders = [
         ParameterOrder(name, order if isinstance(order, End) else tuple(_typed(value, _named(name, space)) for value in order))
         for entry in cheapest
         for name, order in entry.items()
     ]
-    return Thrift(values, tuple(orders))
+    return OneStandardError(values, tuple(orders))
 
 
-def _check_order(name: str, order: End | list[Any], space: Space, path: Path) -> Iterator[Problem]:
+def _check_order(name: str, order: End | list[Any], space: Space, path: ConfigPath) -> Iterator[Problem]:
     dimensions = _named(name, space)
     if not dimensions:
         yield Problem(f"is not searched; {one_of(name, space.names)}", path, at_key=True)

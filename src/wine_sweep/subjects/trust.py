@@ -5,8 +5,8 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterator, Sequence
 
-from wine_sweep.config import Draft, ExecutionConfig
-from wine_sweep.errors import ConfigError, Place, Problem
+from wine_sweep.config import ExecutionConfig, ParsedConfig
+from wine_sweep.errors import ConfigError, Problem, SourceLocation
 from wine_sweep.import_path import lies_in
 from wine_sweep.wording import MODEL_PREFIX, shell_word
 
@@ -36,7 +36,7 @@ class Trust:
         lost = [each for each in code if each not in self.packages and not _exists(pathlib.Path(each))]
         lost += [each for each in given if each == MODEL_PREFIX or not each.strip()]
         if lost:
-            here = Place("--trust")
+            here = SourceLocation("--trust")
             raise ConfigError(
                 [
                     Problem(
@@ -74,7 +74,7 @@ def trusts_model(given: Sequence[str], name: str) -> bool:
     return f"{MODEL_PREFIX}{name}" in given
 
 
-def check_address(draft: Draft, trusted: Sequence[str]) -> Iterator[Problem]:
+def check_address(draft: ParsedConfig, trusted: Sequence[str]) -> Iterator[Problem]:
     """Refuse a Dask scheduler that the person at the keyboard has not named: what it sends is unpickled in this process.
 
     An address is named by ``--trust``, written as in the config, or by ``--set``: whoever may write a config or a recorded one

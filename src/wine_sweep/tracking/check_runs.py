@@ -19,9 +19,9 @@ from wine_sweep.errors import TrackingError
 from wine_sweep.objective.metric_names import refusal_of_name
 from wine_sweep.tracking import artifacts, names
 from wine_sweep.tracking.batches import log_in_batches
-from wine_sweep.tracking.claim import Claim
+from wine_sweep.tracking.claim import SweepLease
 from wine_sweep.tracking.lost import LEASE_SECONDS, running_checks
-from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.outage import RetryPolicy
 from wine_sweep.tracking.owner import Owner
 from wine_sweep.tracking.store import retries_left_to_policy, translated_errors
 from wine_sweep.tracking.sweep_header import SweepData, log_data
@@ -78,7 +78,7 @@ def write_check(client: MlflowClient, record: CheckRecord) -> str:
         KeyboardInterrupt: Somebody wants to stop; a run that was begun has ended as KILLED, where the store took that.
     """
     owner = Owner.here()
-    claim = Claim(client, owner)
+    claim = SweepLease(client, owner)
     claim.hold(owner.token)  # before there is a run, or another would take it for lost in between
     try:
         with retries_left_to_policy():
@@ -101,10 +101,10 @@ class _Writing:
         self._record = record
         self._owner = owner
         self._given_up = threading.Event()
-        self._policy = OutagePolicy(OUTAGE_SECONDS, stop=self._given_up.is_set)
+        self._policy = RetryPolicy(OUTAGE_SECONDS, stop=self._given_up.is_set)
         self._error: BaseException | None = None
         self._run_id: str | None = None
-        self._unsure = False
+        self._maybe_created = False
         self._done = threading.Event()
 
     def result(self) -> str:
@@ -143,8 +143,8 @@ class _Writing:
         start = round(record.started * 1000)
 
         def make() -> str:
-            found = self._made_before() if self._unsure else None
-            self._unsure = True
+            found = self._made_before() if self._maybe_created else None
+            self._maybe_created = True
             if found is not None:
                 return found
             made: str = self._client.create_run(
@@ -187,7 +187,7 @@ class _Writing:
         """End a run that is not written to its end; an error that is on its way says why, and a second would hide it."""
         is_interrupted = self._given_up.is_set()
         try:
-            if self._run_id is None and self._unsure:
+            if self._run_id is None and self._maybe_created:
                 self._run_id = self._made_before()
             if self._run_id is None:
                 return

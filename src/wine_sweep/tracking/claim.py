@@ -32,7 +32,7 @@ from wine_sweep.tracking.owner import BEAT_SECONDS, Owner
 from wine_sweep.tracking.ownership import number_of
 from wine_sweep.tracking.state import is_token, machine_id, state_folder
 from wine_sweep.tracking.store import translated_errors
-from wine_sweep.wording import duration_in_words
+from wine_sweep.wording import format_duration
 
 _logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ SETTLE_SECONDS = 1.0
 """How long a process that takes over waits before it looks whether another did the same."""
 
 
-class Claim:
+class SweepLease:
     """This process's hold on a sweep.
 
     Args:
@@ -208,7 +208,7 @@ def is_lost(run_id: str, tags: Mapping[str, str]) -> bool:
 
 
 def is_free(name: str) -> bool:
-    """Say whether no process on this machine holds the lock of a name, as `Claim.hold` does; what a dead one left is deleted."""
+    """Return whether no process on this machine holds the lock of a name; delete the file that a dead process left."""
     path = _lock_file(name)
     try:
         if path.exists():
@@ -275,5 +275,5 @@ def _refusal(run: Run, owner: Owner | None, *, silent: float = 0.0) -> str:
     who = owner if owner is not None else "another process"
     if silent <= LATE_SECONDS:
         return f"the sweep '{run.info.run_name}' is being run by {who}; it can be resumed once that has ended"
-    still = f"nothing was heard of this process for {duration_in_words(round(silent))}"
+    still = f"nothing was heard of this process for {format_duration(round(silent))}"
     return f"the sweep '{run.info.run_name}' was taken over by {who}, since {still}; it is {run.info.status} there"

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from wine_sweep.errors import TrackingError
-from wine_sweep.spool import Spool
+from wine_sweep.spool import TrialDirs
 from wine_sweep.tracking.masking import masked
 from wine_sweep.tracking.state import is_own_folder, is_token, open_own, own_folder, state_folder, state_folders
 from wine_sweep.trial import Trial
@@ -70,9 +70,9 @@ class Journal:
         return cls(folder / _FOLDER / f"{token}.jsonl", folder)
 
     @property
-    def spool(self) -> Spool:
+    def trial_dirs(self) -> TrialDirs:
         """Where the files of its trials are, beside it, until they too are in MLflow."""
-        return Spool(self.path.with_suffix(".files"))
+        return TrialDirs(self.path.with_suffix(".files"))
 
     def bind(self, run_id: str) -> None:
         """Write beside it which parent run it belongs to; where that cannot be written it is tried again with the next trial."""
@@ -190,8 +190,8 @@ class Journal:
         if not all(map(is_own_folder, self._folders)):
             return  # nothing of this sweep's is there
         try:
-            if is_own_folder(self.spool.root):
-                shutil.rmtree(self.spool.root, ignore_errors=True)
+            if is_own_folder(self.trial_dirs.root):
+                shutil.rmtree(self.trial_dirs.root, ignore_errors=True)
             self.path.unlink(missing_ok=True)
             if not keep_model:
                 self._model.unlink(missing_ok=True)

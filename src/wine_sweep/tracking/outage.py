@@ -11,7 +11,7 @@ from typing import TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential, wait_random
 
 from wine_sweep.errors import TrackingError
-from wine_sweep.wording import duration_in_words
+from wine_sweep.wording import format_duration
 
 _logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -30,7 +30,7 @@ STEP_SECONDS = 0.1
 """How soon a wait between two attempts hears that somebody wants to stop."""
 
 
-class OutagePolicy:
+class RetryPolicy:
     """Does things to a store, again and again while it is away, with exponential backoff and jitter.
 
     One warning is logged when an outage begins and one when it ends; a single attempt that fails is none.
@@ -129,11 +129,11 @@ class OutagePolicy:
             self._away_since = began
         if attempts > 1 and not self._told:
             self._told = True
-            _logger.warning("%s; trying again for %s%s", error, duration_in_words(self.timeout), self._results())
+            _logger.warning("%s; trying again for %s%s", error, format_duration(self.timeout), self._results())
 
     def _came_back(self) -> None:
         if self._told:
-            _logger.warning("the tracking store is back after %s%s", duration_in_words(self.away_for), self._results())
+            _logger.warning("the tracking store is back after %s%s", format_duration(self.away_for), self._results())
         self._away_since, self._told = None, False
 
     def _results(self) -> str:
@@ -153,7 +153,7 @@ def how_to_renew_credentials() -> str:
 class _Outage:
     """One action's attempts, as tenacity asks about them."""
 
-    def __init__(self, policy: OutagePolicy, stop: Callable[[], bool]) -> None:
+    def __init__(self, policy: RetryPolicy, stop: Callable[[], bool]) -> None:
         self._policy = policy
         self._stop = stop
         self._backoff = wait_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT) + wait_random(0, JITTER)

@@ -16,9 +16,9 @@ from wine_sweep.tracking.store import translated_errors
 class ScratchRuns(SharedRuns):
     """The runs of a store that nobody keeps."""
 
-    def handover(self, number: int) -> dict[str, str]:
+    def program_variables(self, number: int) -> dict[str, str]:
         """Give the variables by which MLflow, in a trial's process, takes up the trial's run; models are registered here too."""
-        variables = super().handover(number)
+        variables = super().program_variables(number)
         return {**variables, "MLFLOW_REGISTRY_URI": variables["MLFLOW_TRACKING_URI"]}
 
 

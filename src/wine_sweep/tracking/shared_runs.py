@@ -36,7 +36,7 @@ class SharedRuns(SweepRuns):
     that the program has not logged itself, and what it said in other ways.
     """
 
-    def handover(self, number: int) -> dict[str, str]:
+    def program_variables(self, number: int) -> dict[str, str]:
         """Give the variables by which MLflow, in a trial's process, takes up the trial's run.
 
         A user and a password are handed over beside the URI: MLflow prints that one.

@@ -27,8 +27,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
 from sqlalchemy.exc import SQLAlchemyError
 
-from wine_sweep.errors import ConfigError, NotFoundError, Place, Problem, TrackingError
-from wine_sweep.garbage import uncollected
+from wine_sweep.errors import ConfigError, NotFoundError, Problem, SourceLocation, TrackingError
+from wine_sweep.garbage import gc_paused
 from wine_sweep.tracking.answers import ForeignAnswerError, watch_answers
 from wine_sweep.tracking.blank import BlankStore
 from wine_sweep.tracking.causes import chain, is_outage, needs_login
@@ -136,7 +136,7 @@ def _refuse_strange_variables() -> None:
             except ValueError:
                 allowed = "true, false, 1 or 0" if variable.type is bool else f"a value of the type {variable.type.__name__}"
                 message = f"MLflow takes {allowed} in this environment variable; got {show(variable.get_raw())}"
-                problems.append(Problem(message, place=Place(variable.name)))
+                problems.append(Problem(message, place=SourceLocation(variable.name)))
     if problems:
         raise ConfigError(problems)
 
@@ -155,7 +155,7 @@ def _quieten() -> None:
 
 
 def leave_retries_to_policy() -> None:
-    """Have MLflow's HTTP client try once, since an `OutagePolicy` does the rest.
+    """Have MLflow's HTTP client try once, since an `RetryPolicy` does the rest.
 
     The client would repeat a request whose answer got lost without looking whether it was done, and make two runs of one.
     """
@@ -304,7 +304,7 @@ def search_all(
         return
 
     def found(token: str | None) -> PagedList[Run]:
-        with uncollected():
+        with gc_paused():
             return client.search_runs(
                 experiments, query, run_view_type=view, max_results=page or PAGE, order_by=order_by, page_token=token
             )

@@ -19,11 +19,11 @@ from wine_sweep.objective.output import STDERR_FILE, STDOUT_FILE
 from wine_sweep.tracking import artifacts, names
 from wine_sweep.tracking.batches import log_in_batches
 from wine_sweep.tracking.causes import came_second, is_missing
-from wine_sweep.tracking.claim import Claim
+from wine_sweep.tracking.claim import SweepLease
 from wine_sweep.tracking.deleted import experiment_deleted, is_gone, why_gone
 from wine_sweep.tracking.masking import mask_output
 from wine_sweep.tracking.metrics import metrics_of
-from wine_sweep.tracking.outage import OutagePolicy
+from wine_sweep.tracking.outage import RetryPolicy
 from wine_sweep.tracking.owner import Owner
 from wine_sweep.tracking.ownership import TakenOver, number_of
 from wine_sweep.tracking.reader import SweepRecord
@@ -68,21 +68,21 @@ class SweepRuns:
         experiment_id: str,
         run_id: str,
         origin: Mapping[str, str] | None = None,
-        claim: Claim | None = None,
+        claim: SweepLease | None = None,
     ) -> None:
         self.client = client
         self.experiment_id = experiment_id
         self.run_id = run_id
         self.trial_run_ids: dict[int, str] = {}
         self._open: set[int] = set()
-        self._unsure: set[int] = set()
+        self._maybe_created: set[int] = set()
         self._unconfirmed: set[int] = set()
         self._undescribed: SweepHeader | None = None
         self.origin = dict(origin or {})
         self._claim = claim
 
     @classmethod
-    def begin(cls, client: MlflowClient, header: SweepHeader, *, policy: OutagePolicy | None = None) -> SweepRuns:
+    def begin(cls, client: MlflowClient, header: SweepHeader, *, policy: RetryPolicy | None = None) -> SweepRuns:
         """Make the parent run with its name and tags; `describe` writes the rest.
 
         Until it has, the config is among the tags: from its first moment on, a sweep can be resumed from MLflow alone.
@@ -97,7 +97,7 @@ class SweepRuns:
         Raises:
             TrackingError: The store refused, or failed.
         """
-        claim = Claim(client, Owner.here().numbered(1))
+        claim = SweepLease(client, Owner.here().numbered(1))
         tags = {**header.tags, names.OWNER: claim.owner.text(), names.OWNERSHIP: claim.owner.token}
         config = header.files.get(names.RESOLVED_FILE, "")
         if 0 < len(config) <= MAX_TAG:
@@ -113,7 +113,7 @@ class SweepRuns:
                 start = _milliseconds(header.started)
                 return found or client.create_run(experiment_id, start_time=start, tags=tags, run_name=header.name)
 
-        info = (policy or OutagePolicy(0)).run(make).info
+        info = (policy or RetryPolicy(0)).run(make).info
         claim.hold(info.run_id)
         runs = cls(client, info.experiment_id, info.run_id, _origin(header.tags), claim)
         runs._undescribed = header
@@ -132,7 +132,7 @@ class SweepRuns:
             OwnershipError: Another process has it.
             TrackingError: The store failed.
         """
-        claim = Claim(client, Owner.here())
+        claim = SweepLease(client, Owner.here())
         claim.take(sweep.run_id)
         runs = cls(client, sweep.experiment_id, sweep.run_id, _origin(sweep.tags), claim)
         runs._undescribed = header
@@ -250,8 +250,8 @@ class SweepRuns:
         if len(exact) <= MAX_TAG:
             tags[names.PARAMS] = exact
         with translated_errors(f"begin trial {trial.number}"):
-            run_id = self._made_before(trial.number) if trial.number in self._unsure else None
-            self._unsure.add(trial.number)
+            run_id = self._made_before(trial.number) if trial.number in self._maybe_created else None
+            self._maybe_created.add(trial.number)
             if run_id is None:
                 run_id = self.client.create_run(
                     self.experiment_id,
@@ -259,16 +259,16 @@ class SweepRuns:
                     tags=tags,
                     run_name=names.trial_run_name(trial.number),
                 ).info.run_id
-        self._unsure.discard(trial.number)
+        self._maybe_created.discard(trial.number)
         self.trial_run_ids[trial.number] = run_id
         self._open.add(trial.number)
         self._unconfirmed.add(trial.number)
 
     def _made_before(self, number: int) -> str | None:
         """Find the child run of a trial that was made although the answer got lost."""
-        return next(iter(self._running_strangers(f" AND tags.`{names.TRIAL}` = '{number}'")), None)
+        return next(iter(self._unknown_running_runs(f" AND tags.`{names.TRIAL}` = '{number}'")), None)
 
-    def _running_strangers(self, condition: str = "") -> Iterator[str]:
+    def _unknown_running_runs(self, condition: str = "") -> Iterator[str]:
         """Yield the RUNNING child runs that are not known here."""
         known = set(self.trial_run_ids.values())
         query = f"tags.`{names.PARENT_RUN_ID}` = {quoted(self.run_id)} AND attributes.status = 'RUNNING'{condition}"
@@ -380,7 +380,7 @@ class SweepRuns:
         for number in sorted(self._open):
             self.close_left_open(self.trial_run_ids[number], TrialState.KILLED, at=at)
             self._open.discard(number)
-        for run_id in [*self._running_strangers(), *self._written_late()]:
+        for run_id in [*self._unknown_running_runs(), *self._written_late()]:
             self.close_left_open(run_id, TrialState.KILLED, at=at)
         with translated_errors("end the sweep"):
             self.client.set_terminated(self.run_id, status, end_time=_milliseconds(at))

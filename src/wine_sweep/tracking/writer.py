@@ -11,8 +11,8 @@ from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from wine_sweep.errors import TrackingError, WineSweepError
-from wine_sweep.tracking.outage import OutagePolicy
-from wine_sweep.wording import duration_in_words
+from wine_sweep.tracking.outage import RetryPolicy
+from wine_sweep.wording import format_duration
 
 Target = TypeVar("Target")
 WAIT_SECONDS = 0.2
@@ -50,10 +50,10 @@ class BackgroundWriter(Generic[Target]):
     """
 
     def __init__(
-        self, make: Callable[[], Target], *, policy: OutagePolicy | None = None, stop: Callable[[], bool] = lambda: False
+        self, make: Callable[[], Target], *, policy: RetryPolicy | None = None, stop: Callable[[], bool] = lambda: False
     ) -> None:
         self._make = make
-        self._policy = policy or OutagePolicy(0)
+        self._policy = policy or RetryPolicy(0)
         self._stop = stop
         self._queue: SimpleQueue[_Task[Target] | None] = SimpleQueue()
         self._periodic: list[_Periodic[Target]] = []
@@ -155,7 +155,7 @@ class BackgroundWriter(Generic[Target]):
                 if heard is None and self._stop():
                     heard = time.monotonic()
                 if heard is not None and (stalled := time.monotonic() - max(heard, self._progress)) > STALL_SECONDS:
-                    words = f"the tracking store has not answered for {duration_in_words(round(stalled))}"
+                    words = f"the tracking store has not answered for {format_duration(round(stalled))}"
                     self._error = self._error or TrackingError(words, is_outage=True)
                     self._policy.note(self._error, time.monotonic() - stalled, attempts=1)
                     self._done.set()

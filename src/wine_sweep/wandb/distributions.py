@@ -9,13 +9,13 @@ from decimal import Decimal
 from typing import Any
 
 from wine_sweep.config.parameters import LARGEST_INT, MOST_POINTS, exact_key
-from wine_sweep.wandb.notes import Kind
+from wine_sweep.wandb.notes import NoteKind
 from wine_sweep.wandb.parameter import Distribution, Parameter
 
 GRID_POINTS = 5
 """So many points a grid gets from a range that W&B would not have in one."""
 
-Remark = tuple[Kind, str]
+Remark = tuple[NoteKind, str]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Form:
     spec: Any
     remarks: tuple[Remark, ...] = ()
 
-    def with_remark(self, kind: Kind, message: str) -> Form:
+    def with_remark(self, kind: NoteKind, message: str) -> Form:
         """Add a remark."""
         return Form(self.spec, (*self.remarks, (kind, message)))
 
@@ -59,7 +59,7 @@ def _categorical(parameter: Parameter) -> Form:
     values = list({exact_key(value): value for value in parameter.values or ()}.values())
     form = Form(values if len(values) > 1 else constant(values[0]))
     if len(values) < len(parameter.values or ()):
-        form = form.with_remark(Kind.APPROXIMATED, "values that are given twice are tried once; W&B draws them more often")
+        form = form.with_remark(NoteKind.APPROXIMATED, "values that are given twice are tried once; W&B draws them more often")
     return form
 
 
@@ -86,7 +86,7 @@ def _log_uniform(parameter: Parameter) -> Form:
     spec = _exponential(first, last)
     ends = f"{spec['low']:g} to {spec['high']:g}" if isinstance(spec, dict) else f"{spec:g}"
     message = f"{given} on a logarithmic scale, {ends}: min and max are exponents of e"
-    return Form(spec, ((Kind.CARRIED, message),))
+    return Form(spec, ((NoteKind.CARRIED, message),))
 
 
 def _q_log_uniform(parameter: Parameter) -> Form:
@@ -99,7 +99,7 @@ def _q_log_uniform(parameter: Parameter) -> Form:
 def _normal(parameter: Parameter) -> Form:
     low, high = _three_deviations(parameter)
     form = _stepped(low, high, _step(parameter)) if parameter.kind.is_quantized else Form(_range(low, high))
-    return form.with_remark(Kind.APPROXIMATED, _FLAT.format("mu - 3 sigma to mu + 3 sigma", "a normal distribution"))
+    return form.with_remark(NoteKind.APPROXIMATED, _FLAT.format("mu - 3 sigma to mu + 3 sigma", "a normal distribution"))
 
 
 def _log_normal(parameter: Parameter) -> Form:
@@ -109,14 +109,14 @@ def _log_normal(parameter: Parameter) -> Form:
     else:
         form = Form(_exponential(low, high))
     what = "exp(mu - 3 sigma) to exp(mu + 3 sigma), on a logarithmic scale"
-    return form.with_remark(Kind.APPROXIMATED, _FLAT.format(what, "a log-normal distribution"))
+    return form.with_remark(NoteKind.APPROXIMATED, _FLAT.format(what, "a log-normal distribution"))
 
 
 def _beta(parameter: Parameter) -> Form:
     form = _stepped(0, 1, _step(parameter)) if parameter.kind.is_quantized else Form(_range(0.0, 1.0))
     if (parameter.a, parameter.b) in ((None, None), (1, 1), (None, 1), (1, None)):
         return form  # flat at W&B too
-    return form.with_remark(Kind.APPROXIMATED, _FLAT.format("0 to 1", "a beta distribution"))
+    return form.with_remark(NoteKind.APPROXIMATED, _FLAT.format("0 to 1", "a beta distribution"))
 
 
 _FLAT = "{}, each value as likely as another, in place of {}"
@@ -179,11 +179,11 @@ def _stepped(low: float, high: float, step: float) -> Form:
     """Write the multiples of `step` from `low` to `high`, both rounded to one as W&B rounds what it draws."""
     if max((high - low) / step, abs(low) / step, abs(high) / step) > MOST_POINTS - 1:
         message = f"without q, which is less than a {MOST_POINTS:,}th of the range"
-        return Form(_range(float(low), float(high)), ((Kind.APPROXIMATED, message),))
+        return Form(_range(float(low), float(high)), ((NoteKind.APPROXIMATED, message),))
     first, last = _multiple(low, step), _multiple(high, step)
     remarks: tuple[Remark, ...] = ()
     if (first, last) != (low, high):
-        remarks = ((Kind.CARRIED, f"multiples of q, {first:g} to {last:g}"),)
+        remarks = ((NoteKind.CARRIED, f"multiples of q, {first:g} to {last:g}"),)
     if first >= last:
         return Form(first, remarks)
     if step > last - first or (last - first) / step < 1.5:
@@ -203,10 +203,10 @@ def _logarithmic_steps(low: float, high: float, step: float) -> Form:
     first, last = (max(round(low), 1), max(round(high), 1)) if whole else _in_few_digits(low, high)
     spec = _range(first, last, log=True)
     if whole and step == 1:
-        return Form(spec, ((Kind.CARRIED, f"whole numbers, {first} to {last}, on a logarithmic scale"),))
+        return Form(spec, ((NoteKind.CARRIED, f"whole numbers, {first} to {last}, on a logarithmic scale"),))
     what = "whole numbers" if whole else "any numbers"
     message = f"{what}, {first:g} to {last:g}, on a logarithmic scale, which has no steps here: q is not kept"
-    return Form(spec, ((Kind.APPROXIMATED, message),))
+    return Form(spec, ((NoteKind.APPROXIMATED, message),))
 
 
 def _for_grid(form: Form, kind: Distribution) -> Form:
@@ -215,7 +215,7 @@ def _for_grid(form: Form, kind: Distribution) -> Form:
     is_endless = isinstance(spec, dict) and "low" in spec and "step" not in spec and kind is not Distribution.INT_UNIFORM
     if is_endless:
         message = f"{GRID_POINTS} points of the range: a grid needs an end of them"
-        return Form({**spec, "num": GRID_POINTS}, (*form.remarks, (Kind.APPROXIMATED, message)))
+        return Form({**spec, "num": GRID_POINTS}, (*form.remarks, (NoteKind.APPROXIMATED, message)))
     if not kind.fits_a_grid and isinstance(spec, dict) and "step" in spec:
-        return form.with_remark(Kind.APPROXIMATED, "every step of the range; W&B has it in no grid")
+        return form.with_remark(NoteKind.APPROXIMATED, "every step of the range; W&B has it in no grid")
     return form

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from wine_sweep.config.fields import Count, Location, Text
 from wine_sweep.config.parameters import Number
-from wine_sweep.config.problems import explain, wrong
+from wine_sweep.config.problems import config_error, explain
 from wine_sweep.config.yaml_reader import read_yaml
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.wandb.parameter import ParameterConfig
@@ -27,7 +27,7 @@ class Strategy(StrEnum):
     CUSTOM = "custom"
 
 
-class Goal(StrEnum):
+class WandbGoal(StrEnum):
     """Which way a metric is better."""
 
     MINIMIZE = "minimize"
@@ -37,7 +37,7 @@ class Goal(StrEnum):
 def _word(value: Any) -> str:
     if isinstance(value, str | int | float) and "\0" not in str(value):
         return str(value)
-    raise wrong(f"a word of a command is text or a number, got {show(value)}")
+    raise config_error(f"a word of a command is text or a number, got {show(value)}")
 
 
 class _Open(BaseModel):
@@ -51,11 +51,11 @@ class _Open(BaseModel):
         return list(self.model_extra or {})
 
 
-class Metric(_Open):
+class WandbMetric(_Open):
     """What is optimized."""
 
     name: Text
-    goal: Goal = Goal.MINIMIZE
+    goal: WandbGoal = WandbGoal.MINIMIZE
     target: Number | None = None
     impute: Any = None
     impute_while_running: Any = None
@@ -74,11 +74,11 @@ class EarlyTermination(_Open):
     @model_validator(mode="after")
     def _has_rungs(self) -> Self:
         if self.type != "hyperband":
-            raise wrong(f"W&B knows `hyperband` alone, got '{self.type[:60]}'", "type")
+            raise config_error(f"W&B knows `hyperband` alone, got '{self.type[:60]}'", "type")
         if self.min_iter is None and (self.max_iter is None or self.s is None):
-            raise wrong("hyperband needs `min_iter`, or `max_iter` with `s`")
+            raise config_error("hyperband needs `min_iter`, or `max_iter` with `s`")
         if self.min_iter is not None and self.max_iter is not None and self.min_iter > self.max_iter:
-            raise wrong(f"`min_iter` must not be above `max_iter` {self.max_iter}; got {self.min_iter}", "min_iter")
+            raise config_error(f"`min_iter` must not be above `max_iter` {self.max_iter}; got {self.min_iter}", "min_iter")
         return self
 
 
@@ -106,25 +106,25 @@ class WandbSweep(_Open):
     description: Annotated[str, Field(strict=True)] | None = None
     program: Annotated[Location, AfterValidator(_word)] | None = None
     command: list[Annotated[Any, AfterValidator(_word)]] | None = None
-    metric: Metric | None = None
-    metrics: Annotated[list[Metric], Field(min_length=1, max_length=6)] | None = None
+    metric: WandbMetric | None = None
+    metrics: Annotated[list[WandbMetric], Field(min_length=1, max_length=6)] | None = None
     early_terminate: EarlyTermination | None = None
     run_cap: Count | None = None
 
     @property
-    def objectives(self) -> list[Metric]:
+    def objectives(self) -> list[WandbMetric]:
         """The metrics that decide; none where the file names none."""
         return [self.metric] if self.metric is not None else list(self.metrics or ())
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
         if self.metric is not None and self.metrics is not None:
-            raise wrong("give `metric` or `metrics`, not both", "metrics")
+            raise config_error("give `metric` or `metrics`, not both", "metrics")
         names = [each.name for each in self.objectives]
         if len(set(names)) < len(names):
-            raise wrong("the same metric is given twice", "metrics")
+            raise config_error("the same metric is given twice", "metrics")
         if self.early_terminate is not None and not names:
-            raise wrong("ending runs early needs a `metric` to go by", "early_terminate")
+            raise config_error("ending runs early needs a `metric` to go by", "early_terminate")
         return self
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from wine_sweep.errors import Path
+from wine_sweep.errors import ConfigPath
 
 
-class Kind(StrEnum):
+class NoteKind(StrEnum):
     """What became of a key."""
 
     CARRIED = "carried"
@@ -29,12 +29,12 @@ class Note:
     """
 
     key: str
-    kind: Kind
+    kind: NoteKind
     message: str
-    at: Path = ()
+    at: ConfigPath = ()
 
 
-_HEADINGS = {Kind.CARRIED: "Carried over", Kind.APPROXIMATED: "Approximated", Kind.LEFT_OUT: "Not carried over"}
+_HEADINGS = {NoteKind.CARRIED: "Carried over", NoteKind.APPROXIMATED: "Approximated", NoteKind.LEFT_OUT: "Not carried over"}
 
 
 def report(notes: Iterable[Note]) -> list[str]:
@@ -42,7 +42,7 @@ def report(notes: Iterable[Note]) -> list[str]:
     notes = list(notes)
     first = [note for note in notes if note.key.startswith("wandb.")]
     groups = {"First, the program has to change": first}
-    groups |= {_HEADINGS[kind]: [each for each in notes if each.kind is kind and each not in first] for kind in Kind}
+    groups |= {_HEADINGS[kind]: [each for each in notes if each.kind is kind and each not in first] for kind in NoteKind}
     lines: list[str] = []
     for heading, group in groups.items():
         if group:
@@ -50,16 +50,16 @@ def report(notes: Iterable[Note]) -> list[str]:
     return lines[1:]
 
 
-def carried(key: str, message: str, at: Path = ()) -> Note:
+def carried(key: str, message: str, at: ConfigPath = ()) -> Note:
     """Note that a key was carried over, where it is not obvious as what."""
-    return Note(key, Kind.CARRIED, message, at)
+    return Note(key, NoteKind.CARRIED, message, at)
 
 
-def approximated(key: str, message: str, at: Path = ()) -> Note:
+def approximated(key: str, message: str, at: ConfigPath = ()) -> Note:
     """Note that a key was carried over as something near to it."""
-    return Note(key, Kind.APPROXIMATED, message, at)
+    return Note(key, NoteKind.APPROXIMATED, message, at)
 
 
-def left_out(key: str, message: str, at: Path = ()) -> Note:
+def left_out(key: str, message: str, at: ConfigPath = ()) -> Note:
     """Note that a key was not carried over."""
-    return Note(key, Kind.LEFT_OUT, message, at)
+    return Note(key, NoteKind.LEFT_OUT, message, at)

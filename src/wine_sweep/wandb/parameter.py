@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from wine_sweep.config.fields import Text
 from wine_sweep.config.parameters import Number
-from wine_sweep.config.problems import wrong
+from wine_sweep.config.problems import config_error
 from wine_sweep.wording import did_you_mean, show
 
 LARGEST_EXPONENT = 700
@@ -100,7 +100,9 @@ _NEEDS: dict[Distribution, tuple[str, ...]] = {
 def _mapping(value: Any) -> Any:
     if isinstance(value, Mapping | BaseModel):
         return value
-    raise wrong(f"W&B takes a mapping here, such as {{value: 1}}, {{values: [1, 2]}} or {{min: 0, max: 1}}; got {show(value)}")
+    raise config_error(
+        f"W&B takes a mapping here, such as {{value: 1}}, {{values: [1, 2]}} or {{min: 0, max: 1}}; got {show(value)}"
+    )
 
 
 class Parameter(BaseModel):
@@ -180,10 +182,10 @@ class Parameter(BaseModel):
             kind = self.kind
         except ValueError:
             forms = "`value`, `values`, `min` and `max`, a `distribution`, or `parameters`"
-            raise wrong(f"nothing says what to try; W&B takes {forms}{self._typo()}") from None
+            raise config_error(f"nothing says what to try; W&B takes {forms}{self._typo()}") from None
         missing = [name for name in kind.needs if name not in self.given]
         if missing:
-            raise wrong(f"{kind.value} needs `{missing[0]}`{self._typo()}")
+            raise config_error(f"{kind.value} needs `{missing[0]}`{self._typo()}")
         self._check_bounds(kind)
         return self
 
@@ -193,28 +195,30 @@ class Parameter(BaseModel):
 
     def _check_bounds(self, kind: Distribution) -> None:
         if kind is Distribution.CATEGORICAL_W_PROBABILITIES and len(self.probabilities or ()) != len(self.values or ()):
-            raise wrong(f"{len(self.probabilities or ())} probabilities for {len(self.values or ())} values", "probabilities")
+            raise config_error(
+                f"{len(self.probabilities or ())} probabilities for {len(self.values or ())} values", "probabilities"
+            )
         if "min" in kind.needs and self.min is not None and self.max is not None:
             self._check_range(kind, self.min, self.max)
         if "normal" in kind.value:
             reach = abs(self.mean) + 3 * self.deviation
             if reach > LARGEST_EXPONENT if kind.is_logarithmic else not math.isfinite(reach):
-                raise wrong("`mu` and `sigma` lead beyond the largest number", "mu" if self.mu is not None else "sigma")
+                raise config_error("`mu` and `sigma` lead beyond the largest number", "mu" if self.mu is not None else "sigma")
 
     def _check_range(self, kind: Distribution, low: float, high: float) -> None:
         if low > high:
-            raise wrong(f"`min` must not be above `max`; got min {low}, max {high}", "min")
+            raise config_error(f"`min` must not be above `max`; got min {low}, max {high}", "min")
         if kind is Distribution.INT_UNIFORM:
             for name, value in (("min", low), ("max", high)):
                 if not isinstance(value, int):
-                    raise wrong(f"int_uniform takes whole numbers, got {value}; uniform takes others", name)
+                    raise config_error(f"int_uniform takes whole numbers, got {value}; uniform takes others", name)
         if kind.has_exponents:
             for name, value in (("min", low), ("max", high)):
                 if abs(value) > LARGEST_EXPONENT:
                     what = f"an exponent of e, at most {LARGEST_EXPONENT}"
-                    raise wrong(f"{kind.value} takes {what}, got {value}; {kind.value}_values takes values", name)
+                    raise config_error(f"{kind.value} takes {what}, got {value}; {kind.value}_values takes values", name)
         elif kind.is_logarithmic and low <= 0:
-            raise wrong(f"{kind.value} takes values above 0, got {low}", "min")
+            raise config_error(f"{kind.value} takes values above 0, got {low}", "min")
 
 
 ParameterConfig = Annotated[Parameter, BeforeValidator(_mapping)]

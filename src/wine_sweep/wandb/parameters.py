@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wine_sweep.errors import Path, Problem
+from wine_sweep.errors import ConfigPath, Problem
 from wine_sweep.wandb.distributions import convert
 from wine_sweep.wandb.notes import Note, approximated, carried, left_out
 from wine_sweep.wandb.parameter import Distribution, Parameter
 from wine_sweep.wording import did_you_mean
 
-WHERE: Path = ("search", "parameters")
+WHERE: ConfigPath = ("search", "parameters")
 """Where parameters stand in our config."""
 
 _READ_OTHERWISE = re.compile(r"(?i:yes|no|on|off)|[-+]?[0-9]+(?:_[0-9]+)+")
@@ -30,7 +30,7 @@ class Leaf:
         parameter: What W&B's file says of it.
     """
 
-    path: Path
+    path: ConfigPath
     name: str
     parameter: Parameter
 
@@ -60,7 +60,7 @@ def check_names(found: list[Leaf]) -> Iterator[Problem]:
         names.add(leaf.name)
 
 
-def _leaves(parameters: Mapping[str, Parameter], path: Path, prefix: str) -> Iterator[Leaf]:
+def _leaves(parameters: Mapping[str, Parameter], path: ConfigPath, prefix: str) -> Iterator[Leaf]:
     for name, parameter in parameters.items():
         here = (*path, name)
         if parameter.parameters is None:
@@ -97,7 +97,7 @@ def notes_on_groups(parameters: Mapping[str, Parameter]) -> Iterator[Note]:
         yield from _unknown(group, f"parameters.{name}")
 
 
-def _about_keys(leaf: Leaf, at: Path) -> Iterator[Note]:
+def _about_keys(leaf: Leaf, at: ConfigPath) -> Iterator[Note]:
     kind = leaf.parameter.kind
     for key in sorted(leaf.parameter.given - set(kind.takes)):
         yield left_out(f"{leaf.key}.{key}", f"{kind.value} has no use for it, at W&B neither", at)
@@ -111,7 +111,7 @@ def _unknown(parameter: Parameter, key: str) -> Iterator[Note]:
         yield left_out(f"{key}.{name}", f"unknown to W&B{did_you_mean(name, Parameter.model_fields)}")
 
 
-def _about_words(leaf: Leaf, at: Path) -> Iterator[Note]:
+def _about_words(leaf: Leaf, at: ConfigPath) -> Iterator[Note]:
     """Warn of text that W&B may have read as a boolean or a number."""
     words = [value for value in leaf.values if isinstance(value, str) and _READ_OTHERWISE.fullmatch(value)]
     if words:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from wine_sweep.wandb.command import convert_command
-from wine_sweep.wandb.document import KEYS, UNUSED, Goal, Metric, Strategy, WandbSweep
-from wine_sweep.wandb.notes import Kind, Note, approximated, carried, left_out
+from wine_sweep.wandb.document import KEYS, UNUSED, Strategy, WandbGoal, WandbMetric, WandbSweep
+from wine_sweep.wandb.notes import Note, NoteKind, approximated, carried, left_out
 from wine_sweep.wandb.parameters import convert_leaves, leaves, notes_on_groups
 from wine_sweep.wandb.stopping import convert_stopping
 from wine_sweep.wording import did_you_mean
@@ -120,12 +120,12 @@ def _about_method(sweep: WandbSweep) -> Iterator[Note]:
         yield left_out("method", "custom is a scheduler of the user's own; random stands in for it", at)
 
 
-def _objective(metrics: Sequence[Metric]) -> tuple[Any, list[Note]]:
+def _objective(metrics: Sequence[WandbMetric]) -> tuple[Any, list[Note]]:
     """Give the section `objective`: one metric, or a list of several."""
     at = ("objective",)
     if not metrics:
         message = f"the file names none, so that {METRIC} stands in for it; write here which metric decides, and which way"
-        return {"metric": METRIC, "direction": Goal.MINIMIZE.value}, [approximated("metric", message, at)]
+        return {"metric": METRIC, "direction": WandbGoal.MINIMIZE.value}, [approximated("metric", message, at)]
     notes: list[Note] = []
     for index, metric in enumerate(metrics):
         key = "metric" if len(metrics) == 1 else f"metrics.{index}"
@@ -134,10 +134,10 @@ def _objective(metrics: Sequence[Metric]) -> tuple[Any, list[Note]]:
     return objectives[0] if len(objectives) == 1 else objectives, notes
 
 
-def _about_metric(metric: Metric, key: str, *, alone: bool) -> Iterator[Note]:
-    best = "min" if metric.goal is Goal.MINIMIZE else "max"
+def _about_metric(metric: WandbMetric, key: str, *, alone: bool) -> Iterator[Note]:
+    best = "min" if metric.goal is WandbGoal.MINIMIZE else "max"
     message = f"the last value that a trial logs counts; W&B's search goes by the best of them, which is `of: {best}` here"
-    yield Note(f"{key}.name", Kind.CARRIED, message, ("objective",))
+    yield Note(f"{key}.name", NoteKind.CARRIED, message, ("objective",))
     if "goal" not in metric.model_fields_set:
         yield carried(f"{key}.goal", "minimize, which is W&B's default")
     if metric.target is not None and not alone:
@@ -147,4 +147,4 @@ def _about_metric(metric: Metric, key: str, *, alone: bool) -> Iterator[Note]:
     if metric.impute_while_running is not None:
         yield left_out(f"{key}.impute_while_running", "the search learns from trials once they have ended")
     for name in metric.unknown:
-        yield left_out(f"{key}.{name}", f"unknown to W&B{did_you_mean(name, Metric.model_fields)}")
+        yield left_out(f"{key}.{name}", f"unknown to W&B{did_you_mean(name, WandbMetric.model_fields)}")

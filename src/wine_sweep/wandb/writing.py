@@ -8,7 +8,7 @@ from typing import Any
 
 from wine_sweep.config import Block, dump_yaml
 from wine_sweep.config.yaml_reader import read_yaml
-from wine_sweep.wandb.notes import Kind, Note
+from wine_sweep.wandb.notes import Note, NoteKind
 from wine_sweep.wandb.translate import Translation
 
 WIDTH = 110
@@ -47,7 +47,7 @@ def _top(translation: Translation, source: str) -> Iterator[str]:
     yield from _comment(f"Imported from {source}, a sweep of W&B's, by wine-sweep import-wandb.", "")
     for line in translation.description.splitlines():
         yield from _comment(line, "")
-    unplaced = [note for note in translation.notes if not note.at and note.kind is not Kind.CARRIED]
+    unplaced = [note for note in translation.notes if not note.at and note.kind is not NoteKind.CARRIED]
     if unplaced:
         yield "#"
         yield "# Not carried over:"
@@ -56,7 +56,7 @@ def _top(translation: Translation, source: str) -> Iterator[str]:
 
 
 def _said(note: Note) -> str:
-    lost = "not carried over: " if note.at and note.kind is Kind.LEFT_OUT else ""
+    lost = "not carried over: " if note.at and note.kind is NoteKind.LEFT_OUT else ""
     return f"{note.key}: {lost}{note.message}"
 
 
