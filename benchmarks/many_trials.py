@@ -139,8 +139,8 @@ def resident() -> float:
 def sweep(path: pathlib.Path, trials: int, every: int) -> tuple[list[Mark], float]:
     """Run a sweep in this process; give its marks, and the most memory that the process ever had, in MB."""
     from wine_sweep.config import read_config
-    from wine_sweep.runner.sweep import RunOptions, run_sweep
-    from wine_sweep.subjects.preflight import prepare
+    from wine_sweep.sweep.run import RunOptions, run_sweep
+    from wine_sweep.targets.prepare import prepare
 
     database = path.parent / "mlflow.db"
     marks = Marks(database, trials, every)

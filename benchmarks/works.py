@@ -80,8 +80,8 @@ class Work:
             workers: How many processes wine_sweep may use.
         """
         from wine_sweep.config import read_config
-        from wine_sweep.subjects.estimator_sweep import EstimatorSweep
-        from wine_sweep.subjects.preflight import prepare
+        from wine_sweep.targets.estimator import EstimatorSweep
+        from wine_sweep.targets.prepare import prepare
 
         path = folder / CONFIG
         path.write_text(yaml.safe_dump(self.config(workers), sort_keys=False))

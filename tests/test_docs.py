@@ -29,7 +29,7 @@ from wine_sweep.config import (
     SweepConfig,
     parse_config,
 )
-from wine_sweep.subjects.preflight import prepare
+from wine_sweep.targets.prepare import prepare
 
 README = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
@@ -99,7 +99,7 @@ def test_a_sweep_of_ones_own_estimator_needs_trust_and_its_model_loads_without_t
     done = wine_sweep("run", sweep, "--trust", "clipped", "--quiet")
     assert done.returncode == 0, done.stderr
     program = (
-        "import mlflow, pandas; from wine_sweep.data.bundled import load_bundled;"
+        "import mlflow, pandas; from wine_sweep.data.table import load_bundled;"
         "rows = load_bundled('wine-quality-red').astype(float).drop(columns='quality');"
         "print(mlflow.pyfunc.load_model('models:/wine-quality-clipped@staging').predict(rows).shape)"
     )

@@ -9,9 +9,9 @@ import threading
 
 import pytest
 
-from wine_sweep.cli.trust import let_import_from
+from wine_sweep.cli.startup import let_import_from
 from wine_sweep.errors import ConfigError
-from wine_sweep.import_path import (
+from wine_sweep.importing import (
     OURS,
     SAFE_PATH,
     find_installed,

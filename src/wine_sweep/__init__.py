@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         UntrustedModelError,
         WineSweepError,
     )
-    from wine_sweep.objective.context import Rows, TrialContext
+    from wine_sweep.evaluation.context import Rows, TrialContext
 
 __all__ = [
     "ConfigError",
@@ -69,11 +69,11 @@ _LOADED_LATER = {
     "TrackingError": "wine_sweep.errors",
     "UntrustedModelError": "wine_sweep.errors",
     "WineSweepError": "wine_sweep.errors",
-    "Rows": "wine_sweep.objective.context",
+    "Rows": "wine_sweep.evaluation.context",
     "Sweep": "wine_sweep.api",
     "SweepConfig": "wine_sweep.config",
     "SweepOutcome": "wine_sweep.api",
-    "TrialContext": "wine_sweep.objective.context",
+    "TrialContext": "wine_sweep.evaluation.context",
     "load_config": "wine_sweep.api",
 }
 

@@ -11,26 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 from yaml import YAMLError
 
-from wine_sweep.cli.console import stderr
-from wine_sweep.cli.notebook import NotebookProgress
-from wine_sweep.cli.progress import SweepProgress
-from wine_sweep.cli.signals import stop_on_signals
 from wine_sweep.config import ParsedConfig, SweepConfig, dump_tree, dump_yaml, parse_config, read_config
 from wine_sweep.errors import ConfigError, Problem
-from wine_sweep.objective.source import NO_FILE, Train, name_of, source_of
+from wine_sweep.evaluation.function import NO_FILE, Train, name_of, source_of
+from wine_sweep.progress.display import NotebookProgress, SweepProgress, stderr
+from wine_sweep.progress.signals import stop_on_signals
 from wine_sweep.report.leaderboard import as_records, describe_params, make_leaderboard
-from wine_sweep.runner.recorder import Observer
-from wine_sweep.runner.sweep import RunOptions, run_sweep
-from wine_sweep.subjects.preflight import prepare
+from wine_sweep.sweep.recorder import Observer
+from wine_sweep.sweep.run import RunOptions, run_sweep
+from wine_sweep.targets.prepare import prepare
 from wine_sweep.trial import Trial
 
 if TYPE_CHECKING:  # they take a second to import, or are not needed to build a sweep
     import pandas as pd
 
     from wine_sweep.gate import Verdict
+    from wine_sweep.promotion.promote import StagingResult
     from wine_sweep.registry import Promotion
-    from wine_sweep.runner.conclusion import SweepResult
-    from wine_sweep.runner.staging import StagingResult
+    from wine_sweep.sweep.finish import SweepResult
 
 
 def load_config(path: str | pathlib.Path, *, overrides: Sequence[str] = ()) -> SweepConfig:
@@ -194,7 +192,7 @@ class SweepOutcome:
             ModelError: There is no model to promote.
             TrackingError: The registry failed.
         """
-        from wine_sweep.runner.promotion import promote_result
+        from wine_sweep.sweep.promote_recorded import promote_result
 
         return promote_result(self.result, name=name, stage=stage, force=force)
 

@@ -1,4 +1,4 @@
-"""A trial: one set of parameters, and what came of it. Imports nothing of the package."""
+"""A trial: its parameters and what came of it; the kinds of tasks. Imports nothing of the package."""
 
 from __future__ import annotations
 
@@ -10,6 +10,31 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import fmean, pstdev
 from typing import Any
+
+
+class Task(StrEnum):
+    """The two kinds of supervised learning that scikit-learn's estimators declare."""
+
+    REGRESSION = "regression"
+    CLASSIFICATION = "classification"
+
+
+@dataclass(frozen=True)
+class DataRequirements:
+    """What a model asks of a table.
+
+    Args:
+        task: Whether it predicts numbers or classes.
+        numbers: Whether every feature must be a number.
+        takes_missing: Whether a feature may have gaps.
+        model: The model's name, for messages.
+    """
+
+    task: Task
+    numbers: bool
+    takes_missing: bool
+    model: str
+
 
 Params = Mapping[str, Any]
 

@@ -461,7 +461,7 @@ TINY = "data: {source: wine-quality-red}\nmodel: {estimator: sklearn.linear_mode
 def test_an_experiments_name_that_mlflow_would_refuse_is_refused_before_anything_runs(
     command, source, in_process, store, monkeypatch
 ):
-    monkeypatch.setattr("wine_sweep.runner.sweep.Persistence.begin", lambda *_, **__: pytest.fail("it would run"))
+    monkeypatch.setattr("wine_sweep.sweep.run.Persistence.begin", lambda *_, **__: pytest.fail("it would run"))
     (store.folder / "s.yaml").write_text(TINY + (f"experiment: {LONG}\n" if source == "config" else ""))
     if source == "MLFLOW_EXPERIMENT_NAME":
         monkeypatch.setenv(source, LONG)

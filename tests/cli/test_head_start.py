@@ -10,7 +10,7 @@ import pytest
 SERVERS = """\
 import pathlib, sys
 import psutil
-from wine_sweep.cli.head_start import read_ahead
+from wine_sweep.cli.startup import read_ahead
 read_ahead(pathlib.Path(sys.argv[1]), [f"execution.backend={sys.argv[2]}"])
 server = "fork" + "server"  # so that this program's own text does not name it
 print(sum(server in " ".join(child.cmdline()) for child in psutil.Process().children()))

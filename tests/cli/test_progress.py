@@ -5,8 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from wine_sweep.cli.notebook import WRITE_SECONDS, NotebookProgress
-from wine_sweep.cli.progress import LINE_SECONDS, SweepProgress
+from wine_sweep.progress.display import LINE_SECONDS, WRITE_SECONDS, NotebookProgress, SweepProgress
 from wine_sweep.trial import Score, Trial, TrialState
 
 

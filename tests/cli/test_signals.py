@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from wine_sweep.cli import listing
-from wine_sweep.cli.signals import interrupted_by_signals, stop_on_signals
+from wine_sweep.cli import inspect
+from wine_sweep.progress.signals import interrupted_by_signals, stop_on_signals
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -114,7 +114,7 @@ def test_an_interruption_is_one_line_whatever_comes_of_it(number, consequence, i
         except KeyboardInterrupt:
             raise consequence from None
 
-    monkeypatch.setattr(listing, "list_command", interrupted)
+    monkeypatch.setattr(inspect, "list_command", interrupted)
     ended = in_process("list", "--json")
     assert (ended.returncode, ended.stderr) == (130, "interrupted\n")
     assert ended.stdout == '{"error": "interrupted", "exit_code": 130}\n'

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from wine_sweep.cli.signals import end_with
+from wine_sweep.progress.signals import end_with
 
 CONFIG = """
 name: small

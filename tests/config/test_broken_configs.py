@@ -6,7 +6,7 @@ import pytest
 
 from wine_sweep.config import parse_config
 from wine_sweep.errors import ConfigError
-from wine_sweep.subjects.preflight import prepare
+from wine_sweep.targets.prepare import prepare
 
 DATA = "data: {source: table.csv, target: y}"
 CLASSES = "data: {source: classes.csv, target: kind}"

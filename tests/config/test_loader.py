@@ -19,7 +19,7 @@ from wine_sweep.config import (
     parse_config,
     read_config,
 )
-from wine_sweep.config.yaml_reader import read_yaml
+from wine_sweep.config.yaml_io import read_yaml
 from wine_sweep.errors import ConfigError
 
 CONFIGS = sorted((pathlib.Path(__file__).parents[2] / "configs").glob("*.yaml"))

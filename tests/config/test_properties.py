@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from wine_sweep.config import SweepConfig, dump_config, parse_config
-from wine_sweep.config.yaml_reader import MAX_DIGITS, parse_scalar, read_yaml
+from wine_sweep.config.yaml_io import MAX_DIGITS, parse_scalar, read_yaml
 from wine_sweep.errors import ConfigError
-from wine_sweep.subjects.preflight import prepare
+from wine_sweep.targets.prepare import prepare
 
 GOOD = sorted((pathlib.Path(__file__).parents[2] / "configs").glob("*.yaml"))
 MANY = settings(deadline=None, max_examples=150, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from wine_sweep.config import GateConfig, RegistryConfig, Stage, SweepConfig, dump_config, parse_config
-from wine_sweep.config.yaml_reader import read_yaml
+from wine_sweep.config.yaml_io import read_yaml
 
 DATA = "data: {source: a.csv, target: y}\n"
 MODEL = "model: {estimator: a.B}\n"

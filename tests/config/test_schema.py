@@ -7,8 +7,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from wine_sweep.config import Choices, CrossValidation, ExecutionConfig, Range, RetriesConfig, SweepConfig
-from wine_sweep.config.fields import Bytes, Duration
-from wine_sweep.config.yaml_reader import read_yaml
+from wine_sweep.config.validation import Bytes, Duration
+from wine_sweep.config.yaml_io import read_yaml
 
 CONFIGS = sorted((pathlib.Path(__file__).parents[2] / "configs").glob("*.yaml"))
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from wine_sweep.config.yaml_reader import MAX_BYTES, MAX_DEPTH, MAX_DIGITS, parse_scalar, read_yaml
+from wine_sweep.config.yaml_io import MAX_BYTES, MAX_DEPTH, MAX_DIGITS, parse_scalar, read_yaml
 from wine_sweep.errors import ConfigError
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wine_sweep.data import bundled, load_table
+from wine_sweep.data import load_table, table
 from wine_sweep.errors import DataError
 
 
@@ -33,8 +33,8 @@ def test_the_first_wine_is_the_published_one():
 
 @pytest.mark.parametrize(("colour", "name"), [("red", "wine-quality-red"), ("white", "wine-quality"), ("red", "wine-quality")])
 def test_a_damaged_table_is_refused(colour, name, monkeypatch):
-    file, _ = bundled._FILES[colour]
-    monkeypatch.setitem(bundled._FILES, colour, (file, "0" * 64))
+    file, _ = table._FILES[colour]
+    monkeypatch.setitem(table._FILES, colour, (file, "0" * 64))
     with pytest.raises(DataError, match=f"bundled {file} is damaged .*install wine_sweep again"):
         load_table(name)
 

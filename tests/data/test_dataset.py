@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from wine_sweep.config import DataConfig
 from wine_sweep.data import make_dataset
-from wine_sweep.data.roles import join_groups, rows
+from wine_sweep.data.dataset import join_groups, rows
 from wine_sweep.errors import DataError
-from wine_sweep.task import DataRequirements, Task
+from wine_sweep.trial import DataRequirements, Task
 
 REGRESSOR = DataRequirements(Task.REGRESSION, numbers=True, takes_missing=False, model="Ridge")
 CLASSIFIER = DataRequirements(Task.CLASSIFICATION, numbers=True, takes_missing=False, model="SVC")

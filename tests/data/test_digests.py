@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wine_sweep.data.bundled import load_bundled
-from wine_sweep.data.digests import row_digests
+from wine_sweep.data.dataset import row_digests
+from wine_sweep.data.table import load_bundled
 
 
 def digest_of(**values):

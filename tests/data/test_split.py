@@ -21,7 +21,7 @@ from sklearn.model_selection import (
 from wine_sweep.config import CrossValidation, DataConfig, Duplicates
 from wine_sweep.data import Split, make_dataset, make_folds, split_rows
 from wine_sweep.errors import DataError
-from wine_sweep.task import DataRequirements, Task
+from wine_sweep.trial import DataRequirements, Task
 
 BOTH = pytest.mark.parametrize("task", list(Task))
 SEEDS = pytest.mark.parametrize("seed", [0, 1, 40, 2**32 - 1])

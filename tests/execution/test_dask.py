@@ -16,8 +16,8 @@ from tests.execution.clusters import Cluster, dask_worker_of, is_gone, pids_of, 
 
 from wine_sweep.config import ExecutionConfig
 from wine_sweep.errors import ExecutionError
-from wine_sweep.execution import Limits, cluster, dask, make_workers
-from wine_sweep.execution.dask import DaskWorkers
+from wine_sweep.execution import Limits, dask_pool, make_workers
+from wine_sweep.execution.dask_pool import DaskWorkers
 from wine_sweep.trial import FailureCause, Trial, TrialState
 
 
@@ -121,9 +121,9 @@ def test_a_worker_with_other_packages_that_joins_gets_no_trial(make, tasks, own_
 
 
 def test_a_cluster_with_other_packages_is_refused_with_a_list(make, tasks, monkeypatch):
-    own = cluster.own_versions
+    own = dask_pool.own_versions
     theirs = own(["numpy"])["numpy"]
-    monkeypatch.setattr(dask, "own_versions", lambda names: {**own(names), "numpy": "9.9", "nonesuch": "1.0"})
+    monkeypatch.setattr(dask_pool, "own_versions", lambda names: {**own(names), "numpy": "9.9", "nonesuch": "1.0"})
     with pytest.raises(ExecutionError) as caught:
         make(tasks.by_x)
     first, *lines = str(caught.value).splitlines()
@@ -140,13 +140,13 @@ def test_a_task_that_cannot_be_loaded_there_is_an_error_before_the_first_trial(m
 
 
 def test_nobody_at_the_address_is_an_error_with_the_address(tasks, monkeypatch):
-    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1.0)
+    monkeypatch.setattr(dask_pool, "CONNECT_SECONDS", 1.0)
     with pytest.raises(ExecutionError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:1 within 1 s"):
         DaskWorkers(tasks.by_x, "tcp://127.0.0.1:1", None)
 
 
 def test_a_cluster_without_workers_is_waited_for_and_then_given_up(make, tasks, own_cluster, monkeypatch):
-    monkeypatch.setattr(dask, "WORKER_SECONDS", 1.0)
+    monkeypatch.setattr(dask_pool, "WORKER_SECONDS", 1.0)
     with pytest.raises(ExecutionError, match=r"no worker joined the Dask scheduler at tcp://.* within 1 s"):
         make(tasks.by_x, at=own_cluster)
 
@@ -154,7 +154,7 @@ def test_a_cluster_without_workers_is_waited_for_and_then_given_up(make, tasks, 
 def test_a_cluster_that_loses_all_its_workers_for_long_is_given_up(make, tasks, own_cluster, monkeypatch):
     worker = own_cluster.add_worker()
     workers = make(tasks.pid, at=own_cluster)
-    monkeypatch.setattr(dask, "WORKER_SECONDS", 2.0)
+    monkeypatch.setattr(dask_pool, "WORKER_SECONDS", 2.0)
     worker.terminate()
     worker.wait(timeout=30)
     assert wait_until(lambda: not workers._dask_workers)
@@ -209,7 +209,7 @@ ORCHESTRATOR = """
 import sys, time
 sys.path[:0] = {path!r}
 import worker_tasks
-from wine_sweep.execution.dask import DaskWorkers
+from wine_sweep.execution.dask_pool import DaskWorkers
 from wine_sweep.trial import Trial
 workers = DaskWorkers(worker_tasks.pids, {address!r}, None)
 for number in range(2):

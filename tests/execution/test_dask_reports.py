@@ -15,7 +15,7 @@ from concurrent.futures import wait
 from tests.execution.clusters import Cluster, dask_worker_of, is_gone, pids_of, wait_until
 
 from wine_sweep.execution import Limits
-from wine_sweep.execution.dask import DaskWorkers
+from wine_sweep.execution.dask_pool import DaskWorkers
 from wine_sweep.trial import FailureCause, Trial, TrialState
 
 

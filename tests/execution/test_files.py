@@ -12,8 +12,8 @@ from tests.execution.clusters import is_gone, pids_of, wait_until
 
 from wine_sweep.config import ExecutionConfig
 from wine_sweep.execution import make_workers
-from wine_sweep.execution.worker import groups_beside
-from wine_sweep.spool import TrialDirs
+from wine_sweep.execution.base import TrialDirs
+from wine_sweep.execution.worker_main import groups_beside
 from wine_sweep.trial import FailureCause, Step, Trial, TrialState
 
 

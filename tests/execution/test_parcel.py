@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from wine_sweep.execution.parcel import LEFT_OUT, pack, unpack
+from wine_sweep.execution.base import LEFT_OUT, pack, unpack
 
 
 def test_what_is_packed_is_unpacked_as_it_was(tmp_path):

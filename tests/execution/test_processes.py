@@ -18,9 +18,9 @@ from tests.execution.clusters import is_gone, pids_of, wait_until
 
 from wine_sweep.errors import ExecutionError
 from wine_sweep.execution import Limits
-from wine_sweep.execution.processes import ProcessWorkers
-from wine_sweep.execution.worker import serve
-from wine_sweep.spool import TrialDirs
+from wine_sweep.execution.base import TrialDirs
+from wine_sweep.execution.process_pool import ProcessWorkers
+from wine_sweep.execution.worker_main import serve
 from wine_sweep.trial import FailureCause, Trial, TrialState
 
 
@@ -184,7 +184,7 @@ ORCHESTRATOR = """
 import sys, time
 sys.path[:0] = {path!r}
 import worker_tasks
-from wine_sweep.execution.processes import ProcessWorkers
+from wine_sweep.execution.process_pool import ProcessWorkers
 from wine_sweep.trial import Trial
 if __name__ == "__main__":
     workers = ProcessWorkers(worker_tasks.pids, 2)

@@ -11,13 +11,12 @@ import pytest
 from tests.execution.clusters import is_gone, pids_of, wait_until
 
 from wine_sweep.config import Direction, ExecutionConfig, SearchConfig
-from wine_sweep.execution import Limits, make_workers, staff
-from wine_sweep.execution.processes import ProcessWorkers
-from wine_sweep.runner.loop import TrialLoop
-from wine_sweep.runner.stopping import Budget
+from wine_sweep.execution import Limits, make_workers, worker_handle
+from wine_sweep.execution.process_pool import ProcessWorkers
 from wine_sweep.search.methods import make_searcher
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective
+from wine_sweep.sweep.loop import Budget, TrialLoop
 from wine_sweep.trial import FailureCause, Report, Trial, TrialState
 
 
@@ -116,7 +115,7 @@ def test_a_task_that_was_told_no_is_told_no_again_without_asking(make, tasks, tm
 
 
 def test_a_dropped_trial_that_does_not_end_is_killed_and_its_worker_replaced(make, tasks, tmp_path, monkeypatch):
-    monkeypatch.setattr(staff, "END_SECONDS", 0.3)
+    monkeypatch.setattr(worker_handle, "END_SECONDS", 0.3)
     workers = make(tasks.stubborn)
     held = measured(workers, trial(0, folder=str(tmp_path)))
     pids = pids_of(tmp_path)

@@ -10,8 +10,8 @@ from tests.watching import Silent
 
 from wine_sweep.config import parse_config
 from wine_sweep.errors import ConfigError, SweepFailed
-from wine_sweep.runner.sweep import RunOptions, run_sweep
-from wine_sweep.subjects.preflight import prepare
+from wine_sweep.sweep.run import RunOptions, run_sweep
+from wine_sweep.targets.prepare import prepare
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.trial import TrialState
 

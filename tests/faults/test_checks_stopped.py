@@ -11,7 +11,7 @@ import pytest
 from tests.faults.faultkit.audit import MODEL, all_runs
 from tests.faults.faultkit.promoting import CLIENT, Base, Forked, Machine, Trap, hold, promotion
 
-from wine_sweep.data.bundled import load_bundled
+from wine_sweep.data.table import load_bundled
 
 INTERRUPTED = 130
 ROWS = 60

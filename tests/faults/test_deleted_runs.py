@@ -16,8 +16,8 @@ from tests.faults.faultkit.audit import PARENT, TRIAL, all_runs, sweeps
 from tests.faults.faultkit.place import SEARCHES, Ended, Place
 from tests.faults.faultkit.promoting import CONFIG, DEPTHS, Machine, Trap, hold
 
-WRITES = "wine_sweep.tracking.sweep_runs.SweepRuns._log_result"
-CONCLUDES = "wine_sweep.tracking.sweep_runs.SweepRuns.check_owner"
+WRITES = "wine_sweep.tracking.runs.SweepRuns._log_result"
+CONCLUDES = "wine_sweep.tracking.runs.SweepRuns.check_owner"
 WORKERS = 2
 """As many as a place's config has."""
 

@@ -19,17 +19,17 @@ from tests.faults.faultkit.audit import PARENT, TRIAL, all_runs, sweeps
 from tests.faults.faultkit.place import SEARCHES, Ended, Place
 from tests.faults.faultkit.promoting import CONFIG, DEPTHS, Forked, Machine, Trap, hold
 
-from wine_sweep.tracking.claim import LATE_SECONDS
+from wine_sweep.tracking.lock import LATE_SECONDS
 
 REFUSED = 2
-WRITES = "wine_sweep.tracking.sweep_runs.SweepRuns._log_result"
+WRITES = "wine_sweep.tracking.runs.SweepRuns._log_result"
 MAKES = "mlflow.MlflowClient.create_run"
 HELD = {
     "a result that is not written": Trap(WRITES, 2),
     "a run that is not made": Trap(MAKES, 4),
     "a result that is half written": Trap(WRITES, 2, after=True),
     "a run that is made": Trap(MAKES, 4, after=True),
-    "a heartbeat that is not written": Trap("wine_sweep.tracking.claim.SweepLease._write", 1),
+    "a heartbeat that is not written": Trap("wine_sweep.tracking.lock.SweepLease._write", 1),
 }
 
 
@@ -133,7 +133,7 @@ def take_over(machine: Machine, held: str) -> tuple[Forked, Trap, Machine, Forke
     (parent,) = sweeps(machine.client)
     machine.client.set_terminated(parent.info.run_id, "KILLED")  # by hand; so that nobody watches for 35 s
     other = machine.other()
-    ends = hold(machine.folder, Trap("wine_sweep.tracking.sweep_runs.SweepRuns.end"))
+    ends = hold(machine.folder, Trap("wine_sweep.tracking.runs.SweepRuns.end"))
     second = other.start("resume", "latest", traps=[ends])
     ends.wait_for_it()
     return first, trap, other, second, ends
@@ -176,7 +176,7 @@ def test_a_process_that_dies_right_after_such_a_write_leaves_what_readers_do_not
     """Nobody takes the write back then, and still the trial counts once."""
     machine = new_machine()
     late = hold(machine.folder, HELD["a result that is not written"])
-    dies = Trap("wine_sweep.tracking.sweep_runs.SweepRuns.finish_trial", 2, after=True, kill=True)
+    dies = Trap("wine_sweep.tracking.runs.SweepRuns.finish_trial", 2, after=True, kill=True)
     first = machine.start("run", "trees.yaml", "--quiet", traps=[late, dies])
     late.wait_for_it()
     (parent,) = sweeps(machine.client)

@@ -11,7 +11,7 @@ from sklearn.ensemble import RandomForestRegressor
 from wine_sweep.config import DataConfig
 from wine_sweep.data import load_table, make_dataset, split_rows
 from wine_sweep.gate import sliceable
-from wine_sweep.task import DataRequirements, Task
+from wine_sweep.trial import DataRequirements, Task
 
 RED = "wine-quality-red"
 

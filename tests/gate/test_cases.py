@@ -10,9 +10,9 @@ import pytest
 
 from wine_sweep import gate
 from wine_sweep.config import GateConfig
+from wine_sweep.evaluation.row_losses import RowLoss
 from wine_sweep.gate import Decision, Reason
-from wine_sweep.objective.row_losses import RowLoss
-from wine_sweep.task import Task
+from wine_sweep.trial import Task
 
 
 @pytest.mark.parametrize(

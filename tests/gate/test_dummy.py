@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from wine_sweep.gate.dummy import describe_dummy, fit_dummy
-from wine_sweep.objective.row_losses import RowLoss
-from wine_sweep.task import Task
+from wine_sweep.evaluation.row_losses import RowLoss
+from wine_sweep.gate.comparison import describe_dummy, fit_dummy
+from wine_sweep.trial import Task
 
 FEATURES = pd.DataFrame({"text": list("abcde"), "gap": [None] * 5})
 TARGET = np.array([1.0, 2, 3, 4, 10])

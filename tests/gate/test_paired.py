@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from wine_sweep.config import Direction
-from wine_sweep.gate.paired import CHUNK_BYTES, improvement_of, paired_bootstrap
-from wine_sweep.objective.row_losses import RowLoss
+from wine_sweep.evaluation.row_losses import RowLoss
+from wine_sweep.gate.comparison import CHUNK_BYTES, improvement_of, paired_bootstrap
 
 SCORERS = {
     RowLoss.RMSE: metrics.root_mean_squared_error,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wine_sweep.gate.reasons import in_decimals
+from wine_sweep.gate.verdict import in_decimals
 
 
 @pytest.mark.parametrize(

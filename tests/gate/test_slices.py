@@ -11,9 +11,9 @@ from sklearn import metrics
 
 from wine_sweep.config import DataConfig
 from wine_sweep.data import make_dataset
-from wine_sweep.gate.slices import Slice, refusal, slice_rows, sliceable
-from wine_sweep.objective.row_losses import RowLoss
-from wine_sweep.task import DataRequirements, Task
+from wine_sweep.evaluation.row_losses import RowLoss
+from wine_sweep.gate.comparison import Slice, refusal, slice_rows, sliceable
+from wine_sweep.trial import DataRequirements, Task
 
 ANY = DataRequirements(Task.REGRESSION, numbers=False, takes_missing=True, model="a model")
 

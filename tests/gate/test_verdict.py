@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from wine_sweep.config import GateConfig
-from wine_sweep.gate.dummy import fit_dummy
+from wine_sweep.evaluation.row_losses import RowLoss
+from wine_sweep.gate.comparison import fit_dummy
 from wine_sweep.gate.verdict import FEWEST_GROUPS, Decision, Reason, judge_against_champion, judge_against_dummy
-from wine_sweep.objective.row_losses import RowLoss
-from wine_sweep.task import Task
+from wine_sweep.trial import Task
 
 GATE = GateConfig()
 BETTER = np.tile([0.8, 0.9, 1.0], 20)

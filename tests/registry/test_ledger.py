@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from wine_sweep.registry import Action, Entry, Progress, in_stage, versions_behind
-from wine_sweep.registry.ledger import LONGEST, PREFIX, read_entries
+from wine_sweep.registry.audit_log import LONGEST, PREFIX, read_entries
 
 NOON = datetime(2026, 11, 25, 12, 0, 0, 5, tzinfo=UTC)
 

@@ -9,12 +9,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from wine_sweep.decay.check import check_rows
-from wine_sweep.decay.columns import profile_of
-from wine_sweep.decay.reference import MEASURED, Grouping, Reference
-from wine_sweep.objective.row_losses import RowLoss
+from wine_sweep.evaluation.row_losses import RowLoss
+from wine_sweep.monitoring.check import check_rows
+from wine_sweep.monitoring.reference import MEASURED, Grouping, Reference, profile_of
 from wine_sweep.report.check_plots import MOST_PLOTS, check_plots
-from wine_sweep.task import Task
+from wine_sweep.trial import Task
 
 
 class Constant:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wine_sweep.config import Choices, Range
-from wine_sweep.search.axis import Axis
+from wine_sweep.search.space import Axis
 
 
 @pytest.mark.parametrize(

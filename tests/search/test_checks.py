@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wine_sweep.config import Method, SearchConfig
-from wine_sweep.search.auto import GENETIC_TRIALS, GP_TRIALS, pick_method
 from wine_sweep.search.checks import MOST_VALUES, check_space
+from wine_sweep.search.methods import GENETIC_TRIALS, GP_TRIALS, pick_method
 from wine_sweep.search.space import Space
 
 MANY = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])

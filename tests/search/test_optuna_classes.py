@@ -6,7 +6,7 @@ import pytest
 
 from wine_sweep.config import BudgetConfig, Method, PrunerConfig, PrunerType, SearchConfig
 from wine_sweep.search.methods import check_method
-from wine_sweep.search.optuna_classes import OptionError, make_pruner, make_sampler
+from wine_sweep.search.optuna_options import OptionError, make_pruner, make_sampler
 
 METHODS = [method for method in Method if method not in (Method.GRID, Method.AUTO)]
 

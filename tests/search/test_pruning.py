@@ -6,7 +6,7 @@ import pytest
 
 from wine_sweep.config import Direction, Range, SearchConfig
 from wine_sweep.search.methods import make_searcher
-from wine_sweep.search.optuna_classes import resource
+from wine_sweep.search.optuna_options import resource
 from wine_sweep.search.searcher import Outcome
 from wine_sweep.search.space import Space
 from wine_sweep.trial import TrialState

@@ -18,8 +18,8 @@ from wine_sweep.config import Direction, Method, SearchConfig
 from wine_sweep.errors import SearchError
 from wine_sweep.search.grid import Grid
 from wine_sweep.search.methods import make_searcher
+from wine_sweep.search.optuna_searcher import RollingStudy
 from wine_sweep.search.searcher import Outcome
-from wine_sweep.search.short_study import RollingStudy
 from wine_sweep.search.space import Space
 from wine_sweep.trial import TrialState, params_key
 
@@ -350,7 +350,7 @@ def test_a_study_that_begins_anew_suggests_what_the_whole_one_would(method, cons
     def points(kept):
         rng = random.Random(0)
         outcomes = iter(lambda: Outcome(TrialState.FAILED) if rng.random() < failing else kit.finished(rng.random()), None)
-        monkeypatch.setattr("wine_sweep.search.study.RollingStudy", functools.partial(RollingStudy, kept=kept))
+        monkeypatch.setattr("wine_sweep.search.optuna_searcher.RollingStudy", functools.partial(RollingStudy, kept=kept))
         return ask_and_tell(make_searcher(search, Space.of(search), directions=[Direction.MINIMIZE]), outcomes, lag, 60)
 
     assert points(kept=7) == points(kept=1000)

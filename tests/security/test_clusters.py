@@ -89,7 +89,7 @@ def test_a_person_can_name_a_scheduler(in_process, scheduler):
 
 def test_nobody_else_can_use_a_cluster_on_this_machine():
     distributed = pytest.importorskip("distributed", reason="the backend dask needs distributed, an extra")
-    from wine_sweep.execution.cluster import connect
+    from wine_sweep.execution.dask_pool import connect
 
     client, cluster = connect(None, 1)
     try:

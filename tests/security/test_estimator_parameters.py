@@ -17,10 +17,9 @@ from sklearn.preprocessing import StandardScaler
 
 from wine_sweep.config import parse_config
 from wine_sweep.errors import ConfigError
-from wine_sweep.objective.estimators import EstimatorError, find_class
-from wine_sweep.objective.factory import ModelFactory
-from wine_sweep.objective.file_parameters import FILE_PARAMETERS, find_refused
-from wine_sweep.subjects.preflight import prepare
+from wine_sweep.evaluation.estimator_params import FILE_PARAMETERS, ModelFactory, find_refused
+from wine_sweep.evaluation.estimators import EstimatorError, find_class
+from wine_sweep.targets.prepare import prepare
 
 PIPELINE = "{pipeline: {scale: sklearn.preprocessing.StandardScaler, ridge: sklearn.linear_model.Ridge}%s}"
 SEARCH_CV = (

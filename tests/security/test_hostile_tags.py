@@ -14,9 +14,8 @@ from mlflow import MlflowClient
 
 from wine_sweep.tracking import names
 from wine_sweep.tracking.journal import Journal
-from wine_sweep.tracking.owner import Owner
+from wine_sweep.tracking.local_state import Owner, state_folder
 from wine_sweep.tracking.reader import SweepReader
-from wine_sweep.tracking.state import state_folder
 from wine_sweep.tracking.store import quoted
 from wine_sweep.trial import Trial, TrialState
 

@@ -12,8 +12,7 @@ import pytest
 
 from wine_sweep.config import Expression, ExpressionError, read_config
 from wine_sweep.data import load_table
-from wine_sweep.data.size import has_more_than
-from wine_sweep.data.table import resolve_source
+from wine_sweep.data.table import has_more_than, resolve_source
 from wine_sweep.errors import ConfigError, DataError
 
 GIGABYTE = 1_000_000_000

@@ -12,15 +12,15 @@ import pandas as pd
 import pytest
 from tests.report.test_check_plots import Constant, reference_of
 
-from wine_sweep.decay.check import check_rows
-from wine_sweep.objective.row_losses import RowLoss
+from wine_sweep.evaluation.row_losses import RowLoss
+from wine_sweep.monitoring.check import check_rows
 from wine_sweep.report.check_plots import check_plots
-from wine_sweep.task import Task
+from wine_sweep.trial import Task
 
 DRAW = """
 import sys
 from wine_sweep.report.check_plots import _axes, _png
-from wine_sweep.report.plain_matplotlib import defaults, mpl
+from wine_sweep.report.check_plots import defaults, mpl
 with defaults():
     sys.stdout.buffer.write(_png(_axes("title", "x", "y")[0]))
 assert not mpl.rcParams["text.usetex"]
@@ -52,7 +52,7 @@ def test_a_file_in_the_working_folder_is_not_read(tmp_path):
 def test_a_backend_of_the_environment_is_for_others_and_may_be_none(backend, expected, tmp_path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", backend)
     code = (
-        "import os; from wine_sweep.report.plain_matplotlib import mpl;"
+        "import os; from wine_sweep.report.check_plots import mpl;"
         "print(mpl.rcParams._get_backend_or_none() or 'auto', os.environ['MPLBACKEND'])"
     )
     done = subprocess.run(
@@ -64,7 +64,7 @@ def test_a_backend_of_the_environment_is_for_others_and_may_be_none(backend, exp
 def test_a_file_of_the_environment_that_cannot_be_read_is_an_error_that_says_so(tmp_path, monkeypatch):
     (tmp_path / "mine").write_bytes(b"\xff\xfe: 1\n")
     monkeypatch.setenv("MATPLOTLIBRC", str(tmp_path / "mine"))
-    command = [sys.executable, "-P", "-c", "import wine_sweep.report.plain_matplotlib"]
+    command = [sys.executable, "-P", "-c", "import wine_sweep.report.check_plots"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False)
     last = (
         "ConfigError: Matplotlib cannot be imported with the matplotlibrc of the user's home, or of MATPLOTLIBRC: 'utf-8' codec"

@@ -13,7 +13,7 @@ import pytest
 from mlflow.models import infer_signature
 
 from wine_sweep.config import Stage
-from wine_sweep.data.bundled import load_bundled
+from wine_sweep.data.table import load_bundled
 from wine_sweep.registry import Action, Entry, ModelRegistry
 
 CONFIG = """

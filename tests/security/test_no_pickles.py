@@ -24,11 +24,11 @@ PIPE = "through a pipe, from the process that started this one"
 CLIENT = "through Dask's own connection, from the client, who may run anything on its workers"
 
 REASONS = {
-    ("execution.worker", "pickle.loads"): (1, f"the task: {PIPE}"),
-    ("execution.outpost", "pickle.loads"): (3, f"the task, and trials: {CLIENT}"),
-    ("objective.source", "pickle.loads"): (1, f"a notebook's function, within the task: {PIPE}"),
-    ("subjects.function_sweep", "pickle.loads"): (1, "the model of a function: through the pipe to a worker of this process"),
-    ("tracking.loading", "mlflow.pyfunc.load_model"): (
+    ("execution.worker_main", "pickle.loads"): (1, f"the task: {PIPE}"),
+    ("execution.dask_worker", "pickle.loads"): (3, f"the task, and trials: {CLIENT}"),
+    ("evaluation.function", "pickle.loads"): (1, f"a notebook's function, within the task: {PIPE}"),
+    ("targets.function", "pickle.loads"): (1, "the model of a function: through the pipe to a worker of this process"),
+    ("tracking.models", "mlflow.pyfunc.load_model"): (
         1,
         "a model in a private folder: judged harmless, just written, or trusted",
     ),
@@ -43,7 +43,7 @@ def full_name(node: ast.expr, known: dict[str, str]) -> str:
 
 
 def imports(tree: ast.Module) -> dict[str, str]:
-    found = {}
+    found = {node.name: f"wine_sweep.this.{node.name}" for node in tree.body if isinstance(node, ast.FunctionDef)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {each.asname: each.name for each in node.names if each.asname}

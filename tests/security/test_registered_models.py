@@ -30,13 +30,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from wine_sweep.config import Stage
-from wine_sweep.data.bundled import load_bundled
+from wine_sweep.data.table import load_bundled
 from wine_sweep.errors import ModelError, UntrustedModelError
 from wine_sweep.registry import Action, Entry, ModelRegistry
 from wine_sweep.tracking import artifacts
-from wine_sweep.tracking.loading import load_model
 from wine_sweep.tracking.model_policy import ModelTrust
-from wine_sweep.tracking.models import ModelToLog, check_loads_back, log_model
+from wine_sweep.tracking.models import ModelToLog, check_loads_back, load_model, log_model
 
 CONFIG = """
 name: small

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from wine_sweep.errors import TrackingError
-from wine_sweep.registry.hold import exclusive
-from wine_sweep.spool import TrialDirs
-from wine_sweep.tracking.blank import BlankStore
-from wine_sweep.tracking.claim import _lock_file
+from wine_sweep.execution.base import TrialDirs
+from wine_sweep.registry.client import exclusive
 from wine_sweep.tracking.journal import Journal
-from wine_sweep.tracking.state import machine_id, own_folder, state_folder, state_folders
+from wine_sweep.tracking.local_state import machine_id, own_folder, state_folder, state_folders
+from wine_sweep.tracking.lock import _lock_file
+from wine_sweep.tracking.sqlite_file import BlankStore
 from wine_sweep.trial import Trial, TrialState
 
 TOKEN = uuid.uuid4().hex

@@ -8,7 +8,7 @@ import pytest
 
 from wine_sweep.config import Stage
 from wine_sweep.registry import Action, Entry, ModelRegistry, Progress
-from wine_sweep.registry.ledger import PREFIX
+from wine_sweep.registry.audit_log import PREFIX
 
 NAME = "wine"
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # MLflow's, of stages

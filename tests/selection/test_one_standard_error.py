@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from wine_sweep.config import Cost, Direction
 from wine_sweep.report.leaderboard import as_records, make_leaderboard, text_table
 from wine_sweep.selection import Objective, OneStandardError, rank, select
-from wine_sweep.selection.thrift import orders_of
+from wine_sweep.selection.objective import orders_of
 from wine_sweep.trial import Score, Trial, TrialState
 
 BY_TIME = OneStandardError(5, Cost.FIT_SECONDS)

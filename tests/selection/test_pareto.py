@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from wine_sweep.config import Direction, PickConfig
 from wine_sweep.selection import Goal, Objective, pareto_front, rank, select
-from wine_sweep.selection.pareto import non_dominated
+from wine_sweep.selection.choice import non_dominated
 from wine_sweep.trial import Score, Trial, TrialState
 
 

@@ -7,7 +7,7 @@ from statistics import stdev
 import pytest
 
 from wine_sweep.config import Cost, End
-from wine_sweep.selection.thrift import OneStandardError, ParameterOrder, orders_of
+from wine_sweep.selection.objective import OneStandardError, ParameterOrder, orders_of
 from wine_sweep.trial import Score, Trial, TrialState
 
 

@@ -11,10 +11,9 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from tests.conftest import Gate
 
 from wine_sweep.errors import TrackingError
-from wine_sweep.tracking import outage
-from wine_sweep.tracking.answers import watch_answers
-from wine_sweep.tracking.outage import RetryPolicy
-from wine_sweep.tracking.store import leave_retries_to_policy, translated_errors
+from wine_sweep.tracking import retry
+from wine_sweep.tracking.retry import RetryPolicy
+from wine_sweep.tracking.store import leave_retries_to_policy, translated_errors, watch_answers
 
 RUN = "0" * 32
 HTML = b"<!DOCTYPE html>\n<html><head><title>Sign \x1b[31m in</title></head><body></body></html>"
@@ -109,7 +108,7 @@ def test_a_file_that_is_a_page_of_html_is_one(gate, server, tmp_path):
 @pytest.mark.parametrize("status", [401, 407])
 def test_credentials_that_worked_and_do_so_no_longer_are_waited_for(alone, monkeypatch, status, caplog):
     for name, value in (("FIRST_WAIT", 0.01), ("LONGEST_WAIT", 0.05), ("JITTER", 0.01)):
-        monkeypatch.setattr(outage, name, value)
+        monkeypatch.setattr(retry, name, value)
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "expired")
     policy, client, tries = RetryPolicy(60), MlflowClient(alone.uri), 0
 

@@ -10,7 +10,7 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from wine_sweep.tracking.blank import BlankStore
+from wine_sweep.tracking.sqlite_file import BlankStore
 from wine_sweep.tracking.store import open_store
 
 

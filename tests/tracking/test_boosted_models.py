@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from wine_sweep.data.bundled import load_bundled
+from wine_sweep.data.table import load_bundled
 from wine_sweep.errors import ModelError
 from wine_sweep.tracking.models import ModelToLog, check_loads_back, log_model
 from wine_sweep.tracking.store import open_store

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from wine_sweep.errors import TrackingError
-from wine_sweep.tracking import check_runs, names
-from wine_sweep.tracking.check_runs import CheckRecord, write_check
-from wine_sweep.tracking.lost import LEASE_SECONDS, close_check, close_lost_checks, lost_checks
-from wine_sweep.tracking.owner import Owner
-from wine_sweep.tracking.sweep_header import SweepData
+from wine_sweep.tracking import monitoring_runs, names
+from wine_sweep.tracking.encoding import SweepData
+from wine_sweep.tracking.local_state import Owner
+from wine_sweep.tracking.lock import LEASE_SECONDS, close_check, close_lost_checks, lost_checks
+from wine_sweep.tracking.monitoring_runs import CheckRecord, write_check
 
 RECORD = CheckRecord(
     name="check m v1",
@@ -53,7 +53,7 @@ def test_a_check_that_cannot_be_written_ends_as_failed(store):
 
 
 def test_a_call_that_does_not_end_is_not_waited_for_when_the_check_is_interrupted(store, monkeypatch):
-    monkeypatch.setattr(check_runs, "STALL_SECONDS", 0.2)
+    monkeypatch.setattr(monitoring_runs, "STALL_SECONDS", 0.2)
     client, gate = store.client, threading.Event()
 
     def stalled(*_arguments, **_keys):

@@ -12,15 +12,14 @@ import pytest
 
 from wine_sweep.errors import OwnershipError
 from wine_sweep.tracking import names
-from wine_sweep.tracking.claim import SETTLE_SECONDS, SILENCE_SECONDS, SweepLease, is_lost
-from wine_sweep.tracking.owner import Owner
-from wine_sweep.tracking.state import machine_id, state_folder
+from wine_sweep.tracking.local_state import Owner, machine_id, state_folder
+from wine_sweep.tracking.lock import SETTLE_SECONDS, SILENCE_SECONDS, SweepLease, is_lost
 
 HOLDER = """
 import sys, time
 from mlflow import MlflowClient
-from wine_sweep.tracking.claim import Claim
-from wine_sweep.tracking.owner import Owner
+from wine_sweep.tracking.lock import Claim
+from wine_sweep.tracking.local_state import Owner
 claim = Claim(MlflowClient(sys.argv[1]), Owner.here())
 claim.take(sys.argv[2])
 print("held", flush=True)

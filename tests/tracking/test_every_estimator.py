@@ -11,8 +11,8 @@ import pytest
 from sklearn.utils import all_estimators
 
 from wine_sweep.config import ModelConfig, Stage
-from wine_sweep.data.bundled import load_bundled
-from wine_sweep.objective.estimators import build_model, set_seed
+from wine_sweep.data.table import load_bundled
+from wine_sweep.evaluation.estimators import build_model, set_seed
 from wine_sweep.registry import Action, Entry, ModelRegistry
 from wine_sweep.tracking.models import ModelToLog, check_loads_back, log_model
 from wine_sweep.tracking.store import open_store

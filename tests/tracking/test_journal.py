@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from wine_sweep.errors import TrackingError
 from wine_sweep.tracking.journal import Journal
-from wine_sweep.tracking.state import state_folder
+from wine_sweep.tracking.local_state import state_folder
 from wine_sweep.trial import Failure, Report, Score, Step, Trial, TrialState
 
 TOKEN = "a1b2c3d4" * 4

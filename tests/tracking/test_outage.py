@@ -15,9 +15,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import RestException
 
 from wine_sweep.errors import OwnershipError, TrackingError
-from wine_sweep.tracking import outage
-from wine_sweep.tracking.causes import chain, is_outage
-from wine_sweep.tracking.outage import RetryPolicy
+from wine_sweep.tracking import retry
+from wine_sweep.tracking.retry import RetryPolicy, chain, is_outage
 from wine_sweep.tracking.store import leave_retries_to_policy, translated_errors
 
 
@@ -30,10 +29,10 @@ def client(gate) -> MlflowClient:
 @pytest.fixture
 def fast(monkeypatch):
     """Waits that a test can wait for."""
-    monkeypatch.setattr(outage, "FIRST_WAIT", 0.01)
-    monkeypatch.setattr(outage, "LONGEST_WAIT", 0.05)
-    monkeypatch.setattr(outage, "JITTER", 0.01)
-    monkeypatch.setattr(outage, "STEP_SECONDS", 0.01)
+    monkeypatch.setattr(retry, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(retry, "LONGEST_WAIT", 0.05)
+    monkeypatch.setattr(retry, "JITTER", 0.01)
+    monkeypatch.setattr(retry, "STEP_SECONDS", 0.01)
 
 
 def raised(action) -> TrackingError:
@@ -221,7 +220,7 @@ def test_without_a_timeout_it_is_tried_once(fast):
 
 
 def test_who_wants_to_stop_does_not_wait_for_long(fast, monkeypatch):
-    monkeypatch.setattr(outage, "STOP_SECONDS", 0.2)
+    monkeypatch.setattr(retry, "STOP_SECONDS", 0.2)
     asked = time.monotonic() + 0.3
     with pytest.raises(TrackingError):
         RetryPolicy(60, stop=lambda: time.monotonic() > asked).run(Flaky(10**6))
@@ -229,10 +228,10 @@ def test_who_wants_to_stop_does_not_wait_for_long(fast, monkeypatch):
 
 
 def test_waits_grow_and_differ(monkeypatch):
-    monkeypatch.setattr(outage, "FIRST_WAIT", 0.05)
-    monkeypatch.setattr(outage, "LONGEST_WAIT", 0.4)
-    monkeypatch.setattr(outage, "JITTER", 0.04)
-    monkeypatch.setattr(outage, "STEP_SECONDS", 0.005)
+    monkeypatch.setattr(retry, "FIRST_WAIT", 0.05)
+    monkeypatch.setattr(retry, "LONGEST_WAIT", 0.4)
+    monkeypatch.setattr(retry, "JITTER", 0.04)
+    monkeypatch.setattr(retry, "STEP_SECONDS", 0.005)
     action = Flaky(6)
     RetryPolicy(60).run(action)
     waits = [after - before for before, after in zip(action.times, action.times[1:], strict=False)]

@@ -11,14 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wine_sweep.errors import OwnershipError
-from wine_sweep.tracking import clock, names
-from wine_sweep.tracking.claim import LATE_SECONDS, SweepLease
-from wine_sweep.tracking.clock import Stopwatch
-from wine_sweep.tracking.owner import Owner
-from wine_sweep.tracking.ownership import TakenOver, number_of
+from wine_sweep.tracking import local_state, names
+from wine_sweep.tracking.encoding import SweepHeader
+from wine_sweep.tracking.local_state import Owner, Stopwatch, TakenOver, number_of
+from wine_sweep.tracking.lock import LATE_SECONDS, SweepLease
 from wine_sweep.tracking.reader import SweepReader
-from wine_sweep.tracking.sweep_header import SweepHeader
-from wine_sweep.tracking.sweep_runs import SweepRuns
+from wine_sweep.tracking.runs import SweepRuns
 from wine_sweep.tracking.tags import MAX_TAG
 from wine_sweep.trial import Score, Trial, TrialState
 
@@ -65,10 +63,10 @@ def test_the_number_of_a_token(token, number):
 
 def test_a_stopwatch_believes_the_clock_that_says_most(monkeypatch):
     watch = Stopwatch()
-    booted, wall = clock._readings()
-    monkeypatch.setattr(clock, "_readings", lambda: (booted + 1, wall + 3600))
+    booted, wall = local_state._readings()
+    monkeypatch.setattr(local_state, "_readings", lambda: (booted + 1, wall + 3600))
     assert watch.seconds > 3599, "a virtual machine was paused"
-    monkeypatch.setattr(clock, "_readings", lambda: (booted + 60, wall - 3600))
+    monkeypatch.setattr(local_state, "_readings", lambda: (booted + 60, wall - 3600))
     assert 59 < watch.seconds < 120, "somebody has set the clock back"
     monkeypatch.undo()
     monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)
@@ -80,8 +78,8 @@ class Sleeper:
 
     def __init__(self, monkeypatch) -> None:
         self.slept = 0.0
-        real = clock._readings
-        monkeypatch.setattr(clock, "_readings", lambda: tuple(each + self.slept for each in real()))
+        real = local_state._readings
+        monkeypatch.setattr(local_state, "_readings", lambda: tuple(each + self.slept for each in real()))
 
 
 @pytest.fixture

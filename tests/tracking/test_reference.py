@@ -12,14 +12,13 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.utils.file_utils import local_file_uri_to_path
 
-from wine_sweep.data.bundled import load_bundled
-from wine_sweep.decay.columns import profile_of
-from wine_sweep.decay.reference import MEASURED, Grouping, Reference
+from wine_sweep.data.table import load_bundled
 from wine_sweep.errors import TrackingError
-from wine_sweep.objective.row_losses import RowLoss
-from wine_sweep.task import Task
+from wine_sweep.evaluation.row_losses import RowLoss
+from wine_sweep.monitoring.reference import MEASURED, Grouping, Reference, profile_of
 from wine_sweep.tracking import names
-from wine_sweep.tracking.reference import read_reference, write_reference
+from wine_sweep.tracking.monitoring_runs import read_reference, write_reference
+from wine_sweep.trial import Task
 
 CONFIG = """
 name: kept

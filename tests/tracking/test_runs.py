@@ -22,14 +22,13 @@ from sqlalchemy.orm import Session
 from wine_sweep.config import Stage
 from wine_sweep.errors import NotFoundError, TrackingError
 from wine_sweep.registry import Action, Entry, ModelRegistry
-from wine_sweep.tracking import names, outage
-from wine_sweep.tracking.causes import came_second
+from wine_sweep.tracking import names, retry
+from wine_sweep.tracking.encoding import SweepData, SweepHeader, log_data
 from wine_sweep.tracking.models import ModelToLog, log_model
-from wine_sweep.tracking.outage import RetryPolicy
 from wine_sweep.tracking.reader import SweepReader
+from wine_sweep.tracking.retry import RetryPolicy, came_second
+from wine_sweep.tracking.runs import SweepRuns
 from wine_sweep.tracking.store import leave_retries_to_policy
-from wine_sweep.tracking.sweep_header import SweepData, SweepHeader, log_data
-from wine_sweep.tracking.sweep_runs import SweepRuns
 from wine_sweep.tracking.tags import steps_from_text, steps_to_text
 from wine_sweep.trial import Failure, Report, Score, Step, Trial, TrialState
 
@@ -400,8 +399,8 @@ def test_what_was_written_in_part_is_no_result(store, runs, monkeypatch, calls):
 
 @pytest.fixture
 def policy(monkeypatch) -> RetryPolicy:
-    monkeypatch.setattr(outage, "FIRST_WAIT", 0.05)
-    monkeypatch.setattr(outage, "JITTER", 0.05)
+    monkeypatch.setattr(retry, "FIRST_WAIT", 0.05)
+    monkeypatch.setattr(retry, "JITTER", 0.05)
     return RetryPolicy(30)
 
 

@@ -6,11 +6,11 @@ import time
 import pytest
 
 from wine_sweep.errors import TrackingError
-from wine_sweep.tracking import outage, writer
-from wine_sweep.tracking.batches import batched
-from wine_sweep.tracking.outage import RetryPolicy
+from wine_sweep.messages import mask
+from wine_sweep.tracking import retry, writer
+from wine_sweep.tracking.encoding import batched
+from wine_sweep.tracking.retry import RetryPolicy
 from wine_sweep.tracking.writer import BackgroundWriter
-from wine_sweep.wording import mask
 
 
 def test_actions_are_done_in_order_in_one_other_thread():
@@ -103,7 +103,7 @@ class Store:
 @pytest.fixture
 def fast(monkeypatch):
     for name, seconds in [("FIRST_WAIT", 0.01), ("LONGEST_WAIT", 0.05), ("JITTER", 0.01), ("STEP_SECONDS", 0.01)]:
-        monkeypatch.setattr(outage, name, seconds)
+        monkeypatch.setattr(retry, name, seconds)
 
 
 def until(condition, seconds: float = 10.0) -> None:
@@ -192,7 +192,7 @@ def test_a_periodic_action_that_is_refused_ends_the_writing():
 
 @pytest.mark.parametrize("wait", ["join", "close"])
 def test_who_wants_to_stop_does_not_wait_for_a_store_that_is_away(fast, monkeypatch, wait):
-    monkeypatch.setattr(outage, "STOP_SECONDS", 0.2)
+    monkeypatch.setattr(retry, "STOP_SECONDS", 0.2)
     store, stop = Store(), threading.Event()
     store.is_there = False
     background = BackgroundWriter(lambda: store, policy=RetryPolicy(600), stop=stop.is_set)

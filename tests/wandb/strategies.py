@@ -6,7 +6,7 @@ import math
 
 from hypothesis import strategies as st
 
-from wine_sweep.wandb.command import MACROS
+from wine_sweep.wandb.translate import MACROS
 
 names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]{0,8}", fullmatch=True)
 numbers = st.integers(-(10**6), 10**6) | st.floats(-1e6, 1e6)

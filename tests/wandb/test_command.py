@@ -2,8 +2,8 @@
 
 import pytest
 
-from wine_sweep.wandb.command import MACROS, convert_command
-from wine_sweep.wandb.notes import NoteKind
+from wine_sweep.wandb.parameters import NoteKind
+from wine_sweep.wandb.translate import MACROS, convert_command
 
 NAMES = ["lr", "opt.beta"]
 

@@ -4,9 +4,7 @@ import math
 
 import pytest
 
-from wine_sweep.wandb.distributions import GRID_POINTS, convert
-from wine_sweep.wandb.notes import NoteKind
-from wine_sweep.wandb.parameter import Distribution, Parameter
+from wine_sweep.wandb.parameters import GRID_POINTS, Distribution, NoteKind, Parameter, convert
 
 NUMBERS = {
     "a constant": ({"value": 3}, 3),

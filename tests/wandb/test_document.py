@@ -4,7 +4,7 @@ import pytest
 
 from wine_sweep.errors import ConfigError
 from wine_sweep.wandb.document import KEYS, Strategy, WandbGoal, read_sweep
-from wine_sweep.wandb.parameter import Distribution
+from wine_sweep.wandb.parameters import Distribution
 
 START = "method: random\n"
 SPACE = "parameters: {a: {value: 1}}\n"

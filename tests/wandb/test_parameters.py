@@ -1,8 +1,6 @@
 """`parameters` as `search.parameters`: names, and every key accounted for."""
 
-from wine_sweep.wandb.notes import NoteKind
-from wine_sweep.wandb.parameter import Parameter
-from wine_sweep.wandb.parameters import check_names, convert_leaves, leaves, notes_on_groups
+from wine_sweep.wandb.parameters import NoteKind, Parameter, check_names, convert_leaves, leaves, notes_on_groups
 
 
 def parameters(**given):

@@ -3,10 +3,9 @@
 import pathlib
 
 from wine_sweep.config import parse_config
-from wine_sweep.config.yaml_reader import read_yaml
-from wine_sweep.wandb.notes import approximated, carried, left_out
-from wine_sweep.wandb.translate import Translation
-from wine_sweep.wandb.writing import WIDTH, write_config
+from wine_sweep.config.yaml_io import read_yaml
+from wine_sweep.wandb.parameters import approximated, carried, left_out
+from wine_sweep.wandb.translate import WIDTH, Translation, write_config
 
 TREE = {
     "model": {"command": ["python", "train.py", "{args}"]},

@@ -1,9 +1,14 @@
-"""The commands, their options, and the exit codes. What a command does is in the module of its name."""
+"""What a process finds when it starts, and no command could work with. Imports nothing heavy.
+
+The commands, their options, and the exit codes. What a command does is in the module of its name.
+"""
 
 from __future__ import annotations
 
 import atexit
 import gc
+import logging
+import os
 import sys
 import traceback
 import warnings
@@ -12,14 +17,40 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from wine_sweep.cli.exits import FAILED, INTERRUPTED, exit_code, report_error, report_interruption, surviving_streams
-from wine_sweep.cli.formats import Format
-from wine_sweep.cli.signals import Interruption, end_with, ignore_signals, interrupted_by_signals
-from wine_sweep.cli.surroundings import check_surroundings
-from wine_sweep.errors import WineSweepError
-from wine_sweep.garbage import importing, is_process_ours, process_is_ours
-from wine_sweep.import_path import keep_working_folder_out, start_scripts_as_usual
-from wine_sweep.wording import visible
+from wine_sweep.cli.exits import FAILED, INTERRUPTED, Format, exit_code, report_error, report_interruption, surviving_streams
+from wine_sweep.errors import ConfigError, Problem, SourceLocation, WineSweepError
+from wine_sweep.importing import importing, is_process_ours, keep_working_folder_out, process_is_ours, start_scripts_as_usual
+from wine_sweep.messages import one_of, show, visible
+from wine_sweep.progress.signals import Interruption, end_with, ignore_signals, interrupted_by_signals
+
+_LEVEL = "MLFLOW_LOGGING_LEVEL"
+_CONFIGURE = "MLFLOW_CONFIGURE_LOGGING"
+_YES_OR_NO = ("true", "false", "1", "0")
+
+
+def check_surroundings() -> None:
+    """See that the working folder is there, and that MLflow can be imported with the variables that it reads then.
+
+    Raises:
+        ConfigError: It is not, or it cannot.
+    """
+    try:
+        os.getcwd()
+    except OSError as error:
+        what = "was deleted" if isinstance(error, FileNotFoundError) else f"cannot be used ({error.strerror})"
+        raise ConfigError([Problem(f"the working folder {what}; go to another one, as by `cd`")]) from error
+    problems = []
+    level, configure = os.environ.get(_LEVEL), os.environ.get(_CONFIGURE)
+    levels = logging.getLevelNamesMapping()
+    if level and level.upper() not in levels:
+        allowed = one_of(level.upper(), [name for name in levels if name != "NOTSET"])
+        problems.append(Problem(f"no level of Python's logging; {allowed}; got {show(level)}", place=SourceLocation(_LEVEL)))
+    if configure is not None and configure.lower() not in _YES_OR_NO:
+        wrong = f"MLflow takes true, false, 1 or 0 in this environment variable; got {show(configure)}"
+        problems.append(Problem(wrong, place=SourceLocation(_CONFIGURE)))
+    if problems:
+        raise ConfigError(problems)
+
 
 app = typer.Typer(
     name="wine-sweep",
@@ -44,7 +75,7 @@ TrackingUri = Annotated[
 def _checked_experiment(name: str | None) -> str | None:
     if name is None:
         return None
-    from wine_sweep.config.fields import check_experiment
+    from wine_sweep.config.validation import check_experiment
 
     return check_experiment(name, "--experiment")
 
@@ -140,12 +171,12 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a sweep: its trials, the winner, the promotion."""
-    from wine_sweep.cli.head_start import read_ahead
+    from wine_sweep.cli.startup import read_ahead
 
     draft = read_ahead(config, (*(overrides or ()), *_short(workers, trials)))
 
     with importing():
-        from wine_sweep.cli.run import RunRequest, run_command
+        from wine_sweep.cli.sweeps import RunRequest, run_command
 
     run_command(
         RunRequest(
@@ -182,7 +213,7 @@ def resume(
 ) -> None:
     """Go on where a sweep stopped, from what MLflow has of it."""
     with importing():
-        from wine_sweep.cli.resume import ResumeRequest, resume_command
+        from wine_sweep.cli.sweeps import ResumeRequest, resume_command
 
     resume_command(
         ResumeRequest(
@@ -225,7 +256,7 @@ def list_(
 ) -> None:
     """List the sweeps, the newest first."""
     with importing():
-        from wine_sweep.cli.listing import list_command
+        from wine_sweep.cli.inspect import list_command
 
     code = list_command(tracking_uri=tracking_uri, experiment=experiment, only_lost=lost, close=close, as_json=as_json)
     raise typer.Exit(code)
@@ -246,7 +277,7 @@ def compare(
 ) -> None:
     """Show the leaderboard of one or more sweeps."""
     with importing():
-        from wine_sweep.cli.compare import compare_command
+        from wine_sweep.cli.inspect import compare_command
 
     compare_command(sweeps, top=top, sort=sort, format_=format_, tracking_uri=tracking_uri, experiment=experiment)
 
@@ -314,7 +345,7 @@ def history(
 ) -> None:
     """Show what was in a registered model's stages, since when, by whom, and why."""
     with importing():
-        from wine_sweep.cli.history import history_command
+        from wine_sweep.cli.inspect import history_command
 
     history_command(name, as_of=as_of, tracking_uri=tracking_uri, as_json=as_json)
 
@@ -330,7 +361,7 @@ def rollback(
 ) -> None:
     """Put the version back into a stage that was there before."""
     with importing():
-        from wine_sweep.cli.moves import rollback_command
+        from wine_sweep.cli.promote import rollback_command
 
     rollback_command(name, stage=stage, why=why, trusted=trust or (), tracking_uri=tracking_uri, as_json=as_json)
 
@@ -396,7 +427,7 @@ def reproduce(
 ) -> None:
     """Run one trial again from what its run records, and say whether every metric agrees; writes nothing."""
     with importing():
-        from wine_sweep.cli.reproduce import reproduce_command
+        from wine_sweep.cli.check import reproduce_command
 
     raise typer.Exit(
         reproduce_command(run_id, trusted=trust or (), tracking_uri=tracking_uri, experiment=experiment, as_json=as_json)
@@ -423,7 +454,7 @@ def refresh(
 ) -> None:
     """Check the model in the stage on new rows; when it has decayed, sweep on old and new ones, and promote what is better."""
     with importing():
-        from wine_sweep.cli.refresh import RefreshRequest, refresh_command
+        from wine_sweep.cli.sweeps import RefreshRequest, refresh_command
 
     refresh_command(
         RefreshRequest(
@@ -449,7 +480,7 @@ def ui(
 ) -> None:
     """Open MLflow's UI on the store that sweeps are tracked in."""
     with importing():
-        from wine_sweep.cli.ui import ui_command
+        from wine_sweep.cli.inspect import ui_command
 
     ui_command(tracking_uri=tracking_uri, host=host, port=port)
 
@@ -473,7 +504,7 @@ def import_wandb(
 @app.command()
 def schema() -> None:
     """Print the config's JSON Schema, for editors."""
-    from wine_sweep.cli.schema import schema_command
+    from wine_sweep.cli.plan import schema_command
 
     schema_command()
 

@@ -1,16 +1,17 @@
-"""Exit codes, and how an error is shown."""
+"""How a command ends: exit codes, how an error is shown, and JSON for programs."""
 
 from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from typing import Any, TextIO, cast
 
-from wine_sweep.cli.formats import print_json
 from wine_sweep.errors import (
     ConfigError,
     DataError,
@@ -22,7 +23,35 @@ from wine_sweep.errors import (
     SweepInterrupted,
     WineSweepError,
 )
-from wine_sweep.wording import shell_argument, visible
+from wine_sweep.messages import shell_argument, visible, visible_in_json
+
+
+class Format(StrEnum):
+    """How `compare` prints."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+def print_json(document: Any, *, indent: int | None = 2) -> None:
+    """Print a JSON document to stdout; what a terminal would act on is escaped, and reads back as the same values.
+
+    So is what stdout's encoding does not have.
+    """
+    text = visible_in_json(json.dumps(document, indent=indent, ensure_ascii=False))
+    print(text if can_print(text) else visible_in_json(json.dumps(document, indent=indent)))
+
+
+def can_print(text: str) -> bool:
+    """Whether stdout's encoding has all characters of a text; a stream that has no encoding takes any."""
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
 
 DONE = 0
 FAILED = 1

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wine_sweep.cli.formats import can_print, print_json
+from wine_sweep.cli.exits import can_print, print_json
 from wine_sweep.config import parse_config
-from wine_sweep.config.files import read_file
-from wine_sweep.config.yaml_reader import MAX_BYTES
+from wine_sweep.config.yaml_io import MAX_BYTES, read_file
 from wine_sweep.errors import ConfigError, Problem, SourceLocation
+from wine_sweep.messages import shell_word, visible
 from wine_sweep.wandb import Note, WandbSweep, read_sweep, report, translate, write_config
-from wine_sweep.wording import shell_word, visible
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""``wine-sweep plan``. Imports neither MLflow nor Optuna."""
+"""The commands ``plan`` and ``schema``. Imports neither MLflow nor Optuna."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from wine_sweep.cli.console import plain_table, stdout, styled
-from wine_sweep.cli.formats import print_json
-from wine_sweep.cli.trust import let_import_from
-from wine_sweep.config import FAMILY, DataConfig, ExecutionConfig, Method, RegistryConfig, SearchConfig, read_config
+from wine_sweep.cli.exits import print_json
+from wine_sweep.cli.startup import let_import_from
+from wine_sweep.config import FAMILY, DataConfig, ExecutionConfig, Method, RegistryConfig, SearchConfig, SweepConfig, read_config
+from wine_sweep.data.splits import TrainingData
 from wine_sweep.errors import ConfigError, Problem
+from wine_sweep.evaluation.row_losses import row_loss_of
 from wine_sweep.execution import count_workers
-from wine_sweep.objective.row_losses import row_loss_of
+from wine_sweep.messages import format_duration, show_bytes
+from wine_sweep.progress.display import plain_table, stdout, styled
 from wine_sweep.report.leaderboard import describe_params
-from wine_sweep.runner.header import experiment_name
 from wine_sweep.search.grid import grid_points
 from wine_sweep.search.methods import count_trials
-from wine_sweep.search.repeatability import describe_reproducibility
+from wine_sweep.search.searcher import describe_reproducibility
 from wine_sweep.search.space import Dimension, describe
 from wine_sweep.selection import Objective, rule
-from wine_sweep.subjects.material import TrainingData
-from wine_sweep.subjects.preflight import prepare
-from wine_sweep.subjects.prepared import SweepPlan
-from wine_sweep.task import Task
-from wine_sweep.wording import format_duration, show_bytes
+from wine_sweep.sweep.metadata import experiment_name
+from wine_sweep.targets.base import SweepPlan
+from wine_sweep.targets.prepare import prepare
+from wine_sweep.trial import Task
 
 FIRST = 3
 
@@ -239,3 +239,10 @@ def _lines(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
     )
     if promotion:
         yield "  gate", _describe_gate(promotion["gate"])
+
+
+def schema_command() -> None:
+    """Print the config's JSON Schema (draft 2020-12)."""
+    schema = SweepConfig.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    print_json(schema)

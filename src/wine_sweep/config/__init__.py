@@ -1,23 +1,39 @@
 """What to sweep: a frozen, typed config, read from YAML with the place of every mistake."""
 
-from wine_sweep.config.dumping import Block, dump_yaml
-from wine_sweep.config.evaluation import (
-    BootstrapConfig,
-    CrossValidation,
-    Direction,
-    EvaluationConfig,
-    HistoryReducer,
-    ObjectiveConfig,
-)
-from wine_sweep.config.execution import Backend, ExecutionConfig, RetriesConfig
 from wine_sweep.config.expressions import Expression, ExpressionError
 from wine_sweep.config.loader import ParsedConfig, dump_config, dump_tree, parse_config, read_config
 from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, ModelForm, StepConfig
-from wine_sweep.config.parameters import Choices, Range
-from wine_sweep.config.registry import GATE_RESAMPLES, GateConfig, RegistryConfig, Stage, find_stage
-from wine_sweep.config.schema import FAMILY, MAX_TABLE, DataConfig, Duplicates, SweepConfig
-from wine_sweep.config.search import BudgetConfig, Method, PrunerConfig, PrunerType, RegretConfig, SearchConfig
-from wine_sweep.config.selection import Cost, End, PickConfig, PickRule, SelectionConfig, SelectRule
+from wine_sweep.config.schema import (
+    FAMILY,
+    MAX_TABLE,
+    Backend,
+    BootstrapConfig,
+    CrossValidation,
+    DataConfig,
+    Direction,
+    Duplicates,
+    EvaluationConfig,
+    ExecutionConfig,
+    HistoryReducer,
+    ObjectiveConfig,
+    RetriesConfig,
+    SweepConfig,
+)
+from wine_sweep.config.search import BudgetConfig, Choices, Method, PrunerConfig, PrunerType, Range, RegretConfig, SearchConfig
+from wine_sweep.config.selection import (
+    GATE_RESAMPLES,
+    Cost,
+    End,
+    GateConfig,
+    PickConfig,
+    PickRule,
+    RegistryConfig,
+    SelectionConfig,
+    SelectRule,
+    Stage,
+    find_stage,
+)
+from wine_sweep.config.yaml_io import Block, dump_yaml
 
 __all__ = [
     "FAMILY",

@@ -1,21 +1,274 @@
-"""A sweep's config: frozen, typed, unknown keys refused. Reading one runs no code and imports no estimator."""
+"""The config as a whole, with the sections `evaluation`, `objective` and `execution`: frozen, typed, unknown keys refused.
+
+Reading a config runs no code and imports no estimator.
+"""
 
 from __future__ import annotations
 
+import math
+import re
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
-from wine_sweep.config.evaluation import EvaluationConfig, Objectives
-from wine_sweep.config.execution import ExecutionConfig
-from wine_sweep.config.fields import Bytes, Location, Model, Seed, Share, Text
 from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, ModelForm
-from wine_sweep.config.parameters import ParameterConfig
-from wine_sweep.config.problems import config_error
-from wine_sweep.config.registry import RegistryConfig
-from wine_sweep.config.search import NEEDS_POINTS, Method, SearchConfig, check_choices
-from wine_sweep.config.selection import SelectionConfig, SelectRule
+from wine_sweep.config.search import NEEDS_POINTS, Method, ParameterConfig, SearchConfig, check_choices
+from wine_sweep.config.selection import RegistryConfig, SelectionConfig, SelectRule
+from wine_sweep.config.validation import Bytes, Count, Duration, Location, Model, Seed, Share, Text, config_error
+
+
+class Direction(StrEnum):
+    """Which way the objective is better."""
+
+    MINIMIZE = "minimize"
+    MAXIMIZE = "maximize"
+
+
+class CrossValidation(Model):
+    """How the rows that are not test rows are split for measuring a trial: exactly one of `folds`, `holdout`, `time_series`.
+
+    Args:
+        folds: k folds, shuffled.
+        repeats: How often the k folds are drawn anew.
+        seed: Seeds the shuffling; repeat number i uses seed + i.
+        holdout: One split, with this share of the rows to measure on.
+        time_series: Ever longer beginnings of the table, each measured on the rows that follow; the table is in order of time.
+        stratified: Whether every class has its share in each part of `folds` or `holdout`; by default true for
+            classifiers, and a regressor has no classes.
+    """
+
+    folds: Annotated[int, Field(strict=True, ge=2)] | None = None
+    repeats: Annotated[int, Field(strict=True, ge=1, le=1000)] = 1
+    seed: Seed = 0
+    holdout: Share | None = None
+    time_series: Annotated[int, Field(strict=True, ge=2)] | None = None
+    stratified: Annotated[bool, Field(strict=True)] | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        given = [name for name in ("folds", "holdout", "time_series") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise config_error(f"give exactly one of `folds`, `holdout`, `time_series`; got {', '.join(given) or 'none'}")
+        if self.repeats > 1 and self.folds is None:
+            raise config_error("`repeats` goes with `folds`", "repeats")
+        if self.stratified is not None and self.time_series is not None:
+            raise config_error("`stratified` goes with `folds` and `holdout`", "stratified")
+        return self
+
+    def describe(self) -> str:
+        """Say in words what a mean over this evaluation is a mean over: ``5 folds``."""
+        if self.folds is not None:
+            return f"{self.folds} folds" + (f" × {self.repeats}" if self.repeats > 1 else "")
+        return "a hold-out split" if self.holdout is not None else f"{self.time_series} splits in time"
+
+
+def _folds(value: Any) -> Any:
+    return {"folds": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class BootstrapConfig(Model):
+    """The bootstrap percentile interval of the winner's test score.
+
+    Args:
+        resamples: How often the test rows are drawn anew; 0 for no interval.
+        confidence: How often such intervals hold the true value, between 0 and 1.
+    """
+
+    resamples: Annotated[int, Field(strict=True, ge=0, le=1_000_000)] = 1000
+    confidence: Share = 0.95
+
+    @model_validator(mode="after")
+    def _reaches_into_the_tails(self) -> Self:
+        least = math.ceil(round(2 / (1 - self.confidence), 6))
+        if 0 < self.resamples < least:
+            raise config_error(
+                f"an interval of confidence {self.confidence:g} needs {least} resamples at least, or its ends are the"
+                f" lowest and the highest of them; got {self.resamples} (0 turns it off)",
+                "resamples",
+            )
+        return self
+
+
+def _resamples(value: Any) -> Any:
+    return {"resamples": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class EvaluationConfig(Model):
+    """How a trial is measured.
+
+    Args:
+        cv: The splits.
+        metrics: What is measured; by default the usual metrics of the task.
+        bootstrap: How the interval of the winner's test score is drawn.
+        seeds: How often each fit is repeated, with the seeds ``search.seed``, ``search.seed + 1`` ….
+    """
+
+    cv: Annotated[
+        CrossValidation, BeforeValidator(_folds, json_schema_input_type=Annotated[int, Field(ge=2)] | CrossValidation)
+    ] = CrossValidation(folds=5)
+    metrics: Annotated[list[Text], Field(min_length=1)] | None = None
+    bootstrap: Annotated[
+        BootstrapConfig,
+        BeforeValidator(_resamples, json_schema_input_type=Annotated[int, Field(ge=0)] | BootstrapConfig),
+    ] = BootstrapConfig()
+    seeds: Annotated[int, Field(strict=True, ge=1, le=1000)] = 1
+
+    def describe(self) -> str:
+        """Say in words what a mean over this evaluation is a mean over: ``5 folds × 3 seeds``."""
+        return self.cv.describe() + (f" × {self.seeds} seeds" if self.seeds > 1 else "")
+
+
+class HistoryReducer(StrEnum):
+    """Which value of a metric's history counts, where a function or a command reports several."""
+
+    LAST = "last"
+    MIN = "min"
+    MAX = "max"
+
+
+class ObjectiveConfig(Model):
+    """A metric that decides, or ``fit_seconds``. Its direction follows from the metric, where that is a known one.
+
+    Args:
+        metric: Its name.
+        direction: Which way it is better.
+        of: Which value of its history counts, for functions and commands; the last by default.
+    """
+
+    metric: Text
+    direction: Direction | None = None
+    of: HistoryReducer | None = None
+
+
+def _objectives(value: Any) -> Any:
+    """Turn the short forms into the long one, a list of mappings."""
+    if value is None:
+        return None
+    values = value if isinstance(value, list) else [value]
+    return [{"metric": each} if isinstance(each, str) else each for each in values]
+
+
+def _distinct_metrics(objectives: list[ObjectiveConfig]) -> list[ObjectiveConfig]:
+    names = [each.metric for each in objectives]
+    if len(set(names)) < len(names):
+        raise config_error("the same metric is given twice")
+    return objectives
+
+
+Objectives = Annotated[
+    list[ObjectiveConfig],
+    Field(min_length=1, max_length=6),
+    AfterValidator(_distinct_metrics),
+    BeforeValidator(_objectives, json_schema_input_type=Text | ObjectiveConfig | list[Text | ObjectiveConfig]),
+]
+"""One objective or several: a metric's name, ``{metric, direction}``, or a list of them."""
+
+
+LEAST_MEMORY = 64 * 1024**2
+"""The smallest limit, in bytes; Python with the libraries alone takes more."""
+
+_ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9a-fA-F:]+\]|[\w.-]+):(\d{1,5})")
+Again = Annotated[int, Field(strict=True, ge=0, le=100)]
+
+
+class Backend(StrEnum):
+    """Where trials are measured."""
+
+    SERIAL = "serial"
+    PROCESSES = "processes"
+    DASK = "dask"
+
+    @property
+    def can_kill(self) -> bool:
+        """Whether a trial runs in a process of its own, which can be ended from outside."""
+        return self is not Backend.SERIAL
+
+
+class RetriesConfig(Model):
+    """How often a trial is measured again, by what went wrong; each cause is counted by itself.
+
+    Args:
+        worker: Its worker process died, or the machine that it was on left the cluster.
+        timeout: It took longer than `trial_timeout`.
+        memory: It used more than `memory_limit`.
+        error: The estimator raised, or a metric was not finite.
+    """
+
+    worker: Again = 1
+    timeout: Again = 0
+    memory: Again = 0
+    error: Again = 0
+
+
+def _for_a_lost_worker(value: Any) -> Any:
+    return {"worker": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _enough(value: int) -> int:
+    if value < LEAST_MEMORY:
+        raise config_error(f"must be at least 64MiB ({LEAST_MEMORY} bytes), got {value} bytes")
+    return value
+
+
+def _scheduler(value: str) -> str:
+    found = _ADDRESS.fullmatch(value)
+    if found is None or not 0 < int(found[3]) < 2**16:
+        raise config_error(f"a scheduler's address is tcp://HOST:PORT or tls://HOST:PORT, got {value!r}")
+    return value
+
+
+class ExecutionConfig(Model):
+    """Where trials run.
+
+    Args:
+        backend: ``processes`` on this machine, ``serial`` in this process, or a ``dask`` cluster.
+        workers: How many trials run at a time: all cores by default, on a cluster as many as it has threads.
+        address: The Dask scheduler; by default a cluster is started on this machine.
+        trial_timeout: How long a trial may take, in seconds, all its steps together.
+        memory_limit: How much memory a trial's processes may use together, in bytes.
+        retries: How often a trial is measured again; a number is meant for lost workers.
+        max_failures: The number of failed trials that ends the sweep.
+        grace: How long what runs may take after somebody asked the sweep to stop, in seconds.
+        tracking_timeout: How long the tracking store may be gone, in seconds.
+    """
+
+    backend: Backend = Backend.PROCESSES
+    workers: Annotated[int, Field(strict=True, ge=1, le=1024)] | None = None
+    address: Annotated[Text, AfterValidator(_scheduler)] | None = None
+    trial_timeout: Duration | None = None
+    memory_limit: Annotated[Bytes, AfterValidator(_enough)] | None = None
+    retries: Annotated[
+        RetriesConfig,
+        BeforeValidator(_for_a_lost_worker, json_schema_input_type=Annotated[int, Field(ge=0, le=100)] | RetriesConfig),
+    ] = RetriesConfig()
+    max_failures: Count | None = None
+    grace: Duration = 20.0
+    tracking_timeout: Duration = 600.0
+
+    @property
+    def alone(self) -> ExecutionConfig:
+        """The same limits for one trial, in a worker process on this machine."""
+        return self.model_copy(update={"backend": Backend.PROCESSES, "workers": 1, "address": None})
+
+    @model_validator(mode="after")
+    def _serial_is_one(self) -> Self:
+        if self.backend is Backend.SERIAL and self.workers not in (None, 1):
+            raise config_error(f"backend serial has one worker; use `backend: processes` for {self.workers}", "workers")
+        return self
+
+    @model_validator(mode="after")
+    def _only_processes_can_be_ended(self) -> Self:
+        for name in ("trial_timeout", "memory_limit"):
+            if getattr(self, name) is not None and not self.backend.can_kill:
+                raise config_error("backend serial cannot end a trial; use `backend: processes`", name)
+        return self
+
+    @model_validator(mode="after")
+    def _address_of_a_cluster(self) -> Self:
+        if self.address is not None and self.backend is not Backend.DASK:
+            raise config_error("is a Dask scheduler's; add `backend: dask`", "address")
+        return self
 
 
 class Duplicates(StrEnum):

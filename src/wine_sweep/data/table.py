@@ -1,22 +1,124 @@
-"""Where a table comes from: the package itself, or a file of the user's own."""
+"""Load a table: a bundled one or the user's file, whose size in memory is estimated first.
+
+P. Cortez, A. Cerdeira, F. Almeida, T. Matos, J. Reis, "Modeling wine preferences by data mining from physicochemical
+properties", Decision Support Systems 47(4):547-553, 2009. UCI data set 186, https://doi.org/10.24432/C56S3T, licensed
+under CC BY 4.0; see ``wine_quality/README.md`` beside the files.
+"""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
+import io
 import pathlib
 import warnings
 import zlib
 from collections import Counter
+from importlib import resources
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from wine_sweep.config import MAX_TABLE
-from wine_sweep.data import bundled
-from wine_sweep.data.size import has_more_than
 from wine_sweep.errors import DataError
-from wine_sweep.wording import show_bytes
+from wine_sweep.messages import show_bytes
+
+TARGET = "quality"
+_FILES = {
+    "red": ("winequality-red.csv", "4a402cf041b025d4566d954c3b9ba8635a3a8a01e039005d97d6a710278cf05e"),
+    "white": ("winequality-white.csv", "76c3f809815c17c07212622f776311faeb31e87610d52c26d87d6e361b169836"),
+}
+DOI = "https://doi.org/10.24432/C56S3T"
+NAMES = ("wine-quality-red", "wine-quality-white", "wine-quality")
+
+
+def load_bundled(name: str) -> pd.DataFrame:
+    """Read a bundled table: 11 physicochemical features and `quality`; ``wine-quality`` stacks red on white and adds `is_red`.
+
+    Args:
+        name: One of `NAMES`.
+
+    Raises:
+        DataError: A file of the installed package is not the one that was published (its SHA-256 differs).
+    """
+    if name == "wine-quality":
+        tables = [_read("red").assign(is_red=1.0), _read("white").assign(is_red=0.0)]
+        table = pd.concat(tables, ignore_index=True)
+        return table[[column for column in table.columns if column != TARGET] + [TARGET]]
+    return _read(name.removeprefix("wine-quality-"))
+
+
+def _read(colour: str) -> pd.DataFrame:
+    file_name, expected = _FILES[colour]
+    content = (resources.files("wine_sweep.data") / "wine_quality" / file_name).read_bytes()
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise DataError(f"the bundled {file_name} is damaged (its SHA-256 differs from UCI's); install wine_sweep again")
+    return pd.read_csv(io.BytesIO(content), sep=";")
+
+
+_RATIO = 1032
+"""Deflate makes no more than so many bytes of one; see https://zlib.net/zlib_tech.html."""
+
+_PIECE = 1024 * 1024
+_ROWS = 1024
+_NUMBER = 8
+
+
+def has_more_than(path: pathlib.Path, most: int) -> bool:
+    """Whether a file has more than `most` bytes, unfolded where it is compressed.
+
+    What a compressed file says of its own size is enough to refuse it, and not to trust it: then its bytes are counted.
+
+    Raises:
+        OSError: It cannot be read, or is not what its ending says.
+        EOFError: It ends too early.
+    """
+    size = path.stat().st_size
+    if path.suffix == ".parquet":
+        return size > most or _parquet_has_more(path, most)
+    if path.suffix != ".gz" or size > most:
+        return size > most
+    return size * _RATIO > most and (_said_by_gzip(path, size) > most or _gzip_has_more(path, most))
+
+
+def _said_by_gzip(path: pathlib.Path, size: int) -> int:
+    """Give the size that a gzip file ends with, modulo 4 GiB (RFC 1952, ISIZE)."""
+    with path.open("rb") as file:
+        file.seek(max(0, size - 4))
+        return int.from_bytes(file.read(4), "little")
+
+
+def _gzip_has_more(path: pathlib.Path, most: int) -> bool:
+    count = 0
+    with gzip.open(path) as file:
+        while count <= most and (piece := file.read(_PIECE)):
+            count += len(piece)
+    return count > most
+
+
+def _parquet_has_more(path: pathlib.Path, most: int) -> bool:
+    """Add up what the pages unfold to; text is counted as it is read, since one word may stand for millions."""
+    with pq.ParquetFile(path) as file:
+        metadata = file.metadata
+        unfolded = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
+        numbers = _NUMBER * metadata.num_rows * metadata.num_columns
+        if max(unfolded, numbers) > most:
+            return True
+        texts = [field.name for field in file.schema_arrow if not _is_plain(field.type)]
+        count = 0
+        for batch in file.iter_batches(batch_size=_ROWS, columns=texts) if texts else ():
+            count += batch.nbytes
+            if count > most:
+                return True
+    return False
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Whether each value takes a few bytes; categories are kept as numbers."""
+    return bool(pa.types.is_primitive(kind) or pa.types.is_dictionary(kind) or pa.types.is_null(kind))
+
 
 _SEPARATORS = ",;\t|"
 _LONGEST_LINE = 10_000_000
@@ -36,7 +138,7 @@ def resolve_source(source: str, folder: pathlib.Path) -> str:
     Raises:
         DataError: It is no path that this machine can have.
     """
-    if source in bundled.NAMES:
+    if source in NAMES:
         return source
     try:
         return str(absolute(source, folder))
@@ -69,13 +171,11 @@ def load_table(source: str, *, max_size: int = MAX_TABLE, raised_by: str = "data
         DataError: There is no such file, it is larger, its ending is another, it cannot be parsed, has no rows, or names a
             column twice.
     """
-    if source in bundled.NAMES:
-        return bundled.load_bundled(source)
+    if source in NAMES:
+        return load_bundled(source)
     path = pathlib.Path(source)
     if not path.name.endswith((".csv", ".csv.gz", ".parquet")):
-        raise DataError(
-            f"'{path.name}' is neither a bundled table ({', '.join(bundled.NAMES)}) nor a .csv, .csv.gz or .parquet file"
-        )
+        raise DataError(f"'{path.name}' is neither a bundled table ({', '.join(NAMES)}) nor a .csv, .csv.gz or .parquet file")
     try:
         if not path.is_file():
             raise DataError(f"{path} is no regular file" if path.exists() and not path.is_dir() else f"no such file: {path}")

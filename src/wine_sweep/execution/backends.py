@@ -1,18 +1,57 @@
-"""The choice of a backend."""
+"""Choose a backend by its name in the config; run trials one after the other in this process."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
-from wine_sweep.bench import Task
+from threadpoolctl import threadpool_limits
+
 from wine_sweep.config import Backend, ExecutionConfig
 from wine_sweep.errors import Problem
-from wine_sweep.execution.base import Limits, Workers
-from wine_sweep.execution.processes import ProcessWorkers
-from wine_sweep.execution.serial import SerialWorkers
+from wine_sweep.execution.base import Limits, Task, TrialDirs, Workers, failure_of
+from wine_sweep.execution.process_pool import ProcessWorkers
+from wine_sweep.execution.worker_main import FileTrialIO, measure
+from wine_sweep.trial import Failure, Trial
+
+
+class SerialWorkers:
+    """Measures a trial while it is submitted, with one BLAS/OpenMP thread, as a worker process would.
+
+    A task cannot report here: whoever would answer waits for `submit`. Functions and commands are therefore not pruned with
+    the backend serial, which the check of a config refuses; a report is a RuntimeError.
+
+    Args:
+        task: What measures a trial.
+        trial_dirs: Where trials put files; None for a temporary folder.
+    """
+
+    size = 1
+
+    def __init__(self, task: Task, trial_dirs: Path | None = None) -> None:
+        self._task = task
+        self._trial_dirs = TrialDirs.at(trial_dirs)
+
+    def submit(self, trial: Trial) -> Future[Trial]:
+        """Measure a trial; the future is done when this returns."""
+        future: Future[Trial] = Future()
+        with threadpool_limits(limits=1):
+            future.set_result(measure(self._task, trial, FileTrialIO(self._trial_dirs, trial.number)))
+        return future
+
+    def drop(self, trial: Trial) -> None:
+        """Nobody holds a trial here."""
+
+    def explain(self, error: BaseException) -> Failure:
+        """Name what the task let through; an estimator's own errors are in the trial already."""
+        return failure_of(error)
+
+    def stop(self) -> None:
+        """Remove a temporary spool; nothing runs between two trials."""
+        self._trial_dirs.close()
 
 
 def count_workers(config: ExecutionConfig) -> int | None:
@@ -55,7 +94,7 @@ def make_workers(config: ExecutionConfig, task: Task, *, packages: Sequence[str]
         return SerialWorkers(task, trial_dirs)
     limits, count = Limits(config.trial_timeout, config.memory_limit), count_workers(config)
     if config.backend is Backend.DASK:
-        from wine_sweep.execution.dask import DaskWorkers  # an extra, and slow to import
+        from wine_sweep.execution.dask_pool import DaskWorkers  # an extra, and slow to import
 
         return DaskWorkers(task, config.address, count, limits, packages=packages, trial_dirs=trial_dirs)
     return ProcessWorkers(task, count or _cores(), limits, trial_dirs=trial_dirs)

@@ -6,7 +6,12 @@ Python looks for no garbage meanwhile, and never among what is loaded then: it s
 import gc
 import importlib
 
-LOADED = ("wine_sweep.objective.measurement", "wine_sweep.execution.worker", "sklearn.linear_model", "sklearn.pipeline")
+LOADED = (
+    "wine_sweep.evaluation.cross_validation",
+    "wine_sweep.execution.worker_main",
+    "sklearn.linear_model",
+    "sklearn.pipeline",
+)
 
 gc.disable()
 try:

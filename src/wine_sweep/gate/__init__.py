@@ -1,10 +1,16 @@
 """May the winner take the place of the model in the stage? Pure functions over what both lose on the same rows."""
 
-from wine_sweep.gate.cases import (
+from wine_sweep.gate.comparison import Comparison, Slice, fit_dummy, paired_bootstrap, sliceable
+from wine_sweep.gate.verdict import (
+    Decision,
+    Reason,
+    Verdict,
     champion_columns,
     champion_fails,
     champion_unloadable,
     forced,
+    judge_against_champion,
+    judge_against_dummy,
     no_gate,
     other_target,
     other_task,
@@ -12,10 +18,6 @@ from wine_sweep.gate.cases import (
     same_model,
     unknown_rows,
 )
-from wine_sweep.gate.dummy import fit_dummy
-from wine_sweep.gate.paired import Comparison, paired_bootstrap
-from wine_sweep.gate.slices import Slice, sliceable
-from wine_sweep.gate.verdict import Decision, Reason, Verdict, judge_against_champion, judge_against_dummy
 
 __all__ = [
     "Comparison",

@@ -1,9 +1,8 @@
 """The MLflow Model Registry: versions, their stages and aliases, and the ledger of what was moved and why."""
 
-from wine_sweep.registry.hold import exclusive
-from wine_sweep.registry.ledger import Action, Entry, Progress, in_stage, new_token, versions_behind
-from wine_sweep.registry.models import ModelRegistry, Promotion
-from wine_sweep.registry.versions import STAGES, RegisteredVersion
+from wine_sweep.registry.audit_log import Action, Entry, Progress, in_stage, new_token, versions_behind
+from wine_sweep.registry.client import STAGES, RegisteredVersion, exclusive
+from wine_sweep.registry.transitions import ModelRegistry, Promotion
 
 __all__ = [
     "STAGES",

@@ -1,4 +1,9 @@
-"""Pictures of a check: where each column that has moved was and is, and what the rows lose.
+"""Plot a check: where each drifted column was and is, and what the rows lose.
+
+Matplotlib looks for a file ``matplotlibrc`` in the working folder first, whoever has put it there, when it is imported. Such a
+file may ask for ``text.usetex``, which runs ``latex``; and reading one that is a pipe never ends. Nor can it be imported where
+MPLBACKEND names no backend, which nothing here needs. Hence everything of Matplotlib is imported here, without either, and
+nothing is drawn outside of `defaults`.
 
 The colours are two of M. Okabe and K. Ito, "Color Universal Design", 2008, which colour-blind readers tell apart.
 """
@@ -6,19 +11,66 @@ The colours are two of M. Okabe and K. Ito, "Color Universal Design", 2008, whic
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pandas as pd
 
-from wine_sweep.decay.check import Checked, predicted_then
-from wine_sweep.decay.drift import Aspect, Drift, DriftTest
-from wine_sweep.decay.loss import LossComparison
-from wine_sweep.decay.reference import Reference
-from wine_sweep.objective.row_losses import RowLoss
-from wine_sweep.report.plain_matplotlib import Axes, Figure, defaults
-from wine_sweep.wording import visible
+from wine_sweep.errors import ConfigError, Problem
+from wine_sweep.evaluation.row_losses import RowLoss
+from wine_sweep.messages import visible
+from wine_sweep.monitoring.check import Checked, predicted_then
+from wine_sweep.monitoring.drift import Aspect, Drift, DriftTest
+from wine_sweep.monitoring.loss import LossComparison
+from wine_sweep.monitoring.reference import Reference
+
+_FILE = "matplotlibrc"
+_BACKEND = "backend"
+_BACKEND_VARIABLE = "MPLBACKEND"
+
+
+@contextmanager
+def _kept_out() -> Iterator[None]:
+    """Have the file of the working folder not be found, and no backend named; nobody else asks for that file by its bare name.
+
+    Raises:
+        ConfigError: Matplotlib cannot read the file that MATPLOTLIBRC names, or that of the user's home.
+    """
+    exists = os.path.exists
+    backend = os.environ.pop(_BACKEND_VARIABLE, None)
+    os.path.exists = lambda path: path != _FILE and exists(path)
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        wrong = f"Matplotlib cannot be imported with the matplotlibrc of the user's home, or of MATPLOTLIBRC: {error}"
+        raise ConfigError([Problem(wrong)]) from error
+    finally:
+        os.path.exists = exists
+        if backend is not None:
+            os.environ[_BACKEND_VARIABLE] = backend
+
+
+with _kept_out():
+    import matplotlib as mpl
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+if _backend := os.environ.get(_BACKEND_VARIABLE):  # for code of the user's own that draws in this process
+    with suppress(ValueError):  # it is none, and nothing of ours needs one
+        mpl.rcParams["backend"] = _backend
+
+__all__ = ["Axes", "Figure", "defaults"]
+
+
+@contextmanager
+def defaults() -> Iterator[None]:
+    """Draw with Matplotlib's defaults within this context; how pictures are shown on a screen stays as it is."""
+    with mpl.rc_context({key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith(_BACKEND)}):
+        yield
+
 
 THEN, NOW = "#0072B2", "#D55E00"
 MOST_PLOTS = 12

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from wine_sweep.messages import markdown, show_bytes, spreadsheet_cell
 from wine_sweep.selection import Goal, Objective, near_the_best, pareto_front, rank
 from wine_sweep.tracking import names
 from wine_sweep.trial import FIT_SECONDS, MODEL_SIZE, Trial, TrialState, canonical_json
-from wine_sweep.wording import markdown, show_bytes, spreadsheet_cell
 
 MARKS = "* the winner, ^ the best mean, + within one standard error of it"
 """What the marks behind trials' numbers mean, where the cheapest within one standard error wins."""

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from wine_sweep.messages import markdown
 from wine_sweep.report.leaderboard import MARKS, as_markdown, make_leaderboard
 from wine_sweep.selection import Objective, Selection, number
 from wine_sweep.trial import Trial, TrialState
-from wine_sweep.wording import markdown
 
 if TYPE_CHECKING:  # it imports numpy and pandas, which a list of sweeps can do without
-    from wine_sweep.objective.bootstrap import Interval
+    from wine_sweep.evaluation.bootstrap import Interval
 
 SHOWN = 10
 _NUMBER = re.compile(r"\d+(\.\d+)?(e[-+]?\d+)?")

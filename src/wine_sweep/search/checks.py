@@ -9,10 +9,9 @@ from typing import Any
 
 from wine_sweep.config import FAMILY, Choices, Expression, ExpressionError, Method, SearchConfig
 from wine_sweep.errors import ConfigPath, Problem
-from wine_sweep.search.axis import Axis
+from wine_sweep.messages import one_of, show
 from wine_sweep.search.grid import MOST_COMBINATIONS, TooManyToCountError, grid_of
-from wine_sweep.search.space import Dimension, Space, describe, parents
-from wine_sweep.wording import one_of, show
+from wine_sweep.search.space import Axis, Dimension, Space, describe, parents
 
 _CONSTRAINTS: ConfigPath = ("search", "constraints")
 _COMBINATIONS = 20_000

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from wine_sweep.config import Choices, Direction, Expression, SearchConfig
-from wine_sweep.search.axis import Axis
 from wine_sweep.search.searcher import Outcome, Suggestion
-from wine_sweep.search.space import Dimension, Space
+from wine_sweep.search.space import Axis, Dimension, Space
 from wine_sweep.trial import Params, params_key
 
 MOST_COMBINATIONS = 2_000_000
@@ -149,7 +148,7 @@ class GridSearcher:
         self._points = grid_points(config, space)
         self._pruning = None
         if config.pruner is not None:
-            from wine_sweep.search.pruning import PruningStudy, StepReporter  # a grid that prunes nothing needs no Optuna
+            from wine_sweep.search.early_stopping import PruningStudy, StepReporter  # a grid that prunes nothing needs no Optuna
 
             self._pruning = PruningStudy(StepReporter(config, steps), direction)
 

@@ -1,10 +1,7 @@
 """Which trial is best, and why. Pure functions over finished trials."""
 
-from wine_sweep.selection.choice import Selection, choose, rank, rule, select
-from wine_sweep.selection.objective import Goal, Objective, number
-from wine_sweep.selection.one_standard_error import Candidates, near_the_best
-from wine_sweep.selection.pareto import pareto_front
-from wine_sweep.selection.thrift import OneStandardError
+from wine_sweep.selection.choice import Candidates, Selection, choose, near_the_best, pareto_front, rank, rule, select
+from wine_sweep.selection.objective import Goal, Objective, OneStandardError, number
 
 __all__ = [
     "Candidates",

@@ -33,7 +33,7 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
 from wine_sweep.errors import TrackingError
-from wine_sweep.wording import mask
+from wine_sweep.messages import mask
 
 _WITH_CREDENTIALS = frozenset({"http", "https", "mlflow-artifacts"})
 _LOCAL = frozenset({"", "file"})

@@ -1,4 +1,4 @@
-"""The write-ahead journal: trials that have ended, on this machine's disk until all of them stand in MLflow."""
+"""The write-ahead journal: trials that have ended, on this disk until all of them are in MLflow; credentials masked."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import functools
 import json
 import logging
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -17,10 +18,32 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from wine_sweep.errors import TrackingError
-from wine_sweep.spool import TrialDirs
-from wine_sweep.tracking.masking import masked
-from wine_sweep.tracking.state import is_own_folder, is_token, open_own, own_folder, state_folder, state_folders
+from wine_sweep.evaluation.capture import STDERR_FILE, STDOUT_FILE
+from wine_sweep.execution.base import TrialDirs
+from wine_sweep.messages import mask
+from wine_sweep.tracking.local_state import is_own_folder, is_token, open_own, own_folder, state_folder, state_folders
 from wine_sweep.trial import Trial
+
+_CREDENTIALS = re.compile(rb"(?<=://)[^/\s]\S*@")
+
+
+def masked(trial: Trial) -> Trial:
+    """Hide credentials that an error's or a warning's text may quote."""
+    if trial.failure is not None:
+        before = trial.failure
+        failure = dataclasses.replace(before, message=mask(before.message), traceback=mask(before.traceback))
+        trial = dataclasses.replace(trial, failure=failure)
+    return dataclasses.replace(trial, warnings=tuple(map(mask, trial.warnings))) if trial.warnings else trial
+
+
+def mask_output(folder: Path) -> None:
+    """Hide credentials in what a trial has printed, in the files below its folder."""
+    for name in (STDOUT_FILE, STDERR_FILE):
+        for path in folder.rglob(name):
+            content = path.read_bytes()
+            if b"://" in content and (hidden := _CREDENTIALS.sub(b"***@", content)) != content:
+                path.write_bytes(hidden)
+
 
 _logger = logging.getLogger(__name__)
 _FOLDER = "journals"

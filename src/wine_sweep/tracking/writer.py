@@ -11,8 +11,8 @@ from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from wine_sweep.errors import TrackingError, WineSweepError
-from wine_sweep.tracking.outage import RetryPolicy
-from wine_sweep.wording import format_duration
+from wine_sweep.messages import format_duration
+from wine_sweep.tracking.retry import RetryPolicy
 
 Target = TypeVar("Target")
 WAIT_SECONDS = 0.2

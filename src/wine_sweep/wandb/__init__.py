@@ -1,8 +1,7 @@
 """Sweeps of W&B's as configs of ours: read, said in our terms, and written with what became of each key."""
 
 from wine_sweep.wandb.document import WandbSweep, read_sweep
-from wine_sweep.wandb.notes import Note, NoteKind, report
-from wine_sweep.wandb.translate import Translation, translate
-from wine_sweep.wandb.writing import write_config
+from wine_sweep.wandb.parameters import Note, NoteKind, report
+from wine_sweep.wandb.translate import Translation, translate, write_config
 
 __all__ = ["Note", "NoteKind", "Translation", "WandbSweep", "read_sweep", "report", "translate", "write_config"]

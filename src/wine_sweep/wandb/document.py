@@ -8,14 +8,12 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from wine_sweep.config.fields import Count, Location, Text
-from wine_sweep.config.parameters import Number
-from wine_sweep.config.problems import config_error, explain
-from wine_sweep.config.yaml_reader import read_yaml
+from wine_sweep.config.search import Number
+from wine_sweep.config.validation import Count, Location, Text, config_error, explain
+from wine_sweep.config.yaml_io import read_yaml
 from wine_sweep.errors import ConfigError, Problem
-from wine_sweep.wandb.parameter import ParameterConfig
-from wine_sweep.wandb.parameters import check_names, leaves
-from wine_sweep.wording import did_you_mean, show
+from wine_sweep.messages import did_you_mean, show
+from wine_sweep.wandb.parameters import ParameterConfig, check_names, leaves
 
 
 class Strategy(StrEnum):

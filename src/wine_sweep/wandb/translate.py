@@ -1,17 +1,218 @@
-"""A W&B sweep as a config of ours, and what became of each of its keys. Pure: nothing is read, written or run."""
+"""Translate a W&B sweep into a config of ours, as text with comments. Pure: nothing is read, written or run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import math
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from wine_sweep.wandb.command import convert_command
-from wine_sweep.wandb.document import KEYS, UNUSED, Strategy, WandbGoal, WandbMetric, WandbSweep
-from wine_sweep.wandb.notes import Note, NoteKind, approximated, carried, left_out
-from wine_sweep.wandb.parameters import convert_leaves, leaves, notes_on_groups
-from wine_sweep.wandb.stopping import convert_stopping
-from wine_sweep.wording import did_you_mean
+from wine_sweep.config import Block, dump_yaml
+from wine_sweep.config.model import WHOLE_WORDS, placeholders
+from wine_sweep.config.yaml_io import read_yaml
+from wine_sweep.messages import did_you_mean
+from wine_sweep.wandb.document import KEYS, UNUSED, EarlyTermination, Strategy, WandbGoal, WandbMetric, WandbSweep
+from wine_sweep.wandb.parameters import Note, NoteKind, approximated, carried, convert_leaves, leaves, left_out, notes_on_groups
+
+DEFAULT = ("${env}", "${interpreter}", "${program}", "${args}")
+"""What W&B runs where the file has no `command`."""
+
+PROGRAM = "train.py"
+"""Stands in for a program where the file names none."""
+
+ENV = "/usr/bin/env"
+_COMMAND = ("model", "command")
+
+_AS_WORD = {
+    "args": "{args}",
+    "args_no_hyphens": "{args_no_hyphens}",
+    "args_no_boolean_flags": "{args_no_boolean_flags}",
+    "args_json": "{params_json}",
+    "args_json_file": "{params_file}",
+}
+_FOR_EACH = {
+    "args_no_equals": ("--{name}", "{{{name}}}"),
+    "args_append_hydra": ("+{name}={{{name}}}",),
+    "args_override_hydra": ("++{name}={{{name}}}",),
+}
+"""Macros that have no placeholder of ours: the words for each parameter."""
+
+MACROS = ("env", "interpreter", "program", *_AS_WORD, *_FOR_EACH, "envvar:NAME")
+_MACRO = re.compile(r"\$\{([^{}]*)\}")
+_VARIABLE = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
+_ASSIGNMENT = re.compile(r"-.*|[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
+
+
+@dataclass
+class _Command:
+    """The words so far, and what there is to say of them."""
+
+    program: str | None
+    names: Sequence[str]
+    words: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
+
+    def read(self, words: Sequence[str]) -> None:
+        """Put in W&B's words one by one."""
+        for word, following in zip(words, [*words[1:], ""], strict=True):
+            found = _MACRO.fullmatch(word)
+            if found is not None and not _VARIABLE.fullmatch(word):
+                self.macro(found[1], following)
+            else:
+                self.text(word)
+
+    def macro(self, name: str, following: str) -> None:
+        """Put in what stands for a word that is one macro."""
+        self.used.add(name)
+        if name == "env":
+            self.words += [ENV] if _ASSIGNMENT.fullmatch(following) else []
+        elif name == "interpreter":
+            self.words.append("python")
+        elif name == "program":
+            self.words.append(_literal(self.program or PROGRAM))
+        elif name in _AS_WORD:
+            self.words.append(_AS_WORD[name])
+        elif name in _FOR_EACH:
+            self.for_each(name)
+        else:
+            near = did_you_mean(name, MACROS)
+            self.notes.append(left_out("command", f"${{{name}}} is no macro of W&B's, which drops it too{near}", _COMMAND))
+
+    def for_each(self, name: str) -> None:
+        """Put in the words for each parameter, where its name can be a placeholder."""
+        for each in self.names:
+            if _is_placeholder(each):
+                self.words += [word.format(name=each) for word in _FOR_EACH[name]]
+            else:
+                self.notes.append(left_out("command", f"'{each}' is not handed on: such a name is no placeholder", _COMMAND))
+        self.notes.append(carried("command", f"${{{name}}} as words for each parameter; add to them where you add one", _COMMAND))
+
+    def text(self, word: str) -> None:
+        """Put in a word that is no macro; environment variables are replaced within it, as W&B does."""
+        pieces = _VARIABLE.split(word)
+        kept = [_literal(piece) if index % 2 == 0 else f"{{env:{piece}}}" for index, piece in enumerate(pieces)]
+        self.words.append("".join(kept))
+        if any(_MACRO.search(piece) for piece in pieces[::2]):
+            message = f"'{word}' stays as it is: W&B replaces a macro only where it is a word of its own"
+            self.notes.append(carried("command", message, _COMMAND))
+
+
+def convert_command(
+    command: Sequence[str] | None, program: str | None, names: Sequence[str], values: Iterable[Any] = ()
+) -> tuple[list[str], list[Note]]:
+    """Give the words of `model.command`.
+
+    Args:
+        command: W&B's words; None or none for its default.
+        program: W&B's `program`.
+        names: The parameters' names.
+        values: Their values, as far as the file lists them.
+    """
+    result = _Command(program, names)
+    result.read(command or DEFAULT)
+    if not result.words:
+        result.notes.append(approximated("command", "has no words; what W&B runs by default stands in for it", _COMMAND))
+        result.read(DEFAULT)
+    result.notes += _program_notes(result, is_default=not command)
+    result.notes += _about_parameters(result, values)
+    return result.words, result.notes
+
+
+def _about_parameters(command: _Command, values: Iterable[Any]) -> Iterator[Note]:
+    """Say how the program gets its parameters, where that is not as at W&B."""
+    if not command.used & {*_AS_WORD, *_FOR_EACH}:
+        message = "hands on no parameters; add {args}, or have the program read $WINE_SWEEP_PARAMS, or all trials are the same"
+        yield approximated("command", message, _COMMAND)
+    spelled = command.used & {"args", "args_no_hyphens", *_FOR_EACH}
+    odd = (bool, type(None), list, dict) if spelled else (type(None), list, dict)
+    if (spelled or "args_no_boolean_flags" in command.used) and any(isinstance(value, odd) for value in values):
+        message = "true, null and lists are spelled as in JSON; W&B spells them as Python does, True, None and ['a']"
+        yield approximated("command", message, _COMMAND)
+
+
+def _program_notes(command: _Command, *, is_default: bool) -> list[Note]:
+    if command.program is None and "program" in command.used:
+        message = f"the file names none, so that {PROGRAM} stands in for it; write yours here"
+        return [approximated("program", message, _COMMAND)]
+    if command.program is not None and "program" not in command.used:
+        return [left_out("program", "the command does not use it", _COMMAND)]
+    if is_default and command.program is not None:
+        return [carried("program", f"as model.command, {' '.join(command.words)}, which is what W&B runs by default")]
+    return []
+
+
+def _is_placeholder(name: str) -> bool:
+    try:
+        return name not in WHOLE_WORDS and list(placeholders(f"{{{name}}}")) == [name]
+    except ValueError:
+        return False
+
+
+def _literal(text: str) -> str:
+    """Double the braces of text that is meant as it stands."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+_STOPPING = ("search", "pruner")
+_KEY = "early_terminate"
+_DEFAULT_FACTOR = 3
+
+
+def convert_stopping(stopping: EarlyTermination) -> tuple[dict[str, Any], list[Note]]:
+    """Give `search.pruner`, and notes on what is not as W&B has it."""
+    factor, notes = _factor(stopping)
+    lowest = _lowest(stopping)
+    pruner: dict[str, Any] = {"type": "hyperband", "min_resource": lowest}
+    if stopping.max_iter is None:
+        pruner["type"] = "successive_halving"
+        message = "as successive_halving: without max_iter, W&B compares runs at min_iter times powers of eta, which is just that"
+        notes.append(approximated(f"{_KEY}.type", message, _STOPPING))
+    else:
+        pruner["max_resource"] = stopping.max_iter
+        message = "Optuna's hyperband deals the trials out to brackets, some of which begin later; W&B has one bracket"
+        notes.append(approximated(f"{_KEY}.type", message, _STOPPING))
+    pruner["reduction_factor"] = factor
+    if stopping.s is not None:
+        notes.append(_about_s(stopping, lowest))
+    if stopping.strict is not None:
+        message = "Optuna has one rule: of those at a rung, the best 1/reduction_factor go on"
+        notes.append(left_out(f"{_KEY}.strict", message, _STOPPING))
+    known = EarlyTermination.model_fields
+    notes += [left_out(f"{_KEY}.{key}", f"unknown to W&B{did_you_mean(key, known)}") for key in stopping.unknown]
+    message = "counts the steps that the program reports: the step of mlflow.log_metric, or of its metrics file"
+    return pruner, [carried(_KEY, message, _STOPPING), *notes]
+
+
+def _factor(stopping: EarlyTermination) -> tuple[int, list[Note]]:
+    if stopping.eta is None:
+        return _DEFAULT_FACTOR, []
+    factor = max(round(stopping.eta), 2)
+    if factor == stopping.eta:
+        return factor, [carried(f"{_KEY}.eta", "as reduction_factor")]
+    return factor, [approximated(f"{_KEY}.eta", f"as reduction_factor {factor}: Optuna takes whole numbers", _STOPPING)]
+
+
+def _lowest(stopping: EarlyTermination) -> int:
+    """Give the first rung: `min_iter`, or `max_iter` divided by `eta` as often as `s` says, 1 at least."""
+    if stopping.min_iter is not None:
+        return stopping.min_iter
+    assert stopping.max_iter is not None  # the file has been checked: one of the two, the second with `s`
+    assert stopping.s is not None
+    logarithm = math.log(stopping.max_iter) - int(stopping.s) * math.log(stopping.eta or _DEFAULT_FACTOR)
+    return max(int(math.exp(logarithm) + 1e-9), 1) if logarithm > 0 else 1
+
+
+def _about_s(stopping: EarlyTermination, lowest: int) -> Note:
+    if stopping.min_iter is not None:
+        return left_out(
+            f"{_KEY}.s", "the number of rungs follows from min_resource, max_resource and reduction_factor", _STOPPING
+        )
+    message = f"as min_resource {lowest}: max_iter divided by eta, {stopping.s:g} times"
+    return approximated(f"{_KEY}.s", message, _STOPPING)
+
 
 TRIALS = 100
 """As many trials where W&B would go on until somebody stops it."""
@@ -148,3 +349,61 @@ def _about_metric(metric: WandbMetric, key: str, *, alone: bool) -> Iterator[Not
         yield left_out(f"{key}.impute_while_running", "the search learns from trials once they have ended")
     for name in metric.unknown:
         yield left_out(f"{key}.{name}", f"unknown to W&B{did_you_mean(name, WandbMetric.model_fields)}")
+
+
+WIDTH = 110
+"""Columns of a comment, its indentation among them."""
+
+
+def write_config(translation: Translation, source: str) -> str:
+    """Write a config, with a comment at the top, and one above each key of which there is something to say.
+
+    Args:
+        translation: The config and the notes.
+        source: The name of W&B's file.
+    """
+    body = dump_yaml(_in_blocks(translation.tree), flow=True)
+    keys = read_yaml(body.encode(), "the new config").keys
+    placed: dict[int, list[Note]] = {}
+    for note in translation.notes:
+        if note.at:
+            placed.setdefault(keys[note.at].line, []).append(note)
+    text = list(_top(translation, source))
+    for row, line in enumerate(body.split("\n"), start=1):
+        indent = line[: len(line) - len(line.lstrip(" "))]
+        for note in placed.get(row, []):
+            text += _comment(_said(note), indent)
+        text.append(line)
+    return "\n".join(text)
+
+
+def _in_blocks(tree: dict[str, Any]) -> Block:
+    """Give every section a line for each of its keys, and every parameter a line."""
+    search = Block({**tree["search"], "parameters": Block(tree["search"]["parameters"])})
+    return Block({**tree, "model": Block(tree["model"]), "search": search, "execution": Block(tree["execution"])})
+
+
+def _top(translation: Translation, source: str) -> Iterator[str]:
+    yield from _comment(f"Imported from {source}, a sweep of W&B's, by wine-sweep import-wandb.", "")
+    for line in translation.description.splitlines():
+        yield from _comment(line, "")
+    unplaced = [note for note in translation.notes if not note.at and note.kind is not NoteKind.CARRIED]
+    if unplaced:
+        yield "#"
+        yield "# Not carried over:"
+    for note in unplaced:
+        yield from _comment(f"- {_said(note)}", "", hanging="  ")
+
+
+def _said(note: Note) -> str:
+    lost = "not carried over: " if note.at and note.kind is NoteKind.LEFT_OUT else ""
+    return f"{note.key}: {lost}{note.message}"
+
+
+def _comment(text: str, indent: str, *, hanging: str = "") -> Iterable[str]:
+    """Write one line of text as lines of comment; what YAML does not allow even there is shown as a question mark."""
+    plain = "".join(each if each.isprintable() else "?" for each in text.replace("\t", " "))
+    wrapped = textwrap.wrap(
+        plain, WIDTH - len(indent) - 2, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False
+    )
+    return [f"{indent}# {line}".rstrip() for line in wrapped or [""]]

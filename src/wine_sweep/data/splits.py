@@ -1,0 +1,336 @@
+"""Test rows, folds, and the training data of a sweep. Splitters are scikit-learn's, so that anybody can draw the same folds."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import (
+    BaseCrossValidator,
+    GroupKFold,
+    GroupShuffleSplit,
+    KFold,
+    ShuffleSplit,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    StratifiedShuffleSplit,
+    TimeSeriesSplit,
+)
+
+from wine_sweep.config import CrossValidation, DataConfig, Duplicates
+from wine_sweep.data.dataset import GROUPS, TARGET, WEIGHTS, Dataset, make_dataset, rows
+from wine_sweep.data.table import load_table, resolve_source
+from wine_sweep.errors import ConfigPath, DataError
+from wine_sweep.trial import DataRequirements, Task
+
+_CV: ConfigPath = ("evaluation", "cv")
+NEW: ConfigPath = ("data", "new")
+DRAWS = 100
+"""How many divisions of mixed groups are drawn, to take the one that divides the classes best."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of a `Dataset`: `train` is what trials may see, `test` what they may not. Both ascend."""
+
+    train: np.ndarray
+    test: np.ndarray
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Row numbers within the training rows: fit on `fit`, measure on `measure`."""
+
+    fit: np.ndarray
+    measure: np.ndarray
+
+
+def split_rows(data: Dataset, config: DataConfig, *, task: Task, in_time: bool) -> Split:
+    """Set the test rows aside.
+
+    Regression: scikit-learn's `GroupShuffleSplit` over the groups, or `ShuffleSplit` where each row is a group of its own.
+    Classification: `StratifiedShuffleSplit` over the groups, so that every class has its share of test rows; where some
+    group holds rows of several classes, of `DRAWS` draws of one `GroupShuffleSplit` the one that divides the classes best:
+    every class keeps rows to learn from, as many as can be have rows to test, and of the class that is divided worst the
+    part set aside is nearest to `test_size`. In time: the last rows. The share set aside is one of groups, and of rows
+    as far as groups are of one size. With `data.new` it is a share of the new rows, drawn from groups that hold no other; of
+    classes too, where each has two groups there at least.
+
+    Args:
+        data: The whole table.
+        config: Says how many rows, and the seed.
+        task: Decides about stratification.
+        in_time: Whether the rows are in order of time.
+
+    Raises:
+        DataError: Too few rows or groups, a class that has only one, or no test row has a weight.
+    """
+    count, choosable = len(data.target), _choosable(data)
+    _check_groups(data)
+    if in_time:
+        first = count - max(1, round(len(choosable) * config.test_size))
+        return _with_weight(data, Split(np.arange(first), np.arange(first, count)))
+    target, groups = data.target.to_numpy()[choosable], data.groups[choosable]
+    stratified = task is Task.CLASSIFICATION
+    if stratified and data.is_new is None:
+        _check_classes(data)
+    elif stratified:
+        stratified = _fewest_groups(target, groups) > 1
+    try:
+        _, aside = _set_aside(target, groups, config.test_size, config.seed, stratified=stratified)
+    except ValueError as error:
+        which = "rows" if data.is_new is None else "new rows that equal no other"
+        message = f"{config.test_size} of {len(choosable)} {which} cannot be set aside: {error}"
+        raise DataError(message, path=("data", "test_size")) from error
+    test = choosable[aside]
+    return _with_weight(data, Split(np.setdiff1d(np.arange(count), test), test))
+
+
+def _choosable(data: Dataset) -> np.ndarray:
+    """List the rows that test rows are drawn from: all of them, or the new ones whose groups hold no other.
+
+    Raises:
+        DataError: There are none.
+    """
+    if data.is_new is None:
+        return np.arange(len(data.target))
+    old = np.unique(data.groups[~data.is_new])
+    found = np.flatnonzero(data.is_new & ~np.isin(data.groups, old))
+    if not len(found):
+        raise DataError(f"each of the {data.is_new.sum()} new rows is among the others already: there is nothing new", path=NEW)
+    return found
+
+
+def _fewest_groups(target: np.ndarray, groups: np.ndarray) -> int:
+    """Count the groups of each class, and give the lowest count."""
+    pairs = np.unique(np.column_stack([np.unique(target, return_inverse=True)[1], groups]), axis=0)
+    return int(np.bincount(pairs[:, 0]).min())
+
+
+def make_folds(data: Dataset, split: Split, cv: CrossValidation, *, task: Task, duplicates: Duplicates) -> list[Fold]:
+    """Draw the splits on which every trial of the sweep is measured.
+
+    k folds come from `GroupKFold` (`StratifiedGroupKFold` for classes) over the groups, or `KFold` (`StratifiedKFold`)
+    where each row is a group of its own; shuffled by the seed, and by seed + i for repeat i. A hold-out is drawn as the
+    test rows are, splits in time are `TimeSeriesSplit`'s. With ``stratified: false`` classes are split as numbers are.
+
+    Raises:
+        DataError: Fewer rows, groups or members of every class than folds; splits in time of rows that are to be grouped;
+            or a fold in which no row to fit or to measure on has a weight.
+    """
+    target, groups = data.target.to_numpy()[split.train], data.groups[split.train]
+    stratified = task is Task.CLASSIFICATION and cv.stratified is not False
+    if cv.time_series is not None and data.group_column is not None:
+        raise DataError("splits in time cannot keep groups together; leave one of the two out", path=GROUPS)
+    if cv.time_series is not None and duplicates is not Duplicates.KEEP:
+        raise DataError("splits in time cannot keep equal rows together; say `duplicates: keep`", path=("data", "duplicates"))
+    try:
+        if cv.holdout is not None:
+            folds = [Fold(*_set_aside(target, groups, cv.holdout, cv.seed, stratified=stratified))]
+        else:
+            if cv.folds is not None:
+                _check_folds(data, split, cv.folds, stratified=stratified)
+            splitters = _splitters(cv, stratified=stratified, grouped=_are_grouped(groups))
+            grouping = groups if _are_grouped(groups) else None
+            folds = [Fold(fit, measure) for each in splitters for fit, measure in each.split(target, target, grouping)]
+    except DataError:
+        raise
+    except ValueError as error:
+        raise DataError(f"{len(target)} training rows cannot be split so: {error}", path=_CV) from error
+    _check_fold_weights(data, split, folds)
+    return folds
+
+
+def _set_aside(
+    target: np.ndarray, groups: np.ndarray, share: float, seed: int, *, stratified: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Divide row numbers into (kept, set aside) so that no group stands on both sides; both ascend."""
+    if stratified:
+        _, first, member = np.unique(groups, return_index=True, return_inverse=True)
+        if (target != target[first][member]).any():
+            return _nearest_draw(target, groups, share, seed)
+        _, chosen = next(StratifiedShuffleSplit(n_splits=1, test_size=share, random_state=seed).split(first, target[first]))
+        aside = np.isin(member, chosen)
+    else:
+        grouping = groups if _are_grouped(groups) else None
+        splitter = ShuffleSplit if grouping is None else GroupShuffleSplit
+        _, chosen = next(splitter(n_splits=1, test_size=share, random_state=seed).split(target, target, grouping))
+        aside = np.isin(np.arange(len(target)), chosen)
+    return np.flatnonzero(~aside), np.flatnonzero(aside)
+
+
+def _nearest_draw(target: np.ndarray, groups: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Divide groups of mixed classes: the first of the draws that come nearest to setting `share` of every class aside.
+
+    A class of which nothing is set aside counts for more than any part that is too large or too small.
+
+    Raises:
+        ValueError: Each draw sets all rows of some class aside.
+    """
+    names, code = np.unique(target, return_inverse=True)
+    counts = np.bincount(code)
+    best, least = None, np.inf
+    for kept, aside in GroupShuffleSplit(n_splits=DRAWS, test_size=share, random_state=seed).split(target, groups=groups):
+        parts = np.bincount(code[aside], minlength=len(names)) / counts
+        off = (parts == 0).sum() + np.abs(parts - share).max() if (parts < 1).all() else np.inf
+        if off < least:
+            best, least = (kept, aside), off
+    if best is None:
+        raise ValueError(f"each of {DRAWS} draws of whole groups sets every row of some class aside")
+    return best
+
+
+def _splitters(cv: CrossValidation, *, stratified: bool, grouped: bool) -> list[BaseCrossValidator]:
+    if cv.time_series is not None:
+        return [TimeSeriesSplit(n_splits=cv.time_series)]
+    plain, by_class = (GroupKFold, StratifiedGroupKFold) if grouped else (KFold, StratifiedKFold)
+    k_fold = by_class if stratified else plain
+    return [k_fold(n_splits=cv.folds, shuffle=True, random_state=cv.seed + repeat) for repeat in range(cv.repeats)]
+
+
+def _are_grouped(groups: np.ndarray) -> bool:
+    return len(np.unique(groups)) < len(groups)
+
+
+def _check_groups(data: Dataset) -> None:
+    column = data.group_column
+    if column is None or len(np.unique(data.groups)) > 1:
+        return
+    if column.nunique() == 1:
+        raise DataError(f"column '{column.name}' is {column.iloc[0]!s} in every row, and one group cannot be split", path=GROUPS)
+    raise DataError(
+        f"the {column.nunique()} groups of column '{column.name}' are all joined by rows with equal features, and one group"
+        " cannot be split; `duplicates: keep` goes by the column alone",
+        path=GROUPS,
+    )
+
+
+def _different(data: Dataset, count: int, rows_of: str) -> str:
+    """Say what it takes so many of: ``5 different training rows``, or ``training rows of 5 groups of 'batch'``."""
+    column = data.group_column
+    return f"{count} different {rows_of}" if column is None else f"{rows_of} of {count} groups of '{column.name}'"
+
+
+def _check_folds(data: Dataset, split: Split, folds: int, *, stratified: bool) -> None:
+    different = len(np.unique(data.groups[split.train]))
+    if different < folds:
+        needed = _different(data, folds, "training rows")
+        raise DataError(f"{folds} folds need {needed} at least; there are {different}", path=_CV)
+    if stratified:
+        names, counts = np.unique(data.target.to_numpy()[split.train], return_counts=True)
+        if counts.max() < folds:
+            raise DataError(
+                f"{folds} folds need a class with {folds} training rows at least;"
+                f" the largest, {names[counts.argmax()]}, has {counts.max()}",
+                path=_CV,
+            )
+
+
+def _check_classes(data: Dataset) -> None:
+    """Refuse a class that stands in one group alone: it could be learned or tested, not both."""
+    names, code = np.unique(data.target.to_numpy(), return_inverse=True)
+    pairs = np.unique(np.column_stack([code, np.unique(data.groups, return_inverse=True)[1]]), axis=0)
+    lonely = names[np.bincount(pairs[:, 0]) < 2]
+    if len(lonely):
+        where, takes = rows((data.target == lonely[0]).to_numpy()), _different(data, 2, "rows")
+        raise DataError(
+            f"class {lonely[0]} of column '{data.target.name}' stands only in {where}; to learn it and to test it takes {takes}",
+            path=TARGET,
+        )
+
+
+def _with_weight(data: Dataset, split: Split) -> Split:
+    if data.weights is not None:
+        for what, part in (("test rows", split.test), ("training rows", split.train)):
+            if not data.weights[part].any():
+                raise DataError(f"none of the {len(part)} {what} has a weight above 0", path=WEIGHTS)
+    return split
+
+
+def _check_fold_weights(data: Dataset, split: Split, folds: list[Fold]) -> None:
+    if data.weights is None:
+        return
+    weights = data.weights[split.train]
+    for index, fold in enumerate(folds):
+        for what, part in (("fits", fold.fit), ("measures", fold.measure)):
+            if not weights[part].any():
+                raise DataError(f"no row that fold {index} {what} on has a weight above 0", path=WEIGHTS)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The rows of a sweep: the whole table, what is set aside, and the folds of the rest."""
+
+    dataset: Dataset
+    split: Split
+    folds: Sequence[Fold]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What is shown of it on the parent run, as parameters."""
+        later = {} if self.dataset.is_new is None else {"new_rows": str(self.dataset.is_new.sum())}
+        return {
+            "data": self.dataset.name,
+            "data_rows": str(len(self.dataset.target)),
+            **later,
+            "test_rows": str(len(self.split.test)),
+        }
+
+    def why_changed(self, rows: int, columns: Sequence[str]) -> str:
+        """Say in what the table differs from an earlier one of so many rows, with these columns."""
+        table = self.dataset.table
+        changes = [f"{rows} rows then, {len(table)} now"] if rows != len(table) else []
+        gone = [name for name in columns if name not in table.columns]
+        new = [str(name) for name in table.columns if name not in columns]
+        changes += [f"without {', '.join(gone)}"] if gone else []
+        changes += [f"with {', '.join(new)} besides"] if new else []
+        return "; ".join(changes) or "the same rows and columns, with other values"
+
+
+def load_material(config: DataConfig, folder: pathlib.Path, cv: CrossValidation, needs: DataRequirements) -> TrainingData:
+    """Load a table, set the test rows aside, and draw the folds.
+
+    Args:
+        config: The section `data`.
+        folder: What a relative source starts from.
+        cv: How the rows that are no test rows are split.
+        needs: What the model can learn from.
+
+    Raises:
+        DataError: The table cannot be used so.
+    """
+    source = resolve_source(config.source, folder)
+    table, is_new = load_table(source, max_size=config.max_size), None
+    if config.new is not None:
+        table, is_new = _with_new(table, resolve_source(config.new, folder), config.max_size)
+    dataset = make_dataset(table, config, source=source, needs=needs, is_new=is_new)
+    split = split_rows(dataset, config, task=needs.task, in_time=cv.time_series is not None)
+    folds = make_folds(dataset, split, cv, task=needs.task, duplicates=config.duplicates)
+    return TrainingData(dataset, split, folds)
+
+
+def _with_new(table: pd.DataFrame, source: str, max_size: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """Put new rows below a table, and say which they are; columns that only they have are left out.
+
+    Raises:
+        DataError: They cannot be read, or lack a column.
+    """
+    try:
+        new = load_table(source, max_size=max_size).rename(columns=str)
+    except DataError as error:
+        raise DataError(str(error), path=NEW) from error
+    columns = [str(name) for name in table.columns]
+    lacking = [name for name in columns if name not in new]
+    if lacking:
+        raise DataError(f"the new rows lack {', '.join(lacking[:10])}; they have: {', '.join(new.columns[:30])}", path=NEW)
+    both = pd.concat([table.set_axis(columns, axis=1), new[columns]], ignore_index=True)
+    return both, np.arange(len(both)) >= len(table)
+
+
+def resolved_data(config: DataConfig, dataset: Dataset, folder: pathlib.Path) -> DataConfig:
+    """Give the section `data` such that it means the same from every working folder, with the target named."""
+    new = None if config.new is None else resolve_source(config.new, folder)
+    return config.model_copy(update={"source": dataset.source, "target": str(dataset.target.name), "new": new})

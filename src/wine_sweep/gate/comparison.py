@@ -1,0 +1,347 @@
+"""Compare two models on the same rows, as a whole and by slices: the paired bootstrap; and the dummy model.
+
+B. Efron, R. J. Tibshirani, "An Introduction to the Bootstrap", Chapman & Hall, 1993, section 13.3; in its paired form P. Koehn,
+"Statistical Significance Tests for Machine Translation Evaluation", EMNLP 2004: both models are measured on the same drawn
+rows, so that what makes a row hard for both of them does not count. Whole groups of rows are drawn, since the rows of one
+group are not independent of each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+from wine_sweep.config import GATE_RESAMPLES, Direction
+from wine_sweep.data import Dataset
+from wine_sweep.evaluation.row_losses import RowLoss
+from wine_sweep.messages import one_of
+from wine_sweep.trial import Task
+
+_PREDICTS = {
+    RowLoss.RMSE: "the mean of its training rows",
+    RowLoss.MAE: "the median of its training rows",
+    RowLoss.MAPE: "the median of its training rows",
+    RowLoss.LOG_LOSS: "the share of every class in its training rows",
+    RowLoss.BRIER: "the share of every class in its training rows",
+    RowLoss.ACCURACY: "the most frequent class of its training rows",
+    RowLoss.BALANCED_ACCURACY: "the most frequent class of its training rows",
+}
+
+
+def fit_dummy(task: Task, loss: RowLoss, features: pd.DataFrame, target: np.ndarray, weights: np.ndarray | None) -> Any:
+    """Fit scikit-learn's `DummyRegressor` (mean, or median for absolute errors) or `DummyClassifier` (prior).
+
+    Args:
+        task: What the challenger does.
+        loss: The metric that decides.
+        features: Of the training rows, of shape (rows, features).
+        target: The truth, of shape (rows,).
+        weights: How much each row counts, of shape (rows,); None when all count the same.
+    """
+    from sklearn.dummy import DummyClassifier, DummyRegressor
+
+    if task is Task.CLASSIFICATION:
+        model = DummyClassifier(strategy="prior")
+    else:
+        model = DummyRegressor(strategy="mean" if loss is RowLoss.RMSE else "median")
+    return model.fit(features, target, sample_weight=weights)
+
+
+def describe_dummy(loss: RowLoss) -> str:
+    """Say what it predicts, in words that follow ``against the 0.81 of``."""
+    return f"a model that always predicts {_PREDICTS[loss]}"
+
+
+CHUNK_BYTES = 2_000_000
+"""How much memory resamples are given at a time, about what caches hold; what comes out does not depend on it."""
+
+_BYTES_A_DRAW = 16
+"""A drawn group takes 8 for its number, and 8 for the value that is looked up by it."""
+
+ROUNDING = 1e-12
+"""The part of two values below which their difference comes from adding up in another order, and is none."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A champion and a challenger on the same rows.
+
+    Args:
+        metric: What they were measured by.
+        direction: Which way it is better.
+        champion: Its value of the metric on all rows.
+        challenger: The same of the other.
+        improvement: By how much the challenger is better, in the metric's units; negative where it is worse.
+        low: The lower end of the central percentile interval of the improvement.
+        high: Its upper end.
+        confidence: The share of resamples between the ends.
+        rows: How many rows with a weight above 0 there were.
+        groups: How many groups they form.
+        resamples: How often groups were drawn anew.
+        seed: Decided which.
+    """
+
+    metric: str
+    direction: Direction
+    champion: float
+    challenger: float
+    improvement: float
+    low: float
+    high: float
+    confidence: float
+    rows: int
+    groups: int
+    resamples: int
+    seed: int
+
+    def record(self) -> dict[str, Any]:
+        """Give what is kept of it in MLflow."""
+        return {**asdict(self), "direction": self.direction.value}
+
+
+def improvement_of(loss: RowLoss, champion: np.ndarray, challenger: np.ndarray) -> np.ndarray:
+    """Say by how much the challenger's values of a metric are better than the champion's; mere rounding is no difference.
+
+    Args:
+        loss: The metric.
+        champion: Values of the metric, of any shape.
+        challenger: The same of the other model.
+    """
+    maximize = loss.direction is Direction.MAXIMIZE
+    better = challenger - champion if maximize else champion - challenger
+    size = 1.0 if maximize else np.maximum(np.abs(champion), np.abs(challenger))
+    improvement: np.ndarray = np.where(np.abs(better) <= ROUNDING * size, 0.0, better)
+    return improvement
+
+
+def paired_bootstrap(
+    loss: RowLoss,
+    champion: np.ndarray,
+    challenger: np.ndarray,
+    *,
+    groups: np.ndarray,
+    weights: np.ndarray,
+    confidence: float,
+    resamples: int = GATE_RESAMPLES,
+    seed: int,
+    chunk_bytes: int = CHUNK_BYTES,
+) -> Comparison:
+    """Compare two models on the same rows.
+
+    As many groups as there are are drawn with replacement, both models measured on their rows, and the differences' central
+    percentiles taken. Memory is bounded by `chunk_bytes`, or by one resample where that is more.
+
+    Args:
+        loss: The metric that decides.
+        champion: What each row loses with the champion, of shape (rows,); see `RowLoss.losses`.
+        challenger: The same with the challenger.
+        groups: For every row, the number of its group.
+        weights: How much each row counts, of shape (rows,); see `RowLoss.row_weights`. Rows that do not count are left out.
+        confidence: The share of resamples between the ends of the interval: with 0.95, 2.5 % lie below it.
+        resamples: How often groups are drawn anew.
+        seed: Decides which.
+        chunk_bytes: How much memory resamples are given at a time.
+
+    Raises:
+        ValueError: No row counts, or a loss is no finite number.
+    """
+    counted = weights > 0
+    if not counted.any():
+        raise ValueError(f"none of the {len(weights)} rows has a weight above 0")
+    champion, challenger, weights = champion[counted], challenger[counted], weights[counted]
+    for who, losses in (("champion", champion), ("challenger", challenger)):
+        if not np.isfinite(losses).all():
+            raise ValueError(f"{np.sum(~np.isfinite(losses))} of {len(losses)} losses of the {who} are no finite numbers")
+    _, code = np.unique(groups[counted], return_inverse=True)
+    sums = [np.bincount(code, part) for part in (weights * champion, weights * challenger, weights)]
+    before, after = (loss.of_mean(total.sum() / sums[2].sum()) for total in sums[:2])
+    drawn = _improvements(loss, sums, resamples=resamples, seed=seed, chunk_bytes=chunk_bytes)
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Comparison(
+        loss.value,
+        loss.direction,
+        float(before),
+        float(after),
+        float(improvement_of(loss, before, after)),
+        float(low),
+        float(high),
+        confidence,
+        rows=len(weights),
+        groups=len(sums[2]),
+        resamples=resamples,
+        seed=seed,
+    )
+
+
+def _improvements(loss: RowLoss, sums: list[np.ndarray], *, resamples: int, seed: int, chunk_bytes: int) -> np.ndarray:
+    """Draw groups anew, and say how much better the challenger is each time.
+
+    Args:
+        loss: The metric.
+        sums: Of each group, of shape (groups,): the champion's weighted losses, the challenger's, and the weights.
+        resamples: How often.
+        seed: Decides which groups.
+        chunk_bytes: How much memory may be used at a time.
+
+    Returns:
+        Of shape (resamples,).
+    """
+    random, count = np.random.default_rng(seed), len(sums[0])
+    chunk = max(1, chunk_bytes // (_BYTES_A_DRAW * count))
+    parts = []
+    for start in range(0, resamples, chunk):
+        groups = random.integers(count, size=(min(chunk, resamples - start), count))
+        champion, challenger, weight = (of_group[groups].sum(axis=1) for of_group in sums)
+        parts.append(improvement_of(loss, loss.of_mean(champion / weight), loss.of_mean(challenger / weight)))
+    return np.concatenate(parts)
+
+
+MOST_VALUES = 20
+"""Of a column that is no number; more would be slices of a few rows each."""
+
+MOST_NUMBERS = 10
+"""Of a column of numbers; with more it is cut into quartiles."""
+
+GAP = "missing"
+"""What the slice of the rows without a value is called."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Two models on a part of the rows.
+
+    Args:
+        name: The column and its value or values: ``is_red 1``, ``alcohol 9.5 to 10.3``.
+        rows: How many rows with a weight above 0 it has.
+        champion: The champion's value of the metric on them; None where there are none.
+        challenger: The same of the other.
+        improvement: By how much the challenger is better, in the metric's units; negative where it is worse.
+        judged: Whether there are enough rows to judge by.
+    """
+
+    name: str
+    rows: int
+    champion: float | None
+    challenger: float | None
+    improvement: float | None
+    judged: bool
+
+    def is_worse(self, margin: float) -> bool:
+        """Whether the challenger is worse here by more than `margin`, as far as that can be judged."""
+        return self.judged and self.improvement is not None and self.improvement < -margin
+
+    def record(self) -> dict[str, Any]:
+        """Give what is kept of it in MLflow."""
+        return asdict(self)
+
+
+def sliceable(data: Dataset) -> pd.DataFrame:
+    """Give the columns that rows can be sliced by: the features, and the group column."""
+    beside = data.group_column
+    return data.features if beside is None else data.features.assign(**{str(beside.name): beside})
+
+
+def refusal(data: Dataset, name: str) -> str | None:
+    """Say why rows cannot be sliced by a column, or None when they can."""
+    columns = sliceable(data)
+    if name not in columns:
+        for role, taken in (("target", data.target), ("weights", data.weight_column)):
+            if taken is not None and str(taken.name) == name:
+                return f"column '{name}' is `{role}`; a slice is of a feature, or of the group column"
+        return f"there is no column '{name}' in the table; {one_of(name, [str(each) for each in columns], most=30)}"
+    column = columns[name]
+    if not _is_number(column) and (count := len(set(_words(column)))) > MOST_VALUES:
+        return f"column '{name}' has {count} different values that are no numbers; slices are of {MOST_VALUES} at most"
+    return None
+
+
+def slice_rows(
+    loss: RowLoss,
+    champion: np.ndarray,
+    challenger: np.ndarray,
+    *,
+    target: np.ndarray,
+    weights: np.ndarray | None,
+    table: pd.DataFrame,
+    min_rows: int,
+) -> list[Slice]:
+    """Compare two models on every slice of the rows.
+
+    Args:
+        loss: The metric that decides.
+        champion: What each row loses with the champion, of shape (rows,).
+        challenger: The same with the challenger.
+        target: The truth, of shape (rows,).
+        weights: The table's own weights, of shape (rows,); None when all rows count the same.
+        table: The columns to slice by, of shape (rows, columns).
+        min_rows: A slice with fewer rows that count is not judged.
+
+    Returns:
+        The slices of the first column, then those of the next; in each by value, the rows without one last.
+    """
+    found = []
+    for name, mask in _masks(table):
+        counted = loss.row_weights(target[mask], None if weights is None else weights[mask])
+        rows = int(np.sum(counted > 0))
+        if rows == 0:
+            found.append(Slice(name, 0, None, None, None, judged=False))
+            continue
+        before, after = (loss.of_mean(np.average(losses[mask], weights=counted)) for losses in (champion, challenger))
+        improvement = float(improvement_of(loss, before, after))
+        found.append(Slice(name, rows, float(before), float(after), improvement, judged=rows >= min_rows))
+    return found
+
+
+def _masks(table: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the name of each slice, and which rows it has."""
+    for column in table.columns:
+        labels, order = _labels(table[column])
+        for label in order:
+            yield f"{column} {label}", labels == label
+
+
+def _labels(column: pd.Series) -> tuple[np.ndarray, Sequence[str]]:
+    """Say which slice of a column each row is in, and in which order the slices come."""
+    gap = column.isna().to_numpy()
+    labels = np.full(len(column), GAP, dtype=object)
+    if _is_number(column):
+        numbers = column.to_numpy()[~gap].astype(float)
+        labels[~gap], order = _quartiles(numbers) if len(np.unique(numbers)) > MOST_NUMBERS else _each(numbers)
+    else:
+        labels[~gap] = _words(column)
+        order = sorted(set(labels[~gap]))
+    return labels, list(dict.fromkeys([*order, *([GAP] if gap.any() else [])]))
+
+
+def _words(column: pd.Series) -> list[str]:
+    """Give the values of a column, but for gaps, as text."""
+    return [str(value) for value in column[column.notna()].astype(str)]
+
+
+def _each(numbers: np.ndarray) -> tuple[list[str], list[str]]:
+    return [_shown(value) for value in numbers], [_shown(value) for value in np.unique(numbers)]
+
+
+def _quartiles(numbers: np.ndarray) -> tuple[list[str], list[str]]:
+    """Cut numbers into quartiles, each named by the lowest and the highest number in it; equal numbers stay together."""
+    part = np.searchsorted(np.quantile(numbers, [0.25, 0.5, 0.75], method="lower"), numbers, side="left")
+    names = {each: _span(numbers[part == each]) for each in np.unique(part)}
+    return [names[each] for each in part], list(names.values())
+
+
+def _span(numbers: np.ndarray) -> str:
+    low, high = _shown(numbers.min()), _shown(numbers.max())
+    return low if low == high else f"{low} to {high}"
+
+
+def _shown(number: float) -> str:
+    return str(int(number)) if abs(number) < 1e15 and number % 1 == 0 else f"{number:g}"
+
+
+def _is_number(column: pd.Series) -> bool:
+    return is_numeric_dtype(column) and not is_bool_dtype(column)

@@ -1,0 +1,377 @@
+"""Gate the winner against the version in the stage, and promote it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from wine_sweep.config import Direction, GateConfig, Stage
+from wine_sweep.data.splits import TrainingData
+from wine_sweep.errors import ModelError, OvertakenError
+from wine_sweep.evaluation.capture import foreign_output_shown
+from wine_sweep.evaluation.estimators import part_of
+from wine_sweep.evaluation.row_losses import RowLoss, row_loss_of
+from wine_sweep.gate import (
+    Decision,
+    Reason,
+    Verdict,
+    champion_columns,
+    champion_fails,
+    champion_unloadable,
+    fit_dummy,
+    forced,
+    judge_against_champion,
+    judge_against_dummy,
+    no_gate,
+    other_target,
+    other_task,
+    overtaken,
+    same_model,
+    sliceable,
+    unknown_rows,
+)
+from wine_sweep.messages import markdown
+from wine_sweep.monitoring.reference import Reference
+from wine_sweep.promotion.candidate import Challenger, test_features
+from wine_sweep.registry import STAGES, Action, Entry, ModelRegistry, Promotion, RegisteredVersion, exclusive, new_token
+from wine_sweep.selection import Selection
+from wine_sweep.targets.base import SweepPlan
+from wine_sweep.tracking import names
+from wine_sweep.tracking.local_state import user_name
+from wine_sweep.tracking.models import load_model
+from wine_sweep.tracking.monitoring_runs import read_reference
+from wine_sweep.tracking.retry import RetryPolicy
+
+_logger = logging.getLogger(__name__)
+
+
+def ask_gate(challenger: Challenger, champion: RegisteredVersion | None) -> Verdict:
+    """Say whether the challenger takes the champion's place.
+
+    Args:
+        challenger: The winner of a sweep.
+        champion: The version that is in the stage; None when there is none.
+
+    Raises:
+        ModelError: The challenger's own model cannot be loaded, or does not predict.
+        TrackingError: The store failed.
+    """
+    if champion is not None and is_same(challenger, champion):
+        why = _why_unloadable(champion, challenger)
+        return same_model(champion.version) if why is None else champion_unloadable(champion.version, why)
+    gate, material = challenger.prepared.gate, challenger.prepared.material
+    if gate is None or material is None:
+        return no_gate()
+    reference = challenger.reference
+    if reference is None:
+        return unknown_rows(None)
+    if champion is None:
+        return _against_dummy(gate, challenger, reference, material)
+    return _against_champion(gate, challenger, reference, material, champion)
+
+
+def is_same(challenger: Challenger, champion: RegisteredVersion) -> bool:
+    """Whether both are the same logged model, or made of the same parameters and rows."""
+    if champion.source == challenger.model_uri:
+        return True
+    return bool(challenger.key) and champion.tags.get(names.MODEL_KEY) == challenger.key
+
+
+def _against_dummy(gate: GateConfig, challenger: Challenger, reference: Reference, material: TrainingData) -> Verdict:
+    dataset, train = material.dataset, material.split.train
+    loss, target = reference.metric, dataset.target.to_numpy()
+    rows = _Rows.of(material, ~reference.was_trained_on(test_features(material)))
+    features = dataset.features.iloc[train]
+    dummy = fit_dummy(reference.task, loss, features, target[train], part_of(dataset.weights, train))
+    verdict = judge_against_dummy(
+        gate,
+        loss,
+        loss.losses(dummy, rows.features, rows.target),
+        _losses_of_winner(challenger, loss, rows),
+        target=rows.target,
+        groups=rows.groups,
+        weights=rows.weights,
+    )
+    return _saying_by_what(verdict, challenger.prepared, loss)
+
+
+def _against_champion(
+    gate: GateConfig, challenger: Challenger, reference: Reference, material: TrainingData, champion: RegisteredVersion
+) -> Verdict:
+    version = champion.version
+    before = read_reference(challenger.runs.client, champion.run_id) if champion.run_id else None
+    if before is None:
+        return unknown_rows(version)
+    if before.target != reference.target:
+        return other_target(version, before.target, reference.target)
+    if before.task is not reference.task:
+        return other_task(version, before.task, reference.task)
+    gone = [name for name in before.names if name not in material.dataset.features]
+    if gone:
+        return champion_columns(version, gone=gone, new=[name for name in reference.names if name not in before.names])
+    return _on_same_rows(gate, challenger, _Pair(before, reference), material, champion)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """What the champion and the challenger were trained and tested on."""
+
+    before: Reference
+    after: Reference
+
+
+def _on_same_rows(
+    gate: GateConfig, challenger: Challenger, pair: _Pair, material: TrainingData, champion: RegisteredVersion
+) -> Verdict:
+    version, own, features = champion.version, challenger.model, test_features(material)
+    try:
+        model = load_model(champion.uri, challenger.trust)
+    except ModelError as error:
+        return champion_unloadable(version, str(error))
+    both = all(hasattr(each, "predict_proba") for each in (model, own))
+    loss = row_loss_of(challenger.prepared.deciding_metric, pair.after.task, probabilities=both)
+    try:
+        trained = pair.before.was_trained_on(features)
+        rows = _Rows.of(material, ~trained & ~pair.after.was_trained_on(features))
+        losses = loss.losses(model, rows.features, rows.target) if len(rows.target) else np.empty(0)
+    except Exception as error:  # noqa: BLE001  # whatever somebody's model or other values raise; it is said, and the model is kept
+        return champion_fails(version, f"{type(error).__name__}: {error}")
+    own_losses = _losses_of_winner(challenger, loss, rows) if len(rows.target) else np.empty(0)
+    if len(losses) >= gate.min_rows and loss.direction is Direction.MINIMIZE and np.array_equal(losses, own_losses):
+        return same_model(version, rows=len(losses))
+    verdict = judge_against_champion(
+        gate,
+        loss,
+        losses,
+        own_losses,
+        target=rows.target,
+        groups=rows.groups,
+        weights=rows.weights,
+        slices_table=rows.table[gate.slices],
+        version=version,
+        excluded=int(trained.sum()),
+    )
+    return _saying_by_what(verdict, challenger.prepared, loss)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The test rows that are compared on."""
+
+    features: pd.DataFrame
+    target: np.ndarray
+    groups: np.ndarray
+    weights: np.ndarray | None
+    table: pd.DataFrame
+
+    @classmethod
+    def of(cls, material: TrainingData, kept: np.ndarray) -> _Rows:
+        """Take those of the test rows that are kept, a bool for each."""
+        dataset, rows = material.dataset, material.split.test[kept]
+        return cls(
+            dataset.features.iloc[rows].reset_index(drop=True),
+            dataset.target.to_numpy()[rows],
+            dataset.groups[rows],
+            part_of(dataset.weights, rows),
+            sliceable(dataset).iloc[rows].reset_index(drop=True),
+        )
+
+
+def _saying_by_what(verdict: Verdict, prepared: SweepPlan, loss: RowLoss) -> Verdict:
+    """Say which metric stands in for the one that decides, where that is no mean over rows."""
+    metric = prepared.deciding_metric
+    if verdict.comparison is None or metric == loss:
+        return verdict
+    said = f"{loss.value} stands in for {metric or 'what decides'}: models are compared row by row."
+    return replace(verdict, reasons=(*verdict.reasons, said))
+
+
+def _why_unloadable(champion: RegisteredVersion, challenger: Challenger) -> str | None:
+    is_its_own = champion.source == challenger.model_uri  # promoted by a process that was killed before the sweep ended
+    written = challenger.saved.written if is_its_own else None
+    try:
+        load_model(champion.uri, replace(challenger.trust, written=written))
+    except ModelError as error:
+        return str(error)
+    return None
+
+
+def _losses_of_winner(challenger: Challenger, loss: RowLoss, rows: _Rows) -> np.ndarray:
+    try:
+        with foreign_output_shown():
+            return loss.losses(challenger.model, rows.features, rows.target)
+    except ModelError:
+        raise
+    except Exception as error:  # whatever somebody's model raises
+        message = f"the winner, trial {challenger.trial.number}, does not predict the test rows: {type(error).__name__}: {error}"
+        raise ModelError(message) from error
+
+
+def evidence_of(verdict: Verdict) -> Mapping[str, Any]:
+    """Give the numbers of a verdict, for the ledger."""
+    return {key: value for key, value in verdict.record().items() if key not in ("reasons", "ground", "decision")}
+
+
+NOT_PROMOTED = "Not promoted."
+"""What is said where nothing was to be promoted."""
+
+
+@dataclass(frozen=True)
+class StagingResult:
+    """What became of a winner.
+
+    Args:
+        name: The registered model.
+        stage: The stage.
+        verdict: What the gate says.
+        champion: The version that was in the stage before; None when there was none.
+        promotion: Where the winner is now; None where it was not promoted.
+    """
+
+    name: str
+    stage: Stage
+    verdict: Verdict
+    champion: str | None
+    promotion: Promotion | None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the gate said no; that the same model is there already is no refusal."""
+        return self.promotion is None
+
+    def describe(self) -> list[str]:
+        """Say in sentences what became of it, the gate's reasons first."""
+        return [*self.verdict.reasons, self.describe_end()]
+
+    def describe_end(self) -> str:
+        """Say in a sentence what became of it."""
+        promotion = self.promotion
+        if promotion is None:
+            kept = f"version {self.champion} of {self.name} stays" if self.champion else f"nothing of {self.name} is"
+            return f"Not promoted: {kept} in {self.stage.value}."
+        if promotion.already_there:
+            return f"It is there already: version {promotion.version} of {self.name} in {self.stage.value}."
+        instead = f", in place of version {', '.join(promotion.archived)}" if promotion.archived else ""
+        where = f"{self.stage.value} (alias `{self.stage.alias}`)"
+        return f"Now version {promotion.version} of {self.name} in {where}{instead}."
+
+    def record(self) -> dict[str, Any]:
+        """Give what is kept in MLflow as ``promotion.json``, but for who and when."""
+        what = {"model": self.name, "stage": self.stage.value, "alias": self.stage.alias, "promoted": not self.is_refused}
+        promotion = self.promotion.record() if self.promotion is not None else {"version": None}
+        return {**what, **promotion, "champion": self.champion, "gate": self.verdict.record()}
+
+
+def put_in_stage(
+    challenger: Challenger,
+    selection: Selection,
+    *,
+    name: str,
+    stage: Stage,
+    policy: RetryPolicy,
+    force: bool = False,
+    is_checked: bool = False,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> StagingResult:
+    """Ask the gate, do what it says, and keep a record of it on the parent run.
+
+    Args:
+        challenger: The winner with its logged model.
+        selection: Why it is the winner.
+        name: The registered model.
+        stage: The stage.
+        policy: Tries each step again while the store is away.
+        force: Whether it is promoted whatever the gate says.
+        is_checked: Whether the model has just been loaded back, and predicts as it should.
+        now: Tells the time.
+
+    Raises:
+        ModelError: The winner's own model does not load, or does not predict.
+        TrackingError: The registry failed; what was in the stage is still there.
+    """
+    runs = challenger.runs
+    registry = ModelRegistry(runs.client, policy)
+    registry.settle(name)
+    production = registry.in_stage(name, Stage.PRODUCTION)
+    if stage is not Stage.PRODUCTION and not force and production is not None and production.source == challenger.model_uri:
+        there = Promotion(name, production.version, Stage.PRODUCTION, production.run_id, already_there=True)
+        return StagingResult(name, Stage.PRODUCTION, same_model(production.version), production.version, there)
+    champion = registry.in_stage(name, stage)
+    verdict = policy.run(lambda: ask_gate(challenger, champion))
+    is_itself = champion is not None and champion.source == challenger.model_uri
+    if force and verdict.decision is Decision.KEEP and not is_itself:
+        verdict = forced(verdict)
+    entry = _entry(challenger, verdict, champion, stage, selection=selection, sweep=runs.run_id, when=now())
+    outcome = StagingResult(name, stage, verdict, entry.before, None)
+    if verdict.ground is Reason.SAME_MODEL and champion is not None:
+        outcome = replace(outcome, promotion=registry.move(champion, stage, entry))  # the alias may have to follow
+    elif verdict.decision is Decision.KEEP:
+        registry.note(name, entry)
+    else:
+        if not is_checked:
+            policy.run(challenger.check_loads)
+        outcome = _promote(registry, challenger, outcome, entry)
+    record = {**outcome.record(), "when": entry.when.isoformat(timespec="seconds"), "who": entry.who, "sweep": runs.run_id}
+    policy.run(lambda: runs.write_json(names.PROMOTION_FILE, {**record, "reasons": list(selection.reasons)}))
+    return outcome
+
+
+def _promote(registry: ModelRegistry, challenger: Challenger, outcome: StagingResult, entry: Entry) -> StagingResult:
+    """Make the winner a version and move it; where somebody was faster, that is the outcome."""
+    tags = {
+        names.SWEEP: entry.sweep,
+        names.TRIAL: str(challenger.trial.number),
+        names.DATA: challenger.prepared.digest,
+        names.PARAMS: json.dumps(dict(challenger.trial.params)),
+        **({names.MODEL_KEY: challenger.key} if challenger.key else {}),
+    }
+    why = "\n".join(f"- {markdown(reason)}" for reason in (*entry.reasons, *entry.evidence["selection"]))
+    with exclusive(outcome.name):  # two at once would make two versions of one model
+        registered = registry.register(
+            outcome.name, model_uri=challenger.model_uri, run_id=entry.run_id, description=why, tags=tags
+        )
+    left = registered.stage if registered.stage in STAGES and registered.stage != entry.stage else None
+    entry = replace(entry, after=registered.version, left=left)
+    try:
+        return replace(outcome, promotion=registry.move(registered, outcome.stage, entry))
+    except OvertakenError as error:
+        there = registry.in_stage(outcome.name, outcome.stage)
+        champion = there.version if there is not None else None
+        verdict = overtaken(outcome.verdict, str(error))
+        kept = replace(entry, action=Action.KEPT, before=champion, after=champion, left=None, reasons=verdict.reasons)
+        registry.note(outcome.name, replace(kept, ground=verdict.ground.value, token=new_token()))
+        return replace(outcome, verdict=verdict, champion=champion)
+
+
+def _entry(
+    challenger: Challenger,
+    verdict: Verdict,
+    champion: RegisteredVersion | None,
+    stage: Stage,
+    *,
+    selection: Selection,
+    sweep: str,
+    when: datetime,
+) -> Entry:
+    promotes = verdict.decision is Decision.PROMOTE
+    before = champion.version if champion is not None else None
+    return Entry(
+        Action.PROMOTED if promotes else Action.KEPT,
+        stage.value,
+        user_name(),
+        before,
+        before,
+        verdict.reasons,
+        ground=verdict.ground.value,
+        run_id=challenger.trial.run_id or "",
+        sweep=sweep,
+        evidence={**evidence_of(verdict), "selection": list(selection.reasons)},
+        when=when,
+    )

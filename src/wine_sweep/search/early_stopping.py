@@ -1,0 +1,167 @@
+"""Stop trials early by Optuna's pruners, and the search by Optuna's terminator."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from statistics import fmean, pvariance
+
+import optuna
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+
+from wine_sweep.config import Direction, Method, PrunerType, RegretConfig, SearchConfig
+from wine_sweep.errors import SearchError
+from wine_sweep.search.optuna_options import STUDY_NAME, Codec, counts_in_resources, make_pruner, quieten, resource
+from wine_sweep.search.searcher import Outcome
+from wine_sweep.search.space import Space
+from wine_sweep.trial import Params, TrialState
+
+
+class StepReporter:
+    """Reports a trial's steps to Optuna as its pruner wants them.
+
+    Where a step is a fold, the mean of the folds so far is reported, and to Wilcoxon's test each fold's own value; where
+    the budget grows, the mean at that budget. Steps count from 0, for Hyperband and successive halving in resources. What a
+    trial reports at steps of its own count goes to each pruner as it is.
+
+    Args:
+        config: The section `search`, with a pruner.
+        steps: How many steps a trial has; 0 where only the trial knows.
+    """
+
+    def __init__(self, config: SearchConfig, steps: int) -> None:
+        if config.pruner is None:
+            raise ValueError("there is no pruner to report to")
+        quieten()
+        self._pruner = config.pruner
+        self._budget = config.budget
+        self._told: dict[int, int] = {}
+        self.optuna_pruner = make_pruner(config.pruner, config.budget, steps)
+
+    def should_prune(self, trial: optuna.trial.Trial, steps: Sequence[float], at: Sequence[int] = ()) -> bool:
+        """Report the last of a trial's steps, and ask.
+
+        Args:
+            trial: Optuna's trial.
+            steps: The value at each step so far.
+            at: The numbers of the steps where the trial counts them itself; several may be new then.
+        """
+        if at:
+            self._report_new(trial, steps, at)
+        else:
+            whole = self._budget is not None or self._pruner.type is PrunerType.WILCOXON
+            trial.report(steps[-1] if whole else fmean(steps), self._number(len(steps)))
+        return trial.should_prune()
+
+    def _report_new(self, trial: optuna.trial.Trial, steps: Sequence[float], at: Sequence[int]) -> None:
+        """Report each step that Optuna has not been told of: it compares trials at steps of the same number."""
+        last = self._told.get(trial.number, -1)
+        for value, number in zip(steps, at, strict=True):
+            if number > last:
+                trial.report(value, number)
+        self._told[trial.number] = max(last, at[-1])
+
+    def _number(self, steps: int) -> int:
+        """Number the last of so many steps as Optuna's pruner wants it."""
+        return resource(steps, self._budget) if counts_in_resources(self._pruner) else steps - 1
+
+
+class PruningStudy:
+    """A study that only prunes, beside a search that is not Optuna's, or that has several objectives.
+
+    Optuna prunes studies of one objective; with several, this one sees the first.
+    """
+
+    def __init__(self, reporter: StepReporter, direction: Direction) -> None:
+        self._reporter = reporter
+        self._study = optuna.create_study(
+            sampler=optuna.samplers.RandomSampler(seed=0),
+            pruner=reporter.optuna_pruner,
+            direction=direction.value,
+            study_name=STUDY_NAME,
+        )
+
+    def begin(self) -> optuna.trial.Trial:
+        """Begin a trial."""
+        return self._study.ask()
+
+    def should_prune(self, trial: optuna.trial.Trial, steps: Sequence[float], at: Sequence[int] = ()) -> bool:
+        """Report the last of a trial's steps, and ask; see `StepReporter`."""
+        return self._reporter.should_prune(trial, steps, at)
+
+    def end(self, trial: optuna.trial.Trial, outcome: Outcome) -> None:
+        """End a trial."""
+        if outcome.state is TrialState.FINISHED:
+            self._study.tell(trial, outcome.values[0])
+        else:
+            pruned = outcome.state is TrialState.PRUNED
+            self._study.tell(trial, state=optuna.trial.TrialState.PRUNED if pruned else optuna.trial.TrialState.FAIL)
+
+
+class RegretBound:
+    """Bounds from above by how much the best trial could still be beaten, and holds that against the noise of its folds.
+
+    A. Makarova et al., "Automatic Termination for Hyperparameter Optimization", AutoML 2022, as
+    `optuna.terminator.RegretBoundEvaluator` has it; the noise is the corrected variance over the folds given there.
+
+    Args:
+        config: The key `regret`.
+        space: What is searched.
+        direction: Which way the objective is better.
+        seed: For the bound's own random numbers.
+    """
+
+    def __init__(self, config: RegretConfig, space: Space, *, direction: Direction, seed: int) -> None:
+        from optuna.terminator import RegretBoundEvaluator
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Optuna 5 says that version 6 will drop it
+            self._bound = RegretBoundEvaluator(min_n_trials=config.min_trials, seed=seed)
+        self._config = config
+        self._space = space
+        self._codecs = {each.key: Codec(each, Method.GP) for each in space.dimensions}
+        self._direction = direction
+        self._trials: list[FrozenTrial] = []
+        self._noise: list[float] = []
+
+    def add(self, params: Params, folds: Sequence[float]) -> bool:
+        """Take a finished trial, and say whether the best so far is good enough.
+
+        Args:
+            params: Its parameters.
+            folds: The objective in each fold, two or more.
+
+        Raises:
+            SearchError: The bound cannot be computed.
+        """
+        self._trials.append(self._frozen(params, sum(folds) / len(folds)))
+        self._noise.append(_noise(folds))
+        if len(self._trials) < self._config.min_trials:
+            return False
+        better = min if self._direction is Direction.MINIMIZE else max
+        best = better(range(len(self._trials)), key=lambda index: self._trials[index].value or 0.0)
+        direction = StudyDirection.MINIMIZE if self._direction is Direction.MINIMIZE else StudyDirection.MAXIMIZE
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return self._bound.evaluate(self._trials, direction) < self._noise[best]
+        except (ValueError, RuntimeError) as error:
+            raise SearchError(f"the regret bound cannot be computed: {error}") from error
+
+    def _frozen(self, params: Params, value: float) -> FrozenTrial:
+        active = [each for each in self._space.dimensions if each.name in params and each.is_active(params)]
+        trial = optuna.trial.create_trial(
+            params={each.key: self._codecs[each.key].encode(params[each.name]) for each in active},
+            distributions={each.key: self._codecs[each.key].distribution for each in active},
+            value=value,
+        )
+        trial.number = len(self._trials)
+        return trial
+
+
+def _noise(folds: Sequence[float]) -> float:
+    """Estimate the standard error of a cross-validated mean, with the correction of Nadeau and Bengio (2003)."""
+    k = len(folds)
+    return math.sqrt((1 / k + 1 / (k - 1)) * pvariance(folds))

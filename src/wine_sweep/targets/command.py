@@ -1,0 +1,237 @@
+"""Sweeps of a command: check its config, and run each trial as a process that its child run is handed over to."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wine_sweep.config import ExecutionConfig, ModelConfig, ParsedConfig
+from wine_sweep.config.model import ENVIRONMENT, PLACEHOLDERS, WHOLE_WORDS, placeholders
+from wine_sweep.errors import Problem
+from wine_sweep.evaluation.command import RETRIES_VARIABLE, Command, CommandTask, path_with_this_python
+from wine_sweep.execution import check_backend, count_workers
+from wine_sweep.messages import one_of
+from wine_sweep.search.space import Space
+from wine_sweep.targets.base import FitCount
+from wine_sweep.targets.trust import how_to_trust
+from wine_sweep.targets.user_code import OwnCodeCheck, OwnCodeSweep
+from wine_sweep.trial import Trial
+
+
+@dataclass(frozen=True)
+class CommandSweep(OwnCodeSweep):
+    """A sweep of a command.
+
+    Args:
+        command: What is run.
+    """
+
+    command: Command
+
+    @property
+    def kind(self) -> str:
+        """See `SweepPlan`."""
+        return "command"
+
+    @property
+    def subject(self) -> str:
+        """The command as it would be typed, with its placeholders."""
+        return " ".join(word if "{" in word else shlex.quote(word) for word in self.command.words)
+
+    @property
+    def program(self) -> str:
+        """The file that is run, as a run of it by hand would name it; the program where no file is named."""
+        return self._file or self.command.words[0]
+
+    @property
+    def digest(self) -> str:
+        """Digest the words, and the content of the first file that they name: the program's own, as a rule.
+
+        What that file reads or imports is not known; and a later word may name a file that the program writes.
+        """
+        found = hashlib.sha256("\0".join(self.command.words).encode())
+        if self._file is not None:
+            with (self.command.folder / self._file).open("rb") as file:
+                found.update(hashlib.file_digest(file, "sha256").digest())
+        return found.hexdigest()
+
+    @property
+    def fits(self) -> FitCount:
+        """One process a trial; the winner's has logged its model already."""
+        return FitCount(1, 1, winner=0)
+
+    @property
+    def hands_over_runs(self) -> bool:
+        """Whether a trial's process may write into its child run: yes."""
+        return True
+
+    def task(self) -> CommandTask:
+        """See `SweepPlan`."""
+        model = self.config.model
+        stepwise = self.config.search.pruner is not None
+        return CommandTask(self.command, model.stdout if model else None, self.of, stepwise=stepwise)
+
+    @property
+    def is_refitted(self) -> bool:
+        """No; see `refit`."""
+        return False
+
+    def refit(self, trial: Trial, common: Path | None = None) -> None:  # noqa: ARG002  # the interface's signature
+        """Fit nothing: what the program has logged in the winner's run is the model."""
+        return
+
+    def why_no_model(self, trial: Trial) -> str:
+        """See `SweepPlan`."""
+        return (
+            f"the command logged no model in the run of trial {trial.number}, so there is nothing to promote:"
+            " have it call mlflow's log_model, or leave `registry` out"
+        )
+
+    def why_changed(self, rows: int, columns: Sequence[str]) -> str:  # noqa: ARG002  # the interface's signature
+        """See `SweepPlan`."""
+        return f"the content of {self._file}" if self._file is not None else "its words"
+
+    @property
+    def _file(self) -> str | None:
+        """The first word that names a file."""
+        plain = (word for word in self.command.words if "{" not in word and (self.command.folder / word).is_file())
+        return next(plain, None)
+
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_PYTHON = re.compile(r"python[\d.]*|\{python\}")
+"""A Python of the PATH or of this process; one that is named by a path may be any program."""
+
+
+class CommandCheck(OwnCodeCheck):
+    """Holds a draft against its command.
+
+    Args:
+        draft: The config as read; its section `model` is right by itself, and a command.
+        trusted: The values of ``--trust``.
+    """
+
+    def __init__(self, draft: ParsedConfig, trusted: tuple[str, ...]) -> None:
+        super().__init__(draft, trusted, "command")
+
+    def run(self) -> None:
+        """Find what is wrong."""
+        sections = self.draft.sections
+        model: ModelConfig = sections["model"]
+        execution: ExecutionConfig | None = sections.get("execution")
+        self.problems += self._check_trust(model)
+        if execution is not None:
+            self.problems += check_backend(execution)
+            if execution.address is None:
+                self.problems += self._check_program(model)
+        self.check_goals("")
+        if (search := sections.get("search")) is not None:
+            space = Space.of(search)
+            self.check_search(space, _check_placeholders(model, space), values=1)
+
+    def prepared(self) -> CommandSweep:
+        """Give the sweep; nothing is wrong with the draft."""
+        config = self.draft.config
+        if not (config and config.model and config.model.command):
+            raise RuntimeError("a draft without problems lacks a part")
+        model = config.model
+        folder = self._folder(model)
+        variables = {**_threads(config.execution), **_retries()}
+        command = Command(tuple(config.model.command), folder, model.params, config.search.seed, variables)
+        changed = {"model": model.model_copy(update={"folder": str(folder)})}
+        return CommandSweep(*self.common(changed, None), command)
+
+    def _folder(self, model: ModelConfig) -> pathlib.Path:
+        return (self.draft.folder / pathlib.Path(model.folder or ".").expanduser()).resolve()
+
+    def _check_trust(self, model: ModelConfig) -> Iterator[Problem]:
+        """A command can do anything: where it runs and where it is written has to be trusted, or the one file that is run.
+
+        That file runs in its own folder then, or in the working folder: what it reads by a relative path is not a stranger's.
+        """
+        folder = self._folder(model)
+        if self.trust.covers(folder) and (self.trust.covers(self.draft.folder) or not self.draft.is_file):
+            return
+        script = _script(model, folder)
+        if script is not None and is_file(script) and self.trust.covers(script):
+            if self.trust.covers(folder) or folder in (script.resolve().parent, pathlib.Path.cwd()):
+                return
+            yield Problem(f"a trusted file runs in another folder than its own; {how_to_trust(folder)}", ("model", "folder"))
+            return
+        elsewhere = self.draft.folder if self.trust.covers(folder) else folder
+        what = script if script is not None and is_file(script) else elsewhere
+        yield Problem(f"runs code of your own; {how_to_trust(what)}", ("model", "command"))
+
+    def _check_program(self, model: ModelConfig) -> Iterator[Problem]:
+        """Look for the folder, the program, and the script of a Python."""
+        folder = self._folder(model)
+        if not folder.is_dir():
+            yield Problem(f"there is no folder {folder}", ("model", "folder"))
+            return
+        program = (model.command or [""])[0]
+        search = path_with_this_python(os.environ.get("PATH", os.defpath))
+        if "{" not in program:
+            found = is_file(folder / program) if os.sep in program else shutil.which(program, path=search)
+            if not found:
+                where = f"in {folder}" if os.sep in program else "on the PATH"
+                yield Problem(f"there is no program '{program}' {where}", ("model", "command", 0))
+        script = _script(model, folder)
+        if script is not None and os.sep not in program and not is_file(script):
+            yield Problem(f"there is no file {script}", ("model", "command", 1))
+
+
+def is_file(path: pathlib.Path) -> bool:
+    """Whether there is such a file; a word that cannot be a path, or is too long for one, names none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _check_placeholders(model: ModelConfig, space: Space) -> Iterator[Problem]:
+    known = [*dict.fromkeys([*model.params, *space.names]), *PLACEHOLDERS, *WHOLE_WORDS]
+    sometimes = {each.name for each in space.dimensions if each.when}
+    for index, word in enumerate(model.command or ()):
+        for name in placeholders(word):
+            path = ("model", "command", index)
+            if name.startswith(ENVIRONMENT):
+                if name.removeprefix(ENVIRONMENT) not in os.environ:
+                    yield Problem(f"the environment variable {name.removeprefix(ENVIRONMENT)} is not set", path)
+            elif name not in known:
+                yield Problem(f"{{{name}}} is no parameter; {one_of(name, known)}; a literal brace is doubled", path)
+            elif name in sometimes:
+                yield Problem(f"{{{name}}} is searched only sometimes; {{args}} lists what a trial has", path)
+
+
+def _script(model: ModelConfig, folder: pathlib.Path) -> pathlib.Path | None:
+    """Give the file that a command runs and that a user may trust alone: a Python's second word, or a path as the first.
+
+    None where the words leave it open what is run: an option of Python's, a placeholder, a path that goes up.
+    """
+    words = model.command or []
+    by_python = len(words) > 1 and (_PYTHON.fullmatch(words[0]) or words[0] == sys.executable)
+    word = words[1] if by_python else words[0]
+    is_plain = not word.startswith("-") and "{" not in word and ".." not in pathlib.PurePath(word).parts
+    if not is_plain or not (word.endswith(".py") if by_python else os.sep in word):
+        return None
+    return folder / word
+
+
+def _threads(execution: ExecutionConfig) -> dict[str, str]:
+    """Give each process its share of the cores, unless the user has said how many threads there are to be."""
+    share = max(1, (os.cpu_count() or 1) // (count_workers(execution) or os.cpu_count() or 1))
+    return {name: os.environ.get(name, str(share)) for name in THREADS}
+
+
+def _retries() -> dict[str, str]:
+    """Give MLflow's retries as the user has set them, if they are set; 0 is what wine_sweep sets, for itself alone."""
+    given = os.environ.get(RETRIES_VARIABLE, "0")
+    return {RETRIES_VARIABLE: given} if given != "0" else {}

@@ -1,0 +1,461 @@
+"""Sweeps of scikit-learn's estimators: check config, metrics and data, and build the estimators of each family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from wine_sweep.config import (
+    FAMILY,
+    Backend,
+    BudgetConfig,
+    Choices,
+    CrossValidation,
+    DataConfig,
+    EstimatorConfig,
+    EvaluationConfig,
+    FamilyConfig,
+    Method,
+    ParsedConfig,
+    SearchConfig,
+    SelectionConfig,
+)
+from wine_sweep.data.splits import TrainingData, load_material, resolved_data
+from wine_sweep.errors import ConfigPath, DataError, Problem
+from wine_sweep.evaluation.capture import foreign_output_shown
+from wine_sweep.evaluation.cross_validation import CrossValidationTask, FoldMemory, recall
+from wine_sweep.evaluation.estimator_params import (
+    Covers,
+    ModelFactory,
+    Searched,
+    check_fixed,
+    check_searched,
+    find_refused,
+    first_value,
+)
+from wine_sweep.evaluation.estimators import (
+    EstimatorError,
+    build_model,
+    chosen_states,
+    copy_of,
+    describe_needs,
+    part_of,
+    refusal,
+    set_params,
+)
+from wine_sweep.evaluation.estimators import refusal_of_weights as weights_refused_by
+from wine_sweep.evaluation.metrics import NEED_PROBABILITIES, Metric, check_classes, takes_weights
+from wine_sweep.evaluation.row_losses import Predictions
+from wine_sweep.execution import check_backend
+from wine_sweep.search.checks import check_space
+from wine_sweep.search.space import Space
+from wine_sweep.targets.base import FitCount, SweepPlan
+from wine_sweep.targets.objectives import Goals, check_cheapest, check_gate, check_spread, one_standard_error_of, settle_method
+from wine_sweep.targets.refit import Winner, fold_predictions, refit
+from wine_sweep.targets.trust import Trust
+from wine_sweep.trial import MODEL_SIZE, DataRequirements, Task, Trial
+
+MOST_FOLD_SECONDS = 60.0
+"""A winner whose trial's predictions nobody has kept is fitted for each fold once more where all these fits took no longer."""
+
+
+@dataclass(frozen=True)
+class EstimatorSweep(SweepPlan):
+    """A sweep of an estimator, a pipeline, or families of them.
+
+    Args:
+        material: The rows.
+        factory: Makes the estimator of a trial.
+        metrics: What is measured, the objective's metric first.
+        needs: What the model does, and what it needs of a table.
+    """
+
+    material: TrainingData
+    factory: ModelFactory
+    metrics: Sequence[Metric]
+    needs: DataRequirements
+
+    @property
+    def kind(self) -> str:
+        """See `SweepPlan`."""
+        return "estimator"
+
+    @property
+    def subject(self) -> str:
+        """Name the estimator: its dotted path, a pipeline's classes joined by ``>``, or the families."""
+        if self.config.models:
+            return ", ".join(self.config.models)
+        return next(map(_model_name, self.config.families.values()))
+
+    @property
+    def digest(self) -> str:
+        """The table's; see `SweepPlan`."""
+        return self.material.dataset.digest
+
+    @property
+    def steps(self) -> int:
+        """How many steps a trial has that a pruner looks at."""
+        budget = self.config.search.budget
+        return len(self.material.folds) if budget is None else len(budget.steps())
+
+    @property
+    def fits(self) -> FitCount:
+        """See `SweepPlan`."""
+        budget = self.config.search.budget
+        full = len(self.material.folds) * self.config.evaluation.seeds
+        return FitCount(full * (1 if budget is None else len(budget.steps())), full, winner=1)
+
+    @property
+    def measured(self) -> Sequence[str]:
+        """See `SweepPlan`."""
+        return [*(metric.name for metric in self.metrics), *([MODEL_SIZE] if self.objective.weighs_models else [])]
+
+    @property
+    def packages(self) -> list[str]:
+        """The top-level modules that the estimators come from, those among parameters too."""
+        found = {*self.factory.trusted}
+        parts: list[object] = [self.config.model_dump(include={"model", "models", "search"})]
+        while parts:
+            part = parts.pop()
+            if isinstance(part, Mapping):
+                estimator = part.get("estimator")
+                found |= {estimator.partition(".")[0]} if isinstance(estimator, str) else set()
+                parts += part.values()
+            elif isinstance(part, list | tuple):
+                parts += part
+        return sorted(found)
+
+    def task(self) -> CrossValidationTask:
+        """See `SweepPlan`."""
+        dataset, train = self.material.dataset, self.material.split.train
+        return CrossValidationTask(
+            self.factory,
+            dataset.features.iloc[train].reset_index(drop=True),
+            dataset.target.to_numpy()[train],
+            self.material.folds,
+            self.metrics,
+            weights=part_of(dataset.weights, train),
+            seeds=self.config.evaluation.seeds,
+            budget=self.config.search.budget,
+            stepwise=self.config.search.pruner is not None,
+            weighs=self.objective.weighs_models,
+            memory=self._memory(),
+        )
+
+    def refit(self, trial: Trial, common: Path | None = None) -> Winner:
+        """See `SweepPlan`."""
+        with foreign_output_shown():
+            return self._refit(trial, common)
+
+    def _refit(self, trial: Trial, common: Path | None) -> Winner:
+        evaluation, seed = self.config.evaluation, self.config.search.seed
+        return refit(
+            self.factory.make(trial.params),
+            self.material,
+            self.metrics,
+            bootstrap=evaluation.bootstrap,
+            objective=self.objective.metric,
+            seed=seed,
+            folds=self._folds(trial, common),
+        )
+
+    def _folds(self, trial: Trial, common: Path | None) -> Iterable[Predictions]:
+        """Give what the trial's models predicted, as a worker has kept it, or by fitting them once more where that is quick."""
+        kept = recall(common, trial) if common is not None else None
+        if kept is not None:
+            return [predicted.among(self.material.split.train) for predicted in kept]
+        if trial.fit_seconds * len(self.material.folds) > MOST_FOLD_SECONDS:
+            return ()
+        return fold_predictions(self.factory.make(trial.params), self.material, self.objective.metric)
+
+    def _memory(self) -> FoldMemory | None:
+        """Have workers on this machine keep what later checks need of the winner, where one of its metrics decides."""
+        goal = self.objective.goals[0]
+        is_measured = goal.metric in {metric.name for metric in self.metrics}
+        is_here = self.config.execution.backend is not Backend.DASK
+        return FoldMemory(goal.metric, goal.direction, self.needs.task) if is_measured and is_here else None
+
+    def unseeded_parameters(self, trial: Trial) -> list[str]:
+        """Name each ``random_state`` that the config itself sets to null; every other has a seed. See `SweepPlan`."""
+        found = self.factory.make(trial.params).get_params(deep=True)
+        return [name for name, value in found.items() if value is None and name.rpartition("__")[2] == "random_state"]
+
+    def why_changed(self, rows: int, columns: Sequence[str]) -> str:
+        """See `SweepPlan`."""
+        return self.material.why_changed(rows, columns)
+
+
+def _model_name(model: EstimatorConfig) -> str:
+    if model.estimator is not None:
+        return model.estimator
+    return " > ".join(step.estimator.rpartition(".")[2] for step in (model.pipeline or {}).values())
+
+
+ALONE: None = None
+"""The family of the only model, where a config has no families."""
+
+
+class Models:
+    """The unfitted estimators of a sweep, with their fixed parameters.
+
+    Args:
+        configs: The sections `models`, or the section `model` under None.
+        trusted: Packages that estimators may come from, beside the usual ones.
+
+    Attributes:
+        templates: The estimators by family, as far as they could be built.
+        chosen: The parameters that the config fixes, by family.
+        needs: What they do, and what all of them need of a table; None when that cannot be said.
+        problems: What is wrong with the sections.
+    """
+
+    def __init__(self, configs: Mapping[str | None, EstimatorConfig], trusted: tuple[str, ...]) -> None:
+        self._configs = configs
+        self._trusted = trusted
+        self.templates: dict[str | None, Any] = {}
+        self.chosen = {family: frozenset(chosen_states(config)) for family, config in configs.items()}
+        self.needs: DataRequirements | None = None
+        self.problems: list[Problem] = []
+        needs: dict[str | None, DataRequirements] = {}
+        for family, config in configs.items():
+            at: ConfigPath = ("model",) if family is ALONE else ("models", family)
+            try:
+                built = build_model(config, trusted, at)
+                self.templates[family] = built.model
+                self.problems += built.problems or check_fixed(built.model, config, at)
+                needs[family] = describe_needs(built.model, at)
+            except EstimatorError as error:
+                self.problems.append(error.problem)
+        if needs and len(needs) == len(configs):
+            self._merge(needs)
+
+    def _merge(self, needs: Mapping[str | None, DataRequirements]) -> None:
+        tasks = {family: each.task for family, each in needs.items()}
+        first = next(iter(tasks.values()))
+        other = next((family for family, task in tasks.items() if task is not first), None)
+        if other is not None:
+            message = f"does {tasks[other].value}, and the families before it do {first.value}; one sweep does one of them"
+            self.problems.append(Problem(message, ("models", other)))
+            return
+        picky = next((each for each in needs.values() if each.numbers), next(iter(needs.values())))
+        takes_missing = all(each.takes_missing for each in needs.values())
+        name = picky.model if takes_missing else next(each.model for each in needs.values() if not each.takes_missing)
+        self.needs = DataRequirements(first, any(each.numbers for each in needs.values()), takes_missing, name)
+
+    def check_searched(self, space: Space, budget: BudgetConfig | None) -> list[Problem]:
+        """Hold the searched parameters, and the one that grows, against the estimators that they are for."""
+        problems: list[Problem] = []
+        for family, template in self.templates.items():
+            problems += check_searched(template, _searched(space, family), self._trusted)
+            if budget is not None and budget.parameter is not None:
+                problems += self._check_budget(budget, budget.parameter, space, family)
+        return problems
+
+    def check_files(self, space: Space | None, covers: Covers) -> list[Problem]:
+        """Find the parameters, fixed or searched, that would read or write files that nobody trusts.
+
+        Args:
+            space: What is searched; None where that is not known.
+            covers: Whether a path is trusted.
+        """
+        problems: list[Problem] = []
+        for family, model in self.templates.items():
+            config, at = self._configs[family], ("model",) if family is ALONE else ("models", family)
+            for step, each in (config.pipeline or {}).items():
+                path = (*at, "pipeline", step, "params")
+                problems += find_refused(model.named_steps[step], each.params, covers, self._trusted, path)
+            searched = _searched(space, family) if space is not None else {}
+            outer = {name: spec.choices for name, (spec, _) in searched.items() if isinstance(spec, Choices)}
+            for name, value in config.params.items():
+                problems += find_refused(model, {name: value}, covers, self._trusted, (*at, "params"), outer=outer)
+            for name, choices in outer.items():
+                for index, value in enumerate(choices):
+                    found = find_refused(model, {name: value}, covers, self._trusted, (), outer=outer)
+                    problems += [Problem(each.message, (*searched[name][1], "choices", index, *each.path[1:])) for each in found]
+        return problems
+
+    def _check_budget(self, budget: BudgetConfig, name: str, space: Space, family: str | None) -> list[Problem]:
+        """Check the parameter that grows, and set it to its last value, with which the winner is fitted."""
+        path = ("search", "budget", "parameter")
+        if name in _searched(space, family) or name in self.chosen[family]:
+            return [Problem(f"{name} grows as the budget; it cannot be searched or fixed too", path)]
+        template = self.templates[family]
+        try:
+            set_params(template, {name: int(budget.max or 1)}, self._trusted, path[:-1])
+        except EstimatorError as error:
+            return [Problem(error.problem.message, path)]
+        message = refusal(template, name, int(budget.min or 1))
+        return [Problem(message, ("search", "budget", "min"))] if message else []
+
+    def check_seeds(self, evaluation: EvaluationConfig) -> list[Problem]:
+        """Refuse to repeat fits with other seeds where no seed makes a difference, in none of the families."""
+        if evaluation.seeds == 1 or not self.templates or any(map(self._has_open_state, self.templates)):
+            return []
+        message = f"no random_state of the model is left open: {evaluation.seeds} seeds would measure the same thing"
+        return [Problem(message, ("evaluation", "seeds"))]
+
+    def _has_open_state(self, family: str | None) -> bool:
+        parameters = self.templates[family].get_params(deep=True)
+        return any(
+            name.rpartition("__")[2] == "random_state" and value is None and name not in self.chosen[family]
+            for name, value in parameters.items()
+        )
+
+    def without_weights(self) -> list[str]:
+        """Say which of the models cannot be fitted with weights, and why."""
+        return [message for template in self.templates.values() if (message := weights_refused_by(template))]
+
+    def without_probabilities(self, space: Space, metrics: Sequence[Metric]) -> list[tuple[str, str]]:
+        """List metrics that need probabilities of a model that gives none, with any of the first values searched, and why."""
+        refused = []
+        for family, template in self.templates.items():
+            first = {name: first_value(spec) for name, (spec, _) in _searched(space, family).items()}
+            model = set_params(copy_of(template), first, self._trusted, ("search", "parameters"))
+            of = "the model" if family is ALONE else f"the model of {family}"
+            refused += [
+                (metric.name, f"{metric.name} needs probabilities, and {of} has no `predict_proba` as it is set")
+                for metric in metrics
+                if metric.scorer in NEED_PROBABILITIES and not hasattr(model, "predict_proba")
+            ]
+        return refused
+
+
+def _searched(space: Space, family: str | None) -> dict[str, Searched]:
+    """List what is searched for a family: its own parameters, and those of all families that do not leave it out."""
+    return {
+        each.name: (each.spec, each.path)
+        for each in space.dimensions
+        if each.family in (None, family)
+        and each.path != ("models",)
+        and (family is ALONE or family in each.when.get(FAMILY, [family]))
+    }
+
+
+class EstimatorCheck:
+    """Goes through the sections of a draft that are right by themselves; what depends on a broken one is left out.
+
+    Args:
+        draft: The config as read.
+        trusted: The values of ``--trust``, of which packages count.
+    """
+
+    def __init__(self, draft: ParsedConfig, trusted: tuple[str, ...]) -> None:
+        self.draft = draft
+        self.trust = Trust(trusted)
+        self.trusted = self.trust.packages
+        self.problems: list[Problem] = []
+        self.models: Models | None = None
+        self.space: Space | None = None
+        self.goals: Goals | None = None
+        self.material: TrainingData | None = None
+        self.method: tuple[Method, str] | None = None
+
+    def run(self) -> None:
+        """Find what is wrong."""
+        sections = self.draft.sections
+        families = sections.get("models") or ({ALONE: sections["model"]} if sections.get("model") else {})
+        self.models = Models(families, self.trusted)
+        self.problems += self.models.problems
+        if "execution" in sections:
+            self.problems += check_backend(sections["execution"])
+        needs, search, evaluation = self.models.needs, sections.get("search"), sections.get("evaluation")
+        if search is not None and "models" in sections:
+            self._check_search(search, sections["models"])
+        self.problems += self.models.check_files(self.space, self.trust.covers)
+        if needs is not None and evaluation is not None:
+            self.problems += self.models.check_seeds(evaluation)
+            if "objective" in sections:
+                self.goals = Goals(evaluation, sections["objective"], self._selection, needs.task)
+                self.problems += self.goals.problems
+        if self.space is not None:
+            self.problems += check_cheapest(self._selection, self.space)
+        if self.goals is not None and self.space is not None and not self.problems:
+            refused = self.models.without_probabilities(self.space, self.goals.metrics)
+            self.problems += [Problem(message, self.goals.path_of(name)) for name, message in refused]
+        if needs is not None and sections.get("data") is not None:
+            self._check_data(sections["data"], evaluation, needs)
+            if sections["data"].weights is not None:
+                self._check_weights(self.models)
+        if needs is not None and evaluation is not None:
+            self._check_stratified(evaluation.cv, needs)
+        if search is not None and not self.problems and not self.draft.problems:
+            self._settle_method(search)
+
+    def prepared(self) -> EstimatorSweep:
+        """Give the sweep; nothing is wrong with the draft."""
+        config, models, goals, material = self.draft.config, self.models, self.goals, self.material
+        if not (config and config.data and models and models.needs and goals and goals.objective and material and self.space):
+            raise RuntimeError("a draft without problems lacks a part")
+        if self.method is None:
+            raise RuntimeError("a draft without problems has no method")
+        one_standard_error = one_standard_error_of(
+            self._selection, self.space, values=len(material.folds) * config.evaluation.seeds
+        )
+        method, reason = self.method
+        changed = {
+            "data": resolved_data(config.data, material.dataset, self.draft.folder),
+            "search": config.search.model_copy(update={"method": method}),
+        }
+        return EstimatorSweep(
+            config.model_copy(update=changed),
+            self.draft,
+            self.space,
+            reason,
+            replace(goals.objective, one_standard_error=one_standard_error),
+            self.trust.given,
+            material,
+            ModelFactory(models.templates, config.search.seed, models.chosen, self.trusted, tuple(self.trust.paths)),
+            goals.metrics,
+            models.needs,
+        )
+
+    def _check_search(self, search: SearchConfig, families: Mapping[str, FamilyConfig] | None) -> None:
+        assert self.models is not None  # made before
+        space = Space.of(search, families)
+        problems = [*check_space(search, space), *self.models.check_searched(space, search.budget)]
+        self.problems += problems
+        if not problems:
+            self.space = space
+
+    def _check_data(self, config: DataConfig, evaluation: EvaluationConfig | None, needs: DataRequirements) -> None:
+        try:
+            material = load_material(config, self.draft.folder, (evaluation or EvaluationConfig()).cv, needs)
+        except DataError as error:
+            self.problems.append(Problem(str(error), error.path))
+            return
+        self.material = material
+        self.problems += check_gate(self.draft.sections.get("registry"), material.dataset)
+        if self.goals is not None:
+            refused = ((metric, check_classes(metric, material.dataset.target)) for metric in self.goals.metrics)
+            self.problems += [Problem(message, self.goals.path_of(metric.name)) for metric, message in refused if message]
+
+    def _check_weights(self, models: Models) -> None:
+        """Refuse weights that a model or a metric would not take."""
+        goals = self.goals
+        self.problems += [Problem(message, ("data", "weights")) for message in models.without_weights()]
+        for metric in goals.metrics if goals else ():
+            if goals is not None and not takes_weights(metric):
+                message = f"{metric.name} takes no weights, and data.weights gives some; leave one of the two out"
+                self.problems.append(Problem(message, goals.path_of(metric.name)))
+
+    def _check_stratified(self, cv: CrossValidation, needs: DataRequirements) -> None:
+        if cv.stratified and needs.task is Task.REGRESSION:
+            message = f"{needs.model} predicts numbers, and only classes can be stratified; leave `stratified` out"
+            self.problems.append(Problem(message, ("evaluation", "cv", "stratified")))
+
+    def _settle_method(self, search: SearchConfig) -> None:
+        """Pick the method that `auto` stands for, and check what it needs and the options that it is given."""
+        if not (self.space and self.goals and self.goals.objective and self.material):
+            raise RuntimeError("a draft without problems lacks a part")
+        objective, folds = self.goals.objective, len(self.material.folds)
+        steps = folds if search.budget is None else len(search.budget.steps())
+        values = folds * self.draft.sections["evaluation"].seeds
+        self.method, problems = settle_method(search, self.space, objective, steps=steps, values=values)
+        self.problems += [*problems, *check_spread(self._selection, objective, values=values)]
+
+    @property
+    def _selection(self) -> SelectionConfig:
+        selection: SelectionConfig = self.draft.sections.get("selection", SelectionConfig())
+        return selection

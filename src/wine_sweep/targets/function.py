@@ -1,0 +1,318 @@
+"""Sweeps of a user's function: check config and file, call it for each trial, and once more for the winner's model."""
+
+from __future__ import annotations
+
+import ast
+import errno
+import hashlib
+import pathlib
+import pickle
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+from wine_sweep.config import DataConfig, EvaluationConfig, ParsedConfig
+from wine_sweep.data import load_table
+from wine_sweep.data.dataset import find_roles
+from wine_sweep.data.splits import TrainingData, load_material, resolved_data
+from wine_sweep.data.table import absolute, resolve_source
+from wine_sweep.errors import ConfigPath, DataError, ModelError, Problem
+from wine_sweep.evaluation.capture import foreign_output_shown
+from wine_sweep.evaluation.context import Rows, Table
+from wine_sweep.evaluation.function import NO_FILE, FittedTrial, FunctionSource, FunctionTask, RefitTask, Source
+from wine_sweep.execution import check_backend, make_workers
+from wine_sweep.messages import did_you_mean
+from wine_sweep.search.space import Space
+from wine_sweep.targets.base import FitCount
+from wine_sweep.targets.objectives import check_gate, needed_metrics
+from wine_sweep.targets.refit import Winner, reference_of, rows_of
+from wine_sweep.targets.trust import how_to_trust
+from wine_sweep.targets.user_code import OwnCodeCheck, OwnCodeSweep
+from wine_sweep.trial import DataRequirements, Task, Trial
+
+
+@dataclass(frozen=True)
+class FunctionSweep(OwnCodeSweep):
+    """A sweep of a function.
+
+    Args:
+        source: Gives the function.
+    """
+
+    source: Source
+
+    @property
+    def kind(self) -> str:
+        """See `SweepPlan`."""
+        return "function"
+
+    @property
+    def subject(self) -> str:
+        """The function's file and name, or its own name where it has no file of its own."""
+        if isinstance(self.source, FunctionSource):
+            return f"{self.source.file.name}:{self.source.name}"
+        return self.source.name
+
+    @property
+    def digest(self) -> str:
+        """Digest the function's file, and the table if there is one."""
+        code = self.source.file.read_bytes() if isinstance(self.source, FunctionSource) else self.source.pickled
+        found = hashlib.sha256(code)
+        if self.material is not None:
+            found.update(self.material.dataset.digest.encode())
+        return found.hexdigest()
+
+    @property
+    def fits(self) -> FitCount:
+        """A call for each fold and seed, and one for the winner."""
+        calls = len(self.task().calls)
+        return FitCount(calls, calls, winner=int(self.is_refitted))
+
+    @property
+    def trusted_packages(self) -> tuple[str, ...]:
+        """Packages whose types a model may hold: the trusted ones, and the function's own module."""
+        own = (self.source.module,) if isinstance(self.source, FunctionSource) else ()
+        return (*super().trusted_packages, *own)
+
+    def task(self) -> FunctionTask:
+        """See `SweepPlan`."""
+        return FunctionTask(
+            self.source,
+            self._fixed,
+            self.config.search.seed,
+            needed_metrics(self.objective),
+            self._table(),
+            self.config.evaluation.seeds,
+            self.of,
+            stepwise=self.config.search.pruner is not None,
+            weighs=self.objective.weighs_models,
+        )
+
+    @property
+    def is_refitted(self) -> bool:
+        """Whether the function is called for the winner: for its test scores, or for a model that is to be promoted."""
+        return self.material is not None or self.config.registry is not None
+
+    def refit(self, trial: Trial, common: Path | None = None) -> Winner:  # noqa: ARG002  # nobody knows what a function's model predicts
+        """Call the function once more, in a process of its own, as a trial is: on all rows that are not test rows.
+
+        See `SweepPlan`.
+        """
+        material, parts = self.material, None
+        if material is not None:
+            rows = _rows_of(material)
+            parts = rows.part(material.split.train), rows.part(material.split.test)
+        with tempfile.TemporaryDirectory() as folder:
+            done = self._call(Trial(trial.number, trial.params), parts, Path(folder))
+        model = self._load(done)
+        if material is None:
+            return Winner(model, {})
+        train, test = rows_of(material)
+        predictions = self._predictions(model, test) if hasattr(model, "get_params") else None
+        reference = None
+        if predictions is not None:
+            objective, seed = self.objective.metric, self.config.search.seed
+            reference = reference_of(model, material, predictions, objective=objective, seed=seed)
+        scores = {name: score.mean for name, score in done.scores.items()}
+        return Winner(model, scores, train=train, test=test, predictions=predictions, reference=reference)
+
+    def _call(self, trial: Trial, parts: tuple[Rows, Rows] | None, folder: Path) -> Trial:
+        """Have a worker call the function for the winner.
+
+        Raises:
+            ModelError: It failed.
+        """
+        seed = self.config.search.seed
+        task = RefitTask(self.source, self._fixed, seed, needed_metrics(self.objective), of=self.of, parts=parts)
+        workers = make_workers(self.config.execution.alone, task, trial_dirs=folder)
+        try:
+            future = workers.submit(trial)
+            error = future.exception()
+            done = future.result() if error is None else replace(trial, failure=workers.explain(error))
+        finally:
+            workers.stop()
+        if done.failure is not None:
+            raise ModelError(f"{self.subject} fails for the winner's model: {done.failure}")
+        return done
+
+    def _load(self, done: Trial) -> Any:
+        """Load the model that a worker has sent, where it has; its class may be the function's own module's.
+
+        Raises:
+            ModelError: It cannot be loaded here.
+        """
+        if not isinstance(done, FittedTrial):
+            return None
+        try:
+            with foreign_output_shown():
+                if isinstance(self.source, FunctionSource):
+                    self.source.load()
+                return pickle.loads(done.model)  # noqa: S301  # it came through the pipe to a worker of this process
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever importing a user's module, or making its objects, raises
+            raise ModelError(f"the model of {self.subject} cannot be loaded: {type(error).__name__}: {error}") from error
+
+    def _predictions(self, model: Any, rows: pd.DataFrame) -> np.ndarray:
+        try:
+            with foreign_output_shown():
+                return np.asarray(model.predict(rows.copy()))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a model of the user's may raise anything
+            message = f"the model of {self.subject} does not predict the test rows: {type(error).__name__}: {error}"
+            raise ModelError(message) from error
+
+    def why_no_model(self, trial: Trial) -> str:  # noqa: ARG002  # the interface's signature
+        """See `SweepPlan`."""
+        return f"{self.subject} returns metrics and no model to promote: have it return (metrics, model), or leave `registry` out"
+
+    def why_changed(self, rows: int, columns: Sequence[str]) -> str:
+        """See `SweepPlan`."""
+        if self.material is None:
+            return "the content of the file"
+        return f"the content of {self.subject.partition(':')[0]}, or the table: {self.material.why_changed(rows, columns)}"
+
+    @property
+    def _fixed(self) -> Mapping[str, Any]:
+        return self.config.model.params if self.config.model is not None else {}
+
+    def _table(self) -> Table | None:
+        if self.material is None:
+            return None
+        return Table(_rows_of(self.material).part(self.material.split.train), self.material.folds)
+
+
+def _rows_of(material: TrainingData) -> Rows:
+    dataset = material.dataset
+    return Rows(dataset.features, dataset.target.to_numpy(), dataset.weights)
+
+
+_FUNCTION: ConfigPath = ("model", "function")
+_TAKES = 2
+
+
+class FunctionCheck(OwnCodeCheck):
+    """Holds a draft against its function, and loads its table.
+
+    Args:
+        draft: The config as read; its section `model` is right by itself, and a function.
+        trusted: The values of ``--trust``.
+        given: The function itself, where the config only stands for it; it is not looked for in a file then.
+    """
+
+    def __init__(self, draft: ParsedConfig, trusted: tuple[str, ...], given: Source | None = None) -> None:
+        super().__init__(draft, trusted, "function")
+        self._material: TrainingData | None = None
+        file, self._name = draft.sections["model"].function_parts
+        self._given = given
+        self._file = absolute(file, draft.folder)
+
+    def run(self) -> None:
+        """Find what is wrong."""
+        sections = self.draft.sections
+        evaluation: EvaluationConfig = sections.get("evaluation") or EvaluationConfig()
+        if self._given is None and self._file.name == NO_FILE and not self._file.is_file():
+            message = "the function was given from Python, and MLflow does not have it; only Sweep can run it again"
+            self.problems.append(Problem(message, _FUNCTION))
+        elif self._given is None:
+            if not self.trust.covers(self._file):
+                self.problems.append(Problem(f"runs code of your own; {how_to_trust(self._file)}", _FUNCTION))
+            self.problems += check_function(self._file, self._name)
+        if "execution" in sections:
+            self.problems += check_backend(sections["execution"])
+        if sections.get("data") is not None:
+            self._check_data(sections["data"], evaluation)
+        self.check_goals(self._over(evaluation))
+        if (search := sections.get("search")) is not None:
+            folds = len(self._material.folds) if self._material is not None else 1
+            self.check_search(Space.of(search), (), values=folds * evaluation.seeds)
+
+    def prepared(self) -> FunctionSweep:
+        """Give the sweep; nothing is wrong with the draft."""
+        config = self.draft.config
+        if not (config and config.model):
+            raise RuntimeError("a draft without problems lacks a part")
+        changed: dict[str, object] = {}
+        if self._given is None:
+            changed["model"] = config.model.model_copy(update={"function": f"{self._file}:{self._name}"})
+        if config.data is not None and self._material is not None:
+            changed["data"] = resolved_data(config.data, self._material.dataset, self.draft.folder)
+        source = self._given or FunctionSource(self._file, self._name)
+        return FunctionSweep(*self.common(changed, self._material), source)
+
+    def _over(self, evaluation: EvaluationConfig) -> str:
+        """Say what a mean is a mean over; empty where the function is called once."""
+        if self.draft.sections.get("data") is None:
+            return f"{evaluation.seeds} seeds" if evaluation.seeds > 1 else ""
+        alone = evaluation.cv.holdout is not None and evaluation.seeds == 1
+        return "" if alone else evaluation.describe()
+
+    def _check_data(self, config: DataConfig, evaluation: EvaluationConfig) -> None:
+        try:
+            task = _task_of(config, evaluation, self.draft.folder)
+            needs = DataRequirements(task, numbers=False, takes_missing=True, model=f"{self._file.name}:{self._name}")
+            self._material = load_material(config, self.draft.folder, evaluation.cv, needs)
+        except DataError as error:
+            self.problems.append(Problem(str(error), error.path))
+            return
+        self.problems += check_gate(self.draft.sections.get("registry"), self._material.dataset)
+
+
+def check_function(file: pathlib.Path, name: str) -> Iterator[Problem]:
+    """Look for a function in a file, without running it; one that the file imports or makes otherwise is taken on trust."""
+    try:
+        if file.exists() and not file.is_file() and not file.is_dir():
+            raise OSError(errno.EINVAL, "it is no regular file")  # a pipe would be waited for
+        tree = ast.parse(file.read_bytes(), filename=str(file))
+    except (OSError, ValueError) as error:
+        yield Problem(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}", _FUNCTION)
+        return
+    except SyntaxError as error:
+        yield Problem(f"{file.name}:{error.lineno}:{error.offset}: {error.msg}", _FUNCTION)
+        return
+    if any(isinstance(each, ast.AsyncFunctionDef) and each.name == name for each in tree.body):
+        yield Problem(f"{name} is async; a function that is swept is a plain `def`", _FUNCTION)
+        return
+    functions = {each.name: each for each in tree.body if isinstance(each, ast.FunctionDef)}
+    if name in functions:
+        yield from _check_signature(functions[name])
+    elif name not in _bound(tree):
+        yield Problem(f"there is no function '{name}' in {file.name}{did_you_mean(name, functions)}", _FUNCTION)
+
+
+def _check_signature(function: ast.FunctionDef) -> Iterator[Problem]:
+    takes = function.args
+    positional = [*takes.posonlyargs, *takes.args]
+    needed = len(positional) - len(takes.defaults)
+    keywords = [each for each, default in zip(takes.kwonlyargs, takes.kw_defaults, strict=True) if default is None]
+    if (takes.vararg is None and len(positional) < _TAKES) or needed > _TAKES or keywords:
+        found = ", ".join(each.arg for each in [*positional, *keywords]) or "nothing"
+        yield Problem(f"is called as {function.name}(params, context), and takes {found}", _FUNCTION)
+
+
+def _bound(tree: ast.Module) -> set[str]:
+    """List the names that a module's own lines bind, wherever they stand."""
+    names = {each.id for each in ast.walk(tree) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
+    for each in ast.walk(tree):
+        if isinstance(each, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in each.names}
+        elif isinstance(each, ast.FunctionDef | ast.ClassDef):
+            names.add(each.name)
+    return names
+
+
+def _task_of(config: DataConfig, evaluation: EvaluationConfig, folder: pathlib.Path) -> Task:
+    """Say whether the target is classes or numbers: classes where it is no number, or folds are to be stratified."""
+    if evaluation.cv.stratified:
+        return Task.CLASSIFICATION
+    source = resolve_source(config.source, folder)
+    table = load_table(source, max_size=config.max_size).rename(columns=str)
+    target = table[find_roles(list(table.columns), config, source).target]
+    return Task.REGRESSION if is_numeric_dtype(target) and not is_bool_dtype(target) else Task.CLASSIFICATION

@@ -1,0 +1,60 @@
+"""Everything that can be known before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from wine_sweep.config import ModelForm, ParsedConfig
+from wine_sweep.errors import ConfigError, Problem
+from wine_sweep.evaluation.function import Source
+from wine_sweep.targets.base import SweepPlan
+from wine_sweep.targets.command import CommandCheck
+from wine_sweep.targets.estimator import EstimatorCheck
+from wine_sweep.targets.function import FunctionCheck
+from wine_sweep.targets.trust import check_address
+
+
+class ConfigCheck(Protocol):
+    """Holds a draft against what it tunes; what depends on a broken section is left out.
+
+    Attributes:
+        problems: What is wrong, once it has run.
+    """
+
+    problems: list[Problem]
+
+    def run(self) -> None:
+        """Find what is wrong."""
+
+    def prepared(self) -> SweepPlan:
+        """Give the sweep; nothing is wrong with the draft."""
+
+
+def prepare(draft: ParsedConfig, *, trusted: Sequence[str] = (), source: Source | None = None) -> SweepPlan:
+    """Check everything about a sweep that can be checked without running it, and load its data.
+
+    Args:
+        draft: The config as read.
+        trusted: Packages that estimators may come from beside the usual ones; files and folders with code of one's own; Dask
+            schedulers' addresses.
+        source: The function that is swept, where the config's `model` only stands for it.
+
+    Raises:
+        ConfigError: With every problem found, each at its place.
+    """
+    check = _check_of(draft, tuple(trusted), source)
+    check.run()
+    problems = draft.document.locate([*draft.problems, *check.problems, *check_address(draft, trusted)])
+    if problems:
+        raise ConfigError(problems)
+    return check.prepared()
+
+
+def _check_of(draft: ParsedConfig, trusted: tuple[str, ...], source: Source | None) -> ConfigCheck:
+    model = draft.sections.get("model")
+    if model is not None and model.form is ModelForm.COMMAND:
+        return CommandCheck(draft, trusted)
+    if model is not None and model.form is ModelForm.FUNCTION:
+        return FunctionCheck(draft, trusted, source)
+    return EstimatorCheck(draft, trusted)

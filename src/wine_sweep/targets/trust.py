@@ -1,0 +1,100 @@
+"""What ``--trust`` allows: packages by name, code of the user's own by file or folder, and Dask schedulers by address."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator, Sequence
+
+from wine_sweep.config import ExecutionConfig, ParsedConfig
+from wine_sweep.errors import ConfigError, Problem, SourceLocation
+from wine_sweep.importing import lies_in
+from wine_sweep.messages import MODEL_PREFIX, shell_word
+
+_SCHEDULERS = ("tcp://", "tls://")
+_ADDRESS = ("execution", "address")
+
+
+class Trust:
+    """Whom the person at the keyboard trusts.
+
+    A value of ``--trust`` that could be a top-level package's name is one; a value that is a file or a folder here is that too.
+    One that begins with ``model:`` names a registered model, whose versions may run code of their own when they are loaded.
+    One that begins with ``tcp://`` or ``tls://`` is a Dask scheduler's address.
+
+    Args:
+        given: The values of ``--trust``; relative paths start from the working folder.
+
+    Raises:
+        ConfigError: A value is none of these.
+    """
+
+    def __init__(self, given: Sequence[str]) -> None:
+        self.given = tuple(given)
+        self.packages = packages_among(given)
+        code = code_among(given)
+        self.paths = [path.resolve() for path in map(pathlib.Path, code) if _exists(path)]
+        lost = [each for each in code if each not in self.packages and not _exists(pathlib.Path(each))]
+        lost += [each for each in given if each == MODEL_PREFIX or not each.strip()]
+        if lost:
+            here = SourceLocation("--trust")
+            raise ConfigError(
+                [
+                    Problem(
+                        f"'{each}' is no file or folder here, no package's name, no {MODEL_PREFIX}NAME, and no tcp://HOST:PORT",
+                        place=here,
+                    )
+                    for each in lost
+                ]
+            )
+
+    def covers(self, path: pathlib.Path) -> bool:
+        """Whether a file or folder is trusted, by itself or as part of a trusted folder."""
+        return lies_in(path, self.paths)
+
+
+def _exists(path: pathlib.Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # such as a name that is too long
+        return False
+
+
+def packages_among(given: Sequence[str]) -> tuple[str, ...]:
+    """Give those values of ``--trust`` that could be a top-level package's name; no file is looked at."""
+    return tuple(each for each in given if each.isidentifier())
+
+
+def code_among(given: Sequence[str]) -> tuple[str, ...]:
+    """Give those values of ``--trust`` that name code here: packages, files and folders."""
+    return tuple(each for each in given if each.strip() and not each.startswith((MODEL_PREFIX, *_SCHEDULERS)))
+
+
+def trusts_model(given: Sequence[str], name: str) -> bool:
+    """Whether the values of ``--trust`` name a registered model."""
+    return f"{MODEL_PREFIX}{name}" in given
+
+
+def check_address(draft: ParsedConfig, trusted: Sequence[str]) -> Iterator[Problem]:
+    """Refuse a Dask scheduler that the person at the keyboard has not named: what it sends is unpickled in this process.
+
+    An address is named by ``--trust``, written as in the config, or by ``--set``: whoever may write a config or a recorded one
+    does not write the command line.
+
+    Args:
+        draft: The config as read.
+        trusted: The values of ``--trust``.
+    """
+    execution: ExecutionConfig | None = draft.sections.get("execution")
+    if execution is None or execution.address is None or execution.address in trusted:
+        return
+    if draft.document.place(_ADDRESS).source != draft.document.source:
+        return  # it was given by --set
+    how = f"run with --trust {shell_word(execution.address)} if you trust it"
+    yield Problem(f"a Dask scheduler can run code in this process; {how}", _ADDRESS)
+
+
+def how_to_trust(path: pathlib.Path) -> str:
+    """Say what to type: ``run with --trust sweeps/mine if you trust it``."""
+    here, whole = pathlib.Path.cwd(), path.resolve()
+    shown = whole.relative_to(here) if whole.is_relative_to(here) else whole
+    return f"run with --trust {shell_word(shown)} if you trust it"

@@ -1,0 +1,192 @@
+"""Trials, metrics and tables as MLflow's entities, written in as few calls as its limits allow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from statistics import fmean
+from typing import Any, TypeVar
+
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.data.dataset_source import DatasetSource
+from mlflow.data.http_dataset_source import HTTPDatasetSource
+from mlflow.data.sources import LocalArtifactDatasetSource
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.types import ColSpec, DataType, Schema
+
+from wine_sweep.data import table
+from wine_sweep.tracking import names
+from wine_sweep.tracking.retry import came_second
+from wine_sweep.trial import FIT_SECONDS, Step, Trial, TrialState, canonical_json
+
+
+def metrics_of(trial: Trial, at: int) -> Iterator[Metric]:
+    """Yield all that a trial measured, at a time in milliseconds since the epoch.
+
+    What a pruned trial has are its steps or reports: a mean over some folds would look like a result.
+    """
+    for name, score in trial.scores.items():
+        yield Metric(name, score.mean, at, 0)
+        if score.has_spread:
+            yield Metric(names.spread_metric(name), score.std, at, 0)
+        for fold, value in enumerate(score.folds):
+            yield Metric(names.fold_metric(name), value, at, fold)
+    if trial.state is TrialState.FINISHED:
+        yield Metric(FIT_SECONDS, trial.fit_seconds, at, 0)
+    for number, step in enumerate(trial.steps):
+        yield from _metrics_of_step(step, number, at)
+    for report in trial.reports:
+        yield from (Metric(names.report_metric(name), value, at, report.step) for name, value in report.values.items())
+
+
+def _metrics_of_step(step: Step, number: int, at: int) -> Iterator[Metric]:
+    """Yield a fold's values, one step for each fit, or the means at a budget."""
+    for name, values in step.values.items():
+        if step.budget is None:
+            first = number * len(values)
+            yield from (Metric(names.fold_metric(name), value, at, first + index) for index, value in enumerate(values))
+        else:
+            yield Metric(names.budget_metric(name), fmean(values), at, _budget_step(step.budget))
+
+
+def _budget_step(budget: int | float) -> int:
+    """Give the step of a budget in MLflow, a whole number: the parameter's value, or per mille of the rows."""
+    return budget if isinstance(budget, int) else round(budget * 1000)
+
+
+BATCH_METRICS = 800
+BATCH_PARAMS = 100
+BATCH_TAGS = 100
+"""MLflow takes 1,000 entries in a batch, of which 100 parameters and 100 tags."""
+
+MAX_TEXT = 6000
+"""The longest value of a parameter."""
+
+Item = TypeVar("Item")
+
+
+def log_in_batches(
+    client: MlflowClient,
+    run_id: str,
+    *,
+    metrics: Sequence[Metric] = (),
+    params: Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Log in one call, or in as many as MLflow's limits for a batch ask for; tags last, so that they vouch for the rest.
+
+    Args:
+        client: The open store.
+        run_id: The run.
+        metrics: What was measured.
+        params: Parameters by name, their values as they are.
+        tags: Tags by name.
+    """
+    batches = zip_longest(
+        *(
+            reversed(list(pieces))
+            for pieces in (
+                batched(metrics, BATCH_METRICS),
+                batched([Param(key, _shown(value)) for key, value in (params or {}).items()], BATCH_PARAMS),
+                batched([RunTag(key, str(value)) for key, value in (tags or {}).items()], BATCH_TAGS),
+            )
+        ),
+        fillvalue=(),
+    )
+    for some_metrics, some_params, some_tags in reversed(list(batches)):
+        client.log_batch(run_id, list(some_metrics), list(some_params), list(some_tags), synchronous=True)
+
+
+def batched(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """Cut a sequence into pieces of at most `size` items."""
+    return (items[first : first + size] for first in range(0, len(items), size))
+
+
+def _shown(value: Any) -> str:
+    text = canonical_json(value) if isinstance(value, list | dict) else str(value)
+    return text[:MAX_TEXT]
+
+
+DIGEST_CHARACTERS = 8
+"""As many as MLflow's own digests have; the whole one is in a tag."""
+
+
+@dataclass(frozen=True)
+class SweepData:
+    """The table of a sweep.
+
+    Args:
+        table: The target among its columns.
+        source: Where it came from.
+        name: Its short name.
+        digest: Its digest.
+    """
+
+    table: pd.DataFrame
+    source: str
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class SweepHeader:
+    """What stands on a parent run from the beginning.
+
+    Args:
+        name: The run's name.
+        experiment: The experiment's name; made if missing.
+        started: When the sweep began, in seconds since the epoch.
+        params: The parent run's parameters.
+        tags: Its tags.
+        files: Artifacts by name.
+        data: The table; None where there is none.
+    """
+
+    name: str
+    experiment: str
+    started: float
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    files: Mapping[str, str]
+    data: SweepData | None = None
+
+
+def log_data(client: MlflowClient, run_id: str, data: SweepData, context: str) -> None:
+    """Log the table as an input of a run, as what it was used for, such as ``training``; again does no harm."""
+    inputs = [DatasetInput(_dataset_of(data), [InputTag("mlflow.data.context", context)])]
+    try:
+        client.log_inputs(run_id, datasets=inputs)
+    except MlflowException as error:
+        if not came_second(error):
+            raise
+        client.log_inputs(run_id, datasets=inputs)  # the other's is found now
+
+
+def _dataset_of(data: SweepData) -> Dataset:
+    """Describe the table as MLflow does: where it is from, its digest, its columns and their types, its size."""
+    source = _dataset_source(data.source)
+    columns = [ColSpec(_column_type(column), name) for name, column in data.table.items()]
+    rows, width = data.table.shape
+    return Dataset(
+        name=data.name,
+        digest=data.digest[:DIGEST_CHARACTERS],
+        source_type=source._get_source_type(),
+        source=source.to_json(),
+        schema=json.dumps({"mlflow_colspec": Schema(columns).to_dict()}),
+        profile=json.dumps({"num_rows": rows, "num_elements": rows * width}),
+    )
+
+
+def _column_type(column: pd.Series) -> DataType:
+    kinds = {"f": DataType.double, "i": DataType.long, "u": DataType.long, "b": DataType.boolean}
+    return kinds.get(column.dtype.kind, DataType.string)
+
+
+def _dataset_source(source: str) -> DatasetSource:
+    if source in table.NAMES:
+        return HTTPDatasetSource(table.DOI)
+    return LocalArtifactDatasetSource(source)
