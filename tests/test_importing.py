@@ -13,10 +13,10 @@ from wine_sweep.importing import gc_paused
 
 COUNT = """\
 import contextlib, gc
-from wine_sweep import garbage
+from wine_sweep import importing
 {call}
 before = gc.get_freeze_count()
-with garbage.{context}():
+with importing.{context}():
     kept = [[] for _ in range(1000)]
 print(gc.get_freeze_count() - before)
 """
@@ -69,8 +69,8 @@ def test_of_contexts_in_several_threads_the_last_to_leave_has_it_look_again():
 
 def test_in_a_process_of_ours_imports_are_never_looked_at_again_and_nothing_else_is_frozen():
     assert _frozen("importing") == 0
-    assert _frozen("importing", call="garbage.process_is_ours()") > 1000
-    assert _frozen("gc_paused", call="garbage.process_is_ours()") == 0
+    assert _frozen("importing", call="importing.process_is_ours()") > 1000
+    assert _frozen("gc_paused", call="importing.process_is_ours()") == 0
 
 
 def test_the_command_line_says_that_its_process_is_its_own():

@@ -88,7 +88,7 @@ def classes(rows):
 
 @pytest.fixture
 def trial_dirs(tmp_path):
-    return TrialDirs(tmp_path / "spool")
+    return TrialDirs(tmp_path / "files")
 
 
 def measure(rows, trial_dirs, template, params, *, metric="rmse", task=Task.REGRESSION, number=0, memory=None, also=(), **keys):
@@ -249,6 +249,6 @@ def test_a_failed_trial_is_not_remembered(rows, trial_dirs):
 
 
 def test_a_folder_that_cannot_be_made_costs_nothing(rows, tmp_path):
-    tmp_path.joinpath("spool").write_text("a file")
-    trial = measure(rows, TrialDirs(tmp_path / "spool"), Ridge(), {})
+    tmp_path.joinpath("files").write_text("a file")
+    trial = measure(rows, TrialDirs(tmp_path / "files"), Ridge(), {})
     assert trial.state is TrialState.FINISHED

@@ -11,7 +11,7 @@ import pytest
 
 PRELUDE = """
 import ctypes, os, subprocess, sys, threading
-from wine_sweep.foreign_output import foreign_output_shown
+from wine_sweep.evaluation.capture import foreign_output_shown
 native = ctypes.CDLL(None)
 """
 

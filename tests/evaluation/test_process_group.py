@@ -1,4 +1,4 @@
-"""A process on a leash: in a group of its own, and gone when whoever started it is, however that ends."""
+"""A process in a group of its own, which is gone when whoever started it is, however that ends."""
 
 from __future__ import annotations
 

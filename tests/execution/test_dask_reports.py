@@ -24,7 +24,7 @@ def make(request, dask_cluster, tmp_path):
     """Make workers at the shared cluster that are stopped when the test is over; files come to the test's folder `trial_dirs`."""
 
     def make_workers(task, workers=None, limits=Limits(), *, at=None):
-        made = DaskWorkers(task, (at or dask_cluster).address, workers, limits, trial_dirs=tmp_path / "spool")
+        made = DaskWorkers(task, (at or dask_cluster).address, workers, limits, trial_dirs=tmp_path / "files")
         request.addfinalizer(made.stop)
         return made
 
@@ -120,24 +120,24 @@ def test_stop_ends_what_is_held(make, tasks, tmp_path):
 
 def test_the_files_of_trials_come_here_and_nothing_stays_there(make, tasks, dask_cluster, tmp_path):
     workers = make(tasks.files, limits=Limits(seconds=1))
-    (tmp_path / "spool/0001").mkdir(parents=True)
-    (tmp_path / "spool/0001/old").write_text("of an earlier attempt")
+    (tmp_path / "files/0001").mkdir(parents=True)
+    (tmp_path / "files/0001/old").write_text("of an earlier attempt")
     assert measured(workers, trial("a")).scores["seen"].mean == 1
     assert measured(workers, trial("b", 1, then="hang")).failure.cause is FailureCause.TIMEOUT
     assert measured(workers, trial("c", 2, then="die")).failure.cause is FailureCause.WORKER
     held = measured(workers, trial("d", 3, then="report"))
     dropped = measured(workers, trial("e", 4, then="report"))
-    assert kept(tmp_path / "spool") == {"0000/log": "a", "0001/log": "b", "0002/log": "c"}
+    assert kept(tmp_path / "files") == {"0000/log": "a", "0001/log": "b", "0002/log": "c"}
     assert measured(workers, held).scores["scratch"].mean == 1
     workers.drop(dropped)
     expected = {"0000/log": "a", "0001/log": "b", "0002/log": "c", "0003/log": "d", "0004/log": "e"}
-    assert wait_until(lambda: kept(tmp_path / "spool") == expected)
+    assert wait_until(lambda: kept(tmp_path / "files") == expected)
     assert wait_until(lambda: not list(dask_cluster.folder.glob("**/wine-sweep-*/*")))
     workers.stop()
     assert wait_until(lambda: not list(dask_cluster.folder.glob("**/wine-sweep-*")))
 
 
 def test_files_that_cannot_be_put_here_cost_the_trial_nothing_but_them(make, tasks, tmp_path, caplog):
-    (tmp_path / "spool").write_text("no folder")
+    (tmp_path / "files").write_text("no folder")
     assert measured(make(tasks.files), trial("a")).state is TrialState.FINISHED
     assert "files of trial 0 are lost" in caplog.text

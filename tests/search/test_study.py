@@ -329,7 +329,7 @@ def test_what_learns_nothing_suggests_the_same_however_many_trials_are_under_way
 # Many trials -------------------------------------------------------------------------------------------------------------------
 
 
-def ask_and_tell(searcher, outcomes, lag: int, count: int) -> list[dict]:
+def play(searcher, outcomes, lag: int, count: int) -> list[dict]:
     """Ask so often, telling each trial some asks later."""
     waiting, points = [], []
     for _ in range(count):
@@ -351,7 +351,7 @@ def test_a_study_that_begins_anew_suggests_what_the_whole_one_would(method, cons
         rng = random.Random(0)
         outcomes = iter(lambda: Outcome(TrialState.FAILED) if rng.random() < failing else kit.finished(rng.random()), None)
         monkeypatch.setattr("wine_sweep.search.optuna_searcher.RollingStudy", functools.partial(RollingStudy, kept=kept))
-        return ask_and_tell(make_searcher(search, Space.of(search), directions=[Direction.MINIMIZE]), outcomes, lag, 60)
+        return play(make_searcher(search, Space.of(search), directions=[Direction.MINIMIZE]), outcomes, lag, 60)
 
     assert points(kept=7) == points(kept=1000)
 
@@ -373,7 +373,7 @@ def test_the_last_of_many_trials_costs_what_the_first_did(method, kit):
 
         sys.setprofile(count_call)
         try:
-            ask_and_tell(searcher, outcomes, 0, count)
+            play(searcher, outcomes, 0, count)
         finally:
             sys.setprofile(None)
         return counted / count

@@ -98,7 +98,7 @@ def own_loader(rows, marker, folder, monkeypatch):
     return "its loader module is 'strange_loader'"
 
 
-def own_code(rows, marker, folder, monkeypatch):
+def code_folder(rows, marker, folder, monkeypatch):
     path = folder / "brought_along.py"
     path.write_text("from sklearn.linear_model import Ridge\nclass Bent(Ridge):\n    pass\n")
     with monkeypatch.context() as patch:
@@ -223,7 +223,7 @@ def is_refused(ended, said, marker, code):
     return True
 
 
-@pytest.mark.parametrize("hostile", [own_loader, own_code, own_types], indirect=True)
+@pytest.mark.parametrize("hostile", [own_loader, code_folder, own_types], indirect=True)
 def test_a_model_that_brings_code_is_loaded_by_no_command_unless_it_is_trusted(hostile, run, store, in_process, marker):
     check = ("check", "wine", "--data", "wine-quality-white")
     move_on = ("promote", "--stage", "Production", "--name", "wine")

@@ -195,8 +195,8 @@ def test_a_blank_store_of_somebody_elses_is_not_copied(tmp_path, migrated):
 
 @as_root
 def test_files_of_trials_are_not_put_into_somebody_elses_folder(tmp_path):
-    (tmp_path / "spool").mkdir()
-    os.chown(tmp_path / "spool", NOBODY, NOBODY)
-    trial_dirs = TrialDirs(tmp_path / "spool")
+    (tmp_path / "files").mkdir()
+    os.chown(tmp_path / "files", NOBODY, NOBODY)
+    trial_dirs = TrialDirs(tmp_path / "files")
     with pytest.raises(PermissionError, match="somebody else"):
         trial_dirs.make(trial_dirs.folder(0))

@@ -227,7 +227,7 @@ def test_weights_reach_the_workers_training_rows_alone(table, store):
 
 @pytest.mark.parametrize("text", [PLAIN, CONFIG])
 def test_what_a_worker_kept_of_the_folds_is_what_fitting_them_again_gives(table, store, text, monkeypatch):
-    ready, trial_dirs = prepared(text, store.folder), TrialDirs(store.folder / "spool")
+    ready, trial_dirs = prepared(text, store.folder), TrialDirs(store.folder / "files")
     params = dict.fromkeys(ready.config.search.parameters, 10.0)
     trial = ready.task()(Trial(0, params), FileTrialIO(trial_dirs, 0))
     again = ready.refit(trial).reference
@@ -261,15 +261,15 @@ objective: roc_auc
     ready = prepared(text, tmp_path)
     reference = ready.refit(Trial(0, {"passthrough": False})).reference
     assert len(reference.folds) == len(ready.material.split.train)
-    trial = ready.task()(Trial(0, {"passthrough": False}), FileTrialIO(TrialDirs(tmp_path / "spool"), 0))
-    kept = ready.refit(trial, tmp_path / "spool" / "common").reference
+    trial = ready.task()(Trial(0, {"passthrough": False}), FileTrialIO(TrialDirs(tmp_path / "files"), 0))
+    kept = ready.refit(trial, tmp_path / "files" / "common").reference
     pd.testing.assert_frame_equal(kept.folds, reference.folds)
 
 
 def test_folds_that_cannot_be_used_cost_the_folds_alone(tmp_path, caplog):
     ready = prepared(PLAIN, tmp_path)
-    folder = tmp_path / "spool" / "common"
-    trial = ready.task()(Trial(0, {"alpha": 1}), FileTrialIO(TrialDirs(tmp_path / "spool"), 0))
+    folder = tmp_path / "files" / "common"
+    trial = ready.task()(Trial(0, {"alpha": 1}), FileTrialIO(TrialDirs(tmp_path / "files"), 0))
     (path,) = folder.iterdir()
     with np.load(path) as kept:
         arrays = {name: array[:3] if name.startswith("predictions") else array for name, array in kept.items()}

@@ -18,9 +18,9 @@ from wine_sweep.tracking.lock import SETTLE_SECONDS, SILENCE_SECONDS, SweepLease
 HOLDER = """
 import sys, time
 from mlflow import MlflowClient
-from wine_sweep.tracking.lock import Claim
+from wine_sweep.tracking.lock import SweepLease
 from wine_sweep.tracking.local_state import Owner
-claim = Claim(MlflowClient(sys.argv[1]), Owner.here())
+claim = SweepLease(MlflowClient(sys.argv[1]), Owner.here())
 claim.take(sys.argv[2])
 print("held", flush=True)
 time.sleep(600)

@@ -50,7 +50,7 @@ class SerialWorkers:
         return failure_of(error)
 
     def stop(self) -> None:
-        """Remove a temporary spool; nothing runs between two trials."""
+        """Remove temporary directories; nothing runs between two trials."""
         self._trial_dirs.close()
 
 

@@ -129,12 +129,12 @@ class TrialDirs:
 
     @classmethod
     def at(cls, root: Path | None) -> TrialDirs:
-        """Give the spool at a folder; without one a temporary spool of its own."""
+        """Open the directories at a folder; without one, temporary ones."""
         return cls(root.absolute()) if root is not None else cls.temporary(Path(tempfile.gettempdir()))
 
     @classmethod
     def temporary(cls, parent: Path) -> TrialDirs:
-        """Give a temporary spool within a folder."""
+        """Make temporary directories within a folder."""
         return cls(parent.absolute() / f"wine-sweep-{uuid.uuid4().hex}", is_temporary=True)
 
     def folder(self, number: int) -> Path:
@@ -178,7 +178,7 @@ class TrialDirs:
         shutil.rmtree(self.scratch(number), ignore_errors=True)
 
     def close(self) -> None:
-        """Remove a temporary spool, as far as it can be."""
+        """Remove temporary directories as far as possible."""
         if self.is_temporary:
             shutil.rmtree(self.root, ignore_errors=True)
 

@@ -185,11 +185,11 @@ class PendingTrial:
 
 @dataclass
 class DaskWorkerState:
-    """A Dask worker that has our outpost.
+    """A Dask worker that has our executor.
 
     Attributes:
         threads: How many threads it has.
-        executor: The outpost, as Dask's future.
+        executor: Our executor, as Dask's future.
         flights: What is measured there, by key.
         held: The trials that have reported and are held there, by number: None, or Dask's future of ending one.
     """
@@ -412,7 +412,7 @@ class DaskWorkers:
             _logger.warning("the Dask worker %s joined and is not used: %s", address, why)
 
     def _settle(self, address: str, threads: int) -> None:
-        """Send our outpost to a worker, and have it opened."""
+        """Send our executor to a worker, and have it opened."""
         executor = self._client.scatter(DaskExecutor(self._pickled, self._limits), workers=[address], hash=False, direct=False)
         self._client.submit(open_executor, executor, workers=[address], pure=False).result(timeout=WORKER_SECONDS)
         with self._lock:
@@ -435,7 +435,7 @@ class DaskWorkers:
         return next((address for address, each in self._dask_workers.items() if each.can_go_on(number)), None)
 
     def _call(self, function: Callable[[DaskExecutor, bytes], RemoteResult], address: str, trial: Trial) -> Any:
-        """Have a worker's outpost do something with a trial."""
+        """Have the executor of a worker do something with a trial."""
         self._number += 1
         key = f"wine-sweep-{self._client.id}-{trial.number}-{self._number}"
         executor = self._dask_workers[address].executor
@@ -467,7 +467,7 @@ class DaskWorkers:
                 station.held[flight.trial.number] = None
             if dask_future.cancelled() and self._client.status != "running":
                 self._give_up(ExecutionError(f"the connection to the Dask scheduler at {self._name} was lost"))
-        if dask_future.cancelled():  # not by us: with its worker went the outpost that it was to be measured at
+        if dask_future.cancelled():  # not by us: with its worker went the executor that was to measure it
             outcome = loss_of(address)
             self._take_leave_of({address})
         with self._lock:

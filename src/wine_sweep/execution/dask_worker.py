@@ -67,7 +67,7 @@ class DaskExecutor:
             if not _is_wanted(worker, key):
                 future.cancel()
                 raise CancelledError
-        error = future.exception()  # not raised: its traceback would keep this outpost until Python looks for circles
+        error = future.exception()  # not raised: its traceback would keep this executor until Python looks for circles
         if isinstance(error, LostTrialError):
             after = replace(trial, state=TrialState.FAILED, steps=(), failure=error.failure, ended=time.time())
         else:
@@ -110,12 +110,12 @@ class DaskExecutor:
 
 
 def open_executor(executor: DaskExecutor) -> None:
-    """Open an outpost; a Dask task."""
+    """Open an executor; a Dask task."""
     executor.open()
 
 
 def measure_on(executor: DaskExecutor, pickled: bytes) -> RemoteResult:
-    """Measure a trial at an outpost; a Dask task.
+    """Measure a trial on an executor; a Dask task.
 
     Args:
         executor: Where.
@@ -125,7 +125,7 @@ def measure_on(executor: DaskExecutor, pickled: bytes) -> RemoteResult:
 
 
 def drop_on(executor: DaskExecutor, pickled: bytes) -> RemoteResult:
-    """Have an outpost end a trial that it holds; a Dask task. See `measure_on`."""
+    """Have an executor end a trial that it holds; a Dask task. See `measure_on`."""
     return executor.drop(pickle.loads(pickled))  # noqa: S301  # likewise
 
 
@@ -146,7 +146,7 @@ def _let_have_children() -> None:
 
 
 def _stop_aside(workers: ProcessWorkers, trial_dirs: TrialDirs) -> None:
-    """Stop workers without holding up whoever let the outpost go, which is the Dask worker's event loop."""
+    """Stop workers without holding up whoever let the executor go, which is the Dask worker's event loop."""
 
     def stop() -> None:
         workers.stop()

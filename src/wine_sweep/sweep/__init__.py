@@ -1,1 +1,1 @@
-"""Brings a sweep from its config to the registry: preflight, loop, winner, promotion."""
+"""Run a sweep from its config to the registry, resume it, refresh it, reproduce its trials."""

@@ -141,7 +141,7 @@ class SweepPlan(ABC):
 
         Args:
             trial: The winner.
-            common: What benches call `common`, where trials were measured on this machine.
+            common: The folder that all trials share, where trials were measured on this machine.
 
         Raises:
             ModelError: It cannot be fitted.
