@@ -154,7 +154,7 @@ _LOADERS: tuple[tuple[type, list[str]], ...] = (
 
 
 def _is_asked_from(folder: str, frame: FrameType | None) -> bool:
-    """Whether an import was asked for by code of a folder: itself, or by a name that it gave to a library, as to hydra.
+    """Return whether an import was asked for by code of a folder: itself, or by a name that it gave to a library, as to hydra.
 
     What a library tries by an import statement of its own, or while it is imported itself, it imports on its own behalf.
     """
@@ -196,7 +196,7 @@ def find_installed(module: str, beside: Path) -> str | None:
 
 
 def lies_in(path: Path, folders: Iterable[Path]) -> bool:
-    """Whether a path is one of some resolved paths, or part of one that is a folder."""
+    """Return whether a path is one of some resolved paths, or part of one that is a folder."""
     whole = path.resolve()
     return any(each in (whole, *whole.parents) for each in folders)
 
@@ -250,10 +250,10 @@ def importing() -> Iterator[None]:
 
 
 def process_is_ours() -> None:
-    """Say that nobody else computes in this process, whose garbage would stay too when what was imported is frozen."""
+    """Report that nobody else computes in this process, whose garbage would stay too when what was imported is frozen."""
     _is_ours.set()
 
 
 def is_process_ours() -> bool:
-    """Say whether nobody else computes in this process."""
+    """Return whether nobody else computes in this process."""
     return _is_ours.is_set()

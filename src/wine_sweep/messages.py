@@ -28,13 +28,13 @@ _BLOCK = re.compile(r"^(\s*)([#+-]|\d+(?=[.)]))")
 
 
 def did_you_mean(name: object, allowed: Iterable[str]) -> str:
-    """Give ``; did you mean 'x'?`` for the nearest allowed name, or nothing when none is near."""
+    """Return ``; did you mean 'x'?`` for the nearest allowed name, or nothing when none is near."""
     near = difflib.get_close_matches(str(name), list(allowed), n=1, cutoff=0.6)
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def one_of(name: object, allowed: Iterable[str], *, most: int = 12) -> str:
-    """Say that `name` is none of the allowed ones, which is nearest, and what they are (at most `most` of them)."""
+    """Report that `name` is none of the allowed ones, which is nearest, and what they are (at most `most` of them)."""
     names = list(allowed)
     shown = ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
     near = did_you_mean(name, names)

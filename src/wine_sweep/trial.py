@@ -56,7 +56,7 @@ class TrialState(StrEnum):
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more will come of it."""
+        """Return whether nothing more will come of it."""
         return self is not TrialState.RUNNING
 
 
@@ -74,7 +74,7 @@ class Score:
 
     @property
     def has_spread(self) -> bool:
-        """Whether it is a mean, with a spread."""
+        """Return whether it is a mean, with a spread."""
         return not math.isnan(self.std)
 
     @classmethod
@@ -186,11 +186,11 @@ class Trial:
 
     @property
     def is_feasible(self) -> bool:
-        """Whether it keeps every limit on metrics."""
+        """Return whether it keeps every limit on metrics."""
         return not self.violations
 
     def score(self, metric: str) -> Score:
-        """Give a metric, ``fit_seconds`` among them.
+        """Return a metric, ``fit_seconds`` among them.
 
         Raises:
             KeyError: The trial has no such metric.

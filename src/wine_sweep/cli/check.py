@@ -193,7 +193,7 @@ def _print_reproduction(done: Reproduction) -> None:
 
 
 def _rows(comparisons: Sequence[ValueComparison]) -> Iterator[Sequence[str]]:
-    """Give a row for each value, and one for all folds of a metric beside those that differ, if any was measured now."""
+    """Return a row for each value, and one for all folds of a metric beside those that differ, if any was measured now."""
     for (metric, is_single), group in groupby(comparisons, key=lambda each: (each.metric, each.step is None)):
         values = list(group)
         if not is_single:

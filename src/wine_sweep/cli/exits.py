@@ -45,7 +45,7 @@ def print_json(document: Any, *, indent: int | None = 2) -> None:
 
 
 def can_print(text: str) -> bool:
-    """Whether stdout's encoding has all characters of a text; a stream that has no encoding takes any."""
+    """Return whether stdout's encoding has all characters of a text; a stream that has no encoding takes any."""
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
@@ -64,7 +64,7 @@ _NOBODY_READS = frozenset({errno.EPIPE, errno.EIO, errno.EBADF})
 
 
 def exit_code(error: WineSweepError) -> int:
-    """Give the process's exit code for an error.
+    """Return the process's exit code for an error.
 
     It is 2 where what the user asks for is wrong, 3 where somebody else promoted meanwhile, 130 after an interruption, 1 for
     anything else.
@@ -92,7 +92,7 @@ def report_error(error: WineSweepError, *, as_json: bool) -> None:
 
 
 def _lines(error: WineSweepError) -> list[str]:
-    """Give a line for each problem, and for each part of what an error is made of; no other text begins a line."""
+    """Return a line for each problem, and for each part of what an error is made of; no other text begins a line."""
     if isinstance(error, ConfigError):
         return [visible(str(each)) if error.problems[0].place else visible(f"error: {each}") for each in error.problems]
     parts = str(error).split("\n") if isinstance(error, ExecutionError | OutageError) else [str(error)]
@@ -166,7 +166,7 @@ def _keep_standard_streams_apart() -> None:
 
 
 def _able(stream: TextIO | None, number: int) -> TextIO:
-    """Give a stream that takes any text, to the same place by a descriptor of its own; also where Python found it closed.
+    """Return a stream that takes any text, to the same place by a descriptor of its own; also where Python found it closed.
 
     What is done to the usual descriptor while libraries compute, see `foreign_output_shown`, does not concern it.
     """

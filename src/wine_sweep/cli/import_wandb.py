@@ -92,7 +92,7 @@ def _write(text: str, output: Path, source: Path, *, force: bool) -> None:
 
 
 def _next(output: Path | None, trusted: Sequence[Path]) -> list[str]:
-    """Say what to type; a program of the user's own runs only where the command line says that it may."""
+    """Describe what to type; a program of the user's own runs only where the command line says that it may."""
     config = shell_word(output) if output is not None else "CONFIG"
     trust = " ".join(f"--trust {shell_word(os.path.relpath(each))}" for each in trusted)
     return ["", "Next", f"  wine-sweep plan {config} {trust}", f"  wine-sweep run {config} {trust}"]

@@ -62,7 +62,7 @@ def compare_command(
 
 
 def objective_of(sweep: SweepRecord) -> Objective:
-    """Give the objective that a sweep had.
+    """Return the objective that a sweep had.
 
     Raises:
         TrackingError: Its tag cannot be read.
@@ -93,7 +93,7 @@ def _order(sort: str | None, entries: Sequence[tuple[str, Objective, Sequence[Tr
 
 
 def direction_of(metric: str) -> Direction:
-    """Say which way a metric is better, by its name: errors, times and sizes are better when lower."""
+    """Describe which way a metric is better, by its name: errors, times and sizes are better when lower."""
     from wine_sweep.evaluation.metrics import ERRORS
 
     return Direction.MINIMIZE if metric in (*ERRORS, FIT_SECONDS, MODEL_SIZE) else Direction.MAXIMIZE
@@ -146,7 +146,7 @@ def _print_entries(console: Console, history: History) -> None:
 
 
 def _what(entry: Entry) -> tuple[str, str]:
-    """Say in a few words what an entry is about, in two lines."""
+    """Describe in a few words what an entry is about, in two lines."""
     words = {Action.PROMOTED: "promoted", Action.KEPT: "kept", Action.ROLLED_BACK: "rolled back"}[entry.action]
     if entry.progress is not Progress.DONE:
         words = {Progress.BEGUN: f"{words} (begun)", Progress.FAILED: f"not {words}"}[entry.progress]

@@ -120,7 +120,7 @@ def _compared_by(prepared: SweepPlan) -> str:
 
 
 def _describe_gate(gate: dict[str, Any] | None) -> str:
-    """Say what the winner must show to be promoted."""
+    """Describe what the winner must show to be promoted."""
     if gate is None:
         return "none: whatever wins is promoted"
     by = f" by more than {gate['min_improvement']:g}" if gate["min_improvement"] else ""

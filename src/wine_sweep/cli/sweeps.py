@@ -138,7 +138,7 @@ def _work(prepared: SweepPlan, result: SweepResult) -> Work | None:
 
 
 def _document(prepared: SweepPlan, result: SweepResult) -> dict[str, Any]:
-    """Give what ``--json`` prints."""
+    """Return what ``--json`` prints."""
     work = _work(prepared, result)
     return {
         "run_id": result.run_id,

@@ -81,7 +81,7 @@ class Expression:
         self._excess = _excess(tree, text.strip())
 
     def holds(self, values: Mapping[str, Any]) -> bool:
-        """Whether the condition holds for these values; it does not where a division by zero leaves it without a result.
+        """Return whether the condition holds for these values; it does not where a division by zero leaves it without a result.
 
         Raises:
             ExpressionError: Values of these kinds cannot be compared or computed with.
@@ -96,11 +96,11 @@ class Expression:
 
     @property
     def is_limit(self) -> bool:
-        """Whether the condition is one plain limit, such as ``rmse <= 0.7``."""
+        """Return whether the condition is one plain limit, such as ``rmse <= 0.7``."""
         return self._excess is not None
 
     def violation(self, values: Mapping[str, float]) -> float:
-        """Say by how much a limit is broken: above 0 when it is, at most 0 when it holds.
+        """Return by how much a limit is broken: above 0 when it is, at most 0 when it holds.
 
         Raises:
             ExpressionError: It is not one plain limit, or cannot be computed.
@@ -119,7 +119,7 @@ class Expression:
 
 
 def _excess(tree: ast.expr, text: str) -> Compute | None:
-    """Give the smaller side minus the larger of one plain limit; None for any other condition."""
+    """Return the smaller side minus the larger of one plain limit; None for any other condition."""
     if not isinstance(tree, ast.Compare) or len(tree.ops) != 1 or not isinstance(tree.ops[0], (*_UPPER, *_LOWER)):
         return None
     sides = _build(tree.left, {}, text), _build(tree.comparators[0], {}, text)

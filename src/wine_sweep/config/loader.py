@@ -132,7 +132,7 @@ def dump_config(config: SweepConfig) -> str:
 
 
 def dump_tree(config: SweepConfig) -> dict[str, Any]:
-    """Give a config, its defaults too, as plain values under the names that its keys have in YAML."""
+    """Return a config, its defaults too, as plain values under the names that its keys have in YAML."""
     return config.model_dump(by_alias=True)
 
 

@@ -99,7 +99,7 @@ class ModelForm(StrEnum):
 
     @property
     def is_estimator(self) -> bool:
-        """Whether it is measured as scikit-learn's estimators are: fitted and scored, fold by fold."""
+        """Return whether it is measured as scikit-learn's estimators are: fitted and scored, fold by fold."""
         return self in (ModelForm.ESTIMATOR, ModelForm.PIPELINE)
 
 

@@ -57,7 +57,7 @@ class CrossValidation(Model):
         return self
 
     def describe(self) -> str:
-        """Say in words what a mean over this evaluation is a mean over: ``5 folds``."""
+        """Describe what a mean over this evaluation is a mean over: ``5 folds``."""
         if self.folds is not None:
             return f"{self.folds} folds" + (f" × {self.repeats}" if self.repeats > 1 else "")
         return "a hold-out split" if self.holdout is not None else f"{self.time_series} splits in time"
@@ -115,7 +115,7 @@ class EvaluationConfig(Model):
     seeds: Annotated[int, Field(strict=True, ge=1, le=1000)] = 1
 
     def describe(self) -> str:
-        """Say in words what a mean over this evaluation is a mean over: ``5 folds × 3 seeds``."""
+        """Describe what a mean over this evaluation is a mean over: ``5 folds × 3 seeds``."""
         return self.cv.describe() + (f" × {self.seeds} seeds" if self.seeds > 1 else "")
 
 
@@ -181,7 +181,7 @@ class Backend(StrEnum):
 
     @property
     def can_kill(self) -> bool:
-        """Whether a trial runs in a process of its own, which can be ended from outside."""
+        """Return whether a trial runs in a process of its own, which can be ended from outside."""
         return self is not Backend.SERIAL
 
 

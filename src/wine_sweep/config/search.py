@@ -39,7 +39,7 @@ class NumberType(StrEnum):
 
 
 def exact_key(value: Any) -> str:
-    """Give the text under which two values count as the same: ``1``, ``1.0`` and ``true`` differ, key order does not matter."""
+    """Return the text under which two values count as the same: ``1``, ``1.0`` and ``true`` differ, key order does not matter."""
     return canonical_json(value)
 
 
@@ -81,7 +81,7 @@ class Choices(BaseModel):
 
     @property
     def is_endless(self) -> bool:
-        """Whether a grid cannot list the values: never."""
+        """Return whether a grid cannot list the values: never."""
         return False
 
 
@@ -110,14 +110,14 @@ class Range(BaseModel):
 
     @property
     def is_int(self) -> bool:
-        """Whether the range yields whole numbers."""
+        """Return whether the range yields whole numbers."""
         if self.type is not None:
             return self.type is NumberType.INT
         return all(isinstance(value, int) for value in (self.low, self.high, self.step) if value is not None)
 
     @property
     def is_endless(self) -> bool:
-        """Whether a grid cannot list the values: floats without `num` and `step`."""
+        """Return whether a grid cannot list the values: floats without `num` and `step`."""
         return not self.is_int and self.num is None and self.step is None
 
     @model_validator(mode="after")
@@ -181,12 +181,12 @@ class Method(StrEnum):
 
     @property
     def is_exhaustive(self) -> bool:
-        """Whether the method tries every point of a finite space, each once."""
+        """Return whether the method tries every point of a finite space, each once."""
         return self in (Method.GRID, Method.BRUTE_FORCE)
 
     @property
     def learns(self) -> bool:
-        """Whether results change what is tried next. What `auto` stands for is not known here, so it counts as learning."""
+        """Return whether results change what is tried next; `auto`, whose meaning is not known here, counts as learning."""
         return not self.is_exhaustive and self not in (Method.RANDOM, Method.QMC)
 
 
@@ -294,7 +294,7 @@ MAX_CHOICES = 10_000
 
 
 def too_many_choices(most: int) -> str:
-    """Say that parameters list too many values, and how to allow more."""
+    """Report that parameters list too many values, and how to allow more."""
     return f"more than {most:,} values are listed; give a range, or raise `search.max_choices`"
 
 

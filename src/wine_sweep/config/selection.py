@@ -121,7 +121,7 @@ class RegistryConfig(Model):
 
     @property
     def asks_for_gate(self) -> bool:
-        """Whether a gate was given, and not ``false``."""
+        """Return whether a gate was given, and not ``false``."""
         return "gate" in self.model_fields_set and self.gate is not None
 
     @model_serializer(mode="wrap")

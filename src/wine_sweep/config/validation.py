@@ -110,7 +110,7 @@ def _keys_at(model: type[BaseModel], path: ConfigPath) -> list[str]:
 
 
 def _key(field: tuple[str, FieldInfo]) -> str:
-    """Give the key that a config has for a field: its alias where its name is a word of Python's."""
+    """Return the key that a config has for a field: its alias where its name is a word of Python's."""
     name, info = field
     return info.alias or name
 
@@ -140,7 +140,7 @@ LONGEST_EXPERIMENT = 500
 
 
 def check_experiment(name: str, source: str) -> str:
-    """Give an experiment's name back that no config has checked; MLflow would refuse it when a sweep has begun.
+    """Return an experiment's name that no config has checked; MLflow would refuse it when a sweep has begun.
 
     Args:
         name: The name.

@@ -60,7 +60,7 @@ class Document:
         return self.values.get((), SourceLocation(self.source, 1, 1))
 
     def as_written(self, path: ConfigPath) -> ConfigPath:
-        """Give the path that stands in the text for one that goes on where a short form ends: ``cv: 1`` for ``cv.folds``."""
+        """Return the path that stands in the text for one that goes on where a short form ends: ``cv: 1`` for ``cv.folds``."""
         if path in self.values or path in self.keys:
             return path
         listed = tuple(part for part in path if part != "choices")
@@ -81,7 +81,7 @@ class Document:
         return tuple(written)
 
     def locate(self, problems: Iterable[Problem]) -> list[Problem]:
-        """Give every problem that has none its place, and sort all by it; overrides of the command line come last."""
+        """Return every problem that has none its place, and sort all by it; overrides of the command line come last."""
         written = [replace(each, path=self.as_written(each.path)) for each in problems]
         placed = [replace(each, place=each.place or self.place(each.path, at_key=each.at_key)) for each in written]
         return sorted(dict.fromkeys(placed), key=self._order)
@@ -236,7 +236,7 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
 
 
 def _is_choice(path: list[Any]) -> bool:
-    """Whether a path leads to one of the values that a parameter lists: ``search.parameters.alpha.0``, ``….alpha.choices.0``."""
+    """Return whether a path leads to a value that a parameter lists: ``search.parameters.alpha.0``, ``….alpha.choices.0``."""
     listed = 3 if path[:2] == ["search", "parameters"] else 4 if path[:1] == ["models"] and path[2:3] == ["parameters"] else 0
     if not listed or not isinstance(path[-1], int):
         return False

@@ -209,7 +209,7 @@ def _check_groups(data: Dataset) -> None:
 
 
 def _different(data: Dataset, count: int, rows_of: str) -> str:
-    """Say what it takes so many of: ``5 different training rows``, or ``training rows of 5 groups of 'batch'``."""
+    """Describe what it takes so many of: ``5 different training rows``, or ``training rows of 5 groups of 'batch'``."""
     column = data.group_column
     return f"{count} different {rows_of}" if column is None else f"{rows_of} of {count} groups of '{column.name}'"
 
@@ -280,7 +280,7 @@ class TrainingData:
         }
 
     def why_changed(self, rows: int, columns: Sequence[str]) -> str:
-        """Say in what the table differs from an earlier one of so many rows, with these columns."""
+        """Describe in what the table differs from an earlier one of so many rows, with these columns."""
         table = self.dataset.table
         changes = [f"{rows} rows then, {len(table)} now"] if rows != len(table) else []
         gone = [name for name in columns if name not in table.columns]
@@ -331,6 +331,6 @@ def _with_new(table: pd.DataFrame, source: str, max_size: int) -> tuple[pd.DataF
 
 
 def resolved_data(config: DataConfig, dataset: Dataset, folder: pathlib.Path) -> DataConfig:
-    """Give the section `data` such that it means the same from every working folder, with the target named."""
+    """Return the section `data` such that it means the same from every working folder, with the target named."""
     new = None if config.new is None else resolve_source(config.new, folder)
     return config.model_copy(update={"source": dataset.source, "target": str(dataset.target.name), "new": new})

@@ -67,7 +67,7 @@ _NUMBER = 8
 
 
 def has_more_than(path: pathlib.Path, most: int) -> bool:
-    """Whether a file has more than `most` bytes, unfolded where it is compressed.
+    """Return whether a file has more than `most` bytes, unfolded where it is compressed.
 
     What a compressed file says of its own size is enough to refuse it, and not to trust it: then its bytes are counted.
 
@@ -84,7 +84,7 @@ def has_more_than(path: pathlib.Path, most: int) -> bool:
 
 
 def _said_by_gzip(path: pathlib.Path, size: int) -> int:
-    """Give the size that a gzip file ends with, modulo 4 GiB (RFC 1952, ISIZE)."""
+    """Return the size that a gzip file ends with, modulo 4 GiB (RFC 1952, ISIZE)."""
     with path.open("rb") as file:
         file.seek(max(0, size - 4))
         return int.from_bytes(file.read(4), "little")
@@ -116,7 +116,7 @@ def _parquet_has_more(path: pathlib.Path, most: int) -> bool:
 
 
 def _is_plain(kind: pa.DataType) -> bool:
-    """Whether each value takes a few bytes; categories are kept as numbers."""
+    """Return whether each value takes a few bytes; categories are kept as numbers."""
     return bool(pa.types.is_primitive(kind) or pa.types.is_dictionary(kind) or pa.types.is_null(kind))
 
 
@@ -133,7 +133,7 @@ _UNREADABLE = (
 
 
 def resolve_source(source: str, folder: pathlib.Path) -> str:
-    """Give a source that means the same from every working folder: a bundled name, or an absolute path.
+    """Return a source that means the same from every working folder: a bundled name, or an absolute path.
 
     Raises:
         DataError: It is no path that this machine can have.
@@ -147,7 +147,7 @@ def resolve_source(source: str, folder: pathlib.Path) -> str:
 
 
 def absolute(path: str, folder: pathlib.Path) -> pathlib.Path:
-    """Give a path that means the same from every working folder; a link in its last part keeps its own name and ending.
+    """Return a path that means the same from every working folder; a link in its last part keeps its own name and ending.
 
     Raises:
         OSError: Its folder cannot be looked up.

@@ -58,7 +58,7 @@ class Interval:
     resamples: int
 
     def record(self) -> dict[str, Any]:
-        """Give what ``--json`` prints."""
+        """Return what ``--json`` prints."""
         return asdict(self)
 
 
@@ -193,7 +193,7 @@ class _Draws:
         return self._random.integers(len(self._starts), size=len(self._starts))
 
     def rows(self, drawn: np.ndarray) -> np.ndarray:
-        """Give the numbers of the rows of drawn groups."""
+        """Return the numbers of the rows of drawn groups."""
         count = self._sizes[drawn]
         ends = count.cumsum()
         rows: np.ndarray = self._order[np.repeat(self._starts[drawn] - (ends - count), count) + np.arange(ends[-1])]

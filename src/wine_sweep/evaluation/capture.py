@@ -50,7 +50,7 @@ class Tail:
         self._rest = b""
 
     def read(self, *, to_the_end: bool = False) -> str:
-        """Give the whole lines that are new.
+        """Return the whole lines that are new.
 
         Args:
             to_the_end: Whether a last line without an end is given too.
@@ -160,7 +160,7 @@ def reports(sayings: Iterable[MetricLine]) -> tuple[Report, ...]:
 
 
 def results(sayings: Iterable[MetricLine], of: Mapping[str, HistoryReducer]) -> dict[str, float]:
-    """Give the value of each metric that counts: the last that was said, or as `of` says for it."""
+    """Return the value of each metric that counts: the last that was said, or as `of` says for it."""
     histories: dict[str, list[float]] = {}
     for each in sayings:
         for name, value in each.values.items():
@@ -310,7 +310,7 @@ class _Shown(io.TextIOBase):
         return True
 
     def fileno(self) -> int:
-        """Give the descriptor, which leads to the file."""
+        """Return the descriptor, which leads to the file."""
         return self._number
 
     def isatty(self) -> bool:
@@ -394,7 +394,7 @@ class _Redirection:
         self._show(self._own_file())
 
     def _own_file(self) -> int:
-        """Give a file of this very process's, without a name; a forked process must not share its parent's."""
+        """Return a file of this very process's, without a name; a forked process must not share its parent's."""
         if self._file is None or self._file[0] != os.getpid():
             self._file = os.getpid(), _nameless_file()
         return self._file[1]

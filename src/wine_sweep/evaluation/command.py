@@ -151,7 +151,7 @@ class Command:
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def parameters(self, trial: Trial) -> Params:
-        """Give the fixed and the searched parameters."""
+        """Return the fixed and the searched parameters."""
         return {**self.params, **trial.params}
 
     def render(self, trial: Trial, scratch: Path) -> list[str]:
@@ -167,7 +167,7 @@ class Command:
         return [filled for word in self.words for filled in self._fill(word, trial, scratch)]
 
     def environment(self, trial: Trial, scratch: Path) -> dict[str, str]:
-        """Give all variables of the trial's process.
+        """Return all variables of the trial's process.
 
         Args:
             trial: Has the searched parameters, and the run that is handed over.
@@ -318,7 +318,7 @@ class CommandTask:
         return replace(trial, state=TrialState.FAILED, failure=failure, ended=self.clock())
 
     def _why_not_started(self, error: KeyError | OSError | ValueError) -> str:
-        """Say why there was no process: a placeholder without a value, no such program, a NUL character in a value."""
+        """Describe why there was no process: a placeholder without a value, no such program, a NUL character in a value."""
         if isinstance(error, KeyError):
             return f"the placeholder {{{error.args[0]}}} has no value in this trial"
         if not isinstance(error, OSError):
@@ -358,7 +358,7 @@ class _Watch:
 
 
 def _failure_of(code: int, errors: Path) -> Failure:
-    """Say how a process has ended that did not end well, with the last line of its errors."""
+    """Describe how a process has ended that did not end well, with the last line of its errors."""
     if code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         hint = "; the system may be out of memory" if code == -signal.SIGKILL else ""

@@ -36,7 +36,7 @@ class Rows:
     weights: np.ndarray | None = None
 
     def part(self, numbers: np.ndarray) -> Rows:
-        """Give the rows of these numbers, copied."""
+        """Return the rows of these numbers, copied."""
         features = self.features.iloc[numbers].reset_index(drop=True)
         return Rows(features, self.target[numbers], part_of(self.weights, numbers))
 
@@ -54,7 +54,7 @@ class Table:
     folds: Sequence[Fold]
 
     def parts(self, fold: int) -> tuple[Rows, Rows]:
-        """Give what to fit on and what to measure on."""
+        """Return what to fit on and what to measure on."""
         return self.rows.part(self.folds[fold].fit), self.rows.part(self.folds[fold].measure)
 
 
@@ -107,7 +107,7 @@ class TrialContext:
         return self._part(1)
 
     def report(self, step: int, **metrics: float) -> None:
-        """Say how training goes. With `search.pruner` the trial may end here; the function need not catch anything.
+        """Describe how training goes. With `search.pruner` the trial may end here; the function need not catch anything.
 
         Args:
             step: Counts up from 0 or more: a round, an epoch.
@@ -168,7 +168,7 @@ class TrialContext:
         return self._rows[index]
 
     def _place(self, name: str) -> Path:
-        """Give the path for a file, its folders made.
+        """Return the path for a file, its folders made.
 
         Raises:
             ValueError: The name leads out of the trial's own folder.

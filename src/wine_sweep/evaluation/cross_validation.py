@@ -129,7 +129,7 @@ class FoldMemory:
 
 
 def recall(folder: Path, trial: Trial) -> tuple[Predictions, ...] | None:
-    """Give what a trial's models predicted for the rows that they were not fitted on; None where no process kept it.
+    """Return what a trial's models predicted for the rows that they were not fitted on; None where no process kept it.
 
     Args:
         folder: Where the processes' files are; only this user can write there.
@@ -318,7 +318,7 @@ class CrossValidationTask:
         return [*(metric.name for metric in self.metrics), *([MODEL_SIZE] if is_weighed else [])]
 
     def _classes(self, rows: np.ndarray) -> np.ndarray | None:
-        """Give the classes of rows, or None where the target is a number to predict."""
+        """Return the classes of rows, or None where the target is a number to predict."""
         return None if self.target.dtype.kind == "f" else self.target[rows]
 
     def _finished(self, trial: Trial) -> Trial:

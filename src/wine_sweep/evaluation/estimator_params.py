@@ -67,7 +67,7 @@ def _check_one(model: Any, name: str, parameters: Mapping[str, Searched], truste
 
 
 def first_value(spec: Spec) -> Any:
-    """Give a value that a parameter may take: the first choice, or a range's lower end."""
+    """Return a value that a parameter may take: the first choice, or a range's lower end."""
     return spec.choices[0] if isinstance(spec, Choices) else (int(spec.low) if spec.is_int else float(spec.low))
 
 
@@ -108,7 +108,7 @@ class FileParameter:
     is_path: bool = True
 
     def means(self, value: Any) -> bool:
-        """Whether a value does it."""
+        """Return whether a value does it."""
         return value in self.values if self.values else value is not None and value is not False
 
 

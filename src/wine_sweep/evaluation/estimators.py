@@ -24,7 +24,7 @@ from wine_sweep.trial import DataRequirements, Task
 
 
 def refusal(model: Any, name: str, value: Any) -> str | None:
-    """Say why an estimator's declared constraints refuse a value, or None. Estimators that declare none refuse nothing.
+    """Describe why an estimator's declared constraints refuse a value, or None. Estimators that declare none refuse nothing.
 
     Args:
         model: The estimator, its nested estimators set.
@@ -126,7 +126,7 @@ def _import(module_name: str, path: ConfigPath) -> ModuleType:
 
 
 def _brings_no_estimators(part: str) -> bool:
-    """Whether a part of a dotted path names tests, or another module that no estimator is taken from."""
+    """Return whether a part of a dotted path names tests, or another module that no estimator is taken from."""
     return part.lstrip("_").startswith("test") or part in _NO_ESTIMATORS
 
 
@@ -289,7 +289,7 @@ def describe_needs(model: Any, at: ConfigPath = ("model",)) -> DataRequirements:
 
 
 def _takes_missing(steps: list[Any]) -> bool:
-    """Whether gaps get through: every step takes them, as far as the first imputer."""
+    """Return whether gaps get through: every step takes them, as far as the first imputer."""
     for step in steps:
         if not _input_tags(step).allow_nan:
             return False
@@ -335,7 +335,7 @@ def _describe(error: BaseException) -> str:
 
 
 def _reachable(model: Any, name: str) -> bool:
-    """Whether ``step__name`` leads into a parameter whose own estimator is only set together with it."""
+    """Return whether ``step__name`` leads into a parameter whose own estimator is only set together with it."""
     head, deeper, _ = name.partition("__")
     return bool(deeper) and head in model.get_params(deep=False) and model.get_params(deep=False)[head] is None
 
@@ -380,12 +380,12 @@ def fit(model: Any, features: pd.DataFrame, target: np.ndarray, weights: np.ndar
 
 
 def part_of(weights: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
-    """Give the weights of some rows, where there are weights."""
+    """Return the weights of some rows, where there are weights."""
     return None if weights is None else weights[rows]
 
 
 def refusal_of_weights(model: Any) -> str | None:
-    """Say why a model cannot be fitted with weights, or None when it can."""
+    """Describe why a model cannot be fitted with weights, or None when it can."""
     from sklearn.utils.validation import has_fit_parameter
 
     _, learner = _destination(model)

@@ -88,7 +88,7 @@ class PickledFunction:
     name: str
 
     def load(self) -> Train:
-        """Give the function."""
+        """Return the function."""
         start_scripts_as_usual()
         found: Train = pickle.loads(self.pickled)  # noqa: S301  # it comes from the process that runs the sweep
         return found
@@ -115,7 +115,7 @@ def source_of(function: Train) -> PickledFunction:
 
 
 def name_of(function: Train) -> str:
-    """Give a function's name; ``function`` for one that has none, such as a lambda."""
+    """Return a function's name; ``function`` for one that has none, such as a lambda."""
     name = getattr(function, "__name__", "function")
     return name if name.isidentifier() else "function"
 
@@ -241,7 +241,7 @@ class FunctionTask:
         )
 
     def _rows(self, call: Call) -> tuple[Rows, Rows] | None:
-        """Give what a call fits on and what it measures on."""
+        """Return what a call fits on and what it measures on."""
         return None if self.table is None or call.fold is None else self.table.parts(call.fold)
 
     def _with_model(self, trial: Trial, model: Any) -> Trial:  # noqa: ARG002  # the winner's call keeps it
@@ -249,7 +249,7 @@ class FunctionTask:
         return trial
 
     def _results(self, metrics: Mapping[str, float], reports: Sequence[Report]) -> dict[str, float]:
-        """Give what one call came to: what it returned, or the last that it reported; or as `of` says."""
+        """Return what one call came to: what it returned, or the last that it reported; or as `of` says."""
         histories: dict[str, list[float]] = {}
         for values in (*(report.values for report in reports), metrics):
             for name, value in values.items():
@@ -271,7 +271,7 @@ class FunctionTask:
         return {MODEL_SIZE: size_of(model)}
 
     def _lack(self, found: Sequence[Mapping[str, float]]) -> Failure | None:
-        """Say what keeps calls from being a result."""
+        """Describe what keeps calls from being a result."""
         for call, values in zip(self.calls, found, strict=False):
             where = "" if call.fold is None else f" in fold {call.fold}"
             for name in self.needed:
@@ -348,7 +348,7 @@ class _Hearer:
 
 
 def _summed(found: Sequence[Mapping[str, float]]) -> dict[str, Score]:
-    """Give each metric that every call has: its mean and spread, or the one value of a single call."""
+    """Return each metric that every call has: its mean and spread, or the one value of a single call."""
     if len(found) == 1:
         return {name: Score(value) for name, value in found[0].items()}
     common = [name for name in found[0] if all(name in each for each in found)]

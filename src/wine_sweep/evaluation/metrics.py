@@ -41,7 +41,7 @@ class PredictionRecorder:
         self.heard: dict[str, np.ndarray] = {}
 
     def __getattr__(self, name: str) -> Any:
-        """Give what the model has; of its answers hear them."""
+        """Return what the model has; of its answers hear them."""
         if name.startswith("__"):  # a protocol that the model may have and this does not claim
             raise AttributeError(name)
         found = getattr(self._model, name)
@@ -84,7 +84,7 @@ _ALLOWED = re.compile(r"[\w.\- :/]+")
 
 
 def refusal_of_name(name: str) -> str | None:
-    """Say why MLflow would not take a metric of this name, or None."""
+    """Describe why MLflow would not take a metric of this name, or None."""
     if len(name) > LONGEST:
         return f"the metric '{name[:40]}…' has {len(name)} characters; {LONGEST} are allowed"
     parts = name.split("/")
@@ -94,7 +94,7 @@ def refusal_of_name(name: str) -> str | None:
 
 
 def refusal_of_step(step: object) -> str | None:
-    """Say why something is no step, or None."""
+    """Describe why something is no step, or None."""
     if isinstance(step, bool) or not isinstance(step, int) or not 0 <= step <= LARGEST_STEP:
         return f"a step is a whole number of 0 or more, below 2**63; got {step!r:.40}"
     return None
@@ -190,7 +190,7 @@ def find_metric(name: str, task: Task) -> Metric:
 
 
 def check_classes(metric: Metric, target: pd.Series) -> str | None:
-    """Say why a metric cannot be computed for these classes, or None when it can."""
+    """Describe why a metric cannot be computed for these classes, or None when it can."""
     if metric.scorer not in _TWO_CLASSES:
         return None
     classes = sorted(target.unique(), key=str)
@@ -205,7 +205,7 @@ def check_classes(metric: Metric, target: pd.Series) -> str | None:
 
 
 def takes_weights(metric: Metric) -> bool:
-    """Whether a metric can count some rows more than others, as far as its function's signature tells."""
+    """Return whether a metric can count some rows more than others, as far as its function's signature tells."""
     from sklearn.metrics import get_scorer
 
     score = get_scorer(metric.scorer)._score_func
@@ -259,7 +259,7 @@ def _offer(task: Task) -> str:
 
 
 def size_of(model: Any) -> float:
-    """Give the length of a model's pickle in bytes.
+    """Return the length of a model's pickle in bytes.
 
     A class that is not importable elsewhere, as a notebook's, is pickled with its code.
     """

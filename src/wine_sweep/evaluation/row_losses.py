@@ -57,7 +57,7 @@ class Predictions:
         return predicted.with_probabilities(model, features) if probabilities else predicted
 
     def with_probabilities(self, model: Any, features: pd.DataFrame) -> Predictions:
-        """Give the same with each class's probability.
+        """Return the same with each class's probability.
 
         Args:
             model: The model that it is of.
@@ -70,7 +70,7 @@ class Predictions:
         return replace(self, probabilities=probabilities, classes=np.asarray(model.classes_))
 
     def only(self, chosen: np.ndarray) -> Predictions:
-        """Give the same for some of the rows.
+        """Return the same for some of the rows.
 
         Args:
             chosen: Which, of shape (rows,), bool.
@@ -79,7 +79,7 @@ class Predictions:
         return replace(self, rows=self.rows[chosen], predictions=self.predictions[chosen], probabilities=probabilities)
 
     def among(self, numbers: np.ndarray) -> Predictions:
-        """Give the same with other numbers: those of a larger table, of which the rows were taken.
+        """Return the same with other numbers: those of a larger table, of which the rows were taken.
 
         Args:
             numbers: For each row that there was, its number in the larger table.
@@ -108,11 +108,11 @@ class RowLoss(StrEnum):
 
     @property
     def needs_probabilities(self) -> bool:
-        """Whether it is measured on `predict_proba` and not on `predict`."""
+        """Return whether it is measured on `predict_proba` and not on `predict`."""
         return self in (RowLoss.LOG_LOSS, RowLoss.BRIER)
 
     def losses(self, model: Any, features: pd.DataFrame, target: np.ndarray) -> np.ndarray:
-        """Say what each row loses by a fitted model; see `of`.
+        """Describe what each row loses by a fitted model; see `of`.
 
         Args:
             model: Fitted.
@@ -128,7 +128,7 @@ class RowLoss(StrEnum):
         return self.of_predictions(np.asarray(model.predict(features.copy())), target)
 
     def of(self, predicted: Predictions, target: np.ndarray) -> np.ndarray:
-        """Say what each row loses by what was predicted for it.
+        """Describe what each row loses by what was predicted for it.
 
         That is the squared, absolute or relative error, 1 for a wrong class, minus the log of the right one's probability, or
         half the squared distance of all classes' probabilities to what they should be (G. W. Brier, "Verification of forecasts
@@ -154,7 +154,7 @@ class RowLoss(StrEnum):
         return (_log_losses if self is RowLoss.LOG_LOSS else _brier_losses)(probabilities, classes, target)
 
     def of_predictions(self, predictions: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """Say what each row loses by what was predicted for it; not for the log loss.
+        """Describe what each row loses by what was predicted for it; not for the log loss.
 
         Args:
             predictions: Of shape (rows,), or (rows, 1).
@@ -175,7 +175,7 @@ class RowLoss(StrEnum):
         return _ERRORS[self](error, target.astype(float))
 
     def row_weights(self, target: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """Say how much each row counts in the mean: for the balanced accuracy, every class as much as any other.
+        """Describe how much each row counts in the mean: for the balanced accuracy, every class as much as any other.
 
         Args:
             target: The truth, of shape (rows,).
@@ -209,7 +209,7 @@ _CURVES = frozenset({"roc_auc", "average_precision"})
 
 
 def row_loss_of(metric: str, task: Task, *, probabilities: bool) -> RowLoss:
-    """Say by which loss models are compared where a metric decides: its own, or the nearest.
+    """Describe by which loss models are compared where a metric decides: its own, or the nearest.
 
     Args:
         metric: The metric that decides; one of the user's own, or one for the other task, counts as the task's usual one.
@@ -233,7 +233,7 @@ def row_loss_of(metric: str, task: Task, *, probabilities: bool) -> RowLoss:
 
 
 def _of_truth(probabilities: np.ndarray, classes: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Give each row's probability of the truth; a class that the model does not know has probability 0."""
+    """Return each row's probability of the truth; a class that the model does not know has probability 0."""
     known = {name: index for index, name in enumerate(_comparable(classes))}
     places = np.array([known.get(name, -1) for name in _comparable(target)], dtype=int)
     chosen: np.ndarray = np.where(places >= 0, probabilities[np.arange(len(target)), places], 0.0)
@@ -246,14 +246,14 @@ def _brier_losses(probabilities: np.ndarray, classes: np.ndarray, target: np.nda
 
 
 def _log_losses(probabilities: np.ndarray, classes: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Give minus the log of each row's probability of the truth, which counts as a little more than 0 at least."""
+    """Return minus the log of each row's probability of the truth, which counts as a little more than 0 at least."""
     chosen = _of_truth(probabilities, classes, target)
     losses: np.ndarray = -np.log(np.clip(chosen, np.finfo(float).eps, 1))
     return losses
 
 
 def _comparable(classes: np.ndarray) -> np.ndarray:
-    """Give classes such that equal ones are equal, whatever they were read as: 1 and 1.0 and True and '1' are one."""
+    """Return classes such that equal ones are equal, whatever they were read as: 1 and 1.0 and True and '1' are one."""
     if classes.dtype.kind in "iub":
         return np.array([str(int(value)) for value in classes], dtype=object)
     if classes.dtype.kind == "f":

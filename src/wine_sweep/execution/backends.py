@@ -55,7 +55,7 @@ class SerialWorkers:
 
 
 def count_workers(config: ExecutionConfig) -> int | None:
-    """Say how many workers a config means: all usable cores unless it gives a number, and one for `serial`.
+    """Describe how many workers a config means: all usable cores unless it gives a number, and one for `serial`.
 
     None stands for as many as a cluster has, which nobody knows before it is asked.
     """

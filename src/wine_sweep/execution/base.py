@@ -97,7 +97,7 @@ class Workers(Protocol):
         """
 
     def explain(self, error: BaseException) -> Failure:
-        """Say what a future's exception means for its trial.
+        """Describe what a future's exception means for its trial.
 
         Raises:
             ExecutionError: It means that the workers as a whole are gone.
@@ -108,7 +108,7 @@ class Workers(Protocol):
 
 
 def failure_of(error: BaseException) -> Failure:
-    """Say what an exception means that came out of a future."""
+    """Describe what an exception means that came out of a future."""
     return error.failure if isinstance(error, LostTrialError) else Failure(type(error).__name__, str(error))
 
 

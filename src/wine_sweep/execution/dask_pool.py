@@ -95,7 +95,7 @@ def threads_of(client: Client) -> dict[str, int]:
 
 
 def wait_for_threads(client: Client, name: str, seconds: float) -> dict[str, int]:
-    """Give the workers that are there, each with its number of threads; wait for the first.
+    """Return the workers that are there, each with its number of threads; wait for the first.
 
     Raises:
         ExecutionError: None came.
@@ -113,7 +113,7 @@ def wait_for_threads(client: Client, name: str, seconds: float) -> dict[str, int
 
 
 def own_versions(packages: Iterable[str]) -> dict[str, str]:
-    """Give the versions of this process: Python's minor one, and each installed package's."""
+    """Return the versions of this process: Python's minor one, and each installed package's."""
     versions = {PYTHON: _minor(platform.python_version())}
     for package in packages:
         try:
@@ -209,7 +209,7 @@ class DaskWorkerState:
         return (len(self.flights) + len(self.held)) / self.threads
 
     def can_go_on(self, number: int) -> bool:
-        """Whether a trial is held there and not being ended."""
+        """Return whether a trial is held there and not being ended."""
         return number in self.held and self.held[number] is None
 
 
@@ -344,7 +344,7 @@ class DaskWorkers:
         dask_future.add_done_callback(lambda done: self._dropped(station, trial.number, done))
 
     def explain(self, error: BaseException) -> Failure:
-        """Say how a worker was lost; see `Workers`."""
+        """Describe how a worker was lost; see `Workers`."""
         if isinstance(error, ExecutionError):
             raise error
         return failure_of(error)
@@ -420,7 +420,7 @@ class DaskWorkers:
             self._dispatch()
 
     def _dispatch(self) -> None:
-        """Give what waits to the workers that have room, the least busy first. Called under the lock."""
+        """Return what waits to the workers that have room, the least busy first. Called under the lock."""
         while self._waiting:
             room = [(each.load, address) for address, each in self._dask_workers.items() if each.load < 1]
             if not room:

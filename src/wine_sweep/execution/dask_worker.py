@@ -130,7 +130,7 @@ def drop_on(executor: DaskExecutor, pickled: bytes) -> RemoteResult:
 
 
 def _is_wanted(worker: Worker, key: object) -> bool:
-    """Whether the scheduler still wants a running task: Dask itself cannot end one, and lets it run on."""
+    """Return whether the scheduler still wants a running task: Dask itself cannot end one, and lets it run on."""
     task = worker.state.tasks.get(key)
     return worker.status.name == "running" and task is not None and task.state in ("executing", "long-running")
 

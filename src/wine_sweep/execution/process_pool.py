@@ -89,11 +89,11 @@ class ProcessWorkers:
         self._wake()
 
     def holds(self, number: int) -> bool:
-        """Whether a worker holds a trial, or ends it, or has died of late while it held it."""
+        """Return whether a worker holds a trial, or ends it, or has died of late while it held it."""
         return number in self._lost or any(each.hold is not None and each.hold.number == number for each in list(self._staff))
 
     def explain(self, error: BaseException) -> Failure:
-        """Say how a worker was lost, or which limit was exceeded; see `Workers`."""
+        """Describe how a worker was lost, or which limit was exceeded; see `Workers`."""
         return failure_of(error)
 
     def stop(self) -> None:

@@ -44,7 +44,7 @@ class MemoryMeter:
         self._used = 0
 
     def used(self) -> int:
-        """Give the bytes in use, as of `LOOK_SECONDS` ago at most; 0 when the process has ended."""
+        """Return the bytes in use, as of `LOOK_SECONDS` ago at most; 0 when the process has ended."""
         now = time.monotonic()
         if now - self._looked >= FAMILY_SECONDS:
             self._family, self._looked = _family(self._pid), now
@@ -98,7 +98,7 @@ class PausedTrial:
 
     @property
     def waits(self) -> bool:
-        """Whether it may go on."""
+        """Return whether it may go on."""
         return self.until == math.inf
 
 
@@ -145,12 +145,12 @@ class WorkerHandle:
 
     @property
     def is_free(self) -> bool:
-        """Whether it is there and waits for a trial: one that has anything to say then has died."""
+        """Return whether it is there and waits for a trial: one that has anything to say then has died."""
         return self.is_ready and self.has_nothing and not wait([self.connection, self.sentinel], timeout=0)
 
     @property
     def has_nothing(self) -> bool:
-        """Whether it has no trial, neither to measure nor to go on with."""
+        """Return whether it has no trial, neither to measure nor to go on with."""
         return self.job is None and self.hold is None
 
     @property
@@ -201,7 +201,7 @@ class WorkerHandle:
         return True
 
     def _take_question(self, trial: Trial) -> None:
-        """Give a trial back that has reported, and hold it; what nobody waits for is to be ended at once."""
+        """Return a trial that has reported, and hold it; what nobody waits for is to be ended at once."""
         self.hold = PausedTrial(trial.number)  # before anybody sees the trial, and submits it again
         if not self._settle(self._with_time(trial)):
             self.drop(seconds=0.0)
@@ -219,7 +219,7 @@ class WorkerHandle:
         return trial if self.job is None else replace(trial, spent=self.job.trial.spent + time.monotonic() - self.job.began)
 
     def excess(self) -> Failure | None:
-        """Say which limit its trial exceeds, if it exceeds one."""
+        """Describe which limit its trial exceeds, if it exceeds one."""
         if self.job is None:
             return None
         if time.monotonic() >= self.job.deadline and self._limits.seconds is not None:
@@ -232,7 +232,7 @@ class WorkerHandle:
 
     @property
     def is_overdue(self) -> bool:
-        """Whether it has been told to end a trial, and has not in time."""
+        """Return whether it has been told to end a trial, and has not in time."""
         return self.hold is not None and time.monotonic() >= self.hold.until
 
     def fail(self, failure: Failure) -> None:
@@ -256,7 +256,7 @@ class WorkerHandle:
         return not self._process.is_alive()
 
     def why_lost(self) -> Failure:
-        """Say how a process that has ended did: by which signal, or with which exit code."""
+        """Describe how a process that has ended did: by which signal, or with which exit code."""
         self.join()
         code = self._process.exitcode or 0
         how = f"was ended by {signal.Signals(-code).name}" if -code in set(signal.Signals) else f"ended with exit code {code}"

@@ -182,7 +182,7 @@ def kill_process_tree(pid: int, beside: Collection[int] | None = None) -> None:
 
 
 def groups_beside(pids: Collection[int]) -> set[int]:
-    """Give the groups that the descendants of workers are in, without the workers' own and without ours.
+    """Return the groups that the descendants of workers are in, without the workers' own and without ours.
 
     To go through a machine's processes takes some 30 µs for each, so many workers are looked up together.
     """

@@ -53,7 +53,7 @@ def fit_dummy(task: Task, loss: RowLoss, features: pd.DataFrame, target: np.ndar
 
 
 def describe_dummy(loss: RowLoss) -> str:
-    """Say what it predicts, in words that follow ``against the 0.81 of``."""
+    """Describe what it predicts, in words that follow ``against the 0.81 of``."""
     return f"a model that always predicts {_PREDICTS[loss]}"
 
 
@@ -100,12 +100,12 @@ class Comparison:
     seed: int
 
     def record(self) -> dict[str, Any]:
-        """Give what is kept of it in MLflow."""
+        """Return what is kept of it in MLflow."""
         return {**asdict(self), "direction": self.direction.value}
 
 
 def improvement_of(loss: RowLoss, champion: np.ndarray, challenger: np.ndarray) -> np.ndarray:
-    """Say by how much the challenger's values of a metric are better than the champion's; mere rounding is no difference.
+    """Return by how much the challenger's values of a metric are better than the champion's; mere rounding is no difference.
 
     Args:
         loss: The metric.
@@ -232,22 +232,22 @@ class Slice:
     judged: bool
 
     def is_worse(self, margin: float) -> bool:
-        """Whether the challenger is worse here by more than `margin`, as far as that can be judged."""
+        """Return whether the challenger is worse here by more than `margin`, as far as that can be judged."""
         return self.judged and self.improvement is not None and self.improvement < -margin
 
     def record(self) -> dict[str, Any]:
-        """Give what is kept of it in MLflow."""
+        """Return what is kept of it in MLflow."""
         return asdict(self)
 
 
 def sliceable(data: Dataset) -> pd.DataFrame:
-    """Give the columns that rows can be sliced by: the features, and the group column."""
+    """Return the columns that rows can be sliced by: the features, and the group column."""
     beside = data.group_column
     return data.features if beside is None else data.features.assign(**{str(beside.name): beside})
 
 
 def refusal(data: Dataset, name: str) -> str | None:
-    """Say why rows cannot be sliced by a column, or None when they can."""
+    """Describe why rows cannot be sliced by a column, or None when they can."""
     columns = sliceable(data)
     if name not in columns:
         for role, taken in (("target", data.target), ("weights", data.weight_column)):
@@ -306,7 +306,7 @@ def _masks(table: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _labels(column: pd.Series) -> tuple[np.ndarray, Sequence[str]]:
-    """Say which slice of a column each row is in, and in which order the slices come."""
+    """Describe which slice of a column each row is in, and in which order the slices come."""
     gap = column.isna().to_numpy()
     labels = np.full(len(column), GAP, dtype=object)
     if _is_number(column):
@@ -319,7 +319,7 @@ def _labels(column: pd.Series) -> tuple[np.ndarray, Sequence[str]]:
 
 
 def _words(column: pd.Series) -> list[str]:
-    """Give the values of a column, but for gaps, as text."""
+    """Return the values of a column, but for gaps, as text."""
     return [str(value) for value in column[column.notna()].astype(str)]
 
 

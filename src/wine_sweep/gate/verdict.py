@@ -21,7 +21,7 @@ NOT_THE_WINNER = "that the winner was not trained on"
 
 
 def comparison_sentence(found: Comparison, other: str, *, rows: str) -> str:
-    """Say how two models did on all rows.
+    """Describe how two models did on all rows.
 
     Args:
         found: What came of comparing them.
@@ -39,7 +39,7 @@ def comparison_sentence(found: Comparison, other: str, *, rows: str) -> str:
 
 
 def not_enough(found: Comparison, least: float) -> Iterator[str]:
-    """Say that the interval begins too low, where it does."""
+    """Report that the interval begins too low, where it does."""
     if found.low > least:
         return
     asked = f"{least:g} (`min_improvement`)" if least else "0"
@@ -67,20 +67,20 @@ def unjudged_slices(slices: Sequence[Slice], gate: GateConfig) -> Iterator[str]:
 
 
 def excluded_rows_sentence(excluded: int, champion: str) -> Iterator[str]:
-    """Say how many test rows were left out, if any were."""
+    """Describe how many test rows were left out, if any were."""
     if excluded:
         were, them = ("row was", "it") if excluded == 1 else ("rows were", "them")
         yield f"{excluded:,} test {were} left out, since {champion} was trained on {them}."
 
 
 def too_few_rows(rows: int, gate: GateConfig, which: str) -> str:
-    """Say that there are too few rows to compare models on."""
+    """Report that there are too few rows to compare models on."""
     there = f"There are only {rows:,} rows" if rows > 1 else f"There is {'only one' if rows else 'no'} row"
     return f"{there} {which}; the gate needs {gate.min_rows:,} (`min_rows`)."
 
 
 def too_few_groups(rows: int, groups: int, needed: int) -> str:
-    """Say that there are rows enough, of too few groups."""
+    """Report that there are rows enough, of too few groups."""
     form = "one group" if groups == 1 else f"{groups:,} groups"
     return f"The {rows:,} rows form {form}, and rows of a group are no independent evidence; the gate needs {needed:,} groups."
 
@@ -166,7 +166,7 @@ class Verdict:
         return self.ground.decision
 
     def record(self) -> dict[str, Any]:
-        """Give what is kept in MLflow."""
+        """Return what is kept in MLflow."""
         return {
             "decision": self.decision.value,
             "ground": self.ground.value,
@@ -276,7 +276,7 @@ def _ground(gate: GateConfig, found: Comparison, slices: Sequence[Slice]) -> Rea
 
 
 def _too_few(gate: GateConfig, groups: np.ndarray, counted: np.ndarray, which: str) -> str | None:
-    """Say why there is too little to compare models on; None where there is enough."""
+    """Describe why there is too little to compare models on; None where there is enough."""
     rows, different = int(np.sum(counted > 0)), len(np.unique(groups[counted > 0]))
     if rows < gate.min_rows:
         return too_few_rows(rows, gate, which)

@@ -70,7 +70,7 @@ class CheckResult:
         return [drift for drift in self.drifts if drift.moved]
 
     def record(self) -> dict[str, Any]:
-        """Give what ``check.json`` and ``--json`` hold."""
+        """Return what ``check.json`` and ``--json`` hold."""
         return {
             "state": self.state.value,
             "reasons": list(self.reasons),
@@ -241,7 +241,7 @@ def _kind_predicted(reference: Reference) -> ColumnKind:
 
 
 def predicted_then(reference: Reference) -> Part:
-    """Give what a model predicted for its test rows; what it predicts for those that it was trained on is too near the truth."""
+    """Return what a model predicted for its test rows; for those that it was trained on it is too near the truth."""
     predicted = plain(reference.test["prediction"].rename(PREDICTION), _kind_predicted(reference))
     return Part(predicted.to_frame(), independent(reference.test["group"].to_numpy()))
 
@@ -257,7 +257,7 @@ class _LabelledRows:
 
 
 def _losses(reference: Reference, model: Any, rows: _LabelledRows) -> Losses | None:
-    """Say what the new rows lose whose truth is known; None where that is none."""
+    """Describe what the new rows lose whose truth is known; None where that is none."""
     table = rows.table
     if reference.target not in table.columns or table[reference.target].isna().all():
         return None

@@ -109,7 +109,7 @@ class Drift:
         return f"{self.column} (gaps)" if self.aspect is Aspect.GAPS else self.column
 
     def record(self) -> dict[str, Any]:
-        """Give what ``check.json`` holds."""
+        """Return what ``check.json`` holds."""
         return asdict(self)
 
 
@@ -151,7 +151,7 @@ def adjust(drifts: Sequence[Drift]) -> list[Drift]:
 
 
 def _kolmogorov_smirnov(old: pd.Series, new: pd.Series, before: Part, now: Part) -> tuple[float, float, float]:
-    """Give statistic, p-value and effect; the p-value is `ks_2samp`'s asymptotic one of so many independent rows."""
+    """Return statistic, p-value and effect; the p-value is `ks_2samp`'s asymptotic one of so many independent rows."""
     statistic = float(stats.ks_2samp(old, new, method="asymp").statistic)
     first, second = len(old) * before.independent, len(new) * now.independent
     rows = max(1.0, np.round(first * second / (first + second)))
@@ -159,7 +159,7 @@ def _kolmogorov_smirnov(old: pd.Series, new: pd.Series, before: Part, now: Part)
 
 
 def _chi_square(old: pd.Series, new: pd.Series, before: Part, now: Part) -> tuple[float, float, float]:
-    """Give statistic, p-value and effect; chi-square is that of so many independent rows."""
+    """Return statistic, p-value and effect; chi-square is that of so many independent rows."""
     values = pd.Index(old.unique()).union(pd.Index(new.unique()), sort=False)
     counts = np.array([series.value_counts().reindex(values, fill_value=0).to_numpy(dtype=float) for series in (old, new)])
     table = _pool_rare(counts * np.array([[before.independent], [now.independent]]))
@@ -218,12 +218,12 @@ class Finding:
     detail: str
 
     def record(self) -> dict[str, Any]:
-        """Give what ``check.json`` holds."""
+        """Return what ``check.json`` holds."""
         return asdict(self)
 
 
 def take_features(table: pd.DataFrame, columns: Sequence[ColumnProfile]) -> pd.DataFrame:
-    """Give a model's features of a new table, of the types that the model was trained on.
+    """Return a model's features of a new table, of the types that the model was trained on.
 
     Args:
         table: All columns as read; others than the model's are left out.
@@ -261,7 +261,7 @@ def find_oddities(features: pd.DataFrame, columns: Sequence[ColumnProfile]) -> l
 
 
 def _typed(column: pd.Series, kind: ColumnKind) -> pd.Series:
-    """Give a column as the table that was trained on has it after `make_dataset`."""
+    """Return a column as the table that was trained on has it after `make_dataset`."""
     if kind is ColumnKind.CATEGORY:
         unlike = is_numeric_dtype(column) and not is_bool_dtype(column)
         return plain(column, kind) if unlike else column

@@ -60,7 +60,7 @@ class Losses:
     groups: np.ndarray
 
     def by_group(self) -> tuple[np.ndarray, np.ndarray]:
-        """Give the weighted loss and the weight of each group, each of shape (groups,)."""
+        """Return the weighted loss and the weight of each group, each of shape (groups,)."""
         code = np.unique(self.groups, return_inverse=True)[1]
         return np.bincount(code, self.losses * self.weights), np.bincount(code, self.weights)
 
@@ -99,16 +99,16 @@ class LossComparison:
 
     @property
     def decayed(self) -> bool:
-        """Whether more is lost than then, surely and by enough to matter."""
+        """Return whether more is lost than then, surely and by enough to matter."""
         return self.low is not None and self.low > 0 and self.rise >= self.least_rise
 
     @property
     def is_telling(self) -> bool:
-        """Whether there are rows enough that a rise of `TO_CATCH` would most likely have been seen."""
+        """Return whether there are rows enough that a rise of `TO_CATCH` would most likely have been seen."""
         return self.low is not None and self.needed_rows is not None and self.new_rows >= self.needed_rows
 
     def record(self) -> dict[str, Any]:
-        """Give what ``check.json`` holds; an infinite rise is null."""
+        """Return what ``check.json`` holds; an infinite rise is null."""
         finite = self.rise if math.isfinite(self.rise) else None
         return {**asdict(self), "rise": finite, "decayed": self.decayed, "is_telling": self.is_telling}
 
@@ -154,7 +154,7 @@ def compare_losses(
 def needed_rows(
     recorded: Losses, metric: RowLoss, *, confidence: float, rise: float = TO_CATCH, power: float = POWER
 ) -> int | None:
-    """Say how many new rows show a rise of what is lost, by the normal approximation of the logarithm of the ratio.
+    """Describe how many new rows show a rise of what is lost, by the normal approximation of the logarithm of the ratio.
 
     The new rows are taken to be spread and grouped as the recorded ones are.
 
@@ -198,12 +198,12 @@ def _means(lost: np.ndarray, weight: np.ndarray, count: int, random: np.random.G
 
 
 def _root(metric: RowLoss) -> float:
-    """Give the power of the mean loss that the metric grows with."""
+    """Return the power of the mean loss that the metric grows with."""
     return 0.5 if metric is RowLoss.RMSE else 1.0
 
 
 def _lost(metric: RowLoss, mean: float) -> float:
-    """Give what is lost in the metric's units: the metric itself where it is an error, the share of wrong classes otherwise."""
+    """Return what is lost in the metric's units: the metric itself where it is an error, the share of wrong classes otherwise."""
     return float(mean ** _root(metric))
 
 

@@ -62,7 +62,7 @@ def profile_of(column: pd.Series) -> ColumnProfile:
 
 
 def plain(column: pd.Series, kind: ColumnKind) -> pd.Series:
-    """Give a column as statistics take it: numbers and truth values as float64, times as seconds since 1970, the rest as text.
+    """Return a column as statistics take it: numbers and truth values as float64, times as seconds since 1970, the rest as text.
 
     Raises:
         ValueError: It holds text where numbers are wanted.
@@ -77,7 +77,7 @@ def plain(column: pd.Series, kind: ColumnKind) -> pd.Series:
 
 
 def plain_table(table: pd.DataFrame, profiles: Iterable[ColumnProfile]) -> pd.DataFrame:
-    """Give the columns of a table that have a profile, each as `plain` does."""
+    """Return the columns of a table that have a profile, each as `plain` does."""
     return pd.DataFrame({each.name: plain(table[each.name], each.kind) for each in profiles}, index=table.index)
 
 
@@ -89,7 +89,7 @@ def _kind_of(column: pd.Series) -> ColumnKind:
 
 
 def _text(value: object) -> str:
-    """Give a category as text; a number that is whole without a fraction, however it was read."""
+    """Return a category as text; a number that is whole without a fraction, however it was read."""
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return str(value)
@@ -173,7 +173,7 @@ class Reference:
         return pd.concat([self.test, self.folds], ignore_index=True) if len(self.folds) else self.test
 
     def was_trained_on(self, features: pd.DataFrame) -> np.ndarray:
-        """Say which rows the model was trained on, by their features.
+        """Describe which rows the model was trained on, by their features.
 
         Args:
             features: Of shape (rows, at least the model's features).
@@ -242,7 +242,7 @@ def make_reference(
 
 
 def independent(groups: np.ndarray) -> float:
-    """Give the share of rows that grouped rows are worth, at most 1, where those of a group tell no more than one does.
+    """Return the share of rows that grouped rows are worth, at most 1, where those of a group tell no more than one does.
 
     L. Kish, "Survey Sampling", Wiley, 1965: n rows in groups of m(1), m(2), … rows vary as n² / Σ m(i)² independent ones do.
 

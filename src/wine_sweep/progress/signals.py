@@ -37,7 +37,7 @@ class StopSwitch:
         self.grace = 0.0
 
     def __call__(self) -> bool:
-        """Whether somebody wants to stop."""
+        """Return whether somebody wants to stop."""
         return self.on
 
 
@@ -184,7 +184,7 @@ def _is_terminal(stream: int) -> bool:
 
 
 def _of_our_own() -> Iterator[int]:
-    """Give the descriptors of what this process prints on, where they are not the usual ones."""
+    """Return the descriptors of what this process prints on, where they are not the usual ones."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # it has none
             yield stream.fileno()

@@ -138,7 +138,7 @@ class Challenger:
 
 
 def test_features(material: TrainingData) -> pd.DataFrame:
-    """Give the features of the test rows, numbered from 0."""
+    """Return the features of the test rows, numbered from 0."""
     return material.dataset.features.iloc[material.split.test].reset_index(drop=True)
 
 
@@ -190,7 +190,7 @@ def log_winning_model(
 
 
 def test_metrics(winner: Winner) -> dict[str, float]:
-    """Give what the winner measures on the test rows, under the names that it has in MLflow."""
+    """Return what the winner measures on the test rows, under the names that it has in MLflow."""
     metrics = {names.test_metric(name): value for name, value in winner.test_scores.items()}
     if winner.interval is not None:
         metrics[names.test_low_metric(winner.interval.metric)] = winner.interval.low

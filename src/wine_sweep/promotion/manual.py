@@ -55,7 +55,7 @@ def roll_back(
 
 
 def staged(registry: ModelRegistry, name: str, trusted: Sequence[str] = ()) -> RegisteredVersion:
-    """Give the version that is in Staging, once it has loaded.
+    """Return the version that is in Staging, once it has loaded.
 
     Args:
         registry: The Model Registry.

@@ -53,7 +53,7 @@ _logger = logging.getLogger(__name__)
 
 
 def ask_gate(challenger: Challenger, champion: RegisteredVersion | None) -> Verdict:
-    """Say whether the challenger takes the champion's place.
+    """Return whether the challenger takes the champion's place.
 
     Args:
         challenger: The winner of a sweep.
@@ -78,7 +78,7 @@ def ask_gate(challenger: Challenger, champion: RegisteredVersion | None) -> Verd
 
 
 def is_same(challenger: Challenger, champion: RegisteredVersion) -> bool:
-    """Whether both are the same logged model, or made of the same parameters and rows."""
+    """Return whether both are the same logged model, or made of the same parameters and rows."""
     if champion.source == challenger.model_uri:
         return True
     return bool(challenger.key) and champion.tags.get(names.MODEL_KEY) == challenger.key
@@ -185,7 +185,7 @@ class _Rows:
 
 
 def _saying_by_what(verdict: Verdict, prepared: SweepPlan, loss: RowLoss) -> Verdict:
-    """Say which metric stands in for the one that decides, where that is no mean over rows."""
+    """Describe which metric stands in for the one that decides, where that is no mean over rows."""
     metric = prepared.deciding_metric
     if verdict.comparison is None or metric == loss:
         return verdict
@@ -215,7 +215,7 @@ def _losses_of_winner(challenger: Challenger, loss: RowLoss, rows: _Rows) -> np.
 
 
 def evidence_of(verdict: Verdict) -> Mapping[str, Any]:
-    """Give the numbers of a verdict, for the ledger."""
+    """Return the numbers of a verdict, for the ledger."""
     return {key: value for key, value in verdict.record().items() if key not in ("reasons", "ground", "decision")}
 
 
@@ -243,15 +243,15 @@ class StagingResult:
 
     @property
     def is_refused(self) -> bool:
-        """Whether the gate said no; that the same model is there already is no refusal."""
+        """Return whether the gate said no; that the same model is there already is no refusal."""
         return self.promotion is None
 
     def describe(self) -> list[str]:
-        """Say in sentences what became of it, the gate's reasons first."""
+        """Describe in sentences what became of it, the gate's reasons first."""
         return [*self.verdict.reasons, self.describe_end()]
 
     def describe_end(self) -> str:
-        """Say in a sentence what became of it."""
+        """Describe in a sentence what became of it."""
         promotion = self.promotion
         if promotion is None:
             kept = f"version {self.champion} of {self.name} stays" if self.champion else f"nothing of {self.name} is"
@@ -263,7 +263,7 @@ class StagingResult:
         return f"Now version {promotion.version} of {self.name} in {where}{instead}."
 
     def record(self) -> dict[str, Any]:
-        """Give what is kept in MLflow as ``promotion.json``, but for who and when."""
+        """Return what is kept in MLflow as ``promotion.json``, but for who and when."""
         what = {"model": self.name, "stage": self.stage.value, "alias": self.stage.alias, "promoted": not self.is_refused}
         promotion = self.promotion.record() if self.promotion is not None else {"version": None}
         return {**what, **promotion, "champion": self.champion, "gate": self.verdict.record()}

@@ -51,7 +51,7 @@ class Progress(StrEnum):
 
 
 def new_token() -> str:
-    """Give what tells an entry from all others of its moment."""
+    """Return what tells an entry from all others of its moment."""
     return uuid.uuid4().hex[:8]
 
 
@@ -98,11 +98,11 @@ class Entry:
 
     @property
     def moves(self) -> bool:
-        """Whether it has put a version into the stage."""
+        """Return whether it has put a version into the stage."""
         return self.action is not Action.KEPT and self.progress is Progress.DONE
 
     def record(self) -> dict[str, Any]:
-        """Give what ``history --json`` prints."""
+        """Return what ``history --json`` prints."""
         return {"when": self.when.astimezone(UTC).isoformat(timespec="seconds"), **_without(asdict(self), "when", "token")}
 
     def text(self) -> str:
@@ -152,7 +152,7 @@ class Entry:
             raise ValueError(f"{key} holds no entry: the year {self.when.year} has not come yet")
 
     def following(self, others: Iterable[Entry]) -> Entry:
-        """Give it as one that comes after others, whatever the clocks of the machines say that they come from.
+        """Return it as one that comes after others, whatever the clocks of the machines say that they come from.
 
         What is further ahead than clocks differ is not followed: whoever writes the last moment that can be written would end
         the ledger.
@@ -167,7 +167,7 @@ class Entry:
         return replace(self, when=latest + timedelta(microseconds=1))
 
     def ended(self, progress: Progress, why: str = "") -> Entry:
-        """Give it as it is once done or failed, with a reason more."""
+        """Return it as it is once done or failed, with a reason more."""
         return replace(self, progress=progress, reasons=(*self.reasons, why) if why else self.reasons)
 
 
@@ -194,7 +194,7 @@ def read_entries(tags: Mapping[str, str], version: str | None) -> tuple[Sequence
 
 
 def in_stage(entries: Iterable[Entry], stage: str, *, at: datetime | None = None) -> Entry | None:
-    """Say which entry put the version into a stage that was there at a moment; None when none was, as far as is written.
+    """Describe which entry put the version into a stage that was there at a moment; None when none was, as far as is written.
 
     Args:
         entries: All of them, in the order of time.

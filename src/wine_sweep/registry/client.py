@@ -137,12 +137,12 @@ class RegisteredModels:
         return [each for each in versions if each.version == alias and each.stage == _NO_STAGE]
 
     def in_stage(self, name: str, stage: Stage) -> RegisteredVersion | None:
-        """Give the version in a stage, the newest of several; None when there is none."""
+        """Return the version in a stage, the newest of several; None when there is none."""
         here = self.all_in_stage(name, stage)
         return here[-1] if here else None
 
     def find(self, name: str, version: str) -> RegisteredVersion:
-        """Give a version by its number.
+        """Return a version by its number.
 
         Raises:
             NotFoundError: There is no such model, or no such version.
@@ -157,7 +157,7 @@ class RegisteredModels:
         return found
 
     def no_model(self, name: str) -> str:
-        """Say that there is no such registered model, and which there are; or that it has no version."""
+        """Report that there is no such registered model, and which there are; or that it has no version."""
         found = self._step("list the registered models", lambda: self._client.search_registered_models(max_results=20))
         if name in [each.name for each in found]:
             return f"the registered model '{name}' has no version"
@@ -177,12 +177,12 @@ class RegisteredModels:
         return self.find(name, version)
 
     def alias_of(self, name: str, stage: Stage) -> str | None:
-        """Give the version that has a stage's alias."""
+        """Return the version that has a stage's alias."""
         return self._step(f"read the model {name}", lambda: self._alias(name, stage))
 
     @property
     def has_stages(self) -> bool:
-        """Whether this MLflow knows stages still."""
+        """Return whether this MLflow knows stages still."""
         return hasattr(self._client, "transition_model_version_stage")
 
     def transition(self, name: str, version: str, stage: str) -> None:
@@ -244,7 +244,7 @@ class RegisteredModels:
         return self._policy.run(translated)
 
     def _version(self, name: str, model_uri: str, run_id: str, description: str, tags: dict[str, str]) -> str:
-        """Give the version that a logged model has, made if it has none."""
+        """Return the version that a logged model has, made if it has none."""
         for each in self._search(name):
             if each.run_id == run_id and each.source == model_uri:
                 return str(each.version)

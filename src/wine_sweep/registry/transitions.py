@@ -55,7 +55,7 @@ class Promotion:
     already_there: bool = False
 
     def record(self) -> dict[str, object]:
-        """Give what is kept in MLflow as ``promotion.json``."""
+        """Return what is kept in MLflow as ``promotion.json``."""
         return {
             "model": self.name,
             "version": self.version,
@@ -252,7 +252,7 @@ def _half_done(registered: RegisteredVersion, stage: Stage) -> str:
 
 
 def _last_put(versions: Sequence[RegisteredVersion], here: Sequence[str], entry: Entry, ended: Collection[str]) -> str:
-    """Say which version was put into a stage last, of those that were put there at the same time.
+    """Describe which version was put into a stage last, of those that were put there at the same time.
 
     Args:
         versions: All versions, with what the ledger says on them.
@@ -269,7 +269,7 @@ def _last_put(versions: Sequence[RegisteredVersion], here: Sequence[str], entry:
 
 
 def _moves(versions: Sequence[RegisteredVersion], stage: str) -> Sequence[Entry]:
-    """Give what the ledger says, on versions, of moves to a stage, in the order of time."""
+    """Return what the ledger says, on versions, of moves to a stage, in the order of time."""
     entries = [each for registered in versions for each in read_entries(registered.tags, registered.version)[0]]
     moves = [each for each in entries if each.stage == stage and each.action is not Action.KEPT]
     return sorted(moves, key=lambda each: each.key)

@@ -55,7 +55,7 @@ class Row:
 
     @property
     def is_infeasible(self) -> bool:
-        """Whether it finished and breaks a limit."""
+        """Return whether it finished and breaks a limit."""
         return self.state is TrialState.FINISHED and bool(self.error)
 
     @property
@@ -80,12 +80,12 @@ class Leaderboard:
 
     @cached_property
     def has_front(self) -> bool:
-        """Whether there is a Pareto front to mark."""
+        """Return whether there is a Pareto front to mark."""
         return any(row.front for row in self.rows)
 
     @cached_property
     def has_near(self) -> bool:
-        """Whether there are trials to mark that are within one standard error of the best."""
+        """Return whether there are trials to mark that are within one standard error of the best."""
         return any(row.near for row in self.rows)
 
     @cached_property
@@ -144,7 +144,7 @@ def make_leaderboard(sweeps: Iterable[tuple[str, Objective, Sequence[Trial]]], *
 
 
 def as_records(board: Leaderboard) -> list[dict[str, Cell]]:
-    """Give one flat record a row: parameters and metrics under their own names."""
+    """Return one flat record a row: parameters and metrics under their own names."""
     return [_record(row, board) for row in board.rows]
 
 
@@ -174,7 +174,7 @@ def as_markdown(board: Leaderboard) -> str:
 
 
 def text_table(board: Leaderboard, *, spreads: Collection[str] | None = None) -> tuple[list[str], list[list[str]]]:
-    """Give header and cells as text; the sweep's name only where there are several, the state only where one has no result.
+    """Return header and cells as text; the sweep's name only where there are several, the state only where one has no result.
 
     Args:
         board: The rows.

@@ -82,7 +82,7 @@ def count_work(trials: Sequence[Trial], *, steps: Sequence[float], whole: int) -
 
 
 def describe_pruning(trials: Sequence[Trial], work: Work | None, *, by: str | None = None) -> list[str]:
-    """Say how many trials were pruned and what that saved, in a list of one sentence, or of none when none was.
+    """Describe how many trials were pruned and what that saved, in a list of one sentence, or of none when none was.
 
     Args:
         trials: All of them.
@@ -106,7 +106,7 @@ def describe_trials(numbers: Sequence[int]) -> str:
 
 
 def describe_test(scores: Mapping[str, float], interval: Interval | None) -> str:
-    """Say how the winner does on the test rows: ``rmse 0.65 (95% interval 0.61 to 0.69), mae 0.50``."""
+    """Describe how the winner does on the test rows: ``rmse 0.65 (95% interval 0.61 to 0.69), mae 0.50``."""
     shown = {name: f"{name} {number(value)}" for name, value in scores.items()}
     if interval is not None:
         ends = f"{number(interval.low)} to {number(interval.high)}"

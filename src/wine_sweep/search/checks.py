@@ -120,7 +120,7 @@ def _check_points(
 
 
 def _check_point(config: SearchConfig, space: Space, given: Mapping[str, Any], path: ConfigPath) -> Iterator[Problem]:
-    """Say what is wrong with a point whose values are right one by one."""
+    """Describe what is wrong with a point whose values are right one by one."""
     point = space.point(given)
     named = [(name, each) for name in point if (each := space.named(name, given)) is not None]
     if config.method is Method.GRID:
@@ -159,7 +159,7 @@ def _check_values(
 
 
 def _can_keep_constraints(space: Space, given: Mapping[str, Any], seed: int) -> bool:
-    """Whether points drawn at random with some values given keep the constraints now and then."""
+    """Return whether points drawn at random with some values given keep the constraints now and then."""
     rng = random.Random(seed)  # noqa: S311  # no secret
     return not space.constraints or any(space.keeps_constraints(space.draw(rng, given)) for _ in range(DRAWS))
 

@@ -105,7 +105,7 @@ class Grid:
         return descend(0)
 
     def _values(self, dimension: Dimension) -> Sequence[Any]:
-        """Give an axis, as a list where that is not too long: its points are computed from logarithms and texts."""
+        """Return an axis, as a list where that is not too long: its points are computed from logarithms and texts."""
         axis = self._axes[dimension.key]
         if isinstance(axis, Axis) and len(axis) <= LONGEST_LIST:
             axis = self._axes[dimension.key] = list(axis)
@@ -128,7 +128,7 @@ def _hold(constraints: Sequence[Expression], point: Mapping[str, Any]) -> bool:
 
 @functools.lru_cache(maxsize=4)
 def grid_of(space: Space, *, whole: bool = False) -> Grid:
-    """Give a space's grid, always the same one: to count it takes seconds where there are constraints, and several ask."""
+    """Return a space's grid, always the same one: to count it takes seconds where there are constraints, and several ask."""
     return Grid(space, whole=whole)
 
 
@@ -153,7 +153,7 @@ class GridSearcher:
             self._pruning = PruningStudy(StepReporter(config, steps), direction)
 
     def ask(self) -> Suggestion | None:
-        """Give the next point, or None after the last; see `Searcher`."""
+        """Return the next point, or None after the last; see `Searcher`."""
         point = next(self._points, None)
         if point is None:
             return None
@@ -165,7 +165,7 @@ class GridSearcher:
             self._pruning.end(suggestion.handle, outcome)
 
     def prune(self, suggestion: Suggestion, steps: Sequence[float], at: Sequence[int] = ()) -> bool:
-        """Say whether a trial is not worth finishing; see `Searcher`."""
+        """Return whether a trial is not worth finishing; see `Searcher`."""
         return self._pruning is not None and self._pruning.should_prune(suggestion.handle, steps, at)
 
     def learn(self, params: Params, outcome: Outcome) -> None:

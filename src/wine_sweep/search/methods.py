@@ -60,7 +60,7 @@ def _points(space: Space) -> int | None:
 
 
 def _is_plain(config: SearchConfig, space: Space) -> bool:
-    """Whether a grid would try every point: no range has fewer points than values, and what is to be tried first is complete."""
+    """Return whether a grid would try every point: no range is sampled, and what is to be tried first is complete."""
     whole = all(isinstance(each.spec, Choices) or each.spec.num is None for each in space.dimensions)
     return whole and all(space.contains(space.point(point)) for point in config.initial)
 

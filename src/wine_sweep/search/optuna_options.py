@@ -43,11 +43,11 @@ class Codec:
         )
 
     def encode(self, value: Any) -> Any:
-        """Give what Optuna sees for a value."""
+        """Return what Optuna sees for a value."""
         return self._axis.position(value) if self._axis is not None else value
 
     def decode(self, value: Any) -> Any:
-        """Give the value for what Optuna suggests."""
+        """Return the value for what Optuna suggests."""
         return self._axis[value] if self._axis is not None else self._dimension.typed(value)
 
     def suggest(self, trial: Trial) -> Any:
@@ -190,12 +190,12 @@ def make_pruner(config: PrunerConfig, budget: BudgetConfig | None, steps: int) -
 
 
 def counts_in_resources(config: PrunerConfig) -> bool:
-    """Whether a pruner asks how much a trial has been given, and not only how many steps it has had."""
+    """Return whether a pruner asks how much a trial has been given, and not only how many steps it has had."""
     return config.type in (PrunerType.HYPERBAND, PrunerType.SUCCESSIVE_HALVING)
 
 
 def resource(steps: int, budget: BudgetConfig | None) -> int:
-    """Say how much a trial has been given after so many steps: that many folds, or the budget in units of the first."""
+    """Describe how much a trial has been given after so many steps: that many folds, or the budget in units of the first."""
     return steps if budget is None else int(budget.factor ** (steps - 1))
 
 
@@ -253,7 +253,7 @@ def _options(found: type, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fits(value: Any, annotation: str) -> bool:
-    """Whether a value is of one of the plain types that an annotation names; any other annotation takes anything."""
+    """Return whether a value is of one of the plain types that an annotation names; any other annotation takes anything."""
     kinds = [each.strip() for each in annotation.split("|")]
     if not set(kinds) <= _PLAIN.keys():
         return True

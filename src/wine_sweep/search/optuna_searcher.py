@@ -48,7 +48,7 @@ class RollingStudy:
         self._storage, self._study = self._make()
 
     def next(self) -> optuna.Study:
-        """Give the study to ask for the next trial. What is still being tried is told to the one that suggested it."""
+        """Return the study to ask for the next trial. What is still being tried is told to the one that suggested it."""
         self._asked += 1
         if self._asked > self._kept:
             self._begin_anew()
@@ -155,7 +155,7 @@ class OptunaSearcher:
                 self._pruning.end(shadow, outcome)
 
     def prune(self, suggestion: Suggestion, steps: Sequence[float], at: Sequence[int] = ()) -> bool:
-        """Say whether a trial is not worth finishing; see `Searcher`."""
+        """Return whether a trial is not worth finishing; see `Searcher`."""
         trial, shadow = suggestion.handle
         with _translated_errors():
             if self._pruning is not None:

@@ -11,7 +11,7 @@ from wine_sweep.trial import FIT_SECONDS, Params, TrialState
 
 
 def describe_reproducibility(config: SearchConfig, *, workers: int | None, goals: Iterable[str], limits: Iterable[str]) -> str:
-    """Say what a second run of the same config has in common with the first, in one sentence.
+    """Describe what a second run of the same config has in common with the first, in one sentence.
 
     Args:
         config: The section `search`, its method not ``auto``.
@@ -83,7 +83,7 @@ class Searcher(Protocol):
         """Take what came of a suggestion."""
 
     def prune(self, suggestion: Suggestion, steps: Sequence[float], at: Sequence[int] = ()) -> bool:
-        """Say whether a trial is not worth finishing.
+        """Return whether a trial is not worth finishing.
 
         Args:
             suggestion: What is being tried.

@@ -124,11 +124,11 @@ class Dimension:
         return self.name if self.family is None else f"{self.family}.{self.name}"
 
     def is_active(self, point: Params) -> bool:
-        """Whether the parameter is searched, given those that its conditions name."""
+        """Return whether the parameter is searched, given those that its conditions name."""
         return all(name in point and any(same(point[name], value) for value in values) for name, values in self.when.items())
 
     def contains(self, value: Any) -> bool:
-        """Whether the parameter may take a value."""
+        """Return whether the parameter may take a value."""
         spec = self.spec
         if isinstance(spec, Choices):
             return any(same(value, choice) for choice in spec.choices)
@@ -139,7 +139,7 @@ class Dimension:
         return spec.step is None or Axis(spec).position(value) is not None
 
     def typed(self, value: Any) -> Any:
-        """Give a value the type that the space has for it: 1 is 1.0 in a range of floats."""
+        """Return a value the type that the space has for it: 1 is 1.0 in a range of floats."""
         return value if isinstance(self.spec, Choices) or self.spec.is_int else float(value)
 
     def draw(self, rng: random.Random) -> Any:
@@ -194,7 +194,7 @@ class Space:
 
     @property
     def is_conditional(self) -> bool:
-        """Whether there are parameters that are searched only sometimes."""
+        """Return whether there are parameters that are searched only sometimes."""
         return any(each.when for each in self.dimensions)
 
     def active(self, point: Params) -> Iterator[Dimension]:
@@ -208,7 +208,7 @@ class Space:
         return next(iter(fitting), found[0] if found and FAMILY not in point else None)
 
     def contains(self, point: Params) -> bool:
-        """Whether a complete point lies in the space: it names what is searched, with values of the space, as constrained."""
+        """Return whether a complete point lies in the space: its names, its values, and the constraints."""
         active = {each.name: each for each in self.active(point)}
         return (
             point.keys() == active.keys()
@@ -217,7 +217,7 @@ class Space:
         )
 
     def keeps_constraints(self, point: Params) -> bool:
-        """Whether a point keeps every constraint that applies to it: all parameters named there are searched in it.
+        """Return whether a point keeps every constraint that applies to it: all parameters named there are searched in it.
 
         Raises:
             ExpressionError: A constraint cannot be computed for these values.
@@ -230,7 +230,7 @@ class Space:
         return {name: each.typed(given[name]) if each else given[name] for name, each in found.items()}
 
     def restore(self, stored: Params) -> Params:
-        """Give parameters that were stored as JSON, whose keys are text, the exact values that the space has for them."""
+        """Return parameters that were stored as JSON, whose keys are text, the exact values that the space has for them."""
         return {name: _choice_like(self.named(name, stored), value) for name, value in stored.items()}
 
     def from_text(self, params: Params) -> Params:
@@ -268,7 +268,7 @@ class Space:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values of a parameter are the same: 1, 1.0 and true differ."""
+    """Return whether two values of a parameter are the same: 1, 1.0 and true differ."""
     if isinstance(one, list | dict) or isinstance(other, list | dict):
         return exact_key(one) == exact_key(other)
     return type(one) is type(other) and bool(one == other)
@@ -280,7 +280,7 @@ def parents(dimension: Dimension, dimensions: Iterable[Dimension]) -> list[Dimen
 
 
 def describe(spec: Spec) -> str:
-    """Say in a few words what a parameter may be: ``0.001 to 1, log`` or ``rbf, linear``."""
+    """Describe in a few words what a parameter may be: ``0.001 to 1, log`` or ``rbf, linear``."""
     if isinstance(spec, Choices):
         return ", ".join(map(str, spec.choices[:8])) + (f" and {len(spec.choices) - 8} more" if len(spec.choices) > 8 else "")
     extras = [", log" if spec.log else "", f", step {spec.step}" if spec.step else "", f", {spec.num} points" if spec.num else ""]
@@ -304,7 +304,7 @@ def _ordered(dimensions: list[Dimension]) -> Iterator[Dimension]:
 
 
 def _with_typed_conditions(dimension: Dimension, dimensions: list[Dimension]) -> Dimension:
-    """Give the values in conditions the types that the parameters yield."""
+    """Return the values in conditions the types that the parameters yield."""
     by_name = {each.name: each for each in parents(dimension, dimensions)}
     when = {
         name: [by_name[name].typed(value) if name in by_name and _is_number(value) else value for value in values]
@@ -338,7 +338,7 @@ def _value_like(dimension: Dimension | None, value: Any) -> Any:
 
 
 def _bounds(spec: Spec) -> tuple[float, float] | None:
-    """Give the ends of a range, or of three and more numbers to choose from."""
+    """Return the ends of a range, or of three and more numbers to choose from."""
     if isinstance(spec, Range):
         return spec.low, spec.high
     numbers = [value for value in spec.choices if _is_number(value)]

@@ -38,7 +38,7 @@ class Candidates:
         return self.trials[0]
 
     def record(self, objective: Objective) -> dict[str, Any]:
-        """Give what is kept of it in ``selection.json``."""
+        """Return what is kept of it in ``selection.json``."""
         return {
             **self.one_standard_error.record(),
             "best_trial": self.best.number,
@@ -52,7 +52,7 @@ class Candidates:
         }
 
     def reasons(self, objective: Objective, *, of: int) -> Iterator[str]:
-        """Say why the winner wins.
+        """Describe why the winner wins.
 
         Args:
             objective: What decides.
@@ -129,7 +129,7 @@ def pareto_front(trials: Sequence[Trial], objective: Objective) -> list[Trial]:
 
 
 def non_dominated(losses: np.ndarray) -> np.ndarray:
-    """Say which rows no other row dominates: is at most as large everywhere and smaller somewhere.
+    """Describe which rows no other row dominates: is at most as large everywhere and smaller somewhere.
 
     Args:
         losses: Lower is better, of shape (points, goals).
@@ -204,7 +204,7 @@ class Selection:
     near: Candidates | None = None
 
     def record(self) -> dict[str, Any]:
-        """Give what is kept in MLflow as ``selection.json``."""
+        """Return what is kept in MLflow as ``selection.json``."""
         objective = self.objective
         record = {
             "rule": rule(objective),
@@ -226,7 +226,7 @@ class Selection:
 
 
 def rule(objective: Objective) -> str:
-    """Say how the winner is chosen."""
+    """Describe how the winner is chosen."""
     if objective.one_standard_error is not None:
         return ONE_STANDARD_ERROR_RULE.format(cheapest=objective.one_standard_error.describe())
     if not objective.others:
@@ -285,7 +285,7 @@ def choose(trial: Trial, trials: Sequence[Trial], objective: Objective, *, by: s
 
 
 def _others(ranked: Sequence[Trial], winner: Trial) -> tuple[Trial, ...]:
-    """Give the next best, a few."""
+    """Return the next best, a few."""
     return tuple(each for each in ranked if each.number != winner.number)[:RUNNERS_UP]
 
 
@@ -329,7 +329,7 @@ def _span(front: Sequence[Trial], goal: Goal) -> str:
 
 
 def _left_out(trials: Sequence[Trial], objective: Objective) -> Iterable[str]:
-    """Say which trials could not win, and why."""
+    """Describe which trials could not win, and why."""
     pruned = sum(trial.state is TrialState.PRUNED for trial in trials)
     infeasible = sum(trial.state is TrialState.FINISHED and not trial.is_feasible for trial in trials)
     without = sum(trial.state not in (TrialState.FINISHED, TrialState.PRUNED) for trial in trials)

@@ -28,7 +28,7 @@ class ParameterOrder:
     order: End | tuple[Any, ...]
 
     def cost(self, trial: Trial) -> float:
-        """Give a number that is lower for a cheaper trial; infinity for one without the parameter."""
+        """Return a number that is lower for a cheaper trial; infinity for one without the parameter."""
         if self.name not in trial.params:
             return math.inf
         value = trial.params[self.name]
@@ -63,33 +63,33 @@ class OneStandardError:
     cheapest: Cost | tuple[ParameterOrder, ...]
 
     def standard_error(self, score: Score) -> float:
-        """Give the standard error of a mean: the sample's standard deviation by the root of the number of values.
+        """Return the standard error of a mean: the sample's standard deviation by the root of the number of values.
 
         `Score.std` is the population's, whose divisor is `values`; the sample's is `values` - 1.
         """
         return score.std / math.sqrt(self.values - 1)
 
     def cost(self, trial: Trial) -> tuple[float, ...]:
-        """Give what is compared, lower for a cheaper trial; infinity where the cost is not known."""
+        """Return what is compared, lower for a cheaper trial; infinity where the cost is not known."""
         if not isinstance(self.cheapest, Cost):
             return tuple(each.cost(trial) for each in self.cheapest)
         value = self._measured(trial)
         return (math.inf if value is None else value,)
 
     def amount(self, trial: Trial) -> Amount:
-        """Give a trial's cost as it is recorded."""
+        """Return a trial's cost as it is recorded."""
         if isinstance(self.cheapest, Cost):
             return self._measured(trial)
         return {each.name: trial.params[each.name] for each in self.cheapest if each.name in trial.params}
 
     def describe(self) -> str:
-        """Say what makes a trial cheap: ``fit_seconds``, ``highest alpha, then lowest max_depth``."""
+        """Describe what makes a trial cheap: ``fit_seconds``, ``highest alpha, then lowest max_depth``."""
         if isinstance(self.cheapest, Cost):
             return self.cheapest.value
         return ", then ".join(each.describe() for each in self.cheapest)
 
     def record(self) -> dict[str, Any]:
-        """Give it as plain values, for `restore`."""
+        """Return it as plain values, for `restore`."""
         return {"values": self.values, "cheapest": _plain(self.cheapest)}
 
     @classmethod
@@ -134,15 +134,15 @@ class Goal:
 
     @property
     def minimize(self) -> bool:
-        """Whether a lower value is better."""
+        """Return whether a lower value is better."""
         return self.direction is Direction.MINIMIZE
 
     def loss(self, value: float) -> float:
-        """Give the value such that lower is better."""
+        """Return the value such that lower is better."""
         return value if self.minimize else -value
 
     def better(self, value: float, than: float) -> bool:
-        """Whether a value is strictly better than another."""
+        """Return whether a value is strictly better than another."""
         return self.loss(value) < self.loss(than)
 
     def __str__(self) -> str:
@@ -197,20 +197,20 @@ class Objective(Goal):
 
     @property
     def weighs_models(self) -> bool:
-        """Whether the size of each fitted model is measured, since it decides."""
+        """Return whether the size of each fitted model is measured, since it decides."""
         return self.one_standard_error is not None and self.one_standard_error.cheapest is Cost.MODEL_SIZE
 
     @property
     def is_plain(self) -> bool:
-        """Whether metric and direction say all of it."""
+        """Return whether metric and direction say all of it."""
         return not (self.others or self.limits or self.one_standard_error)
 
     def values(self, trial: Trial) -> tuple[float, ...]:
-        """Give a finished trial's value for each goal."""
+        """Return a finished trial's value for each goal."""
         return tuple(trial.score(metric).mean for metric in self.metrics)
 
     def losses(self, trial: Trial) -> tuple[float, ...]:
-        """Give a finished trial's value for each goal such that lower is better."""
+        """Return a finished trial's value for each goal such that lower is better."""
         return tuple(goal.loss(value) for goal, value in zip(self.goals, self.values(trial), strict=True))
 
     def amounts(self, trial: Trial) -> dict[str, float]:
@@ -219,11 +219,11 @@ class Objective(Goal):
         return {limit: _parsed(limit).violation(values) for limit in self.limits}
 
     def violations(self, trial: Trial) -> dict[str, float]:
-        """Give the limits that a finished trial breaks, each with by how much."""
+        """Return the limits that a finished trial breaks, each with by how much."""
         return {limit: amount for limit, amount in self.amounts(trial).items() if amount > 0}
 
     def record(self) -> dict[str, Any]:
-        """Give all but the evaluation as plain values, for `Objective.restore`."""
+        """Return all but the evaluation as plain values, for `Objective.restore`."""
         return {
             "goals": [[goal.metric, goal.direction.value] for goal in self.goals],
             "pick": self.pick.model_dump(mode="json"),
@@ -247,7 +247,7 @@ class Objective(Goal):
         )
 
     def describe(self) -> str:
-        """Say what is wanted: ``minimize rmse``, ``minimize rmse, minimize fit_seconds (knee)``."""
+        """Describe what is wanted: ``minimize rmse``, ``minimize rmse, minimize fit_seconds (knee)``."""
         text = ", ".join(map(str, self.goals))
         return text if not self.others else f"{text} ({self.describe_pick()})"
 
@@ -265,7 +265,7 @@ def _parsed(limit: str) -> Expression:
 
 
 def known_values(trial: Trial) -> dict[str, float]:
-    """Give what a limit can speak of: each metric's mean, its spread if it has one, and ``fit_seconds``."""
+    """Return what a limit can speak of: each metric's mean, its spread if it has one, and ``fit_seconds``."""
     means = {name: score.mean for name, score in trial.scores.items()}
     spreads = {f"{name}{SPREAD}": score.std for name, score in trial.scores.items() if score.has_spread}
     return {FIT_SECONDS: trial.fit_seconds, **means, **spreads}

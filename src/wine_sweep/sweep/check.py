@@ -82,7 +82,7 @@ class CheckOutcome:
     result: CheckResult
 
     def record(self) -> dict[str, Any]:
-        """Give what ``--json`` prints."""
+        """Return what ``--json`` prints."""
         where = {"model": self.model.name, "version": self.model.version, "stage": self.model.stage, "data": self.data}
         return {"run_id": self.run_id, **where, **self.result.record()}
 

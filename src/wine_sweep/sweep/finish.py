@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 
 def winner_tags(selection: Selection) -> dict[str, str]:
-    """Give the tags that name the winner on the parent run."""
+    """Return the tags that name the winner on the parent run."""
     return {names.BEST_TRIAL: str(selection.trial.number), names.WINNER: selection.trial.run_id or ""}
 
 
 def in_kept_runs(selection: Selection, runs: SweepRuns) -> Selection:
-    """Give a selection whose trials all have a run: one that somebody has deleted since is made anew.
+    """Return a selection whose trials all have a run: one that somebody has deleted since is made anew.
 
     Raises:
         TrackingError: The store failed.
@@ -115,7 +115,7 @@ class FinishedSweep:
         )
 
     def why_none_finished(self) -> str:
-        """Say why there is no winner: the failures, summed up, or the limits that every trial breaks."""
+        """Describe why there is no winner: the failures, summed up, or the limits that every trial breaks."""
         if not self.trials:
             return "no trial was run: the time was up before the first"
         counts = count_states(self.trials)
@@ -134,12 +134,12 @@ class FinishedSweep:
 
     @property
     def has_too_many_failures(self) -> bool:
-        """Whether as many trials failed as `max_failures` allows."""
+        """Return whether as many trials failed as `max_failures` allows."""
         most = self.prepared.config.execution.max_failures
         return most is not None and count_states(self.trials)[TrialState.FAILED] >= most
 
     def why_too_many_failed(self) -> str:
-        """Say how many failed and why, and how many finished all the same."""
+        """Describe how many failed and why, and how many finished all the same."""
         counts = count_states(self.trials)
         failed, finished = counts[TrialState.FAILED], counts[TrialState.FINISHED]
         most = self.prepared.config.execution.max_failures

@@ -45,7 +45,7 @@ class StopReason(StrEnum):
 
     @property
     def ended_early(self) -> bool:
-        """Whether there may have been more to try."""
+        """Return whether there may have been more to try."""
         return self is not StopReason.TRIALS
 
 
@@ -187,7 +187,7 @@ class Recorder(Protocol):
         """Raise what went wrong with the keeping, so that the sweep ends instead of running unrecorded."""
 
     def is_behind(self) -> bool:
-        """Whether so much waits to be kept that no trial should be begun for now."""
+        """Return whether so much waits to be kept that no trial should be begun for now."""
 
 
 @dataclass(frozen=True)
@@ -282,7 +282,7 @@ class TrialLoop:
         return LoopResult(trials, self._stopped_by or StopReason.TRIALS, self._search.repeats)
 
     def _fill(self, began: float) -> None:
-        """Give work to every worker that has none, as far as budget and order allow."""
+        """Return work to every worker that has none, as far as budget and order allow."""
         while self._stopped_by is None and len(self._running) < self.workers.size:
             self._stopped_by = self._reason_to_stop(began)
             if self._stopped_by is not None or self.recorder.is_behind() or not self._search.may_ask():
@@ -356,11 +356,11 @@ class TrialLoop:
         return trial
 
     def _has_news(self, trial: Trial) -> bool:
-        """Whether there is anything new to ask a pruner about."""
+        """Return whether there is anything new to ask a pruner about."""
         return not trial.reports or self.objective.metric in trial.reports[-1].values
 
     def _may_retry(self, trial: Trial) -> bool:
-        """Say whether a failed trial is measured again, and count it; what runs when the sweep stops is not."""
+        """Return whether a failed trial is measured again, and count it; what runs when the sweep stops is not."""
         if trial.failure is None or self._stopped_by is StopReason.INTERRUPTED:
             return False
         cause = trial.failure.cause
@@ -380,7 +380,7 @@ class TrialLoop:
         self._running[self.workers.submit(again)] = again
 
     def _of_step(self, step: Step) -> Sequence[float]:
-        """Give the first objective's values in a step."""
+        """Return the first objective's values in a step."""
         metric = self.objective.metric
         return [step.fit_seconds] if metric == FIT_SECONDS else step.values[metric]
 
@@ -545,7 +545,7 @@ def _relearned(prepared: SweepPlan, older: Sequence[Trial], trials: Sequence[Tri
 
 
 def _budget(search: SearchConfig, space: Space, *, spent: float) -> Budget:
-    """Say when to stop asking: what tries each point once is done then, what draws may draw all of them before it is."""
+    """Describe when to stop asking: what tries each point once is done then, what draws may draw all of them before it is."""
     seconds = None if search.timeout is None else max(search.timeout - spent, 0.0)
     if search.method.is_exhaustive:
         return Budget(count_trials(search, space), seconds, None)

@@ -42,7 +42,7 @@ _VARIABLE = "MLFLOW_EXPERIMENT_NAME"
 
 
 def experiment_name(prepared: SweepPlan, given: str | None) -> str:
-    """Say which experiment a sweep goes to: the command line's, the config's, MLFLOW_EXPERIMENT_NAME, or its own name.
+    """Describe which experiment a sweep goes to: the command line's, the config's, MLFLOW_EXPERIMENT_NAME, or its own name.
 
     Raises:
         ConfigError: It is longer than MLflow takes.
@@ -53,7 +53,7 @@ def experiment_name(prepared: SweepPlan, given: str | None) -> str:
 
 
 def sweep_header(prepared: SweepPlan, *, experiment: str, started: float, tags: Mapping[str, str]) -> SweepHeader:
-    """Give all that stands on a parent run from the beginning.
+    """Return all that stands on a parent run from the beginning.
 
     Args:
         prepared: The checked config and its data.
@@ -76,7 +76,7 @@ def sweep_header(prepared: SweepPlan, *, experiment: str, started: float, tags: 
 
 
 def runs_of(prepared: SweepPlan) -> type[SweepRuns]:
-    """Say how the runs of a sweep are written: by this process alone, or by its trials' processes too."""
+    """Describe how the runs of a sweep are written: by this process alone, or by its trials' processes too."""
     from wine_sweep.tracking.program_runs import SharedRuns
     from wine_sweep.tracking.runs import SweepRuns
 
@@ -84,7 +84,7 @@ def runs_of(prepared: SweepPlan) -> type[SweepRuns]:
 
 
 def sweep_params(prepared: SweepPlan) -> dict[str, str]:
-    """Give the parent run's parameters."""
+    """Return the parent run's parameters."""
     config = prepared.config
     params = {
         "method": config.search.method.value,
@@ -99,13 +99,13 @@ def sweep_params(prepared: SweepPlan) -> dict[str, str]:
 
 
 def planned_trials(prepared: SweepPlan) -> str:
-    """Say how many trials a sweep is to have, or that only the time ends it."""
+    """Describe how many trials a sweep is to have, or that only the time ends it."""
     count = count_trials(prepared.config.search, prepared.space)
     return str(count) if count is not None else "until the timeout"
 
 
 def sweep_tags(prepared: SweepPlan, *, command: str) -> dict[str, str]:
-    """Give the parent run's tags."""
+    """Return the parent run's tags."""
     tags = {
         names.KIND: names.Kind.SWEEP.value,
         names.VERSION: importlib.metadata.version("wine-sweep"),
@@ -129,7 +129,7 @@ def sweep_tags(prepared: SweepPlan, *, command: str) -> dict[str, str]:
 
 
 def sweep_files(prepared: SweepPlan) -> dict[str, str]:
-    """Give the parent run's first artifacts: the config as written and as resolved, and the environment."""
+    """Return the parent run's first artifacts: the config as written and as resolved, and the environment."""
     return {
         names.CONFIG_FILE: prepared.draft.text,
         names.RESOLVED_FILE: dump_config(prepared.config),
@@ -155,7 +155,7 @@ def environment(trusted: Sequence[str] = ()) -> Mapping[str, object]:
 
 
 def git_commit(folder: pathlib.Path) -> str | None:
-    """Give the commit that is checked out around a folder; None outside of git, or without git."""
+    """Return the commit that is checked out around a folder; None outside of git, or without git."""
     try:
         found = subprocess.run(  # noqa: S603  # a fixed command and a folder, without a shell
             ["git", "-C", str(folder), "rev-parse", "HEAD"],  # noqa: S607  # the git that the user has on the path

@@ -222,13 +222,13 @@ def _as_reports(metric: str, history: Iterable[tuple[int, float]]) -> list[Repor
 
 
 def _judged(trial: Trial, needed: Iterable[str], there: Logged | None) -> Trial:
-    """Give a trial as it is, or FAILED where something keeps it from being a result."""
+    """Return a trial as it is, or FAILED where something keeps it from being a result."""
     failure = _lacks(trial, needed, there)
     return trial if failure is None else replace(trial, state=TrialState.FAILED, failure=failure, scores={})
 
 
 def _lacks(trial: Trial, needed: Iterable[str], there: Logged | None) -> Failure | None:
-    """Say what keeps a trial from being a result: a metric that is missing, or that is no number."""
+    """Describe what keeps a trial from being a result: a metric that is missing, or that is no number."""
     for name in needed:
         if name not in trial.scores:
             others = ", ".join(sorted(trial.scores)[:10])

@@ -108,7 +108,7 @@ def _among_those_left(selection: Selection, sweep: SweepRecord, trials: Sequence
 
 
 def _target(registry: RegistryConfig | None, name: str | None, stage: Stage | None) -> RegistryConfig:
-    """Say where to: the config's registered model and stage, but for what the user gives."""
+    """Describe where to: the config's registered model and stage, but for what the user gives."""
     if name is None and registry is None:
         raise ConfigError([Problem("the sweep's config names no registered model; give one with --name")])
     try:

@@ -114,7 +114,7 @@ class Persistence:
         return self.writer.target.run_id if self.writer.target else ""
 
     def explain(self, error: TrackingError) -> TrackingError:
-        """Give the error to raise: where the store stayed away, one that says for how long and what waits where.
+        """Return the error to raise: where the store stayed away, one that says for how long and what waits where.
 
         Where the parent run or its experiment was deleted, one that says how to get it back.
         """
@@ -128,7 +128,7 @@ class Persistence:
         return OutageError(message, run_id=self.run_id, waiting=waiting, journal=journal)
 
     def _why_gone(self) -> TrackingError | None:
-        """Give the error that says that the sweep was deleted, and what waits for it; None where nobody can say that."""
+        """Return the error that says that the sweep was deleted, and what waits for it; None where nobody can say that."""
         runs = self.writer.target
         try:
             gone = runs.why_gone() if runs is not None else None
@@ -140,7 +140,7 @@ class Persistence:
         return DeletedError(f"{gone}; until then {self._describe_waiting()}")
 
     def interrupted(self) -> SweepInterrupted:
-        """Give the error for a sweep that somebody stopped, with what waits where if the store is away."""
+        """Return the error for a sweep that somebody stopped, with what waits where if the store is away."""
         outage = self.describe_outage()
         return SweepInterrupted(f"the sweep was interrupted{f'; {outage}' if outage else ''}", run_id=self.run_id)
 
@@ -154,7 +154,7 @@ class Persistence:
         return f"{where} {done} for {format_duration(round(self.policy.away_for))}: {self._describe_waiting()}"
 
     def _is_deleted(self) -> bool:
-        """Whether the store's file was deleted: then a copy of it that comes back may lack what was written already."""
+        """Return whether the store's file was deleted: then a copy of it that comes back may lack what was written already."""
         if self.writer.target is None:
             return False
         from wine_sweep.tracking.sqlite_file import what_became_of
@@ -206,7 +206,7 @@ class Persistence:
             self._drop_journal(status)
 
     def taken_over(self, error: OwnershipError) -> OwnershipError:
-        """Give the error to raise where another process has the sweep: it says what becomes of results that are not written."""
+        """Return the error to raise where another process has the sweep: it says what becomes of results that are not written."""
         count = self.writer.pending
         what = f"{count} result{'s' if count > 1 else ''} that {'were' if count > 1 else 'was'} not written" if count else ""
         ends = f"; {what} {'are' if count > 1 else 'is'} discarded here: those trials are measured there" if count else ""
@@ -441,7 +441,7 @@ class SweepRecorder:
         self._history.flush()
 
     def is_behind(self) -> bool:
-        """Whether measuring is that much faster than writing; while the store is away, nobody waits for it."""
+        """Return whether measuring is that much faster than writing; while the store is away, nobody waits for it."""
         return self._writer.pending >= MOST_UNWRITTEN and not self._writer.is_away
 
     def check(self) -> None:

@@ -92,19 +92,19 @@ class Refreshed:
 
     @property
     def is_refused(self) -> bool:
-        """Whether a model that has decayed is still there, or the gate kept the winner out."""
+        """Return whether a model that has decayed is still there, or the gate kept the winner out."""
         has_decayed = self.checked is not None and self.checked.result.state is State.DECAYED
         return self.ending in (RefreshResult.COOLING_DOWN, RefreshResult.KEPT) or (
             self.ending is RefreshResult.UNCHANGED and has_decayed
         )
 
     def describe(self) -> str:
-        """Say in one line what happened."""
+        """Describe in one line what happened."""
         who = f"{self.target.name} {self.target.stage.value}"
         return f"{who}: {self._state()}; {self._end()}."
 
     def record(self) -> dict[str, Any]:
-        """Give what ``--json`` prints."""
+        """Return what ``--json`` prints."""
         outcome = self.result.outcome if self.result is not None else None
         return {
             "model": self.target.name,
@@ -184,7 +184,7 @@ def _ending(result: SweepResult) -> RefreshResult:
 
 
 def _changes(asked: Refresh, reader: SweepReader) -> list[str]:
-    """Say what a refresh changes in the config: the new rows, and the sweep that its sampler learns from."""
+    """Describe what a refresh changes in the config: the new rows, and the sweep that its sampler learns from."""
     changes = [f"data.new={json.dumps(asked.new)}"]
     older = _older(asked.base, reader)
     return [*changes, f"search.from={json.dumps(older.run_id)}"] if older is not None else changes

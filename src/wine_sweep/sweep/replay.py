@@ -69,7 +69,7 @@ class ReplayableSearch:
         return True
 
     def ask(self) -> Trial | None:
-        """Give a new trial to be measured; None for a suggestion that asks for none, or when there is none left.
+        """Return a new trial to be measured; None for a suggestion that asks for none, or when there is none left.
 
         Raises:
             SearchError: The searcher failed.
@@ -98,7 +98,7 @@ class ReplayableSearch:
         return trial
 
     def prune(self, trial: Trial) -> bool:
-        """Say whether a trial is not worth finishing, going by what it reported.
+        """Return whether a trial is not worth finishing, going by what it reported.
 
         One that counts its steps itself is asked about only when it is further than ever: measured again, it runs through
         the steps that it had behind it once more.
@@ -172,7 +172,7 @@ class ReplayableSearch:
 
 
 def outcome_of(trial: Trial, objective: Objective) -> Outcome:
-    """Say what a searcher learns of a trial that has ended."""
+    """Describe what a searcher learns of a trial that has ended."""
     if trial.state is not TrialState.FINISHED:
         return Outcome(trial.state)
     return Outcome(trial.state, objective.values(trial), objective.amounts(trial))

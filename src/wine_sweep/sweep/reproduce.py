@@ -108,7 +108,7 @@ class ValueComparison:
 
     @property
     def agrees(self) -> bool:
-        """Whether they are equal, but for what rounding does."""
+        """Return whether they are equal, but for what rounding does."""
         if self.recorded is None or self.again is None:
             return False
         if math.isnan(self.recorded) or math.isnan(self.again):
@@ -121,7 +121,7 @@ class ValueComparison:
         return self.metric if self.step is None else f"{self.metric}[{self.step}]"
 
     def record(self) -> dict[str, Any]:
-        """Give it as JSON has it."""
+        """Return it as JSON has it."""
         return {
             "metric": self.metric,
             "fold": self.step,
@@ -198,11 +198,11 @@ class Reproduction:
 
     @property
     def agrees(self) -> bool:
-        """Whether every value does, and nothing failed."""
+        """Return whether every value does, and nothing failed."""
         return not self.failures and not self.differing
 
     def notes(self) -> list[str]:
-        """Say what came of it, and what may be why, a sentence each."""
+        """Describe what came of it, and what may be why, a sentence each."""
         count = len(self.comparisons)
         lines = [f"{failure}." for failure in self.failures]
         if self.differing and not self.failures:
@@ -225,7 +225,7 @@ class Reproduction:
         return ["Python and packages are those of then."] if self.versions is not None else []
 
     def record(self) -> dict[str, Any]:
-        """Give it as one JSON document."""
+        """Return it as one JSON document."""
         versions = None if self.versions is None else [vars(each) for each in self.versions]
         return {
             "run_id": self.run_id,
@@ -310,7 +310,7 @@ def _test_values(prepared: SweepPlan, trial: Trial) -> tuple[Values, list[str]]:
 
 
 def _versions(reader: SweepReader, sweep: SweepRecord) -> list[Version] | None:
-    """Say what of Python, the platform and the packages differs; None where the sweep stopped before it was recorded.
+    """Describe what of Python, the platform and the packages differs; None where the sweep stopped before it was recorded.
 
     Raises:
         TrackingError: What was recorded cannot be read.

@@ -118,7 +118,7 @@ def restored(prepared: SweepPlan, trial: Trial) -> Trial:
 
 
 def is_point(prepared: SweepPlan, trial: Trial) -> bool:
-    """Whether a trial that was stored is one of a sweep's; one that is not is left out with a warning."""
+    """Return whether a trial that was stored is one of a sweep's; one that is not is left out with a warning."""
     try:
         restored(prepared, trial)
     except NotFoundError as error:
@@ -128,7 +128,7 @@ def is_point(prepared: SweepPlan, trial: Trial) -> bool:
 
 
 def changed_keys(recorded: StoredConfig, sweep: SweepRecord, prepared: SweepPlan) -> list[ConfigPath]:
-    """Say which keys of a config differ from the recorded one; none of them may be such as make trials comparable.
+    """Describe which keys of a config differ from the recorded one; none of them may be such as make trials comparable.
 
     Raises:
         ConfigError: With a problem for every key that differs.
@@ -244,7 +244,7 @@ class Plan:
 
     @property
     def has_more(self) -> bool:
-        """Whether a sweep that has finished has something left to do: more trials, or some whose runs have been deleted."""
+        """Return whether a finished sweep has something left to do: more trials, or some whose runs have been deleted."""
         count = count_trials(self.prepared.config.search, self.prepared.space)
         return self.results < self.sweep.results or (self.extends and (count is None or count > self.results))
 
@@ -380,7 +380,7 @@ def discard_journal(reader: SweepReader, sweep: SweepRecord) -> None:
 
 
 def _restored(reader: SweepReader, prepared: SweepPlan, trial: Trial) -> Trial:
-    """Give a trial its parameters' types; and its folds, where a regret bound looks at them."""
+    """Return a trial its parameters' types; and its folds, where a regret bound looks at them."""
     trial = restored(prepared, trial)
     metric = prepared.objective.metric
     if prepared.config.search.regret is None or metric not in trial.scores or trial.scores[metric].folds or not trial.run_id:
@@ -408,7 +408,7 @@ def _from_journal(
 
 
 def _undescribed(plan: Plan) -> SweepHeader | None:
-    """Give what stands on a parent run from the beginning, where the sweep stopped before all of it was written."""
+    """Return what stands on a parent run from the beginning, where the sweep stopped before all of it was written."""
     sweep = plan.sweep
     if names.CONFIG not in sweep.tags:
         return None
@@ -425,7 +425,7 @@ def close_left_open(runs: SweepRuns, left: Sequence[Attempt], results: Mapping[i
 
 
 def last_seen(sweep: SweepRecord, attempts: Sequence[Attempt]) -> float:
-    """Give the last moment at which anything is known to have happened in a sweep, in seconds since the epoch."""
+    """Return the last moment at which anything is known to have happened in a sweep, in seconds since the epoch."""
     times = [time for each in attempts for time in (each.trial.started, each.trial.ended) if not math.isnan(time)]
     return max([sweep.started, *times])
 
@@ -442,7 +442,7 @@ def _past(reader: SweepReader, plan: Plan, trials: Mapping[int, Trial], attempts
 
 
 def _covered(spans: Iterable[tuple[float, float]]) -> float:
-    """Give the seconds that lie within one span or more; a span whose end is not known has no length."""
+    """Return the seconds that lie within one span or more; a span whose end is not known has no length."""
     seconds, until = 0.0, -math.inf
     for begin, end in sorted(span for span in spans if not math.isnan(span[0]) and not math.isnan(span[1])):
         seconds += max(end - max(begin, until), 0.0)

@@ -163,7 +163,7 @@ def _go_on(resumption: Resumption) -> SweepRuns:
 
 
 def _imports(prepared: SweepPlan) -> AbstractContextManager[None]:
-    """Give the context to import something in while trials run: where they run in this process, their garbage is looked for."""
+    """Return the context to import something in while trials run: where they run in this process, their garbage is looked for."""
     return nullcontext() if prepared.config.execution.backend is Backend.SERIAL else importing()
 
 

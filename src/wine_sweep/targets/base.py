@@ -123,7 +123,7 @@ class SweepPlan(ABC):
 
     @property
     def hands_over_runs(self) -> bool:
-        """Whether a trial's process writes into its child run itself."""
+        """Return whether a trial's process writes into its child run itself."""
         return False
 
     @abstractmethod
@@ -132,7 +132,7 @@ class SweepPlan(ABC):
 
     @property
     def is_refitted(self) -> bool:
-        """Whether the winner is fitted once more when the trials are done; it may be later, to be promoted."""
+        """Return whether the winner is fitted once more when the trials are done; it may be later, to be promoted."""
         return True
 
     @abstractmethod
@@ -148,7 +148,7 @@ class SweepPlan(ABC):
         """
 
     def why_no_model(self, trial: Trial) -> str:
-        """Say why a winner that was neither refitted nor logged cannot be promoted."""
+        """Describe why a winner that was neither refitted nor logged cannot be promoted."""
         return f"trial {trial.number} has no model to promote"
 
     def unseeded_parameters(self, trial: Trial) -> list[str]:  # noqa: ARG002  # the interface's signature
@@ -157,7 +157,7 @@ class SweepPlan(ABC):
 
     @abstractmethod
     def why_changed(self, rows: int, columns: Sequence[str]) -> str:
-        """Say what has changed since a sweep, where the digest has.
+        """Describe what has changed since a sweep, where the digest has.
 
         Args:
             rows: How many rows the sweep's table had; 0 where it had no table.

@@ -70,7 +70,7 @@ class CommandSweep(OwnCodeSweep):
 
     @property
     def hands_over_runs(self) -> bool:
-        """Whether a trial's process may write into its child run: yes."""
+        """Return whether a trial's process may write into its child run: yes."""
         return True
 
     def task(self) -> CommandTask:
@@ -138,7 +138,7 @@ class CommandCheck(OwnCodeCheck):
             self.check_search(space, _check_placeholders(model, space), values=1)
 
     def prepared(self) -> CommandSweep:
-        """Give the sweep; nothing is wrong with the draft."""
+        """Return the sweep; nothing is wrong with the draft."""
         config = self.draft.config
         if not (config and config.model and config.model.command):
             raise RuntimeError("a draft without problems lacks a part")
@@ -189,7 +189,7 @@ class CommandCheck(OwnCodeCheck):
 
 
 def is_file(path: pathlib.Path) -> bool:
-    """Whether there is such a file; a word that cannot be a path, or is too long for one, names none."""
+    """Return whether there is such a file; a word that cannot be a path, or is too long for one, names none."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -212,7 +212,7 @@ def _check_placeholders(model: ModelConfig, space: Space) -> Iterator[Problem]:
 
 
 def _script(model: ModelConfig, folder: pathlib.Path) -> pathlib.Path | None:
-    """Give the file that a command runs and that a user may trust alone: a Python's second word, or a path as the first.
+    """Return the file that a command runs and that a user may trust alone: a Python's second word, or a path as the first.
 
     None where the words leave it open what is run: an option of Python's, a placeholder, a path that goes up.
     """
@@ -226,12 +226,12 @@ def _script(model: ModelConfig, folder: pathlib.Path) -> pathlib.Path | None:
 
 
 def _threads(execution: ExecutionConfig) -> dict[str, str]:
-    """Give each process its share of the cores, unless the user has said how many threads there are to be."""
+    """Return each process its share of the cores, unless the user has said how many threads there are to be."""
     share = max(1, (os.cpu_count() or 1) // (count_workers(execution) or os.cpu_count() or 1))
     return {name: os.environ.get(name, str(share)) for name in THREADS}
 
 
 def _retries() -> dict[str, str]:
-    """Give MLflow's retries as the user has set them, if they are set; 0 is what wine_sweep sets, for itself alone."""
+    """Return MLflow's retries as the user has set them, if they are set; 0 is what wine_sweep sets, for itself alone."""
     given = os.environ.get(RETRIES_VARIABLE, "0")
     return {RETRIES_VARIABLE: given} if given != "0" else {}

@@ -162,7 +162,7 @@ class EstimatorSweep(SweepPlan):
         )
 
     def _folds(self, trial: Trial, common: Path | None) -> Iterable[Predictions]:
-        """Give what the trial's models predicted, as a worker has kept it, or by fitting them once more where that is quick."""
+        """Return what the trial's models predicted, as a worker has kept it, or by fitting them once more where that is quick."""
         kept = recall(common, trial) if common is not None else None
         if kept is not None:
             return [predicted.among(self.material.split.train) for predicted in kept]
@@ -304,7 +304,7 @@ class Models:
         )
 
     def without_weights(self) -> list[str]:
-        """Say which of the models cannot be fitted with weights, and why."""
+        """Describe which of the models cannot be fitted with weights, and why."""
         return [message for template in self.templates.values() if (message := weights_refused_by(template))]
 
     def without_probabilities(self, space: Space, metrics: Sequence[Metric]) -> list[tuple[str, str]]:
@@ -384,7 +384,7 @@ class EstimatorCheck:
             self._settle_method(search)
 
     def prepared(self) -> EstimatorSweep:
-        """Give the sweep; nothing is wrong with the draft."""
+        """Return the sweep; nothing is wrong with the draft."""
         config, models, goals, material = self.draft.config, self.models, self.goals, self.material
         if not (config and config.data and models and models.needs and goals and goals.objective and material and self.space):
             raise RuntimeError("a draft without problems lacks a part")

@@ -96,7 +96,7 @@ class FunctionSweep(OwnCodeSweep):
 
     @property
     def is_refitted(self) -> bool:
-        """Whether the function is called for the winner: for its test scores, or for a model that is to be promoted."""
+        """Return whether the function is called for the winner: for its test scores, or for a model that is to be promoted."""
         return self.material is not None or self.config.registry is not None
 
     def refit(self, trial: Trial, common: Path | None = None) -> Winner:  # noqa: ARG002  # nobody knows what a function's model predicts
@@ -235,7 +235,7 @@ class FunctionCheck(OwnCodeCheck):
             self.check_search(Space.of(search), (), values=folds * evaluation.seeds)
 
     def prepared(self) -> FunctionSweep:
-        """Give the sweep; nothing is wrong with the draft."""
+        """Return the sweep; nothing is wrong with the draft."""
         config = self.draft.config
         if not (config and config.model):
             raise RuntimeError("a draft without problems lacks a part")
@@ -248,7 +248,7 @@ class FunctionCheck(OwnCodeCheck):
         return FunctionSweep(*self.common(changed, self._material), source)
 
     def _over(self, evaluation: EvaluationConfig) -> str:
-        """Say what a mean is a mean over; empty where the function is called once."""
+        """Describe what a mean is a mean over; empty where the function is called once."""
         if self.draft.sections.get("data") is None:
             return f"{evaluation.seeds} seeds" if evaluation.seeds > 1 else ""
         alone = evaluation.cv.holdout is not None and evaluation.seeds == 1
@@ -309,7 +309,7 @@ def _bound(tree: ast.Module) -> set[str]:
 
 
 def _task_of(config: DataConfig, evaluation: EvaluationConfig, folder: pathlib.Path) -> Task:
-    """Say whether the target is classes or numbers: classes where it is no number, or folds are to be stratified."""
+    """Return whether the target is classes or numbers: classes where it is no number, or folds are to be stratified."""
     if evaluation.cv.stratified:
         return Task.CLASSIFICATION
     source = resolve_source(config.source, folder)

@@ -69,7 +69,7 @@ class Goals:
             self._check_weights(selection.pick)
 
     def path_of(self, metric: str) -> ConfigPath:
-        """Give the config key that names a metric."""
+        """Return the config key that names a metric."""
         if metric in (self._evaluation.metrics or ()):
             return ("evaluation", "metrics", (self._evaluation.metrics or []).index(metric))
         return (
@@ -288,7 +288,7 @@ def check_spread(selection: SelectionConfig, objective: Objective, *, values: in
 
 
 def one_standard_error_of(selection: SelectionConfig, space: Space, *, values: int) -> OneStandardError | None:
-    """Give the rule of a selection that is right; None where the best mean wins."""
+    """Return the rule of a selection that is right; None where the best mean wins."""
     if selection.select is not SelectRule.ONE_STANDARD_ERROR:
         return None
     cheapest = selection.cheapest or Cost.FIT_SECONDS
@@ -331,7 +331,7 @@ def _named(name: str, space: Space) -> list[Dimension]:
 
 
 def _typed(value: Any, dimensions: Sequence[Dimension]) -> Any:
-    """Give a value the type that the space has for it."""
+    """Return a value the type that the space has for it."""
     if not _is_number(value):
         return value
     return next((typed for each in dimensions if each.contains(typed := each.typed(value))), value)

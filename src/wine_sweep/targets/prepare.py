@@ -28,7 +28,7 @@ class ConfigCheck(Protocol):
         """Find what is wrong."""
 
     def prepared(self) -> SweepPlan:
-        """Give the sweep; nothing is wrong with the draft."""
+        """Return the sweep; nothing is wrong with the draft."""
 
 
 def prepare(draft: ParsedConfig, *, trusted: Sequence[str] = (), source: Source | None = None) -> SweepPlan:

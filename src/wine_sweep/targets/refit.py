@@ -49,7 +49,7 @@ class Winner:
 
 
 def rows_of(material: TrainingData) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Give the features of the rows that are no test rows, and of those that are."""
+    """Return the features of the rows that are no test rows, and of those that are."""
     features, split = material.dataset.features, material.split
     return features.iloc[split.train].reset_index(drop=True), features.iloc[split.test].reset_index(drop=True)
 
@@ -176,7 +176,7 @@ def _test_scores(model: Any, metrics: Sequence[Metric], sample: Sample) -> dict[
 
 
 def _test_interval(model: Any, metric: Metric, sample: Sample, asked: BootstrapConfig, seed: int) -> Interval | None:
-    """Say how sure a metric's value on the test rows is; None when the config wants no interval or there is none."""
+    """Describe how sure a metric's value on the test rows is; None when the config wants no interval or there is none."""
     if asked.resamples == 0:
         return None
     scores = resample_scores(model, metric, sample, resamples=asked.resamples, seed=seed)

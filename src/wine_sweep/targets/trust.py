@@ -48,7 +48,7 @@ class Trust:
             )
 
     def covers(self, path: pathlib.Path) -> bool:
-        """Whether a file or folder is trusted, by itself or as part of a trusted folder."""
+        """Return whether a file or folder is trusted, by itself or as part of a trusted folder."""
         return lies_in(path, self.paths)
 
 
@@ -60,17 +60,17 @@ def _exists(path: pathlib.Path) -> bool:
 
 
 def packages_among(given: Sequence[str]) -> tuple[str, ...]:
-    """Give those values of ``--trust`` that could be a top-level package's name; no file is looked at."""
+    """Return those values of ``--trust`` that could be a top-level package's name; no file is looked at."""
     return tuple(each for each in given if each.isidentifier())
 
 
 def code_among(given: Sequence[str]) -> tuple[str, ...]:
-    """Give those values of ``--trust`` that name code here: packages, files and folders."""
+    """Return those values of ``--trust`` that name code here: packages, files and folders."""
     return tuple(each for each in given if each.strip() and not each.startswith((MODEL_PREFIX, *_SCHEDULERS)))
 
 
 def trusts_model(given: Sequence[str], name: str) -> bool:
-    """Whether the values of ``--trust`` name a registered model."""
+    """Return whether the values of ``--trust`` name a registered model."""
     return f"{MODEL_PREFIX}{name}" in given
 
 
@@ -94,7 +94,7 @@ def check_address(draft: ParsedConfig, trusted: Sequence[str]) -> Iterator[Probl
 
 
 def how_to_trust(path: pathlib.Path) -> str:
-    """Say what to type: ``run with --trust sweeps/mine if you trust it``."""
+    """Describe what to type: ``run with --trust sweeps/mine if you trust it``."""
     here, whole = pathlib.Path.cwd(), path.resolve()
     shown = whole.relative_to(here) if whole.is_relative_to(here) else whole
     return f"run with --trust {shell_word(shown)} if you trust it"

@@ -109,7 +109,7 @@ class OwnCodeCheck:
             self._one_standard_error = one_standard_error_of(self._selection, space, values=values)
 
     def common(self, changed: Mapping[str, object], material: TrainingData | None) -> Common:
-        """Give what every sweep of own code is made of, once nothing is wrong.
+        """Return what every sweep of own code is made of, once nothing is wrong.
 
         Args:
             changed: The sections of the config that differ from the draft's, beside the method.

@@ -71,7 +71,7 @@ def write_folder(client: MlflowClient, run_id: str, content: Path, folder: str |
 
 
 def has_folder(client: MlflowClient, run_id: str, folder: str) -> bool:
-    """Whether a run has artifacts in a folder; raises as `write_text`."""
+    """Return whether a run has artifacts in a folder; raises as `write_text`."""
     return bool(_files_of(client, run_id).to_read().list_artifacts(folder))
 
 
@@ -82,7 +82,7 @@ def fetch(client: MlflowClient, run_id: str, name: str, into: str) -> Path:
 
 @functools.lru_cache(maxsize=64)
 def _files_of(client: MlflowClient, run_id: str) -> Files:
-    """Give access to a run's files; that is one call to the store, once, and what it answers is checked."""
+    """Return access to a run's files; that is one call to the store, once, and what it answers is checked."""
     location = str(client.get_run(run_id).info.artifact_uri or "")
     return Files.at(client, location, f"run {run_id}", run_id)
 
@@ -103,7 +103,7 @@ class Files:
 
     @classmethod
     def at(cls, client: MlflowClient, location: str, owner: str, identifier: str) -> Files:
-        """Give access to files at a location; see `check_location` for the other arguments and what is raised."""
+        """Return access to files at a location; see `check_location` for the other arguments and what is raised."""
         check_location(location, owner, identifier)
         uri = client.tracking_uri
         repository = get_artifact_repository(add_databricks_profile_info_to_artifact_uri(location, uri), tracking_uri=uri)
@@ -120,7 +120,7 @@ class Files:
             self.repository.log_artifact(str(content), folder)
 
     def to_read(self) -> ArtifactRepository:
-        """Give MLflow's access for reading; raises as `write_text`."""
+        """Return MLflow's access for reading; raises as `write_text`."""
         if self.root is not None:
             for path in (self.root.parent, self.root):
                 if path.is_symlink():
@@ -204,7 +204,7 @@ def check_location(location: str, owner: str, identifier: str) -> None:
 
 
 def _refusal(location: str, identifier: str) -> str | None:
-    """Say why a location is none that MLflow gives to a run or a model; None where it may be."""
+    """Describe why a location is none that MLflow gives to a run or a model; None where it may be."""
     parts = split_location(location)
     if parts is None:
         return "which is no address that all programs read alike"
@@ -241,7 +241,7 @@ def _bare(host: str | None) -> str | None:
 
 
 def is_elsewhere(location: str) -> bool:
-    """Whether a location is on a server of MLflow's protocol that is another than the tracking server, or may be."""
+    """Return whether a location is on a server of MLflow's protocol that is another than the tracking server, or may be."""
     found, store = split_location(location), urlsplit(mlflow.get_tracking_uri())
     if found is None:
         return True
@@ -252,7 +252,7 @@ def is_elsewhere(location: str) -> bool:
 
 
 def _has_credentials(location: str) -> bool:
-    """Whether a server at a location would be sent credentials: MLflow's go to any, and those of ``.netrc`` by its host."""
+    """Return whether a server would be sent credentials: MLflow's go to any, and those of ``.netrc`` by host."""
     known, parts = get_default_host_creds(location), urlsplit(location)
     if get_netrc_auth(f"http://{parts.netloc}") is not None:
         return True

@@ -54,7 +54,7 @@ def _metrics_of_step(step: Step, number: int, at: int) -> Iterator[Metric]:
 
 
 def _budget_step(budget: int | float) -> int:
-    """Give the step of a budget in MLflow, a whole number: the parameter's value, or per mille of the rows."""
+    """Return the step of a budget in MLflow, a whole number: the parameter's value, or per mille of the rows."""
     return budget if isinstance(budget, int) else round(budget * 1000)
 
 

@@ -109,7 +109,7 @@ class Journal:
             self._unbound = None
 
     def may_belong_to(self, run_id: str) -> bool:
-        """Whether it belongs to a parent run, or nobody has written to which: an older version, or a process that was killed."""
+        """Return whether it may belong to a parent run: an older version, or a killed process, has not written to which."""
         try:
             return self._bound_to() in (None, run_id)
         except OSError as error:
@@ -117,7 +117,7 @@ class Journal:
             return False
 
     def belongs_to(self, run_id: str) -> bool:
-        """Whether it is written down that it belongs to a parent run."""
+        """Return whether it is written down that it belongs to a parent run."""
         return self._binding.exists() and self.may_belong_to(run_id)
 
     def note_model(self, uri: str, written: Mapping[str, str] | None) -> None:
@@ -250,7 +250,7 @@ class Journal:
             written.unlink(missing_ok=True)
 
     def _is_ours(self) -> bool:
-        """Whether its folders are this user's own; where they are not, that is logged, since it is left out."""
+        """Return whether its folders are this user's own; where they are not, that is logged, since it is left out."""
         try:
             for folder in self._folders:
                 own_folder(folder)

@@ -42,7 +42,7 @@ _TOKEN = re.compile(r"[0-9a-f]{32}")
 
 
 def is_token(text: object) -> bool:
-    """Whether a text is 32 hexadecimal digits, as tokens and the ids of runs are; only such a text becomes a file's name."""
+    """Return whether a text is 32 hexadecimal digits, as tokens and run ids are; only such a text becomes a file name."""
     return isinstance(text, str) and _TOKEN.fullmatch(text) is not None
 
 
@@ -96,7 +96,7 @@ def own_folder(folder: Path) -> Path:
 
 
 def is_own_folder(folder: Path) -> bool:
-    """Whether a folder is there, is this user's and no link, and nobody else may write to it."""
+    """Return whether a folder is there, is this user's and no link, and nobody else may write to it."""
     try:
         found = folder.lstat()
         _refuse_strange(folder, found, stat.S_ISDIR)
@@ -282,7 +282,7 @@ class TakenOver:
         return json.dumps({"by": self.by, "results": ",".join(parts)}, separators=(",", ":"))
 
     def counts(self, number: int, made_by: str | None) -> bool:
-        """Whether a result counts, by its trial's number and the token of the owner that made its run.
+        """Return whether a result counts, by its trial's number and the token of the owner that made its run.
 
         One of a version that wrote no tokens counts always.
         """
@@ -328,7 +328,7 @@ class Owner:
         return cls(uuid.uuid4().hex, machine_id(), platform.node(), os.getpid())
 
     def numbered(self, number: int) -> Owner:
-        """Give it a new token, with the number of its take-over; whoever begins a sweep has 1."""
+        """Return it a new token, with the number of its take-over; whoever begins a sweep has 1."""
         return replace(self, token=f"{number}-{uuid.uuid4().hex}")
 
     @property
@@ -356,7 +356,7 @@ class Owner:
 
 
 def user_name() -> str:
-    """Give the name of the user, or ``unknown`` where the system knows none."""
+    """Return the name of the user, or ``unknown`` where the system knows none."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):

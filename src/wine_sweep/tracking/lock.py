@@ -111,7 +111,7 @@ class SweepLease:
             raise
 
     def beat(self) -> None:
-        """Say that this process is alive.
+        """Report that this process is alive.
 
         Raises:
             OwnershipError: Another process has taken over: it heard nothing of this one for too long.
@@ -139,7 +139,7 @@ class SweepLease:
 
     @property
     def _is_late(self) -> bool:
-        """Whether others may have heard nothing of this process for so long that one of them has taken over."""
+        """Return whether others may have heard nothing of this process for so long that one of them has taken over."""
         return bool(self.run_id) and self._since_beat.seconds > LATE_SECONDS
 
     def check(self) -> None:
@@ -197,7 +197,7 @@ class SweepLease:
 
 
 def is_lost(run_id: str, tags: Mapping[str, str]) -> bool:
-    """Whether a sweep that is RUNNING has no process any more, as far as this machine can tell: its owner was here and is dead.
+    """Return whether a RUNNING sweep has no process any more: its owner was on this machine and is dead.
 
     Args:
         run_id: The parent run.
@@ -222,7 +222,7 @@ def is_free(name: str) -> bool:
 
 
 def is_known_dead(run_id: str, owner: Owner) -> bool:
-    """Say whether an owner whose lock is free is dead for certain, so that nobody has to watch for its heartbeat.
+    """Return whether an owner whose lock is free is dead for certain, so that nobody has to watch for its heartbeat.
 
     It ran on this machine, under the same name: copies of a machine share its id. And it does not hold the lock's file after
     somebody has deleted that, as far as the system can tell.
@@ -237,7 +237,7 @@ def is_known_dead(run_id: str, owner: Owner) -> bool:
 
 
 def _may_be_beginning(owner: Owner) -> bool:
-    """Say whether a process on this machine may have made its run, and not hold it yet: it has not said yet that it is alive."""
+    """Return whether a process on this machine may have made its run and not hold it yet: there was no heartbeat yet."""
     if owner.beat > 0 or not hasattr(os, "getuid"):  # elsewhere, asking for a process by signal 0 would end it
         return False
     try:
@@ -260,7 +260,7 @@ def _lock_file(run_id: str) -> Path:
 
 
 def _is_held_by(owner: Owner, tags: Mapping[str, str]) -> bool:
-    """Whether a sweep is an owner's.
+    """Return whether a sweep is an owner's.
 
     A heartbeat that arrives after its sender was taken over does not give it the sweep back. A version that writes no token of
     ownership takes over by a heartbeat alone.
@@ -273,7 +273,7 @@ def _is_held_by(owner: Owner, tags: Mapping[str, str]) -> bool:
 
 
 def _refusal(run: Run, owner: Owner | None, *, silent: float = 0.0) -> str:
-    """Say who has a sweep; to who had it before, that it was silent for so many seconds."""
+    """Describe who has a sweep; to who had it before, that it was silent for so many seconds."""
     who = owner if owner is not None else "another process"
     if silent <= LATE_SECONDS:
         return f"the sweep '{run.info.run_name}' is being run by {who}; it can be resumed once that has ended"

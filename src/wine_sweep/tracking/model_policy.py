@@ -86,7 +86,7 @@ class _RefusedError(Exception):
 
 
 def judge(folder: Path, mlmodel: Mapping[str, Any]) -> Judgement:
-    """Say whether a model may be loaded by somebody who does not know who made it.
+    """Return whether a model may be loaded by somebody who does not know who made it.
 
     Args:
         folder: The model's files, where nobody else can change them.
@@ -131,7 +131,7 @@ def read_mlmodel(folder: Path) -> Mapping[str, Any]:
 
 
 def _kept(mlmodel: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what describes the model and is never run: its signature."""
+    """Return what describes the model and is never run: its signature."""
     signature = mlmodel.get("signature")
     if not isinstance(signature, Mapping):
         return {}
@@ -225,7 +225,7 @@ def _flavor(flavors: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _file(folder: Path, name: object) -> str:
-    """Give the name of a file of the model's, as it is given.
+    """Return the name of a file of the model's, as it is given.
 
     Raises:
         _RefusedError: It is no file of the model's.

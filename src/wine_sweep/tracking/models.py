@@ -92,7 +92,7 @@ class LoadedModel:
             return np.asarray(self._raw.predict_proba(self._own(features)))
 
     def _own(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Give the columns that the model knows, in its own order."""
+        """Return the columns that the model knows, in its own order."""
         schema = self._loaded.metadata.get_input_schema()
         if schema is None or not schema.has_input_names():
             return features
@@ -197,7 +197,7 @@ def _fetch(uri: str, folder: Path, trust: ModelTrust) -> Path:
 
 
 def _location(uri: str) -> str:
-    """Say where a model's files lie, as the store has it; a registry of Databricks's alone knows how they are fetched."""
+    """Describe where a model's files lie, as the store has it; a registry of Databricks's alone knows how they are fetched."""
     if mlflow.get_registry_uri().startswith(("databricks", "uc:")):
         return uri
     for _ in range(_MOST_STEPS):
@@ -211,7 +211,7 @@ def _location(uri: str) -> str:
 
 
 def fingerprint(folder: Path) -> Mapping[str, str]:
-    """Give a digest, in hex, of each file of a saved model, by its path; of the MLmodel only what is loaded counts.
+    """Return a digest, in hex, of each file of a saved model, by its path; of the MLmodel only what is loaded counts.
 
     Raises:
         ValueError: It has no MLmodel that can be read.
@@ -332,7 +332,7 @@ def _log_metrics(client: MlflowClient, model_id: str, run_id: str) -> None:
 
 
 def _flavor(to_log: ModelToLog) -> tuple[ModuleType, dict[str, Any], Sequence[str]]:
-    """Say how MLflow saves a model: as scikit-learn's by skops, or as a Python model of the user's own.
+    """Describe how MLflow saves a model: as scikit-learn's by skops, or as a Python model of the user's own.
 
     Returns:
         MLflow's module, its arguments, and the trusted packages that the model cannot be loaded without, as far as is known.
@@ -394,7 +394,7 @@ def check_loads_back(uri: str, features: pd.DataFrame, expected: np.ndarray, wri
 
 
 def is_alike(predicted: np.ndarray, expected: np.ndarray) -> bool:
-    """Whether two predictions of the same rows are the same, but for what rounding does to numbers."""
+    """Return whether two predictions of the same rows are the same, but for what rounding does to numbers."""
     if expected.dtype.kind == "f":
         return bool(np.allclose(predicted, expected, rtol=1e-9, atol=1e-12, equal_nan=True))
     return bool(np.array_equal(predicted, expected))
@@ -413,7 +413,7 @@ def _trusted_types(to_log: ModelToLog) -> list[str]:
 
 
 def _how_to_trust(refused: Iterable[str]) -> str:
-    """Say which packages to trust, but for Python's own: whoever trusts one of these trusts all that is in it."""
+    """Describe which packages to trust, but for Python's own: whoever trusts one of these trusts all that is in it."""
     packages = sorted({name.partition(".")[0] for name in refused})
     foreign = [name for name in packages if name not in sys.stdlib_module_names]
     own = [name for name in packages if name in sys.stdlib_module_names]
@@ -438,7 +438,7 @@ def _requirements(to_log: ModelToLog) -> list[str]:
 
 
 def _distributions_of(package: str) -> Sequence[str]:
-    """Give the distributions that a top-level module comes from; none for one that nothing has installed.
+    """Return the distributions that a top-level module comes from; none for one that nothing has installed.
 
     Those that models come from are known by name: to look for a module goes through all files of all distributions.
     """

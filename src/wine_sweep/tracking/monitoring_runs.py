@@ -325,7 +325,7 @@ def _restored(folder: Path) -> Reference:
 
 
 def _the(value: Any, kind: type | UnionType, name: str) -> Any:
-    """Give a value of a record that is of its kind.
+    """Return a value of a record that is of its kind.
 
     Raises:
         ValueError: It is of another.

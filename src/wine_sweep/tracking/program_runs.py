@@ -40,7 +40,7 @@ class SharedRuns(SweepRuns):
     """
 
     def program_variables(self, number: int) -> dict[str, str]:
-        """Give the variables by which MLflow, in a trial's process, takes up the trial's run.
+        """Return the variables by which MLflow, in a trial's process, takes up the trial's run.
 
         A user and a password are handed over beside the URI: MLflow prints that one.
         """
@@ -122,7 +122,7 @@ def _without_login(uri: str) -> tuple[str, dict[str, str]]:
 
 
 def _from_anywhere(uri: str) -> str:
-    """Give a store's URI that means the same in another working folder."""
+    """Return a store's URI that means the same in another working folder."""
     path = uri.removeprefix(_SQLITE)
     if path == uri or os.path.isabs(path):
         return uri
@@ -133,7 +133,7 @@ class ScratchRuns(SharedRuns):
     """The runs of a store that nobody keeps."""
 
     def program_variables(self, number: int) -> dict[str, str]:
-        """Give the variables by which MLflow, in a trial's process, takes up the trial's run; models are registered here too."""
+        """Return the variables by which MLflow takes up the trial's run in its process; models are registered here too."""
         variables = super().program_variables(number)
         return {**variables, "MLFLOW_REGISTRY_URI": variables["MLFLOW_TRACKING_URI"]}
 

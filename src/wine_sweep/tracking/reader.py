@@ -185,7 +185,7 @@ class SweepReader:
         self._refuse_deleted(reference, names.Kind.TRIAL)
 
     def what_is_left(self, sweeps: Sequence[SweepRecord]) -> list[SweepRecord]:
-        """Give sweeps with the counts and the best value of what is left of them, where child runs have been deleted.
+        """Return sweeps with the counts and the best value of what is left of them, where child runs have been deleted.
 
         Sweeps that have not ended have no counts. To look for deleted runs takes a call; only sweeps that have some are read. Of
         runs that were deleted for good (``mlflow gc``) nothing is known.
@@ -198,7 +198,7 @@ class SweepReader:
         return [self.recounted(sweep) if sweep.run_id in parents and sweep.results else sweep for sweep in sweeps]
 
     def recounted(self, sweep: SweepRecord) -> SweepRecord:
-        """Give a sweep with the counts and the best value that its child runs come to now."""
+        """Return a sweep with the counts and the best value that its child runs come to now."""
         trials = self.trials(sweep)
         counts = {f"trials_{state.value}": float(sum(trial.state is state for trial in trials)) for state in RESULTS}
         finished = [each for each in trials if each.state is TrialState.FINISHED and each.is_feasible]
@@ -278,7 +278,7 @@ class SweepReader:
             return 0, []
 
     def steps(self, sweep: SweepRecord, metric: str) -> frozenset[int]:
-        """Give the steps at which a metric of a sweep's parent run was logged."""
+        """Return the steps at which a metric of a sweep's parent run was logged."""
         with translated_errors(f"read {metric} of the sweep '{sweep.name}'"):
             return frozenset(each.step for each in self.client.get_metric_history(sweep.run_id, metric))
 
@@ -296,7 +296,7 @@ class SweepReader:
                 raise TrackingError(f"{name} of the sweep '{sweep.name}' (run {sweep.run_id}) is no text: {error}") from error
 
     def model_uri(self, run_id: str) -> str | None:
-        """Give the URI of the model that was logged under a trial's run and has loaded back, or None.
+        """Return the URI of the model that was logged under a trial's run and has loaded, or None.
 
         Raises:
             TrackingError: The run's tag names something else, which would be fetched from wherever that is.
@@ -369,7 +369,7 @@ def _named(run: Run) -> Iterator[None]:
 
 
 def latest_results(attempts: Iterable[Attempt]) -> list[Trial]:
-    """Give each trial once, by number: as the attempt with a result has it, or else the newest attempt.
+    """Return each trial once, by number: as the attempt with a result has it, or else the newest attempt.
 
     A result is what finished, failed or was pruned; of several the one counts that was made after the last take-over, then the
     newest.
@@ -389,7 +389,7 @@ def _attempt(run: Run, taken_over: TakenOver | None) -> Attempt:
 
 
 def _state(status: str, tags: Mapping[str, str]) -> TrialState:
-    """Say what became of a trial.
+    """Describe what became of a trial.
 
     Where somebody closed a run whose owner was dead, it is that, whatever a late write says: the owner only stood still.
 
@@ -406,7 +406,7 @@ def _state(status: str, tags: Mapping[str, str]) -> TrialState:
 
 
 def _is_open(run: Run, state: TrialState) -> bool:
-    """Whether a child run has not ended as what its trial came to: not at all, or as the trial's own process saw it."""
+    """Return whether a child run has not ended as what its trial came to: not at all, or as the trial's own process saw it."""
     return _STATES.get(run.info.status) is not (TrialState.KILLED if state is TrialState.PRUNED else state)
 
 
@@ -446,7 +446,7 @@ def _trial_of(run: Run) -> Trial:
 
 
 def _scores(metrics: Mapping[str, float], once: Mapping[str, float]) -> dict[str, Score]:
-    """Give the metrics that are means with a spread, and those that were measured once."""
+    """Return the metrics that are means with a spread, and those that were measured once."""
     means = {
         name: Score(mean, metrics[names.spread_metric(name)])
         for name, mean in metrics.items()

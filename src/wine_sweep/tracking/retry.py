@@ -73,7 +73,7 @@ class RetryPolicy:
 
     @property
     def is_away(self) -> bool:
-        """Whether an outage has begun and not ended, be it that the policy gave up."""
+        """Return whether an outage has begun and not ended, be it that the policy gave up."""
         return self._away_since is not None
 
     @property
@@ -149,7 +149,7 @@ class RetryPolicy:
 
 
 def how_to_renew_credentials() -> str:
-    """Say how a process that runs gets other credentials, and when it does not: it keeps the variables that it began with."""
+    """Describe how a running process gets other credentials; it keeps the variables that it began with."""
     variables = [name for name in CREDENTIALS if os.environ.get(name)]
     if not variables:
         return "a ~/.mlflow/credentials that is renewed is read with the next attempt; a tracking URI is not, so stop and resume"
@@ -222,7 +222,7 @@ _SQLITE_PRIMARY = 0xFF
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether the store did not answer, or cannot write for now: a full disk, a lock, a server that is gone or overloaded.
+    """Return whether the store did not answer, or cannot write for now: a full disk, a lock, a server that is gone or overloaded.
 
     What MLflow wraps is looked at as well. A clear answer (no such run, not allowed, an invalid value) is no outage.
     """
@@ -234,7 +234,7 @@ def is_outage(error: BaseException) -> bool:
 
 
 def needs_login(error: BaseException) -> bool:
-    """Whether a server, or a proxy in front of it, does not know the credentials: HTTP's 401 or 407."""
+    """Return whether a server, or a proxy in front of it, does not know the credentials: HTTP's 401 or 407."""
     return any(_asks_for_login(each) for each in chain(error))
 
 
@@ -249,13 +249,13 @@ def _asks_for_login(error: BaseException) -> bool:
 
 
 def is_missing(error: MlflowException) -> bool:
-    """Whether what was asked for is not there."""
+    """Return whether what was asked for is not there."""
     code: str = error.error_code
     return code == _MISSING
 
 
 def came_second(error: MlflowException) -> bool:
-    """Whether somebody else made the same thing a moment ago: MLflow looks whether it is there, and makes it, in two steps."""
+    """Return whether another process made the same thing a moment ago: MLflow looks for it and makes it in two steps."""
     return error.error_code == _EXISTS or _NOT_UNIQUE.search(str(error)) is not None
 
 
@@ -269,7 +269,7 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _verdict(error: BaseException) -> bool | None:
-    """Say whether one error is a sign of an outage; None when it says nothing and its cause has to."""
+    """Return whether one error is a sign of an outage; None when it says nothing and its cause has to."""
     if isinstance(error, MlflowException):
         return _verdict_of_mlflow(error)
     if isinstance(error, requests.RequestException):

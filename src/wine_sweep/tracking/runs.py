@@ -170,7 +170,7 @@ class SweepRuns:
         self.set_tags(self.run_id, {names.TAKEN_OVER: TakenOver.from_results(self._token, numbers).text()})
 
     def beat(self) -> None:
-        """Say that this process is alive.
+        """Report that this process is alive.
 
         Raises:
             OwnershipError: Another has taken the sweep over.
@@ -291,7 +291,7 @@ class SweepRuns:
             shutil.rmtree(files, ignore_errors=True)
 
     def kept_run(self, trial: Trial) -> str:
-        """Give the run of a trial that has a result, a new one with that result where somebody has deleted it."""
+        """Return the run of a trial that has a result, a new one with that result where somebody has deleted it."""
         run_id = trial.run_id or self.trial_run_ids[trial.number]
         if is_gone(self.client, run_id):
             run_id = self._made_anew(trial)
@@ -354,7 +354,7 @@ class SweepRuns:
         self.write_file(name, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
     def adopt_model(self, run_id: str) -> str | None:
-        """Give the URI of the model that a trial's own process has logged under its run, the newest; None when there is none."""
+        """Return the URI of the newest model that a trial's own process has logged under its run; None if there is none."""
         query = f"source_run_id = {quoted(run_id)}"
         with translated_errors(f"look for a model of the run {run_id}"):
             found = self.client.search_logged_models([self.experiment_id], filter_string=query)
@@ -388,7 +388,7 @@ class SweepRuns:
             yield from (run.info.run_id for run in search_all(self.client, [self.experiment_id], query))
 
     def why_gone(self) -> DeletedError | None:
-        """Give the error that says that the parent run or its experiment was deleted; None where neither was.
+        """Return the error that says that the parent run or its experiment was deleted; None where neither was.
 
         Raises:
             TrackingError: The store failed.
@@ -441,7 +441,7 @@ class SweepRuns:
 
 
 def _left_as(run: Run) -> TrialState | None:
-    """Say as what a process that has lost its sweep ends a run that it has made; None to leave it as it is."""
+    """Describe as what a process that has lost its sweep ends a run that it has made; None to leave it as it is."""
     tags, status = run.data.tags, run.info.status
     closed_as = tags.get(names.CLOSED_AS)
     if closed_as in set(TrialState):
@@ -459,13 +459,13 @@ def _by_journal(client: MlflowClient, experiment_id: str, header: SweepHeader) -
 
 
 def _origin(tags: Mapping[str, str]) -> dict[str, str]:
-    """Give the tags that child runs share with the parent; the source of a trial that runs a program is that program."""
+    """Return the tags that child runs share with the parent; the source of a trial that runs a program is that program."""
     origin = {name: tags[name] for name in names.ORIGIN if name in tags}
     return origin | ({names.SOURCE_NAME: tags[names.PROGRAM]} if names.PROGRAM in tags else {})
 
 
 def experiment_of(client: MlflowClient, name: str) -> str:
-    """Give an experiment's id, made if it is missing.
+    """Return an experiment's id, made if it is missing.
 
     Raises:
         DeletedError: It is deleted.

@@ -72,7 +72,7 @@ _MADE = frozenset({"ConstructorFromReduceNode", "BytesNode", "BytearrayNode", "S
 
 
 def misplaced(schema: Any, is_estimator: Callable[[str], bool]) -> Iterator[str]:
-    """Say what stands where it may not, or in a form that skops does not write; the names of types are not judged here.
+    """Describe what stands where it may not, or in a form that skops does not write; the names of types are not judged here.
 
     Args:
         schema: The text of a skops file, with what skops makes of each node: JSON.
@@ -100,7 +100,7 @@ _Place = tuple[Any, str, bool]
 
 
 def _attributes(node: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the attributes of an object of the right form, by name."""
+    """Return the attributes of an object of the right form, by name."""
     state = node.get("content")
     is_named = node["__loader__"] == "ObjectNode" and isinstance(state, dict) and state["__loader__"] == "DictNode"
     return state["content"] if is_named and isinstance(state, dict) else {}
@@ -163,7 +163,7 @@ def _ambiguous(schema: Any) -> Iterator[str]:
 
 
 def _malformed(node: Mapping[str, Any]) -> str | None:
-    """Say in what a node differs from what skops writes, where that counts on loading."""
+    """Describe in what a node differs from what skops writes, where that counts on loading."""
     loader, content = node["__loader__"], node.get("content")
     if not isinstance(loader, str):
         return f"{_shown(node)} without the name of a loader"
@@ -172,7 +172,7 @@ def _malformed(node: Mapping[str, Any]) -> str | None:
 
 
 def _is_dict(node: Any, *, keys: str | None = None) -> bool:
-    """Whether a node is a dict whose keys are made by plain types alone; by no other than `keys` if that is given."""
+    """Return whether a node is a dict whose keys are made by plain types alone; by no other than `keys` if that is given."""
     if _loader(node) != "DictNode" or not isinstance(node.get("content"), dict):
         return False
     types = node.get("key_types")
@@ -185,7 +185,7 @@ def _is_dict(node: Any, *, keys: str | None = None) -> bool:
 
 
 def _is_state(node: Mapping[str, Any], content: Any) -> bool:
-    """Whether an object's state is nothing, its attributes by name, or, for what is written in Cython, a tuple."""
+    """Return whether an object's state is nothing, its attributes by name, or, for what is written in Cython, a tuple."""
     if content is None or (_loader(content) == _JSON and _text(content) is None):
         return True
     if _loader(content) == "TupleNode":
@@ -194,7 +194,7 @@ def _is_state(node: Mapping[str, Any], content: Any) -> bool:
 
 
 def _is_plain(node: Any) -> bool:
-    """Whether a node is data with nothing in it that could be called; the forms of what is in it are judged on their own."""
+    """Return whether a node is data with nothing in it that could be called; what is in it is judged on its own."""
     loader = _loader(node)
     if loader in ("ListNode", "TupleNode", "SetNode"):
         return isinstance(node.get("content"), list) and all(map(_is_plain, node["content"]))
@@ -208,7 +208,7 @@ def _is_array(node: Any) -> bool:
 
 
 def _is_made(node: Mapping[str, Any], content: Any) -> bool:
-    """Whether it is made of plain arguments; a set of a list, since a range in its place fills the memory."""
+    """Return whether it is made of plain arguments; a set of a list, since a range in its place fills the memory."""
     if not isinstance(content, dict) or _loader(content) != "TupleNode" or not _is_plain(content):
         return False
     return dotted(node) != "builtins.frozenset" or all(_loader(each) == "ListNode" for each in content["content"])
@@ -219,7 +219,7 @@ def _is_nothing(node: Any) -> bool:
 
 
 def _is_partial(_node: Mapping[str, Any], content: Any) -> bool:
-    """Whether it is a function with plain arguments: never an object or a method that is called, and no attributes of its own."""
+    """Return whether it is a function with plain arguments: no object or method that is called, no attributes of its own."""
     return (
         isinstance(content, dict)
         and _loader(content.get("func")) == "FunctionNode"
@@ -232,7 +232,7 @@ def _is_partial(_node: Mapping[str, Any], content: Any) -> bool:
 
 
 def _takes_columns(node: Mapping[str, Any], _content: Any) -> bool:
-    """Whether an `itemgetter` takes columns by their names."""
+    """Return whether an `itemgetter` takes columns by their names."""
     names = node.get("attrs")
     if not isinstance(names, dict) or _loader(names) != "TupleNode" or not _is_plain(names) or not names["content"]:
         return False
@@ -256,7 +256,7 @@ def _is_ndarray(node: Mapping[str, Any], content: Any) -> bool:
 
 
 def _is_masked(_node: Mapping[str, Any], content: Any) -> bool:
-    """Whether it is an array, of numbers or of objects as skops writes both, with the mask that numpy itself has read."""
+    """Return whether it is an array, of numbers or of objects as skops writes both, with the mask that numpy itself has read."""
     if not isinstance(content, dict) or set(content) != {"data", "mask"} or not _is_array(content["mask"]):
         return False
     data = content["data"]
@@ -298,7 +298,7 @@ _FORMS: Mapping[str, Callable[[Mapping[str, Any], Any], bool]] = {
 
 
 def _text(node: Mapping[str, Any]) -> Any:
-    """Give the value of a `JsonNode`; what is no such value is given as a list."""
+    """Return the value of a `JsonNode`; what is no such value is given as a list."""
     content = node.get("content")
     try:
         return json.loads(content) if isinstance(content, str) else []
@@ -307,7 +307,7 @@ def _text(node: Mapping[str, Any]) -> Any:
 
 
 def _displaced(node: Mapping[str, Any], attribute: str, is_value: bool) -> str | None:
-    """Say what may not stand where it does, of what others may call."""
+    """Describe what may not stand where it does, of what others may call."""
     loader = node["__loader__"]
     if loader in _FUNCTION_NODES:
         allowed = is_value and attribute in (_TAKING_COLUMNS if loader == "OperatorFuncNode" else HOLDING_FUNCTIONS)
@@ -321,7 +321,7 @@ def _displaced(node: Mapping[str, Any], attribute: str, is_value: bool) -> str |
 
 
 def _wrong(owner: Mapping[str, Any], name: str, value: Any, is_estimator: Callable[[str], bool]) -> str | None:
-    """Say what is wrong with the value of an attribute."""
+    """Describe what is wrong with the value of an attribute."""
     within = f"{name[:_LONGEST]!r} of {_shown(owner)}"
     why = None
     if name.startswith("__") and name.endswith("__"):
@@ -349,12 +349,12 @@ def _names_methods(value: Any) -> bool:
 
 
 def _is_one(value: Any, is_estimator: Callable[[str], bool]) -> bool:
-    """Whether a value is an estimator, or text, a number or None, which have no methods that matter."""
+    """Return whether a value is an estimator, or text, a number or None, which have no methods that matter."""
     return _loader(value) == _JSON or (_loader(value) == "ObjectNode" and is_estimator(dotted(value)))
 
 
 def _are_estimators(value: Any, is_estimator: Callable[[str], bool], with_columns: bool) -> bool:
-    """Whether a value is made of estimators, with or without their names."""
+    """Return whether a value is made of estimators, with or without their names."""
     if _is_one(value, is_estimator):
         return True
     loader, content = _loader(value), value.get("content") if isinstance(value, dict) else None

@@ -224,7 +224,7 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _wrong_data(archive: ZipFile, nodes: Sequence[Mapping[str, Any]], most: int) -> Iterator[str]:
-    """Say what is wrong with the data beside the schema; skops unfolds them once for each node that names them."""
+    """Describe what is wrong with the data beside the schema; skops unfolds them once for each node that names them."""
     unfolded = 0
     for node in nodes:
         if not isinstance(node.get("file"), str):
@@ -264,7 +264,7 @@ def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
 
 
 def _may(loader: str, dotted: str) -> bool:
-    """Whether a loader may use a name."""
+    """Return whether a loader may use a name."""
     if loader == "ObjectNode":
         return dotted in _OBJECTS or _DISTANCES.fullmatch(dotted) is not None or dotted in _estimators()
     if loader == "FunctionNode":
@@ -274,7 +274,7 @@ def _may(loader: str, dotted: str) -> bool:
 
 
 def _opens_files(node: Mapping[str, Any]) -> bool:
-    """Whether a node is a vectorizer that opens the files that its rows name."""
+    """Return whether a node is a vectorizer that opens the files that its rows name."""
     if node["__loader__"] != "ObjectNode" or not _VECTORIZERS.fullmatch(_dotted(node)):
         return False
     attributes = node.get("content")
@@ -284,7 +284,7 @@ def _opens_files(node: Mapping[str, Any]) -> bool:
 
 
 def _predicts(name: str) -> bool:
-    """Whether a class may stand where an estimator is expected."""
+    """Return whether a class may stand where an estimator is expected."""
     return name in _PREDICTORS or name in _estimators()
 
 

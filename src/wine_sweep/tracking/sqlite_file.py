@@ -82,7 +82,7 @@ def _why_impossible(uri: str) -> str | None:
 
 
 def _why_no_file(path: str) -> str | None:
-    """Say why no SQLite file can be at a path; None where there can, or the system does not say."""
+    """Describe why no SQLite file can be at a path; None where there can, or the system does not say."""
     if "\0" in path:
         return "holds a NUL character, which no path can"
     try:
@@ -100,7 +100,7 @@ def real_path(path: Path) -> str:
 
 
 def why_no_store(path: Path) -> str | None:
-    """Say why a file is no store that could be read; None where it is one, or MLflow has to say what is wrong with it."""
+    """Describe why a file is no store that could be read; None where it is one, or MLflow has to say what is wrong with it."""
     try:
         size = path.stat().st_size
     except (FileNotFoundError, NotADirectoryError):
@@ -132,7 +132,7 @@ def forget(path: Path) -> None:
 
 
 def what_became_of(uri: str) -> tuple[str, bool] | None:
-    """Say what happened to a store's file since it was opened here; None where it is still there, or none was opened.
+    """Describe what happened to a store's file since it was opened here; None where it is still there, or none was opened.
 
     Returns:
         What happened and what to do, and whether the file is missing: then it may come back.
@@ -214,7 +214,7 @@ class BlankStore:
 
     @classmethod
     def of_this_mlflow(cls) -> BlankStore:
-        """Give the one for the MLflow that is installed."""
+        """Return the one for the MLflow that is installed."""
         migrations = Path(mlflow.__file__).parent / "store" / "db_migrations" / "versions"
         revisions = " ".join(sorted(each.name for each in migrations.glob("*.py")))
         digest = hashlib.sha256(revisions.encode()).hexdigest()[:12]

@@ -105,7 +105,7 @@ def _watched(original: Callable[..., requests.Response]) -> Callable[..., reques
 
 
 def _foreign(method: str, url: str, response: requests.Response) -> str | None:
-    """Say what came back in place of an answer of MLflow's; None for one of its own, and for what is not asked of MLflow."""
+    """Describe what came back in place of an answer of MLflow's; None for one of its own, and for what is not asked of MLflow."""
     asked = _OURS.search(urlsplit(url).path)
     if asked is None or "traces" in asked["call"]:
         return None
@@ -317,7 +317,7 @@ def _one_at_a_time(uri: str) -> Iterator[None]:
 
 
 def resolve_uri(tracking_uri: str | None) -> str:
-    """Give the store's URI: the one given, or what MLFLOW_TRACKING_URI or MLflow's own default says."""
+    """Return the store's URI: the one given, or what MLFLOW_TRACKING_URI or MLflow's own default says."""
     return tracking_uri or str(mlflow.get_tracking_uri())
 
 
@@ -343,7 +343,7 @@ _PACKAGES = frozenset({"mlflow", "urllib3", "requests", "sqlalchemy", "google", 
 
 
 def _is_of_mlflow(error: BaseException) -> bool:
-    """Whether an error comes from a call into MLflow, and from nothing of somebody else's that this has called."""
+    """Return whether an error comes from a call into MLflow, and from nothing of somebody else's that this has called."""
     frames = [str(frame.f_globals.get("__name__", "")).partition(".")[0] for frame, _ in traceback.walk_tb(error.__traceback__)]
     ours = max((at for at, package in enumerate(frames) if package == "wine_sweep"), default=-1)
     beyond = frames[ours + 1 :]
@@ -366,7 +366,7 @@ def translated_errors(action: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """Give one line that says why: what a server means that refuses, in words, else what the error says first."""
+    """Return one line that says why: what a server means that refuses, in words, else what the error says first."""
     foreign = next((each for each in chain(error) if isinstance(each, ForeignAnswerError)), None)
     if foreign is not None:
         return str(foreign)
@@ -462,7 +462,7 @@ def all_pages(ask: Callable[[str | None], PagedList[Item]], key: Callable[[Item]
 
 
 def is_gone(client: MlflowClient, run_id: str) -> bool:
-    """Whether a run was deleted, be it for good.
+    """Return whether a run was deleted, be it for good.
 
     Raises:
         TrackingError: The store failed.
@@ -477,7 +477,7 @@ def is_gone(client: MlflowClient, run_id: str) -> bool:
 
 
 def why_gone(client: MlflowClient, run: Run, what: str) -> DeletedError | None:
-    """Give the error that says that a run, or the experiment that it is in, was deleted; None where neither was.
+    """Return the error that says that a run, or the experiment that it is in, was deleted; None where neither was.
 
     Args:
         client: The open store.
@@ -498,7 +498,7 @@ def why_gone(client: MlflowClient, run: Run, what: str) -> DeletedError | None:
 
 
 def experiment_deleted(client: MlflowClient, name: str, identifier: str, *, whose: str = "") -> DeletedError:
-    """Give the error that says that an experiment was deleted."""
+    """Return the error that says that an experiment was deleted."""
     command = _command(client, f"experiments restore --experiment-id {shell_word(identifier)}")
     return DeletedError(f"the experiment '{name}'{whose} was deleted in MLflow; `{command}` brings it back with all of its runs")
 

@@ -21,7 +21,7 @@ MAX_TAG = 8000
 
 
 def tags_of(trial: Trial) -> dict[str, str]:
-    """Give the tags of a child run whose trial has ended."""
+    """Return the tags of a child run whose trial has ended."""
     tags = {names.STATE: str(trial.state)}
     if trial.failure is not None:
         tags[names.ERROR] = str(trial.failure)[:MAX_TEXT]

@@ -82,7 +82,7 @@ class BackgroundWriter(Generic[Target]):
 
     @property
     def is_away(self) -> bool:
-        """Whether the store is away, so that results wait."""
+        """Return whether the store is away, so that results wait."""
         return self._policy.is_away
 
     def do(self, action: Callable[[Target], object], *, is_result: bool = False) -> None:
@@ -182,7 +182,7 @@ class BackgroundWriter(Generic[Target]):
                 self._results -= 1
 
     def _may_give_up(self) -> bool:
-        """Whether an outage is not to be waited out: nothing more will be queued and somebody wants to stop, or has left."""
+        """Return whether to give an outage up: nothing more will be queued, and the user wants to stop or has left."""
         return self._done.is_set() or (self._ending and self._stop())
 
     def _next(self, target: Target) -> _Task[Target] | None:

@@ -121,27 +121,27 @@ class Distribution(StrEnum):
 
     @property
     def is_quantized(self) -> bool:
-        """Whether what is drawn is rounded to a multiple of `q`."""
+        """Return whether what is drawn is rounded to a multiple of `q`."""
         return self.value.startswith("q_")
 
     @property
     def is_logarithmic(self) -> bool:
-        """Whether it is the logarithm that is spread, so that all values are above 0."""
+        """Return whether it is the logarithm that is spread, so that all values are above 0."""
         return "log_" in self.value
 
     @property
     def has_exponents(self) -> bool:
-        """Whether `min` and `max` are exponents of e and not values."""
+        """Return whether `min` and `max` are exponents of e and not values."""
         return self.value.endswith("log_uniform")
 
     @property
     def is_inverse(self) -> bool:
-        """Whether `min` and `max` are those of ``log(1/x)``."""
+        """Return whether `min` and `max` are those of ``log(1/x)``."""
         return self is Distribution.INV_LOG_UNIFORM
 
     @property
     def fits_a_grid(self) -> bool:
-        """Whether W&B takes it in a grid."""
+        """Return whether W&B takes it in a grid."""
         return self in (
             Distribution.CONSTANT,
             Distribution.CATEGORICAL,
@@ -483,7 +483,7 @@ def _logarithmic_steps(low: float, high: float, step: float) -> Form:
 
 
 def _for_grid(form: Form, kind: Distribution) -> Form:
-    """Give a range an end of points where W&B refuses it in a grid, or where it has no end."""
+    """Return a range an end of points where W&B refuses it in a grid, or where it has no end."""
     spec = form.spec
     is_endless = isinstance(spec, dict) and "low" in spec and "step" not in spec and kind is not Distribution.INT_UNIFORM
     if is_endless:
@@ -551,7 +551,7 @@ def _leaves(parameters: Mapping[str, Parameter], path: ConfigPath, prefix: str) 
 
 
 def convert_leaves(found: list[Leaf], *, in_grid: bool) -> tuple[dict[str, Any], list[Note]]:
-    """Give `search.parameters`, and a note for every key of a parameter that is not there as it was."""
+    """Return `search.parameters`, and a note for every key of a parameter that is not there as it was."""
     specs: dict[str, Any] = {}
     notes: list[Note] = []
     for leaf in found:
@@ -565,7 +565,7 @@ def convert_leaves(found: list[Leaf], *, in_grid: bool) -> tuple[dict[str, Any],
 
 
 def notes_on_groups(parameters: Mapping[str, Parameter]) -> Iterator[Note]:
-    """Say what became of parameters that hold others."""
+    """Describe what became of parameters that hold others."""
     for name, group in parameters.items():
         if group.parameters is None:
             continue

@@ -103,7 +103,7 @@ class _Command:
 def convert_command(
     command: Sequence[str] | None, program: str | None, names: Sequence[str], values: Iterable[Any] = ()
 ) -> tuple[list[str], list[Note]]:
-    """Give the words of `model.command`.
+    """Return the words of `model.command`.
 
     Args:
         command: W&B's words; None or none for its default.
@@ -122,7 +122,7 @@ def convert_command(
 
 
 def _about_parameters(command: _Command, values: Iterable[Any]) -> Iterator[Note]:
-    """Say how the program gets its parameters, where that is not as at W&B."""
+    """Describe how the program gets its parameters, where that is not as at W&B."""
     if not command.used & {*_AS_WORD, *_FOR_EACH}:
         message = "hands on no parameters; add {args}, or have the program read $WINE_SWEEP_PARAMS, or all trials are the same"
         yield approximated("command", message, _COMMAND)
@@ -162,7 +162,7 @@ _DEFAULT_FACTOR = 3
 
 
 def convert_stopping(stopping: EarlyTermination) -> tuple[dict[str, Any], list[Note]]:
-    """Give `search.pruner`, and notes on what is not as W&B has it."""
+    """Return `search.pruner`, and notes on what is not as W&B has it."""
     factor, notes = _factor(stopping)
     lowest = _lowest(stopping)
     pruner: dict[str, Any] = {"type": "hyperband", "min_resource": lowest}
@@ -196,7 +196,7 @@ def _factor(stopping: EarlyTermination) -> tuple[int, list[Note]]:
 
 
 def _lowest(stopping: EarlyTermination) -> int:
-    """Give the first rung: `min_iter`, or `max_iter` divided by `eta` as often as `s` says, 1 at least."""
+    """Return the first rung: `min_iter`, or `max_iter` divided by `eta` as often as `s` says, 1 at least."""
     if stopping.min_iter is not None:
         return stopping.min_iter
     assert stopping.max_iter is not None  # the file has been checked: one of the two, the second with `s`
@@ -267,7 +267,7 @@ def translate(sweep: WandbSweep, *, folder: str | None = None) -> Translation:
 
 
 def _about_program(sweep: WandbSweep) -> list[Note]:
-    """Say what no config can carry over, since the program itself has to change."""
+    """Describe what no config can carry over, since the program itself has to change."""
     metric = sweep.objectives[0].name if sweep.objectives else METRIC
     how = f'log it to MLflow (mlflow.log_metric("{metric}", …)), or write it as JSON to the file $WINE_SWEEP_METRICS'
     words = "the program has its parameters from its arguments, or as JSON from $WINE_SWEEP_PARAMS"
@@ -291,7 +291,7 @@ def _about_top(sweep: WandbSweep) -> Iterator[Note]:
 
 
 def _search(sweep: WandbSweep, parameters: dict[str, Any]) -> tuple[dict[str, Any], list[Note]]:
-    """Give the section `search`, but for what its parameters say of themselves."""
+    """Return the section `search`, but for what its parameters say of themselves."""
     search: dict[str, Any] = {"method": _METHODS[sweep.method]}
     notes = list(_about_method(sweep))
     if sweep.run_cap is not None:
@@ -322,7 +322,7 @@ def _about_method(sweep: WandbSweep) -> Iterator[Note]:
 
 
 def _objective(metrics: Sequence[WandbMetric]) -> tuple[Any, list[Note]]:
-    """Give the section `objective`: one metric, or a list of several."""
+    """Return the section `objective`: one metric, or a list of several."""
     at = ("objective",)
     if not metrics:
         message = f"the file names none, so that {METRIC} stands in for it; write here which metric decides, and which way"
@@ -378,7 +378,7 @@ def write_config(translation: Translation, source: str) -> str:
 
 
 def _in_blocks(tree: dict[str, Any]) -> Block:
-    """Give every section a line for each of its keys, and every parameter a line."""
+    """Return every section a line for each of its keys, and every parameter a line."""
     search = Block({**tree["search"], "parameters": Block(tree["search"]["parameters"])})
     return Block({**tree, "model": Block(tree["model"]), "search": search, "execution": Block(tree["execution"])})
 
