@@ -1,4 +1,4 @@
-"""What README and configs say is true: every example is read, and every config runs."""
+"""What README, docs and configs say is true: every example is read, every link leads somewhere, and every config runs."""
 
 from __future__ import annotations
 
@@ -31,13 +31,37 @@ from wine_sweep.config import (
 )
 from wine_sweep.targets.prepare import prepare
 
-README = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
-EXAMPLES = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
-CONFIGS = sorted((pathlib.Path(__file__).parent.parent / "configs").glob("*.yaml"))
+ROOT = pathlib.Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+PAGES = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", "".join([README, *PAGES.values()]), re.DOTALL)
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+LONGEST_README = 200
+
+
+def test_the_readme_is_one_page():
+    assert len(README.splitlines()) <= LONGEST_README
+
+
+@pytest.mark.parametrize("name", ["README.md", *(f"docs/{name}" for name in PAGES)])
+def test_every_link_leads_to_a_file_and_a_heading(name):
+    path = ROOT / name
+    for target in re.findall(r"\]\(([^)]+)\)", path.read_text()):
+        if target.startswith("http"):
+            continue
+        file, _, anchor = target.partition("#")
+        found = path.parent / file if file else path
+        assert found.exists(), target
+        headings = re.findall(r"(?m)^#+ (.*)$", found.read_text()) if anchor else []
+        assert not anchor or anchor in {re.sub(r"[^a-z0-9 -]", "", each.lower()).replace(" ", "-") for each in headings}, target
+
+
+def test_every_page_is_linked_from_the_readme():
+    assert {f"docs/{name}" for name in PAGES} <= set(re.findall(r"\]\(([^)#]+)", README))
 
 
 @pytest.mark.parametrize("text", EXAMPLES)
-def test_every_example_of_the_readme_is_a_config_that_could_run(text, tmp_path):
+def test_every_example_of_the_docs_is_a_config_that_could_run(text, tmp_path):
     for name in ("train.py", "boost.py"):
         (tmp_path / name).write_text("def train(params, context): ...\n")
     draft = parse_config(text.encode(), source="README.md", folder=tmp_path, default_name="example")
@@ -63,7 +87,7 @@ SECTIONS = {
 
 
 @pytest.mark.parametrize("path", SECTIONS, ids=".".join)
-def test_the_readme_shows_every_key_of_every_section(path):
+def test_the_docs_show_every_key_of_every_section(path):
     shown = set()
     for text in EXAMPLES:
         value = parse_config(text.encode(), source="README.md", folder=pathlib.Path.cwd(), default_name="x").document.value
@@ -71,12 +95,12 @@ def test_the_readme_shows_every_key_of_every_section(path):
             value = value.get(name, {}) if isinstance(value, dict) else {}
         shown |= set(value if isinstance(value, dict) else ())
     missing = keys_of(SECTIONS[path]) - shown
-    table = README.split("## Search")[1].split("`plan` shows")[0]
+    table = PAGES["search.md"].split("`plan` shows")[0]
     assert not {name for name in missing if f"{name}:" not in table}
 
 
 def test_the_table_of_search_features_names_every_method_pruner_and_key():
-    table = README.split("## Search")[1].split("`plan` shows")[0]
+    table = PAGES["search.md"].split("`plan` shows")[0]
     named = set(re.findall(r"[a-z_0-9]+", " ".join(re.findall(r"`([^`]*)`", table))))
     assert {method.value for method in Method} <= named
     assert {pruner.value for pruner in PrunerType} <= named
@@ -85,7 +109,7 @@ def test_the_table_of_search_features_names_every_method_pruner_and_key():
 
 
 def test_the_readme_names_every_command_and_only_those():
-    table = README.split("## Commands")[1].split("## The config")[0]
+    table = README.split("## Commands")[1].split("## Trust")[0]
     named = set(re.findall(r"^\| `([a-z-]+)", table, re.MULTILINE))
     real = {command.name or command.callback.__name__ for command in app.registered_commands}
     assert named == real
@@ -108,8 +132,10 @@ def test_a_sweep_of_ones_own_estimator_needs_trust_and_its_model_loads_without_t
     assert loaded.stdout == "(1599,)\n", loaded.stderr
 
 
-def test_the_readmes_python_runs(wine_sweep, store, root):
-    (text,) = (block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "from wine_sweep" in block)
+def test_the_python_of_the_docs_runs(wine_sweep, store, root):
+    (text,) = (
+        block for block in re.findall(r"```python\n(.*?)```", "".join(PAGES.values()), re.DOTALL) if "from wine_sweep" in block
+    )
     command = [sys.executable, "-c", text + "print(result.best.params, len(result.trials))"]
     done = subprocess.run(command, cwd=root, env=wine_sweep.environment(), capture_output=True, text=True, check=False)
     assert done.stdout == "{'x': 2} 4\n", done.stderr

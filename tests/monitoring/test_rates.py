@@ -1,6 +1,6 @@
 """How often a healthy model is called something else, and how often a real loss is seen, on red wine.
 
-20 draws by default; ``WINE_SWEEP_DRAWS=200`` draws as many as the rates in the README are of.
+20 draws by default; ``WINE_SWEEP_DRAWS=200`` draws as many as the rates in `docs/monitoring.md` are of.
 """
 
 from __future__ import annotations
