@@ -236,7 +236,7 @@ def test_an_owner_of_other_types_is_none(text):
     assert Owner.of({names.OWNER: text}) is None
 
 
-@pytest.mark.parametrize("run_id", ["../../x", "/x", f"{uuid.uuid4().hex}/../x"])
+@pytest.mark.parametrize("run_id", ["../../x", "/x", "4f" * 16 + "/../x"])
 def test_the_id_of_a_run_is_no_path(victim, run_id, tmp_path):
     """Whoever writes into the database itself draws the ids of runs."""
     command, _, old, _ = victim

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import uuid
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from wine_sweep.tracking.lock import _lock_file
 from wine_sweep.tracking.sqlite_file import BlankStore
 from wine_sweep.trial import Trial, TrialState
 
-TOKEN = uuid.uuid4().hex
+TOKEN = "7a" * 16
 NOBODY = 65534
 TRIAL = Trial(0, {"x": 1}, TrialState.FINISHED, fit_seconds=0.1, started=1e9, ended=1e9)
 
