@@ -16,12 +16,14 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.faults.faultkit.server import NO_JOBS
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 90
@@ -32,6 +34,26 @@ def pytest_configure() -> None:
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return how many processes run the tests: one a core; none where real processes are killed, whose tests count seconds."""
+    if "faults" in config.option.markexpr.replace("not faults", ""):
+        return 0
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow the cases of a test beyond those that its mark `quick` names."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        quick = item.get_closest_marker("quick")
+        if quick is not None:
+            test = item.nodeid.partition("[")[0]
+            seen[test] += 1
+            if seen[test] > quick.args[0]:
+                item.add_marker("slow")
 
 
 @dataclass(frozen=True)
@@ -190,7 +212,13 @@ class TrackingServer:
         log = self.folder / "server.log"
         with log.open("a") as output:
             self._process = subprocess.Popen(
-                command, cwd=self.folder, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
+                command,
+                cwd=self.folder,
+                env={**os.environ, **NO_JOBS},
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
         try:
             _wait_for(f"{self.uri}/health", self._process, log)
