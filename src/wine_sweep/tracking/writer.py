@@ -157,7 +157,7 @@ class BackgroundWriter(Generic[Target]):
                 if heard is not None and (stalled := time.monotonic() - max(heard, self._progress)) > STALL_SECONDS:
                     words = f"the tracking store has not answered for {format_duration(round(stalled))}"
                     self._error = self._error or TrackingError(words, is_outage=True)
-                    self._policy.note(self._error, time.monotonic() - stalled, attempts=1)
+                    self._policy.begin_outage(time.monotonic() - stalled)
                     self._done.set()
         finally:
             self._ending = False
