@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import fmean, pstdev
@@ -93,7 +93,7 @@ class Step:
         budget: The budget's value: a whole number for its parameter, or the share of the rows; None where a step is a fold.
     """
 
-    values: Mapping[str, Sequence[float]]
+    values: Mapping[str, tuple[float, ...]]
     fit_seconds: float
     budget: int | float | None = None
 
