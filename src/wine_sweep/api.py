@@ -14,6 +14,7 @@ from yaml import YAMLError
 from wine_sweep.config import ParsedConfig, SweepConfig, dump_tree, dump_yaml, parse_config, read_config
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.evaluation.function import NO_FILE, Train, name_of, source_of
+from wine_sweep.messages import first_line
 from wine_sweep.progress.display import NotebookProgress, SweepProgress, stderr
 from wine_sweep.progress.signals import stop_on_signals
 from wine_sweep.report.leaderboard import as_records, describe_params, make_leaderboard
@@ -239,7 +240,7 @@ def _draft(config: SweepConfig | Mapping[str, Any], function: Train | None) -> P
     try:
         text = dump_yaml(tree)
     except YAMLError as error:
-        message = f"holds a value that is no text, number, list or mapping: {str(error).splitlines()[0][:200]}"
+        message = f"holds a value that is no text, number, list or mapping: {first_line(error, most=200)}"
         raise ConfigError([Problem(message)]) from error
     return parse_config(text.encode(), source="<config>", folder=pathlib.Path.cwd(), default_name="sweep")
 

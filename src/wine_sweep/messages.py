@@ -75,6 +75,11 @@ def visible(text: str) -> str:
     return _HIDDEN.sub(lambda found: _escape(found[0]), text)
 
 
+def visible_lines(text: str) -> str:
+    """Show the same in a text of several lines, whose line breaks stay."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
 def shell_word(text: object) -> str:
     """Write a text as one word of a command that is shown to be pasted into a shell, whoever has chosen it.
 

@@ -189,6 +189,11 @@ class Trial:
         """Return whether it keeps every limit on metrics."""
         return not self.violations
 
+    @property
+    def can_win(self) -> bool:
+        """Return whether it has finished within every limit."""
+        return self.state is TrialState.FINISHED and self.is_feasible
+
     def score(self, metric: str) -> Score:
         """Return a metric, ``fit_seconds`` among them.
 

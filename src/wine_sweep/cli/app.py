@@ -13,7 +13,7 @@ from wine_sweep.cli.commands import app
 from wine_sweep.cli.exits import FAILED, INTERRUPTED, exit_code, report_error, report_interruption, surviving_streams
 from wine_sweep.errors import WineSweepError
 from wine_sweep.importing import is_process_ours, keep_working_folder_out, process_is_ours, start_scripts_as_usual
-from wine_sweep.messages import visible
+from wine_sweep.messages import visible, visible_lines
 from wine_sweep.progress.signals import Interruption, end_with, ignore_signals, interrupted_by_signals
 
 
@@ -55,7 +55,7 @@ def _run(interruption: Interruption) -> str | int | None:
         pass
     except Exception:  # noqa: BLE001  # shown as Python would, with its control characters as escapes
         if interruption.heard is None:
-            print("\n".join(map(visible, traceback.format_exc().rstrip("\n").split("\n"))), file=sys.stderr)
+            print(visible_lines(traceback.format_exc().rstrip("\n")), file=sys.stderr)
             return 1
     report_interruption(as_json=as_json)
     return INTERRUPTED
