@@ -463,7 +463,7 @@ def refresh(
         from wine_sweep.registry import RegisteredVersion
         from wine_sweep.sweep import refresh as refreshing
         from wine_sweep.sweep.check import Check, CheckOutcome, check_model
-        from wine_sweep.sweep.finish import SweepResult
+        from wine_sweep.sweep.finish import SweepOutcome
         from wine_sweep.sweep.run import RunOptions, run_sweep
         from wine_sweep.targets.base import SweepPlan
         from wine_sweep.targets.prepare import prepare
@@ -479,7 +479,7 @@ def refresh(
         let_import_from(draft.folder, trust)
         return prepare(draft, trusted=trust)
 
-    def sweep(made: SweepPlan) -> SweepResult:
+    def sweep(made: SweepPlan) -> SweepOutcome:
         options = RunOptions(tracking_uri=tracking_uri, experiment=experiment, command=_as_typed(), refreshes=asked.target.name)
         with stop_on_signals(console.print) as stop:  # what comes before is interrupted, and has no trials that may go on
             stop.grace = made.config.execution.grace

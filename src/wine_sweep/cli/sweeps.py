@@ -17,7 +17,7 @@ from wine_sweep.progress.display import print_leaderboard, stdout, styled
 from wine_sweep.promotion.manual import move_on, staged
 from wine_sweep.promotion.promote import NOT_PROMOTED, StagingResult
 from wine_sweep.registry import ModelRegistry, Promotion
-from wine_sweep.report.leaderboard import describe_params, make_leaderboard, show_param
+from wine_sweep.report.leaderboard import describe_params, show_param
 from wine_sweep.report.summary import (
     Work,
     count_states,
@@ -28,7 +28,7 @@ from wine_sweep.report.summary import (
     group_failures,
     group_warnings,
 )
-from wine_sweep.sweep.finish import SweepResult
+from wine_sweep.sweep.finish import SweepOutcome
 from wine_sweep.sweep.metadata import planned_trials
 from wine_sweep.sweep.promote_recorded import Candidate
 from wine_sweep.sweep.resume import Plan
@@ -38,7 +38,7 @@ from wine_sweep.trial import TrialState
 TOP = 10
 
 
-def print_outcome(result: SweepResult, *, as_json: bool, tracking_uri: str | None) -> None:
+def print_outcome(result: SweepOutcome, *, as_json: bool, tracking_uri: str | None) -> None:
     """Print what came of a sweep: as one JSON document, or as leaderboard, reasons, notes and what to do next.
 
     Raises:
@@ -49,21 +49,21 @@ def print_outcome(result: SweepResult, *, as_json: bool, tracking_uri: str | Non
         raise typer.Exit(REFUSED)
 
 
-def _print(result: SweepResult, *, as_json: bool, tracking_uri: str | None) -> None:
+def _print(result: SweepOutcome, *, as_json: bool, tracking_uri: str | None) -> None:
     prepared = result.closing.prepared
     if as_json:
         print_json(_document(prepared, result))
         return
     console = stdout()
-    board = make_leaderboard([(prepared.name, prepared.objective, result.trials)])
-    counts = ", ".join(f"{count} {state.value}" for state, count in count_states(result.trials).items() if count)
+    board = result.closing.leaderboard()
+    counts = ", ".join(f"{count} {state.value}" for state, count in count_states(result.closing.trials).items() if count)
     console.print(styled((prepared.name, "bold"), f"  {prepared.objective.describe()}  {counts}"))
     console.print()
     print_leaderboard(console, board, top=TOP)
     if len(board.rows) > TOP:
         console.print(f"… and {len(board.rows) - TOP} more: wine-sweep compare {shell_argument(result.run_id[:8])}", style="dim")
-    _print_heading(console, f"Why trial {result.selection.trial.number}")
-    lines = list(result.selection.reasons)
+    _print_heading(console, f"Why trial {result.best.number}")
+    lines = list(result.reasons)
     if result.test_scores:
         lines.append(describe_test(result.test_scores, result.test_interval))
     for line in [*lines, *([NOT_PROMOTED] if result.outcome is None else [])]:
@@ -91,49 +91,45 @@ def print_promotion(console: Console, outcome: StagingResult) -> None:
         console.print(f"- {line}")
 
 
-def _print_notes(console: Console, prepared: SweepPlan, result: SweepResult) -> None:
+def _print_notes(console: Console, prepared: SweepPlan, result: SweepOutcome) -> None:
     """Print what the user should know beside the result: failures, warnings, repeated suggestions, an early end."""
-    notes = [f"failed: {failure} ({describe_trials(numbers)})" for failure, numbers in group_failures(result.trials)]
-    notes += [
-        f"{category} in {describe_trials(numbers)}: {message}" for category, message, numbers in group_warnings(result.trials)
-    ]
-    edges = prepared.space.at_the_edge(result.selection.trial.params)
-    notes += [
-        f"{name} {show_param(result.selection.trial.params[name])} is the {end} tried: better may lie beyond."
-        for name, end in edges
-    ]
+    trials, best = result.closing.trials, result.best.params
+    notes = [f"failed: {failure} ({describe_trials(numbers)})" for failure, numbers in group_failures(trials)]
+    notes += [f"{category} in {describe_trials(numbers)}: {message}" for category, message, numbers in group_warnings(trials)]
+    edges = prepared.space.at_the_edge(best)
+    notes += [f"{name} {show_param(best[name])} is the {end} tried: better may lie beyond." for name, end in edges]
     if prepared.method_reason:
         notes.insert(0, f"auto picked {prepared.config.search.method.value}: {prepared.method_reason}.")
     alone = prepared.objective.metric if prepared.objective.others else None
-    notes += describe_pruning(result.trials, _work(prepared, result), by=alone)
+    notes += describe_pruning(trials, _work(prepared, result), by=alone)
     if result.closing.repeats:
         notes.append(f"{result.closing.repeats} suggestions repeated earlier parameters; their results were reused.")
     if result.closing.stopped_by.ended_early:
-        notes.append(f"The sweep ended after {len(result.trials)} trials: {result.closing.stopped_by.value}.")
+        notes.append(f"The sweep ended after {len(trials)} trials: {result.closing.stopped_by.value}.")
     if notes:
         _print_heading(console, "Notes")
     for note in notes:
         console.print(f"- {note}")
 
 
-def _work(prepared: SweepPlan, result: SweepResult) -> Work | None:
+def _work(prepared: SweepPlan, result: SweepOutcome) -> Work | None:
     """Count the fits; None where trials were pruned that count their steps themselves."""
-    if not prepared.steps and count_states(result.trials)[TrialState.PRUNED]:
+    if not prepared.steps and count_states(result.closing.trials)[TrialState.PRUNED]:
         return None
     budget, full = prepared.config.search.budget, prepared.fits.full
     budgets = budget.steps() if budget is not None else []
     steps = [full * each / budgets[-1] for each in budgets] or [full / (prepared.steps or 1)] * (prepared.steps or 1)
-    return count_work(result.trials, steps=steps, whole=full)
+    return count_work(result.closing.trials, steps=steps, whole=full)
 
 
-def _document(prepared: SweepPlan, result: SweepResult) -> dict[str, Any]:
+def _document(prepared: SweepPlan, result: SweepOutcome) -> dict[str, Any]:
     """Return what ``--json`` prints."""
     work = _work(prepared, result)
     return {
         "run_id": result.run_id,
         "name": prepared.name,
         "objective": {"metric": prepared.objective.metric, "direction": prepared.objective.direction.value},
-        "trials": {state.value: count for state, count in count_states(result.trials).items()},
+        "trials": {state.value: count for state, count in count_states(result.closing.trials).items()},
         "method": prepared.config.search.method.value,
         "fits": {"done": round(work.done, 3), "without_pruning": work.whole} if work is not None else None,
         "selection": result.selection.record(),
@@ -143,7 +139,7 @@ def _document(prepared: SweepPlan, result: SweepResult) -> dict[str, Any]:
         "gate": result.outcome.verdict.record() if result.outcome else None,
         "stopped_by": result.closing.stopped_by.value,
         "repeated_suggestions": result.closing.repeats,
-        "failures": [{"failure": failure, "trials": numbers} for failure, numbers in group_failures(result.trials)],
+        "failures": [{"failure": failure, "trials": numbers} for failure, numbers in group_failures(result.closing.trials)],
     }
 
 
