@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 
 from wine_sweep.config import dump_yaml
 from wine_sweep.config.yaml_io import read_yaml
-from wine_sweep.messages import markdown, spreadsheet_cell, visible, visible_in_json
+from wine_sweep.messages import first_line, markdown, spreadsheet_cell, visible, visible_in_json
 
 IGNORABLE = [
     *(0xAD, 0x34F, 0x61C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFEFF, 0xFFA0),
@@ -108,3 +108,17 @@ def test_numbers_and_other_texts_stay_as_they_are(value):
 def test_a_cell_that_begins_where_a_semicolon_parts_columns_is_none_either():
     assert spreadsheet_cell("x;=cmd()") == "x;'=cmd()"
     assert spreadsheet_cell("\t=cmd()\r@") == r"\t=cmd()\r@"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("one\ntwo"), "one"),
+        (ValueError("\n one \n two"), "one "),
+        (ValueError(" \n"), "ValueError"),
+        (KeyError(), "KeyError"),
+        ("x" * 600, "x" * 500),
+    ],
+)
+def test_an_errors_first_line_is_its_types_name_where_it_says_nothing(error, line):
+    assert first_line(error) == line

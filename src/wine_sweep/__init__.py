@@ -8,7 +8,7 @@ folder off ``sys.path``; so no module is imported here, not even one of Python's
 TYPE_CHECKING = False  # `typing` would be imported from the working folder where Python has that on its path
 
 if TYPE_CHECKING:
-    from wine_sweep.api import Sweep, SweepOutcome, load_config
+    from wine_sweep.api import Sweep, load_config
     from wine_sweep.config import SweepConfig
     from wine_sweep.errors import (
         ConfigError,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         WineSweepError,
     )
     from wine_sweep.evaluation.context import Rows, TrialContext
+    from wine_sweep.sweep.finish import SweepOutcome
 
 __all__ = [
     "ConfigError",
@@ -72,7 +73,7 @@ _LOADED_LATER = {
     "Rows": "wine_sweep.evaluation.context",
     "Sweep": "wine_sweep.api",
     "SweepConfig": "wine_sweep.config",
-    "SweepOutcome": "wine_sweep.api",
+    "SweepOutcome": "wine_sweep.sweep.finish",
     "TrialContext": "wine_sweep.evaluation.context",
     "load_config": "wine_sweep.api",
 }

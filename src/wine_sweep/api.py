@@ -6,7 +6,6 @@ import pathlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from yaml import YAMLError
@@ -14,21 +13,15 @@ from yaml import YAMLError
 from wine_sweep.config import ParsedConfig, SweepConfig, dump_tree, dump_yaml, parse_config, read_config
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.evaluation.function import NO_FILE, Train, name_of, source_of
+from wine_sweep.messages import first_line
 from wine_sweep.progress.display import NotebookProgress, SweepProgress, stderr
 from wine_sweep.progress.signals import stop_on_signals
-from wine_sweep.report.leaderboard import as_records, describe_params, make_leaderboard
 from wine_sweep.sweep.recorder import Observer
 from wine_sweep.sweep.run import RunOptions, run_sweep
 from wine_sweep.targets.prepare import prepare
-from wine_sweep.trial import Trial
 
 if TYPE_CHECKING:  # they take a second to import, or are not needed to build a sweep
-    import pandas as pd
-
-    from wine_sweep.gate import Verdict
-    from wine_sweep.promotion.promote import StagingResult
-    from wine_sweep.registry import Promotion
-    from wine_sweep.sweep.finish import SweepResult
+    from wine_sweep.sweep.finish import SweepOutcome
 
 
 def load_config(path: str | pathlib.Path, *, overrides: Sequence[str] = ()) -> SweepConfig:
@@ -119,87 +112,7 @@ class Sweep:
         )
         grace = self._prepared.config.execution.grace
         with _watched(self._prepared.objective.metric, quiet=quiet, grace=grace) as (observer, stop):
-            result = run_sweep(self._prepared, options, observer=observer, stop=stop)
-        return SweepOutcome(result)
-
-
-@dataclass(frozen=True, repr=False)
-class SweepOutcome:
-    """What came of a sweep.
-
-    Args:
-        result: The runner's own result.
-    """
-
-    result: SweepResult
-
-    def __repr__(self) -> str:
-        best = f"best=trial {self.best.number}: {describe_params(self.best.params)}"
-        return f"SweepOutcome(run_id={self.run_id!r}, {best}, {len(self.result.trials)} trials)"
-
-    @property
-    def run_id(self) -> str:
-        """The parent run's id in MLflow."""
-        return self.result.run_id
-
-    @property
-    def best(self) -> Trial:
-        """The winner: its `params`, `scores`, `run_id`."""
-        return self.result.selection.trial
-
-    @property
-    def reasons(self) -> Sequence[str]:
-        """Why it is the winner, a sentence each."""
-        return self.result.selection.reasons
-
-    @property
-    def test_scores(self) -> Mapping[str, float]:
-        """The winner's metrics on the test rows; empty where there are none."""
-        return self.result.test_scores
-
-    @property
-    def promotion(self) -> Promotion | None:
-        """Where the winner was promoted to; None where it was not."""
-        return self.result.promotion
-
-    @property
-    def verdict(self) -> Verdict | None:
-        """What the gate says of the winner, with the reasons and the numbers; None where nothing was to be promoted."""
-        return self.result.outcome.verdict if self.result.outcome is not None else None
-
-    @property
-    def trials(self) -> pd.DataFrame:
-        """All trials, a row each, the best first: trial, state, parameters, metrics with their spread, `error`, `run_id`."""
-        import pandas as pd
-
-        prepared = self.result.closing.prepared
-        board = make_leaderboard([(prepared.name, prepared.objective, self.result.trials)])
-        return pd.DataFrame(as_records(board))
-
-    def promote(self, *, name: str | None = None, stage: str | None = None, force: bool = False) -> StagingResult:
-        """Promote the winner now, as ``wine-sweep promote`` does: if the gate lets it.
-
-        Args:
-            name: The registered model; the config's by default.
-            stage: ``Staging`` or ``Production``; the config's by default.
-            force: Whether to promote whatever the gate says.
-
-        Returns:
-            What became of it: its `promotion` is None where the gate said no, for the reasons of its `verdict`.
-
-        Raises:
-            ConfigError: Nobody says which registered model it is for, or there is no such stage.
-            ModelError: There is no model to promote.
-            TrackingError: The registry failed.
-        """
-        from wine_sweep.sweep.promote_recorded import promote_result
-
-        return promote_result(self.result, name=name, stage=stage, force=force)
-
-    def _repr_html_(self) -> str:
-        """Show the leaderboard in a notebook."""
-        html: str = self.trials.to_html(index=False)
-        return html
+            return run_sweep(self._prepared, options, observer=observer, stop=stop)
 
 
 def _config_of(draft: ParsedConfig) -> SweepConfig:
@@ -239,7 +152,7 @@ def _draft(config: SweepConfig | Mapping[str, Any], function: Train | None) -> P
     try:
         text = dump_yaml(tree)
     except YAMLError as error:
-        message = f"holds a value that is no text, number, list or mapping: {str(error).splitlines()[0][:200]}"
+        message = f"holds a value that is no text, number, list or mapping: {first_line(error, most=200)}"
         raise ConfigError([Problem(message)]) from error
     return parse_config(text.encode(), source="<config>", folder=pathlib.Path.cwd(), default_name="sweep")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 MODEL_PREFIX = "model:"
 """What a value of ``--trust`` begins with that names a registered model."""
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s]\S*@")
+_CREDENTIALS = r"(?<=://)[^/\s]\S*@"
 _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     "\u2800\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
@@ -56,12 +56,28 @@ def show(value: object) -> str:
 
 def mask(text: str) -> str:
     """Hide the user and password of every URL in a text."""
-    return _CREDENTIALS.sub("***@", text)
+    return re.sub(_CREDENTIALS, "***@", text)
+
+
+def mask_bytes(content: bytes) -> bytes:
+    """Hide the same in text whose encoding is not known."""
+    return re.sub(_CREDENTIALS.encode(), b"***@", content)
+
+
+def first_line(error: object, *, most: int = 500) -> str:
+    """Return the first line of an error's message, cut to so many characters; its type's name where it has no message."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:most] if lines else type(error).__name__
 
 
 def visible(text: str) -> str:
     r"""Show control characters, and characters that hide or reorder text, as escapes: ``\x1b``, ``\n``, ``\u202e``."""
     return _HIDDEN.sub(lambda found: _escape(found[0]), text)
+
+
+def visible_lines(text: str) -> str:
+    """Show the same in a text of several lines, whose line breaks stay."""
+    return "\n".join(map(visible, text.split("\n")))
 
 
 def shell_word(text: object) -> str:

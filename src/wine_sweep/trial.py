@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import fmean, pstdev
@@ -93,7 +93,7 @@ class Step:
         budget: The budget's value: a whole number for its parameter, or the share of the rows; None where a step is a fold.
     """
 
-    values: Mapping[str, Sequence[float]]
+    values: Mapping[str, tuple[float, ...]]
     fit_seconds: float
     budget: int | float | None = None
 
@@ -188,6 +188,11 @@ class Trial:
     def is_feasible(self) -> bool:
         """Return whether it keeps every limit on metrics."""
         return not self.violations
+
+    @property
+    def can_win(self) -> bool:
+        """Return whether it has finished within every limit."""
+        return self.state is TrialState.FINISHED and self.is_feasible
 
     def score(self, metric: str) -> Score:
         """Return a metric, ``fit_seconds`` among them.

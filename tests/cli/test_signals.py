@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from wine_sweep.cli import inspect
 from wine_sweep.progress.signals import interrupted_by_signals, stop_on_signals
+from wine_sweep.tracking import store
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -108,13 +108,13 @@ def test_what_goes_to_a_terminal_that_was_closed_goes_nowhere():
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("consequence", [KeyboardInterrupt, RuntimeError("half of it is imported"), SystemExit(1)])
 def test_an_interruption_is_one_line_whatever_comes_of_it(number, consequence, in_process, monkeypatch):
-    def interrupted(**_options):
+    def interrupted(_uri):
         try:
             signal.raise_signal(number)
         except KeyboardInterrupt:
             raise consequence from None
 
-    monkeypatch.setattr(inspect, "list_command", interrupted)
+    monkeypatch.setattr(store, "open_store", interrupted)
     ended = in_process("list", "--json")
     assert (ended.returncode, ended.stderr) == (130, "interrupted\n")
     assert ended.stdout == '{"error": "interrupted", "exit_code": 130}\n'

@@ -25,7 +25,7 @@ WRITES = [
         (f"{CLIENT}.create_run", 1, True),
         (f"{CLIENT}.log_batch", 1, False),
         (f"{CLIENT}.log_inputs", 1, True),
-        ("wine_sweep.tracking.artifacts.write_file", 2, False),
+        ("wine_sweep.tracking.artifacts.write", 2, False),
         (f"{CLIENT}.set_terminated", 1, False),
     )
 ]

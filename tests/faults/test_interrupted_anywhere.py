@@ -46,13 +46,13 @@ def place(base: Base, tmp_path: Path) -> Place:
 
 THROUGH_EXEC = """
 import signal, sys, threading
-from wine_sweep.cli import listing
 from wine_sweep.cli.app import main
+from wine_sweep.tracking import store
 
-def interrupted(**_options):
+def interrupted(_uri):
     exec("signal.raise_signal(signal.SIGINT)", {"signal": signal})
 
-listing.list_command = interrupted
+store.open_store = interrupted
 threading.Thread(target=threading.Event().wait, daemon=True).start()  # as libraries of arrays have
 sys.argv = ["wine-sweep", "list"]
 main()

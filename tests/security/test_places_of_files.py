@@ -110,8 +110,8 @@ def test_every_writer_and_reader_looks_at_the_place(store, tmp_path):
     place_all(store.folder / "mlflow.db", str(tmp_path / "project"))
     for action in (
         lambda: artifacts.write_text(client, made, "x", "a.txt"),
-        lambda: artifacts.write_file(client, made, tmp_path / "mlflow.db"),
-        lambda: artifacts.write_folder(client, made, tmp_path),
+        lambda: artifacts.write(client, made, tmp_path / "mlflow.db"),
+        lambda: artifacts.write(client, made, tmp_path),
         lambda: artifacts.has_folder(client, made, "a"),
         lambda: artifacts.fetch(client, made, "a", str(tmp_path)),
     ):

@@ -277,6 +277,8 @@ def test_a_function_is_swept_from_python(store, capfd):
         [2, 2, 0.0, "finished"], [1, 1, 1.0, "finished"], [3, 3, 1.0, "finished"], [0, 0, 4.0, "finished"],
     ]  # fmt: skip
     assert result.reasons[0] == "Trial 2 has the lowest loss: 0, of 4 finished trials."
+    assert (result.best_params, result.best_value, result.model_uri) == ({"x": 2}, 0.0, None)
+    assert store.client.get_run(result.best_run_id).data.params == {"x": "2"}
     assert result.promotion is None
     assert store.client.get_run(result.run_id).info.status == "FINISHED"
     assert "<table" in result._repr_html_()
@@ -294,7 +296,9 @@ def test_a_config_file_is_run_from_python_and_promoted_later(store, root):
     outcome = result.promote(stage="production")
     assert (outcome.promotion.name, outcome.promotion.stage.value) == ("wine-quality", "Production")
     assert outcome.verdict.ground == "beats_dummy"
-    assert store.client.get_model_version_by_alias("wine-quality", "production").run_id == result.best.run_id
+    assert store.client.get_model_version_by_alias("wine-quality", "production").run_id == result.best_run_id
+    assert result.best_value == pytest.approx(result.trials["rmse"].min())
+    assert mlflow.pyfunc.load_model(result.model_uri).metadata.run_id == result.best_run_id
 
 
 def test_a_model_of_a_function_is_promoted_when_it_is_asked_for(store):

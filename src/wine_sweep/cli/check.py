@@ -1,31 +1,25 @@
-"""The commands ``check`` and ``reproduce``."""
+"""What ``check`` and ``reproduce`` print."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
 from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
-from wine_sweep.cli.exits import DONE, FAILED, REFUSED, print_json
-from wine_sweep.cli.startup import let_import_from
-from wine_sweep.config import MAX_TABLE, Stage, find_stage
+from wine_sweep.cli.exits import print_json
+from wine_sweep.config import MAX_TABLE
 from wine_sweep.config.validation import Bytes
 from wine_sweep.errors import ConfigError, Problem, SourceLocation
 from wine_sweep.messages import show
-from wine_sweep.monitoring.check import CheckResult, State, Thresholds
-from wine_sweep.progress.display import plain_table, start_logging, stderr, stdout
+from wine_sweep.monitoring.check import CheckResult, State
+from wine_sweep.progress.display import plain_table, stdout
 from wine_sweep.report.leaderboard import describe_params
-from wine_sweep.sweep.check import Check, CheckOutcome, check_model
-from wine_sweep.sweep.reproduce import Reproduction, ValueComparison, reproduce
-from wine_sweep.targets.trust import Trust
+from wine_sweep.sweep.check import CheckOutcome
+from wine_sweep.sweep.reproduce import Reproduction, ValueComparison
 from wine_sweep.tracking import names
-from wine_sweep.tracking.reader import SweepReader, find_trial
-from wine_sweep.tracking.store import open_store
 
 MOST_SHOWN = 10
 SMALLEST_P = 1e-16
@@ -39,59 +33,8 @@ _VERDICTS = {
 }
 
 
-@dataclass(frozen=True)
-class CheckRequest:
-    """What the user asked for; see the options of ``wine-sweep check``."""
-
-    name: str
-    data: str
-    stage: str | None
-    version: int | None
-    confidence: float
-    min_loss: float
-    max_size: str | None
-    trusted: tuple[str, ...]
-    tracking_uri: str | None
-    experiment: str | None
-    as_json: bool
-
-
-def check_command(request: CheckRequest) -> int:
-    """Check a model on new rows, say what was found, and give the exit code: whether it has decayed.
-
-    Raises:
-        ConfigError: Both a stage and a version are given, or there is no such stage.
-        WineSweepError: As `check_model` says.
-    """
-    start_logging(stderr(), quiet=False)
-    if request.stage is not None and request.version is not None:
-        raise ConfigError(
-            [Problem("names a version, and --stage one too; give one of the two", place=SourceLocation("--version"))]
-        )
-    stage = find_stage(request.stage, "--stage") or Stage.STAGING
-    Trust(request.trusted)
-    let_import_from(Path.cwd(), request.trusted)
-    check = Check(
-        request.name,
-        request.data,
-        stage=stage,
-        version=None if request.version is None else str(request.version),
-        experiment=request.experiment,
-        limits=Thresholds(confidence=request.confidence, least_rise=request.min_loss),
-        max_size=_most_bytes(request.max_size),
-        raised_by="--max-size",
-        trusted=request.trusted,
-    )
-    outcome = check_model(SweepReader(open_store(request.tracking_uri)), check, folder=Path.cwd())
-    if request.as_json:
-        print_json(outcome.record())
-    else:
-        _print(stdout(), outcome)
-    return REFUSED if outcome.result.state is State.DECAYED else DONE
-
-
-def _most_bytes(text: str | None) -> int:
-    """Read the largest size that is allowed, in bytes.
+def most_bytes(text: str | None) -> int:
+    """Parse the value of ``--max-size``, in bytes.
 
     Raises:
         ConfigError: It is no size.
@@ -104,7 +47,12 @@ def _most_bytes(text: str | None) -> int:
         ) from error
 
 
-def _print(console: Console, outcome: CheckOutcome) -> None:
+def print_check(outcome: CheckOutcome, *, as_json: bool) -> None:
+    """Print what has been found of a model on new rows."""
+    if as_json:
+        print_json(outcome.record())
+        return
+    console = stdout()
     model, result = outcome.model, outcome.result
     where = f" ({model.stage})" if model.stage != "None" else ""
     console.print(f"{model.name} version {model.version}{where} {_VERDICTS[result.state]}", style=_STYLES[result.state])
@@ -157,28 +105,11 @@ def _print_table(console: Console, table: Table, count: int, file: str) -> None:
 HEADER = ("metric", "recorded", "again", "difference", "agrees")
 
 
-def reproduce_command(
-    run_id: str, *, trusted: Sequence[str], tracking_uri: str | None, experiment: str | None, as_json: bool
-) -> int:
-    """Run a trial again, print every value of then and now, and give the exit code: whether all agree.
-
-    Raises:
-        WineSweepError: As `find_trial` and `reproduce` say.
-    """
-    console = stderr()
-    start_logging(console, quiet=False)
-    let_import_from(Path.cwd(), trusted)
-    reader = SweepReader(open_store(tracking_uri), experiment)
-    found = find_trial(reader, run_id)
-    done = reproduce(reader, found, trusted=trusted, tell=console.print)
+def print_reproduction(done: Reproduction, *, as_json: bool) -> None:
+    """Print every value of then and now, and whether all agree."""
     if as_json:
         print_json(done.record())
-    else:
-        _print_reproduction(done)
-    return DONE if done.agrees else FAILED
-
-
-def _print_reproduction(done: Reproduction) -> None:
+        return
     console = stdout()
     where = f"trial {done.number} of {done.sweep.name}, run {done.run_id}"
     for line in (where, describe_params(done.params), ""):

@@ -1,4 +1,4 @@
-"""The commands that only read: ``list``, ``compare``, ``history`` and ``ui``."""
+"""What the commands that only read print, ``list``, ``compare`` and ``history``; ``ui``."""
 
 from __future__ import annotations
 
@@ -16,49 +16,37 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from wine_sweep.cli.exits import DONE, FAILED, Format, print_json
+from wine_sweep.cli.exits import Format, print_json
 from wine_sweep.config import Direction
 from wine_sweep.errors import ConfigError, OwnershipError, Problem, SourceLocation, TrackingError
 from wine_sweep.messages import mask, one_of, visible
-from wine_sweep.progress.display import SafeTable, plain_table, print_leaderboard, start_logging, stderr, stdout, styled
-from wine_sweep.registry import Action, Entry, ModelRegistry, Progress
-from wine_sweep.registry.transitions import History, StageContent, parse_moment, read_history
+from wine_sweep.progress.display import SafeTable, plain_table, print_leaderboard, stderr, stdout, styled
+from wine_sweep.registry import Action, Entry, Progress
+from wine_sweep.registry.transitions import History, StageContent
 from wine_sweep.report.leaderboard import Leaderboard, as_csv, as_markdown, as_records, make_leaderboard, show_param
 from wine_sweep.selection import Goal, Objective
-from wine_sweep.sweep.lost import close_sweep, lost_sweeps
+from wine_sweep.sweep.lost import close_sweep
 from wine_sweep.tracking import names
-from wine_sweep.tracking.lock import LostCheck, close_check, is_lost, lost_checks
+from wine_sweep.tracking.lock import LostCheck, close_check, is_lost
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
-from wine_sweep.tracking.store import open_store, require_store, resolve_uri
+from wine_sweep.tracking.store import require_store
 from wine_sweep.tracking.tags import read_tag
 from wine_sweep.trial import FIT_SECONDS, MODEL_SIZE, Trial, TrialState
 
 _WRITERS = {Format.CSV: as_csv, Format.MARKDOWN: as_markdown}
 
 
-def compare_command(
-    references: Sequence[str],
-    *,
-    top: int | None,
-    sort: str | None,
-    format_: Format,
-    tracking_uri: str | None,
-    experiment: str | None,
-) -> None:
-    """Print the leaderboard of sweeps, one after the other in one table.
+def board_of(reader: SweepReader, references: Sequence[str], *, sort: str | None) -> Leaderboard:
+    """Build the leaderboard of sweeps, one after the other in one table.
 
     Raises:
         NotFoundError: There is no such sweep.
         ConfigError: No trial has the metric to sort by.
         TrackingError: The store cannot be read.
     """
-    reader = SweepReader(open_store(tracking_uri), experiment)
     sweeps = list({sweep.run_id: sweep for sweep in map(reader.find, references)}.values())
     entries = [(_label(sweep, sweeps), objective_of(sweep), reader.trials(sweep)) for sweep in sweeps]
-    board = make_leaderboard(entries, by=_order(sort, entries))
-    if top is not None:
-        board = replace(board, rows=board.rows[:top])
-    _print(board, format_)
+    return make_leaderboard(entries, by=_order(sort, entries))
 
 
 def objective_of(sweep: SweepRecord) -> Objective:
@@ -99,7 +87,10 @@ def direction_of(metric: str) -> Direction:
     return Direction.MINIMIZE if metric in (*ERRORS, FIT_SECONDS, MODEL_SIZE) else Direction.MAXIMIZE
 
 
-def _print(board: Leaderboard, format_: Format) -> None:
+def print_board(board: Leaderboard, format_: Format, *, top: int | None) -> None:
+    """Print a leaderboard, or its first rows."""
+    if top is not None:
+        board = replace(board, rows=board.rows[:top])
     if format_ is Format.TABLE:
         print_leaderboard(stdout(), board)
     elif format_ is Format.JSON:
@@ -108,20 +99,14 @@ def _print(board: Leaderboard, format_: Format) -> None:
         print(_WRITERS[format_](board), end="")
 
 
-def history_command(name: str, *, as_of: str | None, tracking_uri: str | None, as_json: bool) -> None:
-    """Print what is and was in a registered model's stages, since when, by whom and why; the newest first.
-
-    Raises:
-        WineSweepError: As `read_history` and `parse_moment` say.
-    """
-    at = parse_moment(as_of, "--as-of") if as_of is not None else None
-    history = read_history(ModelRegistry(open_store(tracking_uri)), name, at=at)
+def print_history(history: History, *, as_json: bool) -> None:
+    """Print what is and was in a registered model's stages, since when, by whom and why; the newest first."""
     if as_json:
         print_json(_record(history))
         return
     console = stdout()
     moment = f" as of {_shown(history.at)}" if history.at is not None else ""
-    console.print(styled((name, "bold"), moment))
+    console.print(styled((history.name, "bold"), moment))
     console.print()
     for held in history.held:
         console.print(f"- {_describe_stage(held, past=history.at is not None)}")
@@ -196,45 +181,16 @@ WHAT_TO_DO = (
 )
 
 
-def list_command(
-    *, tracking_uri: str | None, experiment: str | None, only_lost: bool = False, close: bool = False, as_json: bool
-) -> int:
-    """Print the sweeps of one experiment or of all, the newest first, and the checks that nobody ends any more.
-
-    Args:
-        tracking_uri: MLflow's store; None for MLflow's own default.
-        experiment: The only experiment to look in; None for all.
-        only_lost: Whether only what is LOST is printed.
-        close: Whether that is ended in MLflow.
-        as_json: Whether to print JSON.
-
-    Returns:
-        The exit code: whether everything that was to be closed is.
-
-    Raises:
-        ConfigError: Something is to be closed, and not only what is lost is asked for.
-        NotFoundError: There is no such experiment.
-        TrackingError: The store cannot be read.
-    """
-    if close and not only_lost:
-        raise ConfigError([Problem("ends what is lost, and nothing else; say `--lost --close`", place=SourceLocation("--close"))])
-    reader = SweepReader(open_store(tracking_uri), experiment)
-    checks = lost_checks(reader.client, reader.experiment_ids)
-    sweeps = reader.what_is_left(lost_sweeps(reader) if only_lost else reader.sweeps())
-    if close:
-        start_logging(stderr(), quiet=False)
-        return _close_all(reader, sweeps, checks, as_json=as_json)
+def print_sweeps(
+    reader: SweepReader, sweeps: Sequence[SweepRecord], checks: Sequence[LostCheck], *, only_lost: bool, as_json: bool
+) -> None:
+    """Print sweeps, the newest first, and the checks that nobody ends any more."""
     if as_json:
-        documents = [*map(_document, sweeps), *(_check_document(reader, check) for check in checks)]
-        print_json(documents)
-    elif sweeps or checks:
-        _print_sweeps(reader, sweeps, checks)
-    else:
+        print_json([*map(_document, sweeps), *(_check_document(reader, check) for check in checks)])
+        return
+    if not sweeps and not checks:
         stdout().print("Nothing is lost here." if only_lost else "No sweeps here yet. wine-sweep run CONFIG makes one.")
-    return DONE
-
-
-def _print_sweeps(reader: SweepReader, sweeps: Sequence[SweepRecord], checks: Sequence[LostCheck]) -> None:
+        return
     statuses = [_status(sweep) for sweep in sweeps]
     rows = [
         (sweep.started, (sweep.run_id[:8], sweep.name, sweep.experiment, status, _trials(sweep), _best(sweep)))
@@ -268,8 +224,8 @@ class _Closing:
     close: Callable[[], object]
 
 
-def _close_all(reader: SweepReader, sweeps: Sequence[SweepRecord], checks: Sequence[LostCheck], *, as_json: bool) -> int:
-    """End what is lost, say of each whether it was, and return the exit code."""
+def close_all(reader: SweepReader, sweeps: Sequence[SweepRecord], checks: Sequence[LostCheck], *, as_json: bool) -> bool:
+    """End in MLflow what is lost, print of each whether that was done, and return whether it was done of all."""
     closings = [_Closing(_document(each), f"the sweep {each.name}", partial(close_sweep, reader, each)) for each in sweeps]
     closings += [
         _Closing(_check_document(reader, each), f"the {each.name}", partial(close_check, reader.client, each)) for each in checks
@@ -286,7 +242,7 @@ def _close_all(reader: SweepReader, sweeps: Sequence[SweepRecord], checks: Seque
         print_json(documents)
     elif not closings:
         stdout().print("Nothing is lost here.")
-    return DONE if all(document["closed"] for document in documents) else FAILED
+    return all(document["closed"] for document in documents)
 
 
 def _reason_against(closing: _Closing) -> str | None:
@@ -350,14 +306,13 @@ def _check_document(reader: SweepReader, check: LostCheck) -> dict[str, Any]:
     }
 
 
-def ui_command(*, tracking_uri: str | None, host: str, port: int) -> None:
+def become_ui(uri: str, host: str, port: int) -> None:
     """Replace this process by MLflow's UI on the store; a tracking server has a UI of its own, whose address is printed.
 
     Raises:
         NotFoundError: There is no store here yet.
         TrackingError: The port is taken.
     """
-    uri = resolve_uri(tracking_uri)
     if uri.startswith(("http://", "https://")):
         print(f"The tracking server has a UI of its own: {visible(mask(uri))}")
         return

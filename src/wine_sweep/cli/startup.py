@@ -1,16 +1,51 @@
-"""What a command does before its heavy imports: start the workers' server, and allow imports that ``--trust`` names."""
+"""What a process does before its heavy imports: check its surroundings, start the workers' server, allow imports of ``--trust``.
+
+Imports nothing heavy itself.
+"""
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from wine_sweep.config import Backend, ParsedConfig, read_config
 from wine_sweep.errors import ConfigError, Problem, SourceLocation
-from wine_sweep.execution import start_forkserver
 from wine_sweep.importing import find_installed, import_last
-from wine_sweep.targets.trust import packages_among
+from wine_sweep.messages import one_of, show
+
+if TYPE_CHECKING:
+    from wine_sweep.config import ParsedConfig
+
+_LEVEL = "MLFLOW_LOGGING_LEVEL"
+_CONFIGURE = "MLFLOW_CONFIGURE_LOGGING"
+_YES_OR_NO = ("true", "false", "1", "0")
+
+
+def check_surroundings() -> None:
+    """See that the working folder is there, and that MLflow can be imported with the variables that it reads then.
+
+    Raises:
+        ConfigError: It is not, or it cannot.
+    """
+    try:
+        os.getcwd()
+    except OSError as error:
+        what = "was deleted" if isinstance(error, FileNotFoundError) else f"cannot be used ({error.strerror})"
+        raise ConfigError([Problem(f"the working folder {what}; go to another one, as by `cd`")]) from error
+    problems = []
+    level, configure = os.environ.get(_LEVEL), os.environ.get(_CONFIGURE)
+    levels = logging.getLevelNamesMapping()
+    if level and level.upper() not in levels:
+        allowed = one_of(level.upper(), [name for name in levels if name != "NOTSET"])
+        problems.append(Problem(f"no level of Python's logging; {allowed}; got {show(level)}", place=SourceLocation(_LEVEL)))
+    if configure is not None and configure.lower() not in _YES_OR_NO:
+        wrong = f"MLflow takes true, false, 1 or 0 in this environment variable; got {show(configure)}"
+        problems.append(Problem(wrong, place=SourceLocation(_CONFIGURE)))
+    if problems:
+        raise ConfigError(problems)
 
 
 def read_ahead(path: Path, overrides: Sequence[str]) -> ParsedConfig:
@@ -23,6 +58,8 @@ def read_ahead(path: Path, overrides: Sequence[str]) -> ParsedConfig:
     Raises:
         ConfigError: It cannot be read as a config at all; what else is wrong is in the draft.
     """
+    from wine_sweep.config import read_config
+
     draft = read_config(path, overrides)
     start_server(draft)
     return draft
@@ -34,6 +71,9 @@ def start_server(draft: ParsedConfig) -> None:
     Args:
         draft: What was read as a config.
     """
+    from wine_sweep.config import Backend
+    from wine_sweep.execution import start_forkserver
+
     if draft.config is not None and draft.config.execution.backend is Backend.PROCESSES:
         start_forkserver()
 
@@ -51,6 +91,8 @@ def let_import_from(folder: Path, trusted: Sequence[str]) -> None:
     Raises:
         ConfigError: A value is a file or folder of the working folder, and the module of that name beside the config is another.
     """
+    from wine_sweep.targets.trust import packages_among
+
     for name in packages_among(trusted):
         spec = PathFinder.find_spec(name, [str(folder)]) if find_installed(name, beside=folder) is None else None
         if spec is None:
@@ -61,3 +103,15 @@ def let_import_from(folder: Path, trusted: Sequence[str]) -> None:
             message = f"{name!r} is {meant} here, and beside the config lies another, {found}; run in that folder if you trust it"
             raise ConfigError([Problem(message, place=SourceLocation("--trust"))])
         import_last(folder, [name])
+
+
+def check_trusted(trusted: Sequence[str]) -> None:
+    """Check the values of ``--trust``, and allow imports of the working folder's modules that they name.
+
+    Raises:
+        ConfigError: As `Trust` and `let_import_from` say.
+    """
+    from wine_sweep.targets.trust import Trust
+
+    Trust(trusted)
+    let_import_from(Path.cwd(), trusted)

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from wine_sweep.config import MAX_TABLE
 from wine_sweep.errors import DataError
-from wine_sweep.messages import show_bytes
+from wine_sweep.messages import first_line, show_bytes
 
 TARGET = "quality"
 _FILES = {
@@ -185,8 +185,7 @@ def load_table(source: str, *, max_size: int = MAX_TABLE, raised_by: str = "data
     except DataError:
         raise
     except _UNREADABLE as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(f"{path} cannot be read: {reason}") from error
+        raise DataError(f"{path} cannot be read: {first_line(error)}") from error
     if table.empty:
         raise DataError(f"{path} has no rows")
     return table

@@ -1,4 +1,4 @@
-"""How sure a test score is: the bootstrap percentile interval over the test rows.
+"""The bootstrap: draw groups of rows with replacement; and the percentile interval of a test score.
 
 B. Efron, R. J. Tibshirani, "An Introduction to the Bootstrap", Chapman & Hall, 1993, section 13.3. Whole groups of rows are
 drawn, since the rows of one group are not independent of each other.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +19,12 @@ import pandas as pd
 from wine_sweep.evaluation.estimators import part_of
 from wine_sweep.evaluation.metrics import Metric, evaluate
 from wine_sweep.evaluation.row_losses import RowLoss
+
+CHUNK_BYTES = 2_000_000
+"""How much memory resamples are given at a time, about what caches hold; what comes out does not depend on it."""
+
+_BYTES_A_DRAW = 24
+"""A drawn group takes 8 in the chunk before, 8 as it is drawn, and 8 for its number or for the value that is looked up by it."""
 
 MOST_LEFT_OUT = 0.1
 """The share of resamples without a value beyond which there is no interval: the rest are no fair sample any more."""
@@ -62,6 +69,47 @@ class Interval:
         return asdict(self)
 
 
+def resample(
+    statistic: Callable[..., np.ndarray], groups: int, *, resamples: int, random: np.random.Generator, chunk_bytes: int
+) -> np.ndarray:
+    """Draw as many groups as there are, with replacement, again and again; compute a statistic of each resample.
+
+    Args:
+        statistic: Called as ``statistic(drawn, axis=-1)`` with numbers of groups from 0, of shape (some resamples, groups), it
+            returns an array whose last axis is these resamples.
+        groups: How many there are.
+        resamples: How often they are drawn, 2 or more times.
+        random: Decides which.
+        chunk_bytes: How much memory resamples are given at a time; one resample may take more.
+    """
+    from scipy import stats
+
+    if groups == 1:  # which scipy refuses: there is nothing to draw
+        return np.repeat(statistic(np.zeros((1, 1), dtype=int), axis=-1), resamples, axis=-1)
+    drawn = stats.bootstrap(
+        (np.arange(groups),),
+        statistic,
+        n_resamples=resamples,
+        batch=max(1, chunk_bytes // (_BYTES_A_DRAW * groups)),
+        vectorized=True,
+        method="percentile",
+        rng=random,
+    )
+    distribution: np.ndarray = drawn.bootstrap_distribution
+    return distribution
+
+
+def resample_sums(
+    values: Sequence[np.ndarray], *, resamples: int, random: np.random.Generator, chunk_bytes: int = CHUNK_BYTES
+) -> np.ndarray:
+    """Return the sums of each resample, of shape (values, resamples), of values that each group has; see `resample`."""
+
+    def sums(drawn: np.ndarray, axis: int) -> np.ndarray:
+        return np.stack([of_group[drawn].sum(axis=axis) for of_group in values])
+
+    return resample(sums, len(values[0]), resamples=resamples, random=random, chunk_bytes=chunk_bytes)
+
+
 def resample_scores(model: Any, metric: Metric, sample: Sample, *, resamples: int, seed: int) -> np.ndarray:
     """Measure a model on rows that are drawn anew, group by group, with replacement.
 
@@ -86,16 +134,12 @@ def resample_scores(model: Any, metric: Metric, sample: Sample, *, resamples: in
 
 def _resampled_means(loss: RowLoss, model: Any, sample: Sample, *, resamples: int, seed: int) -> np.ndarray:
     """Do it for a metric that is a mean over rows: each group's sums are all that has to be drawn."""
-    draws = _Draws(sample.groups, seed)
+    groups = _Groups(sample.groups)
     weights = loss.row_weights(sample.target, sample.weights)
-    losses = loss.losses(model, sample.features, sample.target)
-    of_losses, of_weights = (draws.sums(each) for each in (weights * losses, weights))
-    means = np.full(resamples, np.nan)
-    for index in range(resamples):
-        drawn = draws.draw()
-        if (total := of_weights[drawn].sum()) > 0:
-            means[index] = of_losses[drawn].sum() / total
-    scores: np.ndarray = loss.of_mean(means)
+    parts = [groups.sums(weights * loss.losses(model, sample.features, sample.target)), groups.sums(weights)]
+    del groups, weights  # resamples have that memory then
+    total, weight = resample_sums(parts, resamples=resamples, random=np.random.default_rng(seed), chunk_bytes=0)
+    scores: np.ndarray = loss.of_mean(np.divide(total, weight, out=np.full(resamples, np.nan), where=weight > 0))
     return scores
 
 
@@ -103,19 +147,22 @@ def _resampled_scores(model: Any, metric: Metric, sample: Sample, *, resamples: 
     """Do it for any metric: scikit-learn measures the rows of each resample."""
     from sklearn import config_context
 
-    replay, draws = Replay(model, sample.features), _Draws(sample.groups, seed)
-    scores = np.full(resamples, np.nan)
+    replay, groups = Replay(model, sample.features), _Groups(sample.groups)
+
+    def measured(rows: np.ndarray) -> float:
+        return evaluate(replay, [metric], rows, sample.target[rows], part_of(sample.weights, rows))[metric.name]
+
+    def scores_of(drawn: np.ndarray, axis: int) -> np.ndarray:  # noqa: ARG001  # a resample is a row
+        scores = np.full(len(drawn), np.nan)
+        for index, chosen in enumerate(drawn):
+            with suppress(ValueError):  # a resample lacks a class, or every weight in it is 0: it stays NaN, and is counted
+                scores[index] = measured(groups.rows(chosen))
+        return scores
+
     with warnings.catch_warnings(), config_context(assume_finite=True):
         warnings.simplefilter("ignore")  # scorers warn of what a resample lacks, a thousand times
-        everything = np.arange(len(sample.target))
-        evaluate(replay, [metric], everything, sample.target, sample.weights)
-        for index in range(resamples):
-            rows = draws.rows(draws.draw())
-            try:
-                measured = evaluate(replay, [metric], rows, sample.target[rows], part_of(sample.weights, rows))
-            except ValueError:
-                continue  # this resample lacks a class, or every weight in it is 0: it stays NaN, and is counted
-            scores[index] = measured[metric.name]
+        measured(np.arange(len(sample.target)))
+        scores = resample(scores_of, groups.count, resamples=resamples, random=np.random.default_rng(seed), chunk_bytes=0)
     scores[np.isinf(scores)] = np.nan
     return scores
 
@@ -175,22 +222,20 @@ class Replay:
         return replay
 
 
-class _Draws:
-    """Draws as many groups as there are, with replacement.
+class _Groups:
+    """The rows of each group; groups are numbered from 0 in the order of their own numbers.
 
     Args:
         groups: For every row, the number of its group.
-        seed: Decides what is drawn.
     """
 
-    def __init__(self, groups: np.ndarray, seed: int) -> None:
-        self._random = np.random.default_rng(seed)
+    def __init__(self, groups: np.ndarray) -> None:
         self._order = np.argsort(groups, kind="stable")
         _, self._starts, self._sizes = np.unique(groups[self._order], return_index=True, return_counts=True)
 
-    def draw(self) -> np.ndarray:
-        """Draw groups; they are numbered from 0 in the order of their own numbers."""
-        return self._random.integers(len(self._starts), size=len(self._starts))
+    @property
+    def count(self) -> int:
+        return len(self._starts)
 
     def rows(self, drawn: np.ndarray) -> np.ndarray:
         """Return the numbers of the rows of drawn groups."""

@@ -17,7 +17,6 @@ import re
 import sys
 import tempfile
 import threading
-import traceback
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -27,8 +26,8 @@ from typing import Any, BinaryIO, TextIO, cast
 
 from wine_sweep.config import HistoryReducer
 from wine_sweep.evaluation.metrics import refusal_of_name, refusal_of_step
-from wine_sweep.messages import show, visible
-from wine_sweep.trial import FIT_SECONDS, Failure, Report
+from wine_sweep.messages import show, visible_lines
+from wine_sweep.trial import FIT_SECONDS, Report
 
 STDOUT_FILE = "stdout.txt"
 STDERR_FILE = "stderr.txt"
@@ -226,13 +225,6 @@ def _number_in(text: str, name: str) -> float:
         raise MetricParseError(f"the pattern of `stdout` found '{text[:60]}' for {name}, which is no number") from error
 
 
-def describe_error(error: BaseException) -> Failure:
-    """Turn an exception into a trial's failure: its type, the first line of its message, and the traceback."""
-    message = str(error).strip()
-    first_line = message.splitlines()[0][:500] if message else ""
-    return Failure(type(error).__name__, first_line, "".join(traceback.format_exception(error)))
-
-
 @contextmanager
 def recorded_warnings() -> Iterator[list[warnings.WarningMessage]]:
     """Catch what estimators warn their users of, such as missing convergence; leave out what is meant for developers."""
@@ -319,7 +311,7 @@ class _Shown(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Show a text."""
-        shown = _visible_lines(text)
+        shown = visible_lines(text)
         if self._descriptor is not None:
             _write(self._descriptor, shown)
         elif self._errors is not None:
@@ -412,7 +404,7 @@ class _Redirection:
                 at += len(piece)
                 text = decoder.decode(piece, final=at >= size)
                 if sys.stderr is not None:
-                    sys.stderr.write(_visible_lines(text))
+                    sys.stderr.write(visible_lines(text))
             if sys.stderr is not None:
                 sys.stderr.write("" if text.endswith("\n") else "\n")
                 sys.stderr.flush()
@@ -473,10 +465,6 @@ def _write(descriptor: int, text: str) -> None:
     left = memoryview(text.encode("utf-8", "backslashreplace"))
     while left:
         left = left[os.write(descriptor, left) :]
-
-
-def _visible_lines(text: str) -> str:
-    return "\n".join(map(visible, text.split("\n")))
 
 
 def _flush_all() -> None:

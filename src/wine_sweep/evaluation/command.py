@@ -31,7 +31,7 @@ from wine_sweep.evaluation.capture import (
     sayings_of_line,
     sayings_of_text,
 )
-from wine_sweep.execution.base import TrialIO
+from wine_sweep.execution.base import POLL_SECONDS, TrialIO
 from wine_sweep.importing import users_own
 from wine_sweep.trial import Failure, FailureCause, Params, Report, Score, Trial, TrialState, canonical_json
 
@@ -233,9 +233,6 @@ def path_with_this_python(path: str) -> str:
     return path if sys.prefix == sys.base_prefix else f"{beside}{os.pathsep}{path}"
 
 
-LOOK_SECONDS = 0.2
-"""How often a process that a pruner may stop is looked at."""
-
 TAIL_BYTES = 20_000
 _HINTS = {
     "does not match environment run ID": "the script names an experiment of its own: give the config the same `experiment`",
@@ -301,7 +298,7 @@ class CommandTask:
                 wait_for_exit(process)
             else:
                 with closing(_Watch(self.pattern, bench)) as watch:
-                    while not wait_for_exit(process, LOOK_SECONDS):
+                    while not wait_for_exit(process, POLL_SECONDS):
                         for report in watch.new_reports():
                             trial = replace(trial, reports=(*trial.reports, report))
                             if not bench.report(trial):

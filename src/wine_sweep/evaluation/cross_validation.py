@@ -23,12 +23,12 @@ import pandas as pd
 
 from wine_sweep.config import BudgetConfig, Direction
 from wine_sweep.data import Fold
-from wine_sweep.evaluation.capture import describe_error, foreign_output_shown, merged, recorded_warnings, summary
+from wine_sweep.evaluation.capture import foreign_output_shown, merged, recorded_warnings, summary
 from wine_sweep.evaluation.estimator_params import ModelFactory
 from wine_sweep.evaluation.estimators import fit, part_of
 from wine_sweep.evaluation.metrics import Metric, evaluate, listen, size_of
 from wine_sweep.evaluation.row_losses import Predictions, row_loss_of
-from wine_sweep.execution.base import TrialIO
+from wine_sweep.execution.base import TrialIO, describe_error
 from wine_sweep.trial import MODEL_SIZE, Failure, Params, Score, Step, Task, Trial, TrialState
 
 _logger = logging.getLogger(__name__)

@@ -22,7 +22,6 @@ from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.evaluation.capture import (
     STDERR_FILE,
     STDOUT_FILE,
-    describe_error,
     merged,
     recorded_warnings,
     reduce_history,
@@ -30,7 +29,7 @@ from wine_sweep.evaluation.capture import (
 )
 from wine_sweep.evaluation.context import Rows, StopTrial, Table, TrialContext, numbers_of
 from wine_sweep.evaluation.metrics import size_of
-from wine_sweep.execution.base import TrialIO
+from wine_sweep.execution.base import TrialIO, describe_error
 from wine_sweep.importing import find_installed, import_last, start_scripts_as_usual
 from wine_sweep.trial import FIT_SECONDS, MODEL_SIZE, Failure, Report, Score, Trial, TrialState
 

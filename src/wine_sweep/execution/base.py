@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import tempfile
+import traceback
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from wine_sweep.messages import first_line
 from wine_sweep.trial import Failure, Trial
 
 
@@ -105,6 +107,16 @@ class Workers(Protocol):
 
     def stop(self) -> None:
         """End the workers at once, whatever they are doing; again does no harm."""
+
+
+POLL_SECONDS = 0.2
+"""How soon whatever waits looks whether it is to stop."""
+
+
+def describe_error(error: BaseException) -> Failure:
+    """Turn an exception into a trial's failure: its type, the first line of its message, and the traceback."""
+    message = first_line(error) if str(error).strip() else ""
+    return Failure(type(error).__name__, message, "".join(traceback.format_exception(error)))
 
 
 def failure_of(error: BaseException) -> Failure:

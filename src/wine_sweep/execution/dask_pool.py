@@ -20,7 +20,7 @@ import dask
 from distributed import Client, LocalCluster, Security
 
 from wine_sweep.errors import ExecutionError
-from wine_sweep.execution.base import Limits, LostTrialError, RemoteResult, Task, TrialDirs, failure_of, receive
+from wine_sweep.execution.base import Limits, LostTrialError, RemoteResult, Task, TrialDirs, describe_error, failure_of, receive
 from wine_sweep.execution.dask_worker import DaskExecutor, drop_on, measure_on, open_executor
 from wine_sweep.importing import working_folder_kept_out
 from wine_sweep.messages import visible
@@ -28,7 +28,7 @@ from wine_sweep.trial import Failure, FailureCause, Trial
 
 _logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.5
+WATCH_SECONDS = 0.5
 """How often the scheduler is asked who is there."""
 
 ANSWER_SECONDS = 20.0
@@ -105,7 +105,7 @@ def wait_for_threads(client: Client, name: str, seconds: float) -> dict[str, int
         _logger.warning("waiting for a worker to join the Dask scheduler at %s", name)
     deadline = time.monotonic() + seconds
     while not threads and time.monotonic() < deadline:
-        time.sleep(LOOK_SECONDS)
+        time.sleep(WATCH_SECONDS)
         threads = threads_of(client)
     if not threads:
         raise ExecutionError(f"no worker joined the Dask scheduler at {name} within {seconds:g} s")
@@ -227,12 +227,6 @@ def conclude(future: Future[Trial], outcome: Trial | Failure | BaseException) ->
     else:
         future.set_exception(LostTrialError(outcome) if isinstance(outcome, Failure) else outcome)
     return True
-
-
-def describe(error: BaseException) -> str:
-    """Put an error into one line."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
 
 
 CARRY_SECONDS = 120.0
@@ -377,18 +371,18 @@ class DaskWorkers:
             try:
                 self._settle(address, count)
             except Exception as error:
-                raise ExecutionError(f"the Dask worker {address} cannot be used: {describe(error)}") from error
+                raise ExecutionError(f"the Dask worker {address} cannot be used: {describe_error(error)}") from error
 
     def _watch(self) -> None:
         """See who joins and who leaves, until the end."""
-        while not self._stopping.wait(LOOK_SECONDS):
+        while not self._stopping.wait(WATCH_SECONDS):
             if self._client.status != "running":  # it may reconnect, but the scheduler has forgotten all that was ours
                 self._give_up(ExecutionError(f"the connection to the Dask scheduler at {self._name} was lost"))
                 return
             try:
                 threads = threads_of(self._client)
             except Exception as error:  # noqa: BLE001  # Dask has no one class for a scheduler that does not answer
-                self._give_up(ExecutionError(f"the Dask scheduler at {self._name} is gone: {describe(error)}"))
+                self._give_up(ExecutionError(f"the Dask scheduler at {self._name} is gone: {describe_error(error)}"))
                 return
             self._take_leave_of(set(self._dask_workers) - set(threads))
             for address in sorted(set(threads) - self._seen):
@@ -407,7 +401,7 @@ class DaskWorkers:
                 return
             why = ", ".join(different)
         except Exception as error:  # noqa: BLE001  # whatever is wrong with it, it is not used
-            why = describe(error)
+            why = str(describe_error(error))
         if not self._stopping.is_set():
             _logger.warning("the Dask worker %s joined and is not used: %s", address, why)
 
@@ -482,7 +476,7 @@ class DaskWorkers:
             receive(dask_future.result(timeout=CARRY_SECONDS), self._trial_dirs)
         except Exception as error:  # noqa: BLE001  # of whatever class: its worker left, or the cluster is gone
             if not self._stopping.is_set():
-                _logger.warning("files of trial %d are lost: %s", number, describe(error))
+                _logger.warning("files of trial %d are lost: %s", number, describe_error(error))
         with self._lock:
             station.held.pop(number, None)
             self._dispatch()

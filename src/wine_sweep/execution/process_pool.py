@@ -14,7 +14,7 @@ from pathlib import Path
 
 from wine_sweep.errors import ExecutionError
 from wine_sweep.execution.base import Limits, LostTrialError, Task, TrialDirs, failure_of
-from wine_sweep.execution.worker_handle import LOOK_SECONDS, PausedTrial, WorkerHandle, start_forkserver
+from wine_sweep.execution.worker_handle import MEMORY_SECONDS, PausedTrial, WorkerHandle, start_forkserver
 from wine_sweep.execution.worker_main import groups_beside
 from wine_sweep.trial import Failure, Trial
 
@@ -171,7 +171,7 @@ class ProcessWorkers:
         times = [job.deadline - now for job in jobs]
         times += [worker.hold.until - now for worker in self._staff if worker.hold is not None]
         times += [worker.idle_since + self._idle_seconds - now for worker in self._staff if worker.has_nothing]
-        times += [LOOK_SECONDS] if jobs and self._limits.memory is not None else []
+        times += [MEMORY_SECONDS] if jobs and self._limits.memory is not None else []
         longest = min([*times, LONGEST_WAIT]) if times else None
         sources: list[Connection | int] = [self._wakeup_recv]
         for worker in self._staff:

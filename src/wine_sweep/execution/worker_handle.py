@@ -23,7 +23,7 @@ from wine_sweep.importing import guarded_folders, working_folder_kept_out
 from wine_sweep.messages import format_duration, show_bytes
 from wine_sweep.trial import Failure, FailureCause, Trial
 
-LOOK_SECONDS = 0.1
+MEMORY_SECONDS = 0.1
 """How often the memory in use is measured."""
 
 FAMILY_SECONDS = 1.0
@@ -44,11 +44,11 @@ class MemoryMeter:
         self._used = 0
 
     def used(self) -> int:
-        """Return the bytes in use, as of `LOOK_SECONDS` ago at most; 0 when the process has ended."""
+        """Return the bytes in use, as of `MEMORY_SECONDS` ago at most; 0 when the process has ended."""
         now = time.monotonic()
         if now - self._looked >= FAMILY_SECONDS:
             self._family, self._looked = _family(self._pid), now
-        if now - self._measured >= LOOK_SECONDS:
+        if now - self._measured >= MEMORY_SECONDS:
             self._used, self._measured = sum(map(_resident, self._family)), now
         return self._used
 

@@ -8,7 +8,6 @@ import pickle
 import signal
 import sys
 import threading
-import traceback
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -20,7 +19,7 @@ from typing import NoReturn, TypeVar
 import psutil
 from threadpoolctl import threadpool_limits
 
-from wine_sweep.execution.base import TrialDirs, TrialIO
+from wine_sweep.execution.base import TrialDirs, TrialIO, describe_error
 from wine_sweep.importing import guard_folders
 from wine_sweep.trial import Failure, Trial
 
@@ -242,7 +241,7 @@ def _load(pickled: bytes) -> _Task:
     try:
         task: _Task = pickle.loads(pickled)  # noqa: S301  # it comes from the process that started this one
     except BaseException as error:  # noqa: BLE001  # whatever importing a user's module raises, sys.exit too
-        failure = _failure(error)
+        failure = describe_error(error)
         return lambda _trial, _bench: failure
     return task
 
@@ -251,7 +250,7 @@ def _measure(task: _Task, trial: Trial, bench: FileTrialIO) -> Trial | Failure:
     try:
         return measure(task, trial, bench)
     except BaseException as error:  # noqa: BLE001  # sys.exit() in an estimator too is its trial's end, not the worker's
-        return _failure(error)
+        return describe_error(error)
 
 
 def _answer(connection: Connection, answer: Trial | Failure) -> None:
@@ -260,9 +259,4 @@ def _answer(connection: Connection, answer: Trial | Failure) -> None:
     except OSError:
         raise
     except Exception as error:  # noqa: BLE001  # a trial that cannot be pickled, for whatever reason
-        connection.send(_failure(error))
-
-
-def _failure(error: BaseException) -> Failure:
-    lines = str(error).strip().splitlines()
-    return Failure(type(error).__name__, lines[0][:500] if lines else "", "".join(traceback.format_exception(error)))
+        connection.send(describe_error(error))

@@ -18,6 +18,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from wine_sweep.config import GATE_RESAMPLES, Direction
 from wine_sweep.data import Dataset
+from wine_sweep.evaluation.bootstrap import resample_sums
 from wine_sweep.evaluation.row_losses import RowLoss
 from wine_sweep.messages import one_of
 from wine_sweep.trial import Task
@@ -56,12 +57,6 @@ def describe_dummy(loss: RowLoss) -> str:
     """Describe what it predicts, in words that follow ``against the 0.81 of``."""
     return f"a model that always predicts {_PREDICTS[loss]}"
 
-
-CHUNK_BYTES = 2_000_000
-"""How much memory resamples are given at a time, about what caches hold; what comes out does not depend on it."""
-
-_BYTES_A_DRAW = 16
-"""A drawn group takes 8 for its number, and 8 for the value that is looked up by it."""
 
 ROUNDING = 1e-12
 """The part of two values below which their difference comes from adding up in another order, and is none."""
@@ -129,12 +124,11 @@ def paired_bootstrap(
     confidence: float,
     resamples: int = GATE_RESAMPLES,
     seed: int,
-    chunk_bytes: int = CHUNK_BYTES,
 ) -> Comparison:
     """Compare two models on the same rows.
 
     As many groups as there are are drawn with replacement, both models measured on their rows, and the differences' central
-    percentiles taken. Memory is bounded by `chunk_bytes`, or by one resample where that is more.
+    percentiles taken. Memory is bounded by `CHUNK_BYTES`, or by one resample where that is more.
 
     Args:
         loss: The metric that decides.
@@ -145,7 +139,6 @@ def paired_bootstrap(
         confidence: The share of resamples between the ends of the interval: with 0.95, 2.5 % lie below it.
         resamples: How often groups are drawn anew.
         seed: Decides which.
-        chunk_bytes: How much memory resamples are given at a time.
 
     Raises:
         ValueError: No row counts, or a loss is no finite number.
@@ -159,8 +152,11 @@ def paired_bootstrap(
             raise ValueError(f"{np.sum(~np.isfinite(losses))} of {len(losses)} losses of the {who} are no finite numbers")
     _, code = np.unique(groups[counted], return_inverse=True)
     sums = [np.bincount(code, part) for part in (weights * champion, weights * challenger, weights)]
+    rows = len(weights)
+    del counted, champion, challenger, weights, code  # resamples have that memory then
     before, after = (loss.of_mean(total.sum() / sums[2].sum()) for total in sums[:2])
-    drawn = _improvements(loss, sums, resamples=resamples, seed=seed, chunk_bytes=chunk_bytes)
+    lost, lost_after, weight = resample_sums(sums, resamples=resamples, random=np.random.default_rng(seed))
+    drawn = improvement_of(loss, loss.of_mean(lost / weight), loss.of_mean(lost_after / weight))
     low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Comparison(
         loss.value,
@@ -171,34 +167,11 @@ def paired_bootstrap(
         float(low),
         float(high),
         confidence,
-        rows=len(weights),
+        rows=rows,
         groups=len(sums[2]),
         resamples=resamples,
         seed=seed,
     )
-
-
-def _improvements(loss: RowLoss, sums: list[np.ndarray], *, resamples: int, seed: int, chunk_bytes: int) -> np.ndarray:
-    """Draw groups anew, and say how much better the challenger is each time.
-
-    Args:
-        loss: The metric.
-        sums: Of each group, of shape (groups,): the champion's weighted losses, the challenger's, and the weights.
-        resamples: How often.
-        seed: Decides which groups.
-        chunk_bytes: How much memory may be used at a time.
-
-    Returns:
-        Of shape (resamples,).
-    """
-    random, count = np.random.default_rng(seed), len(sums[0])
-    chunk = max(1, chunk_bytes // (_BYTES_A_DRAW * count))
-    parts = []
-    for start in range(0, resamples, chunk):
-        groups = random.integers(count, size=(min(chunk, resamples - start), count))
-        champion, challenger, weight = (of_group[groups].sum(axis=1) for of_group in sums)
-        parts.append(improvement_of(loss, loss.of_mean(champion / weight), loss.of_mean(challenger / weight)))
-    return np.concatenate(parts)
 
 
 MOST_VALUES = 20

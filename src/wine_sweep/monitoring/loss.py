@@ -25,6 +25,7 @@ import numpy as np
 from scipy import stats
 
 from wine_sweep.config import Direction
+from wine_sweep.evaluation.bootstrap import resample_sums
 from wine_sweep.evaluation.row_losses import RowLoss
 
 RESAMPLES = 10_000
@@ -41,8 +42,6 @@ LEAST_RISE = 0.05
 TO_CATCH = 0.2
 POWER = 0.8
 """`needed_rows` says how many rows show a rise of so much, with such a probability."""
-
-_CHUNK = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -183,18 +182,9 @@ def _paired_means(recorded: Losses, new: Losses, random: np.random.Generator) ->
     parts = [each.by_group() for each in (recorded, new)]
     groups = sum(len(weight) for _, weight in parts)
     count = min(RESAMPLES, max(FEWEST_RESAMPLES, MOST_DRAWS // groups))
-    first, second = (_means(lost, weight, count, random) for lost, weight in parts)
-    return first, second
-
-
-def _means(lost: np.ndarray, weight: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
-    groups, means = len(lost), np.empty(count)
-    step = max(1, _CHUNK // groups)
-    for start in range(0, count, step):
-        drawn = random.integers(groups, size=(min(step, count - start), groups))
-        with np.errstate(invalid="ignore"):  # groups drawn that all weigh nothing have no mean
-            means[start : start + step] = lost[drawn].sum(axis=1) / weight[drawn].sum(axis=1)
-    return means
+    (first, first_weight), (second, second_weight) = (resample_sums(part, resamples=count, random=random) for part in parts)
+    with np.errstate(invalid="ignore"):  # groups drawn that all weigh nothing have no mean
+        return first / first_weight, second / second_weight
 
 
 def _root(metric: RowLoss) -> float:

@@ -18,7 +18,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from wine_sweep.messages import visible
+from wine_sweep.messages import visible, visible_lines
 from wine_sweep.report.leaderboard import MARKS, Leaderboard, describe_params, show_param, text_table
 from wine_sweep.trial import Trial, TrialState
 
@@ -48,11 +48,7 @@ class SafeConsole(Console):
         """Render as Rich does; control characters that got into a text all the same are shown as escapes."""
         for segment in super().render(*arguments, **options):
             is_safe = segment.control or segment.text.isalnum() or segment.text in ("\n", " ")
-            yield segment if is_safe else segment._replace(text=_visible_lines(segment.text))
-
-
-def _visible_lines(text: str) -> str:
-    return "\n".join(map(visible, text.split("\n")))
+            yield segment if is_safe else segment._replace(text=visible_lines(segment.text))
 
 
 class SafeTable(Table):

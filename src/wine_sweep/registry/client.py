@@ -237,11 +237,7 @@ class RegisteredModels:
         return self._step(f"read the model {name}", read)
 
     def _step(self, what: str, do: Callable[[], Result]) -> Result:
-        @translated_errors(what)
-        def translated() -> Result:
-            return do()
-
-        return self._policy.run(translated)
+        return self._policy.run(translated_errors(what)(do))
 
     def _version(self, name: str, model_uri: str, run_id: str, description: str, tags: dict[str, str]) -> str:
         """Return the version that a logged model has, made if it has none."""

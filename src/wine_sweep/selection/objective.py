@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wine_sweep.config import Cost, Direction, End, Expression, PickConfig, PickRule
-from wine_sweep.trial import FIT_SECONDS, Score, Trial, TrialState, canonical_json
+from wine_sweep.trial import FIT_SECONDS, Score, Trial, canonical_json
 
 Amount = float | dict[str, Any] | None
 """A trial's cost as it is recorded: seconds, bytes, or the parameters that decide; None where it is not known."""
@@ -274,11 +274,7 @@ def known_values(trial: Trial) -> dict[str, float]:
 def eligible(trials: Iterable[Trial], metrics: Iterable[str]) -> list[Trial]:
     """List the trials that may win: finished, within all limits, and with these metrics."""
     wanted = [metric for metric in metrics if metric != FIT_SECONDS]
-    return [
-        trial
-        for trial in trials
-        if trial.state is TrialState.FINISHED and trial.is_feasible and all(metric in trial.scores for metric in wanted)
-    ]
+    return [trial for trial in trials if trial.can_win and all(metric in trial.scores for metric in wanted)]
 
 
 def number(value: float) -> str:

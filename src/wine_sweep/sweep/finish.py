@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wine_sweep.config import Expression
 from wine_sweep.errors import ModelError, SweepFailed, SweepInterrupted
@@ -12,11 +12,12 @@ from wine_sweep.evaluation.bootstrap import Interval
 from wine_sweep.promotion.candidate import Challenger, log_winning_model
 from wine_sweep.promotion.promote import NOT_PROMOTED, StagingResult, put_in_stage
 from wine_sweep.registry import Promotion
-from wine_sweep.report.leaderboard import as_csv, make_leaderboard
+from wine_sweep.report.leaderboard import Leaderboard, as_csv, as_records, describe_params, make_leaderboard
 from wine_sweep.report.summary import count_states, describe_trials, group_failures, markdown_summary
 from wine_sweep.selection import Selection, number, select
 from wine_sweep.selection.objective import known_values
 from wine_sweep.sweep.loop import StopReason
+from wine_sweep.sweep.metadata import winner_tags
 from wine_sweep.sweep.recorder import Observer, Persistence
 from wine_sweep.targets.base import SweepPlan
 from wine_sweep.targets.refit import Winner
@@ -26,13 +27,11 @@ from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.trial import Trial, TrialState
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from wine_sweep.gate import Verdict
     from wine_sweep.targets.refit import Winner
     from wine_sweep.tracking.runs import SweepRuns
-
-
-def winner_tags(selection: Selection) -> dict[str, str]:
-    """Return the tags that name the winner on the parent run."""
-    return {names.BEST_TRIAL: str(selection.trial.number), names.WINNER: selection.trial.run_id or ""}
 
 
 def in_kept_runs(selection: Selection, runs: SweepRuns) -> Selection:
@@ -64,14 +63,18 @@ class FinishedSweep:
     stopped_by: StopReason
     repeats: int
 
+    def leaderboard(self) -> Leaderboard:
+        """Return all trials, the best first."""
+        return make_leaderboard([(self.prepared.name, self.prepared.objective, self.trials)])
+
     def write_trials(self) -> None:
         """Write the table of trials, the counts and a first summary to the parent run.
 
         Raises:
             TrackingError: The store failed.
         """
-        prepared, runs = self.prepared, self.runs
-        runs.write_file(names.TRIALS_FILE, as_csv(make_leaderboard([(prepared.name, prepared.objective, self.trials)])))
+        runs = self.runs
+        runs.write_file(names.TRIALS_FILE, as_csv(self.leaderboard()))
         counts = {f"trials_{state.value}": float(n) for state, n in count_states(self.trials).items() if state.has_ended}
         runs.log_metrics(runs.run_id, counts, at=max((trial.ended for trial in self.trials), default=0.0))
         runs.set_tags(runs.run_id, {names.NOTE: self._note(None, None, ""), names.STOPPED_BY: self.stopped_by.value})
@@ -151,9 +154,9 @@ class FinishedSweep:
         return "; ".join(f"{failure} ({describe_trials(numbers)})" for failure, numbers in group_failures(self.trials)[:3])
 
 
-@dataclass(frozen=True)
-class SweepResult:
-    """What came of a sweep.
+@dataclass(frozen=True, repr=False)
+class SweepOutcome:
+    """What came of a sweep: the winner as `best` and `best_…`, all `trials`, and what was promoted.
 
     Args:
         closing: All trials, the runs they are in, and why there are no more.
@@ -169,15 +172,54 @@ class SweepResult:
     outcome: StagingResult | None
     saved: SavedModel | None = None
 
-    @property
-    def promotion(self) -> Promotion | None:
-        """Where the winner is now; None where it was not promoted."""
-        return self.outcome.promotion if self.outcome is not None else None
+    def __repr__(self) -> str:
+        best = f"best=trial {self.best.number}: {describe_params(self.best.params)}"
+        return f"{type(self).__name__}(run_id={self.run_id!r}, {best}, {len(self.closing.trials)} trials)"
 
     @property
     def run_id(self) -> str:
-        """The parent run's id."""
+        """The parent run's id in MLflow."""
         return self.closing.runs.run_id
+
+    @property
+    def best(self) -> Trial:
+        """The winner: its `params`, `scores`, `run_id`."""
+        return self.selection.trial
+
+    @property
+    def best_params(self) -> Mapping[str, Any]:
+        """The winner's searched parameters by name."""
+        return self.best.params
+
+    @property
+    def best_value(self) -> float:
+        """The winner's mean of the objective's metric; of the first where there are several."""
+        return self.best.score(self.closing.prepared.objective.metric).mean
+
+    @property
+    def best_run_id(self) -> str:
+        """The id of the winner's own run in MLflow, a child of `run_id`."""
+        return self.best.run_id or ""
+
+    @property
+    def reasons(self) -> Sequence[str]:
+        """Why it is the winner, a sentence each."""
+        return self.selection.reasons
+
+    @property
+    def model_uri(self) -> str | None:
+        """The URI of the winner's logged model, for `mlflow.pyfunc.load_model`; None where there is none."""
+        return self.saved.uri if self.saved is not None else None
+
+    @property
+    def promotion(self) -> Promotion | None:
+        """Where the winner was promoted to; None where it was not."""
+        return self.outcome.promotion if self.outcome is not None else None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What the gate says of the winner, with the reasons and the numbers; None where nothing was to be promoted."""
+        return self.outcome.verdict if self.outcome is not None else None
 
     @property
     def test_scores(self) -> Mapping[str, float]:
@@ -190,14 +232,47 @@ class SweepResult:
         return self.winner.interval if self.winner is not None else None
 
     @property
-    def trials(self) -> Sequence[Trial]:
-        """All trials by number, with their runs' ids."""
-        return self.closing.trials
+    def trials(self) -> pd.DataFrame:
+        """All trials, a row each, the best first: trial, state, parameters, metrics with their spread, `error`, `run_id`."""
+        import pandas as pd
+
+        return pd.DataFrame(as_records(self.closing.leaderboard()))
+
+    @property
+    def result(self) -> SweepOutcome:
+        """The same; there were two classes once."""
+        return self
+
+    def promote(self, *, name: str | None = None, stage: str | None = None, force: bool = False) -> StagingResult:
+        """Promote the winner now, as ``wine-sweep promote`` does: if the gate lets it.
+
+        Args:
+            name: The registered model; the config's by default.
+            stage: ``Staging`` or ``Production``; the config's by default.
+            force: Whether to promote whatever the gate says, and out of Production too.
+
+        Returns:
+            What became of it: its `promotion` is None where the gate said no, for the reasons of its `verdict`.
+
+        Raises:
+            ConfigError: Nobody says which registered model it is for, there is no such stage, or the model is in Production.
+            ModelError: There is no model to promote.
+            TrackingError: The registry failed.
+        """
+        from wine_sweep.sweep.promote_recorded import promote_winner
+
+        closing = self.closing
+        return promote_winner(closing.runs, closing.prepared, self.selection, self.saved, name=name, stage=stage, force=force)
+
+    def _repr_html_(self) -> str:
+        """Show the leaderboard in a notebook."""
+        html: str = self.trials.to_html(index=False)
+        return html
 
 
 def conclude(
     closing: FinishedSweep, persistence: Persistence, observer: Observer, stop: Callable[[], bool], *, may_promote: bool
-) -> SweepResult:
+) -> SweepOutcome:
     """Select, refit, keep, promote, and sum up; before each of them somebody may have said stop.
 
     Each step is tried again while the store is away.
@@ -250,4 +325,4 @@ def conclude(
         )
     describe = " ".join(outcome.describe()) if outcome is not None else NOT_PROMOTED
     policy.run(lambda: closing.write_winner(selection, winner, describe))
-    return SweepResult(closing, selection, winner, outcome, saved)
+    return SweepOutcome(closing, selection, winner, outcome, saved)

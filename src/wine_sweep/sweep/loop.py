@@ -17,6 +17,7 @@ from typing import Protocol
 
 from wine_sweep.config import Backend, RetriesConfig, SearchConfig
 from wine_sweep.execution import Workers, make_workers
+from wine_sweep.execution.base import POLL_SECONDS
 from wine_sweep.search.methods import count_points, count_trials, make_searcher
 from wine_sweep.search.searcher import Searcher
 from wine_sweep.search.space import Space
@@ -109,7 +110,7 @@ class Target:
 
     def add(self, trial: Trial) -> bool:
         """Take a trial; see `Stopper`."""
-        return _can_win(trial) and not self._objective.better(self._value, trial.score(self._objective.metric).mean)
+        return trial.can_win and not self._objective.better(self._value, trial.score(self._objective.metric).mean)
 
 
 class Patience:
@@ -128,7 +129,7 @@ class Patience:
 
     def add(self, trial: Trial) -> bool:
         """Take a trial; see `Stopper`."""
-        if _can_win(trial) and self._advances(self._objective.losses(trial)):
+        if trial.can_win and self._advances(self._objective.losses(trial)):
             self._in_vain = 0
         elif self._front:
             self._in_vain += 1
@@ -158,17 +159,10 @@ class Regret:
 
     def add(self, trial: Trial) -> bool:
         """Take a trial; see `Stopper`."""
-        return _can_win(trial) and self._bound.add(trial.params, trial.scores[self._metric].folds)
-
-
-def _can_win(trial: Trial) -> bool:
-    return trial.state is TrialState.FINISHED and trial.is_feasible
+        return trial.can_win and self._bound.add(trial.params, trial.scores[self._metric].folds)
 
 
 _logger = logging.getLogger(__name__)
-
-POLL_SECONDS = 0.2
-"""How long the loop waits for a result before it looks whether somebody wants it to stop."""
 
 
 class Recorder(Protocol):

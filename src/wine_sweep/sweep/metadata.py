@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from wine_sweep.config import dump_config
 from wine_sweep.config.validation import check_experiment
 from wine_sweep.search.methods import count_trials
+from wine_sweep.selection import Selection
 from wine_sweep.targets.base import SweepPlan
 from wine_sweep.targets.trust import code_among
 from wine_sweep.tracking import names
@@ -168,3 +169,8 @@ def git_commit(folder: pathlib.Path) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip() or None
+
+
+def winner_tags(selection: Selection) -> dict[str, str]:
+    """Return the tags that name the winner on the parent run."""
+    return {names.BEST_TRIAL: str(selection.trial.number), names.WINNER: selection.trial.run_id or ""}

@@ -20,7 +20,7 @@ from wine_sweep.trial import FIT_SECONDS, Failure, Report, Score, Trial, TrialSt
 if TYPE_CHECKING:  # it imports MLflow, which takes seconds
     from wine_sweep.tracking.program_runs import Logged, SharedRuns
 
-LOOK_SECONDS = 1.0
+READ_SECONDS = 1.0
 """How often the run of a process that a pruner may stop is read."""
 
 
@@ -78,7 +78,7 @@ class ProgramWorkers:
         self._lock = threading.RLock()
         self._is_over = False
         if watched is not None:
-            writer.every(LOOK_SECONDS, lambda runs: self._look(runs, watched))
+            writer.every(READ_SECONDS, lambda runs: self._look(runs, watched))
 
     @property
     def size(self) -> int:

@@ -14,7 +14,7 @@ from wine_sweep.promotion.candidate import Challenger, log_winning_model
 from wine_sweep.promotion.promote import StagingResult, put_in_stage
 from wine_sweep.registry import ModelRegistry
 from wine_sweep.selection import Selection, choose, select
-from wine_sweep.sweep.finish import SweepResult, winner_tags
+from wine_sweep.sweep.metadata import winner_tags
 from wine_sweep.sweep.resume import StoredConfig, is_point, prepare_recorded, restored
 from wine_sweep.targets.base import SweepPlan
 from wine_sweep.tracking import names
@@ -163,24 +163,19 @@ def promote_candidate(reader: SweepReader, candidate: Candidate, *, force: bool 
     return outcome
 
 
-def promote_result(result: SweepResult, *, name: str | None, stage: str | None, force: bool = False) -> StagingResult:
-    """Promote the winner of a sweep that this process has run.
-
-    Args:
-        result: What came of the sweep.
-        name: The registered model; by default the config's.
-        stage: The stage's name; by default the config's.
-        force: Whether it is promoted whatever the gate says, and out of Production too.
-
-    Raises:
-        ConfigError: There is no such stage, the model is in Production, or nobody says which registered model it is for.
-        ModelError: It cannot be fitted or saved, or there is no model.
-        TrackingError: The store failed.
-    """
-    prepared, reader = result.closing.prepared, SweepReader(result.closing.runs.client)
-    target = _target(prepared.config.registry, name, find_stage(stage, "stage"))
-    sweep = reader.find(result.run_id)
-    candidate = Candidate(sweep, prepared, result.selection, target.name, target.stage, result.saved)
+def promote_winner(
+    runs: SweepRuns,
+    prepared: SweepPlan,
+    selection: Selection,
+    saved: SavedModel | None,
+    *,
+    name: str | None,
+    stage: str | None,
+    force: bool,
+) -> StagingResult:
+    """Promote the winner of a sweep that this process has run; see `SweepOutcome.promote`."""
+    reader, target = SweepReader(runs.client), _target(prepared.config.registry, name, find_stage(stage, "stage"))
+    candidate = Candidate(reader.find(runs.run_id), prepared, selection, target.name, target.stage, saved)
     if not force:
         _refuse_to_empty_production(reader, candidate)
     return promote_candidate(reader, candidate, force=force)

@@ -342,12 +342,12 @@ class BestSoFar:
 
     def add(self, trial: Trial) -> Iterator[tuple[int, str, float]]:
         """Take a trial that has ended; yield (number, metric, value) of improvements among the trials complete up to a number."""
-        if self._counts(trial) and (self.trial is None or self._better(trial, self.trial)):
+        if trial.can_win and (self.trial is None or self._better(trial, self.trial)):
             self.trial = trial
         self._waiting[trial.number] = trial
         while (current := self._waiting.pop(self._next, None)) is not None:
             self._next += 1
-            if self._counts(current):
+            if current.can_win:
                 yield from self._improvements(current)
 
     def _improvements(self, trial: Trial) -> Iterator[tuple[int, str, float]]:
@@ -356,9 +356,6 @@ class BestSoFar:
             if before is None or goal.better(value, before):
                 self._best_in_order[goal.metric] = value
                 yield trial.number, goal.metric, value
-
-    def _counts(self, trial: Trial) -> bool:
-        return trial.state is TrialState.FINISHED and trial.is_feasible
 
     def _better(self, trial: Trial, than: Trial) -> bool:
         metric = self._objective.metric

@@ -15,7 +15,7 @@ from wine_sweep.errors import ConfigError, ConfigPath, Problem
 from wine_sweep.monitoring.check import State
 from wine_sweep.registry import ModelRegistry, RegisteredVersion, exclusive
 from wine_sweep.sweep.check import CheckOutcome
-from wine_sweep.sweep.finish import SweepResult
+from wine_sweep.sweep.finish import SweepOutcome
 from wine_sweep.sweep.lost import close_lost_refreshes
 from wine_sweep.targets.base import SweepPlan
 from wine_sweep.tracking import names
@@ -87,7 +87,7 @@ class Refreshed:
     champion: RegisteredVersion | None
     checked: CheckOutcome | None
     ending: RefreshResult
-    result: SweepResult | None = None
+    result: SweepOutcome | None = None
     swept_last: datetime | None = None
 
     @property
@@ -130,7 +130,7 @@ class Refreshed:
             if self.swept_last is not None:
                 return f"nothing was done, since a refresh swept on {self.swept_last:%Y-%m-%d %H:%M} UTC"
             return "nothing to do"
-        outcome, trials = self.result.outcome, len(self.result.trials)
+        outcome, trials = self.result.outcome, len(self.result.closing.trials)
         return f"swept {trials} trials. {outcome.verdict.reasons[0]} {outcome.describe_end().rstrip('.')}"
 
 
@@ -140,7 +140,7 @@ def refresh(
     *,
     check: Callable[[RegisteredVersion], CheckOutcome],
     prepare: Callable[[Sequence[str]], SweepPlan],
-    sweep: Callable[[SweepPlan], SweepResult],
+    sweep: Callable[[SweepPlan], SweepOutcome],
     clock: Callable[[], float] = time.time,
 ) -> Refreshed:
     """Check the model in the stage on new rows; where it has decayed, sweep on old and new ones and let the gate decide.
@@ -177,7 +177,7 @@ def refresh(
     return Refreshed(target, champion, checked, _ending(result), result)
 
 
-def _ending(result: SweepResult) -> RefreshResult:
+def _ending(result: SweepOutcome) -> RefreshResult:
     if result.promotion is None:
         return RefreshResult.KEPT
     return RefreshResult.UNCHANGED if result.promotion.already_there else RefreshResult.PROMOTED

@@ -12,6 +12,7 @@ from typing import Any
 
 from wine_sweep.errors import ModelError, TrackingError
 from wine_sweep.execution import Workers, make_workers
+from wine_sweep.execution.base import POLL_SECONDS
 from wine_sweep.promotion.candidate import test_metrics
 from wine_sweep.sweep.metadata import environment
 from wine_sweep.sweep.program_workers import ProgramWorkers
@@ -23,8 +24,6 @@ from wine_sweep.tracking.program_runs import scratch_runs
 from wine_sweep.tracking.reader import SweepReader, SweepRecord, TrialRecord
 from wine_sweep.tracking.writer import BackgroundWriter
 from wine_sweep.trial import Params, Trial, TrialState
-
-LOOK_SECONDS = 0.2
 
 
 def measure_again(prepared: SweepPlan, number: int, params: Params, *, experiment: str) -> Trial:
@@ -66,7 +65,7 @@ def _to_its_end(workers: Workers, trial: Trial, check: Callable[[], object]) -> 
     """Have a trial measured, step by step where its task asks after each whether to go on."""
     while trial.state is TrialState.RUNNING:
         future = workers.submit(trial)
-        while not wait([future], LOOK_SECONDS).done:
+        while not wait([future], POLL_SECONDS).done:
             check()
         error = future.exception()
         if error is not None:

@@ -36,7 +36,7 @@ from wine_sweep.tracking.retry import RetryPolicy
 from wine_sweep.trial import Trial
 
 if TYPE_CHECKING:  # these import MLflow, which takes seconds that the first trials should not wait for
-    from wine_sweep.sweep.finish import SweepResult
+    from wine_sweep.sweep.finish import SweepOutcome
     from wine_sweep.sweep.resume import Resumption
     from wine_sweep.tracking.runs import SweepRuns
 
@@ -73,7 +73,7 @@ def run_sweep(
     observer: Observer,
     stop: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.time,
-) -> SweepResult:
+) -> SweepOutcome:
     """Run a sweep: its trials, the winner, the promotion. Whatever happens, every run of it in MLflow is ended.
 
     Args:
@@ -114,7 +114,7 @@ def resume_sweep(
     verbose: bool = False,
     stop: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.time,
-) -> SweepResult:
+) -> SweepOutcome:
     """Go on where a sweep stopped; see `run_sweep` for what else is given and raised."""
     policy = RetryPolicy(resumption.prepared.config.execution.tracking_timeout, stop=stop, has_worked=True)
     persistence = Persistence.begin(lambda: _go_on(resumption), policy, resumption.journal, stop=stop, verbose=verbose)
@@ -191,7 +191,7 @@ class _Sweep:
         self._stop = stop
         self._clock = clock
 
-    def carry_out(self, older: Sequence[Trial], past: Past, *, may_promote: bool) -> SweepResult:
+    def carry_out(self, older: Sequence[Trial], past: Past, *, may_promote: bool) -> SweepOutcome:
         """Run the trials that are missing, and conclude."""
         persistence, writer = self._persistence, self._persistence.writer
         status: str | None = "FAILED"
@@ -245,7 +245,7 @@ class _Sweep:
         error.run_id = self._persistence.run_id
         return error
 
-    def _conclude(self, closing: FinishedSweep, *, may_promote: bool) -> SweepResult:
+    def _conclude(self, closing: FinishedSweep, *, may_promote: bool) -> SweepOutcome:
         from wine_sweep.sweep.finish import conclude
 
         return conclude(closing, self._persistence, self._observer, self._stop, may_promote=may_promote)

@@ -57,17 +57,12 @@ def write_text(client: MlflowClient, run_id: str, text: str, name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / posixpath.basename(name)
         path.write_text(text, encoding="utf-8")
-        write_file(client, run_id, path, posixpath.dirname(name) or None)
+        write(client, run_id, path, posixpath.dirname(name) or None)
 
 
-def write_file(client: MlflowClient, run_id: str, path: Path, folder: str | None = None) -> None:
-    """Make a file an artifact of a run, in a folder of its artifacts; raises as `write_text`."""
+def write(client: MlflowClient, run_id: str, path: Path, folder: str | None = None) -> None:
+    """Make a file, or all that is in a folder, artifacts of a run, in a folder of its artifacts; raises as `write_text`."""
     _files_of(client, run_id).write(path, folder)
-
-
-def write_folder(client: MlflowClient, run_id: str, content: Path, folder: str | None = None) -> None:
-    """Make all that is in a folder artifacts of a run, in a folder of its artifacts; raises as `write_text`."""
-    _files_of(client, run_id).write(content, folder)
 
 
 def has_folder(client: MlflowClient, run_id: str, folder: str) -> bool:

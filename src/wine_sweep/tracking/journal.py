@@ -7,7 +7,6 @@ import functools
 import json
 import logging
 import os
-import re
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -15,16 +14,14 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from wine_sweep.errors import TrackingError
 from wine_sweep.evaluation.capture import STDERR_FILE, STDOUT_FILE
 from wine_sweep.execution.base import TrialDirs
-from wine_sweep.messages import mask
+from wine_sweep.messages import first_line, mask, mask_bytes
 from wine_sweep.tracking.local_state import is_own_folder, is_token, open_own, own_folder, state_folder, state_folders
 from wine_sweep.trial import Trial
-
-_CREDENTIALS = re.compile(rb"(?<=://)[^/\s]\S*@")
 
 
 def masked(trial: Trial) -> Trial:
@@ -41,7 +38,7 @@ def mask_output(folder: Path) -> None:
     for name in (STDOUT_FILE, STDERR_FILE):
         for path in folder.rglob(name):
             content = path.read_bytes()
-            if b"://" in content and (hidden := _CREDENTIALS.sub(b"***@", content)) != content:
+            if b"://" in content and (hidden := mask_bytes(content)) != content:
                 path.write_bytes(hidden)
 
 
@@ -297,23 +294,12 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _restored(value: Any) -> Any:
-    """Turn back what `_plain` made of mappings: of parameters as a rule, and of metrics with the one name that it uses itself."""
-    if isinstance(value, dict):
-        items = value[_ITEMS] if _ITEMS in value else value.items()
-        return {key: _restored(item) for key, item in items}
-    return [_restored(item) for item in value] if isinstance(value, list) else value
-
-
 def _trial(line: bytes, place: str) -> Trial:
+    """Read what `_line` wrote; see `_plain` for mappings."""
     try:
-        trial = _adapter().validate_python(_restored(json.loads(line)))
-    except (ValueError, TypeError, KeyError, ValidationError) as error:
-        raise TrackingError(f"{place}: the journal holds something that is no trial: {str(error).splitlines()[0]}") from error
-    steps = tuple(
-        dataclasses.replace(step, values={name: tuple(values) for name, values in step.values.items()}) for step in trial.steps
-    )
-    return dataclasses.replace(trial, steps=steps)
+        return _adapter().validate_python(json.loads(line, object_hook=lambda found: dict(found.get(_ITEMS, found))))
+    except (ValueError, TypeError) as error:
+        raise TrackingError(f"{place}: the journal holds something that is no trial: {first_line(error)}") from error
 
 
 @functools.cache

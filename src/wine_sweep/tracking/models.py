@@ -40,6 +40,7 @@ from mlflow.utils.uri import is_local_uri
 from wine_sweep.errors import ModelError, TrackingError, UntrustedModelError
 from wine_sweep.evaluation.capture import foreign_output_shown
 from wine_sweep.evaluation.estimators import TRUSTED_PACKAGES
+from wine_sweep.execution.base import describe_error
 from wine_sweep.messages import MODEL_PREFIX, mask, shell_word
 from wine_sweep.tracking import names
 from wine_sweep.tracking.artifacts import Files, is_elsewhere, split_location
@@ -140,8 +141,7 @@ def _load(uri: str, trust: ModelTrust, folder: Path) -> PyFuncModel:
                 raise
             raise ModelError(f"{uri} cannot be loaded: {error}") from error
         except Exception as error:  # whatever reading somebody's model raises
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ModelError(f"{uri} cannot be loaded: {type(error).__name__}: {reason[:500]}") from error
+            raise ModelError(f"{uri} cannot be loaded: {describe_error(error)}") from error
 
 
 def _is_trusted(folder: Path, trust: ModelTrust) -> bool:

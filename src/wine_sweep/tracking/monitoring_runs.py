@@ -23,6 +23,7 @@ from pandas.api.types import is_numeric_dtype, is_scalar
 from wine_sweep.errors import TrackingError
 from wine_sweep.evaluation.metrics import refusal_of_name
 from wine_sweep.evaluation.row_losses import RowLoss
+from wine_sweep.execution.base import POLL_SECONDS
 from wine_sweep.messages import show
 from wine_sweep.monitoring.reference import MEASURED, ColumnKind, ColumnProfile, Grouping, Reference, plain_table
 from wine_sweep.tracking import artifacts, names
@@ -41,8 +42,6 @@ OUTAGE_SECONDS = 30.0
 
 STALL_SECONDS = 10.0
 """How long a call that does not end is waited for, once the check is interrupted."""
-
-LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ class _Writing:
         """Wait until it is written, and return the run's id; an interruption has the run ended first."""
         try:
             _start(self._run, self._done)
-            while not self._done.wait(LOOK_SECONDS):
+            while not self._done.wait(POLL_SECONDS):
                 pass
         except BaseException:
             self._given_up.set()
@@ -180,15 +179,11 @@ class _Writing:
                 path.write_bytes(content)
                 inside = path.parent.relative_to(folder).as_posix()
                 folder_of = None if inside == "." else inside
-                yield what, lambda: artifacts.write_file(client, run_id, path, folder_of)  # noqa: B023  # done at once
+                yield what, lambda: artifacts.write(client, run_id, path, folder_of)  # noqa: B023  # done at once
         yield what, lambda: client.set_terminated(run_id, "FINISHED", end_time=at)
 
     def _do(self, what: str, step: Callable[[], Result]) -> Result:
-        @translated_errors(what)
-        def translated() -> Result:
-            return step()
-
-        return self._policy.run(translated)
+        return self._policy.run(translated_errors(what)(step))
 
     def _end(self) -> None:
         """End a run that is not written to its end; an error that is on its way says why, and a second would hide it."""
@@ -234,7 +229,7 @@ def _wait(done: threading.Event, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while not done.is_set() and time.monotonic() < deadline:
         with suppress(KeyboardInterrupt):
-            done.wait(LOOK_SECONDS)
+            done.wait(POLL_SECONDS)
     return done.is_set()
 
 
@@ -261,7 +256,7 @@ def write_reference(client: MlflowClient, run_id: str, reference: Reference) -> 
         reference.test.to_parquet(made / _TEST, index=False)
         reference.folds.to_parquet(made / _FOLDS, index=False)
         pd.DataFrame({"digest": reference.train_rows}).to_parquet(made / _ROWS, index=False)
-        artifacts.write_folder(client, run_id, made, names.REFERENCE_FOLDER)
+        artifacts.write(client, run_id, made, names.REFERENCE_FOLDER)
 
 
 def read_reference(client: MlflowClient, run_id: str) -> Reference | None:

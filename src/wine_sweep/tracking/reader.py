@@ -201,7 +201,7 @@ class SweepReader:
         """Return a sweep with the counts and the best value that its child runs come to now."""
         trials = self.trials(sweep)
         counts = {f"trials_{state.value}": float(sum(trial.state is state for trial in trials)) for state in RESULTS}
-        finished = [each for each in trials if each.state is TrialState.FINISHED and each.is_feasible]
+        finished = [trial for trial in trials if trial.can_win]
         known = [each.scores[sweep.metric].mean for each in finished if sweep.metric in each.scores]
         best = names.best_metric(sweep.metric)
         metrics = {name: value for name, value in sweep.metrics.items() if name != best} | counts

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import logging
 import os
+import random
 import re
 import sqlite3
 import time
@@ -15,7 +17,6 @@ import requests
 from google.protobuf.json_format import ParseError
 from mlflow.exceptions import MlflowException, RestException
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential, wait_random
 
 from wine_sweep.errors import TrackingError
 from wine_sweep.messages import format_duration
@@ -92,25 +93,27 @@ class RetryPolicy:
             TrackingError: The last attempt's, when the outage lasted for the timeout, or for 5 s after somebody wanted to
                 stop; or any that is no outage, at once.
         """
-        outage = _Outage(self, stop or self._stop)
-        retrying = Retrying(
-            retry=retry_if_exception(lambda error: isinstance(error, TrackingError) and error.is_outage),
-            wait=outage.wait,
-            stop=outage.is_over_time,
-            sleep=outage.sleep,
-            before_sleep=outage.note,
-            reraise=True,
-        )
-        try:
-            result = retrying(lambda: self.once(action))
-        except TrackingError as error:
-            if error.is_outage:
-                self._away_since = self._away_since or outage.began
+        began, wait = time.monotonic(), FIRST_WAIT
+        deadline = _Deadline(began + self.timeout, stop or self._stop)
+        for attempts in itertools.count(1):
+            try:
+                result = self.once(action)
+            except TrackingError as error:
+                if not error.is_outage:
+                    self._came_back()
+                    raise
+                self.begin_outage(began)
+                if deadline.left() <= 0:
+                    raise
+                if attempts > 1 and not self._told:
+                    self._told = True
+                    _logger.warning("%s; trying again for %s%s", error, format_duration(self.timeout), self._results())
             else:
                 self._came_back()
-            raise
-        self._came_back()
-        return result
+                return result
+            deadline.sleep(wait + random.uniform(0, JITTER))  # noqa: S311  # no secret
+            wait = min(2 * wait, LONGEST_WAIT)
+        raise AssertionError("unreachable")
 
     def once(self, action: Callable[[], Result]) -> Result:
         """Do something once.
@@ -130,13 +133,9 @@ class RetryPolicy:
         self.has_worked = True
         return result
 
-    def note(self, error: BaseException | None, began: float, attempts: int) -> None:
-        """Take note that so many attempts have failed, the first of which began then; the second is logged."""
-        if self._away_since is None:
-            self._away_since = began
-        if attempts > 1 and not self._told:
-            self._told = True
-            _logger.warning("%s; trying again for %s%s", error, format_duration(self.timeout), self._results())
+    def begin_outage(self, began: float) -> None:
+        """Take note that the store is away since then, by the monotonic clock, unless that is known."""
+        self._away_since = self._away_since or began
 
     def _came_back(self) -> None:
         if self._told:
@@ -157,38 +156,25 @@ def how_to_renew_credentials() -> str:
     return f"has a token or a password expired? {began}: it goes on once the server takes that again; else stop, renew and resume"
 
 
-class _Outage:
-    """One action's attempts, as tenacity asks about them."""
+class _Deadline:
+    """How long a store that is away is tried for: not until the deadline once somebody wants to stop."""
 
-    def __init__(self, policy: RetryPolicy, stop: Callable[[], bool]) -> None:
-        self._policy = policy
+    def __init__(self, deadline: float, stop: Callable[[], bool]) -> None:
+        self._deadline = deadline
         self._stop = stop
-        self._backoff = wait_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT) + wait_random(0, JITTER)
-        self.began = time.monotonic()
-        self._deadline = self.began + policy.timeout
         self._heard = False
 
-    def wait(self, state: RetryCallState) -> float:
-        return min(self._backoff(state), max(0.0, self._deadline - time.monotonic()))
-
-    def is_over_time(self, _state: RetryCallState) -> bool:
-        self._hear()
-        return time.monotonic() >= self._deadline
-
-    def sleep(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while (left := min(until, self._deadline) - time.monotonic()) > 0:
-            time.sleep(min(left, STEP_SECONDS))
-            self._hear()
-
-    def note(self, state: RetryCallState) -> None:
-        self._policy.note(state.outcome.exception() if state.outcome else None, self.began, state.attempt_number)
-
-    def _hear(self) -> None:
-        """Bring the deadline forward once somebody wants to stop."""
+    def left(self) -> float:
+        """Return the seconds that are left."""
         if not self._heard and self._stop():
             self._heard = True
             self._deadline = min(self._deadline, time.monotonic() + STOP_SECONDS)
+        return self._deadline - time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := min(until - time.monotonic(), self.left())) > 0:
+            time.sleep(min(left, STEP_SECONDS))
 
 
 _PASSING_CODES = frozenset({"TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"})

@@ -323,7 +323,7 @@ class SweepRuns:
                 path.unlink()
         mask_output(folder)
         if any(path.is_file() for path in folder.rglob("*")):
-            artifacts.write_folder(self.client, run_id, folder)
+            artifacts.write(self.client, run_id, folder)
 
     def _log_result(self, run_id: str, trial: Trial, at: int) -> None:
         """Log all that a trial was and measured, at a time in milliseconds since the epoch."""

@@ -11,11 +11,11 @@ from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from wine_sweep.errors import TrackingError, WineSweepError
+from wine_sweep.execution.base import POLL_SECONDS
 from wine_sweep.messages import format_duration
 from wine_sweep.tracking.retry import RetryPolicy
 
 Target = TypeVar("Target")
-WAIT_SECONDS = 0.2
 STALL_SECONDS = 10.0
 """How long an attempt that does not end is waited for once somebody wants to stop."""
 
@@ -133,7 +133,7 @@ class BackgroundWriter(Generic[Target]):
 
     def wait_until_made(self) -> None:
         """Wait until the target is made, or could not be."""
-        while not self._ready.wait(WAIT_SECONDS):
+        while not self._ready.wait(POLL_SECONDS):
             pass
 
     def close(self) -> None:
@@ -150,14 +150,14 @@ class BackgroundWriter(Generic[Target]):
         """
         self._ending, heard = True, None
         try:
-            while not over(WAIT_SECONDS):
+            while not over(POLL_SECONDS):
                 watch()
                 if heard is None and self._stop():
                     heard = time.monotonic()
                 if heard is not None and (stalled := time.monotonic() - max(heard, self._progress)) > STALL_SECONDS:
                     words = f"the tracking store has not answered for {format_duration(round(stalled))}"
                     self._error = self._error or TrackingError(words, is_outage=True)
-                    self._policy.note(self._error, time.monotonic() - stalled, attempts=1)
+                    self._policy.begin_outage(time.monotonic() - stalled)
                     self._done.set()
         finally:
             self._ending = False

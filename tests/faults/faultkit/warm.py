@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-IMPORTS = ("mlflow", "mlflow.pyfunc", "mlflow.sklearn", "sklearn.tree", "wine_sweep.api", "wine_sweep.cli.app")
-COMMANDS = ("check", "history", "listing", "promote", "refresh", "resume", "run")
+IMPORTS = ("mlflow", "mlflow.pyfunc", "mlflow.sklearn", "sklearn.tree", "wine_sweep.api", "wine_sweep.sweep.refresh")
+COMMANDS = ("app", "check", "inspect", "sweeps")
 STALL_SECONDS = 120
 
 
