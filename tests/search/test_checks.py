@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wine_sweep.config import Method, SearchConfig
-from wine_sweep.search.checks import MOST_VALUES, check_space
+from wine_sweep.search.checks import check_space
 from wine_sweep.search.methods import GENETIC_TRIALS, GP_TRIALS, pick_method
 from wine_sweep.search.space import Space
 
@@ -63,11 +63,6 @@ def test_a_space_that_constraints_leave_empty_is_refused_whatever_the_method():
         keys = {} if method.is_exhaustive else {"trials": 5}
         assert paths(search(method=method, parameters=parameters, constraints=["a > b"], **keys)) == [("search", "constraints")]
         assert paths(search(method=method, parameters=parameters, constraints=["a + 1 >= b"], **keys)) == []
-
-
-@pytest.mark.parametrize(("high", "expected"), [(MOST_VALUES, []), (MOST_VALUES + 1, [("search", "parameters", "a")])])
-def test_brute_force_on_a_long_range_is_refused(high, expected):
-    assert paths(search(method="brute_force", parameters={"a": {"low": 1, "high": high}})) == expected
 
 
 RANGES = {"a": {"low": 0.0, "high": 1.0}, "b": {"low": 1.0, "high": 2.0}}

@@ -192,8 +192,7 @@ def _limits(execution: ExecutionConfig) -> list[str]:
 def _stops(search: SearchConfig, objective: Objective, execution: ExecutionConfig) -> list[str]:
     stops = [f"{objective.metric} reaches {search.target:g}"] if search.target is not None else []
     stops += [f"{search.patience} trials in a row are no better"] if search.patience is not None else []
-    stops += [f"{execution.max_failures} trials have failed"] if execution.max_failures is not None else []
-    return stops + (["little is left to be gained"] if search.regret is not None else [])
+    return stops + ([f"{execution.max_failures} trials have failed"] if execution.max_failures is not None else [])
 
 
 def _lines(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:

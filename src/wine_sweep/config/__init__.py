@@ -19,7 +19,7 @@ from wine_sweep.config.schema import (
     RetriesConfig,
     SweepConfig,
 )
-from wine_sweep.config.search import BudgetConfig, Choices, Method, PrunerConfig, PrunerType, Range, RegretConfig, SearchConfig
+from wine_sweep.config.search import BudgetConfig, Choices, Method, PrunerConfig, PrunerType, Range, SearchConfig
 from wine_sweep.config.selection import (
     GATE_RESAMPLES,
     Cost,
@@ -69,7 +69,6 @@ __all__ = [
     "PrunerType",
     "Range",
     "RegistryConfig",
-    "RegretConfig",
     "RetriesConfig",
     "SearchConfig",
     "SelectRule",

@@ -449,9 +449,8 @@ class SweepConfig(Model):
     @model_validator(mode="after")
     def _one_objective(self) -> Self:
         several = len(self.objective or ()) > 1
-        for name in ("target", "regret"):
-            if several and getattr(self.search, name) is not None:
-                raise config_error(f"`{name}` goes with one objective; there are {len(self.objective or ())}", "search", name)
+        if several and self.search.target is not None:
+            raise config_error(f"`target` goes with one objective; there are {len(self.objective or ())}", "search", "target")
         if several and self.search.method is Method.CMAES:
             raise config_error("cmaes has one objective; use tpe, gp, nsga2 or nsga3", "search", "method")
         if several and self.selection.select is not SelectRule.BEST:

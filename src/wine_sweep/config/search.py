@@ -176,13 +176,12 @@ class Method(StrEnum):
     QMC = "qmc"
     NSGA2 = "nsga2"
     NSGA3 = "nsga3"
-    BRUTE_FORCE = "brute_force"
     AUTO = "auto"
 
     @property
     def is_exhaustive(self) -> bool:
         """Return whether the method tries every point of a finite space, each once."""
-        return self in (Method.GRID, Method.BRUTE_FORCE)
+        return self is Method.GRID
 
     @property
     def learns(self) -> bool:
@@ -262,16 +261,6 @@ def _growing(first: Amount, last: Amount, factor: int) -> list[Amount]:
     return budgets
 
 
-class RegretConfig(Model):
-    """Stop when even the best that is still to be hoped for lies within the noise of the folds.
-
-    Args:
-        min_trials: Finished trials before it is asked at all.
-    """
-
-    min_trials: Annotated[int, Field(strict=True, ge=5)] = 20
-
-
 def _named(value: Any) -> Any:
     return {"type": value} if isinstance(value, str) else value
 
@@ -286,8 +275,10 @@ def _condition(value: Any) -> Any:
     return value
 
 
-def _switch(value: Any) -> Any:
-    return {} if value is True else None if value is False else value
+def _not_gone(value: Any) -> Any:
+    if value == "brute_force":
+        raise config_error("brute_force is gone; grid tries the same points, in the order written")
+    return value
 
 
 MAX_CHOICES = 10_000
@@ -316,8 +307,8 @@ class SearchConfig(Model):
     """What to try, how it is chosen, and when to stop.
 
     Args:
-        method: ``grid`` in the order written; ``brute_force`` the same points in any order; ``random``, ``qmc``; ``tpe``,
-            ``gp``, ``cmaes``, ``nsga2``, ``nsga3`` learn from results; ``auto`` picks one of them.
+        method: ``grid`` in the order written; ``random``, ``qmc``; ``tpe``, ``gp``, ``cmaes``, ``nsga2``, ``nsga3`` learn
+            from results; ``auto`` picks one of them.
         sampler: Options of Optuna's sampler for the method.
         parameters: The searched parameters by name, ``step__name`` in a pipeline.
         constraints: Conditions between parameters that every trial keeps; one that names a parameter which is not
@@ -326,7 +317,6 @@ class SearchConfig(Model):
         timeout: After this many seconds no trial is started any more; those that run are finished.
         target: No trial is started any more once the objective is this good.
         patience: No trial is started any more when this many in a row were no better than the best before.
-        regret: No trial is started any more when little is left to be gained.
         pruner: Ends trials early that are not worth finishing.
         budget: What grows from step to step of a trial; without it a step is a fold.
         seed: Seeds the sampler, and every ``random_state`` that the config leaves open.
@@ -335,7 +325,7 @@ class SearchConfig(Model):
         from_: An earlier sweep of the same space whose finished trials the sampler learns from; ``from`` in YAML.
     """
 
-    method: Method = Method.GRID
+    method: Annotated[Method, BeforeValidator(_not_gone)] = Method.GRID
     sampler: Values = Field(default_factory=dict)
     parameters: dict[Text, ParameterConfig] = Field(default_factory=dict)
     constraints: list[Condition] = Field(default_factory=list)
@@ -343,13 +333,20 @@ class SearchConfig(Model):
     timeout: Duration | None = None
     target: Number | None = None
     patience: Count | None = None
-    regret: Annotated[RegretConfig | None, BeforeValidator(_switch, json_schema_input_type=bool | RegretConfig)] = None
     pruner: Annotated[PrunerConfig | None, BeforeValidator(_named, json_schema_input_type=PrunerType | PrunerConfig)] = None
     budget: BudgetConfig | None = None
     seed: Seed = 0
     initial: list[dict[Text, Any]] = Field(default_factory=list)
     max_choices: Count = MAX_CHOICES
     from_: Annotated[Text | None, Field(alias="from")] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_regret(cls, given: Any) -> Any:
+        """Let `regret` be off: every config says so that a version which had it has resolved."""
+        if isinstance(given, dict) and given.get("regret", True) in (None, False):
+            return {key: value for key, value in given.items() if key != "regret"}
+        return given
 
     @model_validator(mode="after")
     def _few_choices(self) -> Self:

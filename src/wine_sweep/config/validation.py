@@ -34,6 +34,7 @@ _PLAIN = {
     "too_short": "must not be empty",
     "string_too_short": "must not be empty",
 }
+_GONE = {("search", "regret"): "is gone, as is what Optuna had for it; stop by `trials`, `timeout`, `patience` or `target`"}
 _LIMITS = {
     "greater_than": ("above", "gt"),
     "greater_than_equal": ("at least", "ge"),
@@ -76,6 +77,8 @@ def _translate(detail: ErrorDetails, path: ConfigPath, model: type[BaseModel]) -
     kind, value, context = detail["type"], detail.get("input"), detail.get("ctx", {})
     if kind == _WRONG:
         return Problem(str(context["message"]), (*path, *context["at"]))
+    if kind == "extra_forbidden" and path in _GONE:
+        return Problem(_GONE[path], path, at_key=True)
     if kind == "extra_forbidden":
         known = _keys_at(model, path[:-1])
         message = (

@@ -95,12 +95,8 @@ def count_trials(config: SearchConfig, space: Space) -> int | None:
 def check_method(config: SearchConfig, *, steps: int) -> list[Problem]:
     """Find what a search needs and this machine lacks, and options that its sampler or pruner does not take."""
     problems = []
-    if importlib.util.find_spec("torch") is None:
-        needs_torch = "needs torch, which is not installed: pip install 'wine-sweep[gp]'"
-        if config.method is Method.GP:
-            problems.append(Problem(f"gp {needs_torch}", ("search", "method")))
-        if config.regret is not None:
-            problems.append(Problem(needs_torch, ("search", "regret"), at_key=True))
+    if config.method is Method.GP and importlib.util.find_spec("torch") is None:
+        problems.append(Problem("gp needs torch, which is not installed: pip install 'wine-sweep[gp]'", ("search", "method")))
     if problems or not (config.sampler or config.pruner):
         return problems
     return _check_options(config, steps)

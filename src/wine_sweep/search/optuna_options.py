@@ -12,7 +12,7 @@ import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import Trial
 
 from wine_sweep.config import BudgetConfig, Choices, Method, PrunerConfig, PrunerType, SearchConfig
 from wine_sweep.messages import one_of, show
@@ -27,15 +27,12 @@ class Codec:
 
     Args:
         dimension: The parameter.
-        method: What suggests its values. ``qmc`` fills a space of numbers, so that choices are whole numbers to it;
-            ``brute_force`` tries the points of a grid.
+        method: What suggests its values. ``qmc`` fills a space of numbers, so that choices are whole numbers to it.
     """
 
     def __init__(self, dimension: Dimension, method: Method) -> None:
         spec = dimension.spec
         by_position = isinstance(spec, Choices) or (not spec.is_int and spec.step is not None)
-        if method is Method.BRUTE_FORCE and not isinstance(spec, Choices) and spec.num is not None:
-            by_position = True
         self._dimension = dimension
         self._axis = Axis(spec) if by_position else None
         self.distribution: CategoricalDistribution | IntDistribution | FloatDistribution = self._distribution(
@@ -116,13 +113,6 @@ class OptionError(ValueError):
         self.option = option
 
 
-class BruteForceSampler(optuna.samplers.BruteForceSampler):
-    """Optuna's, without stopping the study at the end: the loop counts the points, and there is no `optimize` to stop."""
-
-    def after_trial(self, study: Any, trial: FrozenTrial, state: TrialState, values: Any) -> None:  # Optuna's signature
-        """Leave the study alone."""
-
-
 _SAMPLERS: dict[Method, type[BaseSampler]] = {
     Method.RANDOM: optuna.samplers.RandomSampler,
     Method.TPE: optuna.samplers.TPESampler,
@@ -131,7 +121,6 @@ _SAMPLERS: dict[Method, type[BaseSampler]] = {
     Method.QMC: optuna.samplers.QMCSampler,
     Method.NSGA2: optuna.samplers.NSGAIISampler,
     Method.NSGA3: optuna.samplers.NSGAIIISampler,
-    Method.BRUTE_FORCE: BruteForceSampler,
 }
 _CROSSOVERS: dict[str, type] = {
     "uniform": optuna.samplers.nsgaii.UniformCrossover,

@@ -18,11 +18,10 @@ from wine_sweep.config import Direction, ExpressionError, Method, SearchConfig
 from wine_sweep.errors import SearchError
 from wine_sweep.search.checks import DRAWS
 from wine_sweep.search.early_stopping import PruningStudy, StepReporter
-from wine_sweep.search.grid import Grid
 from wine_sweep.search.optuna_options import STUDY_NAME, Codec, make_sampler, one_thread, quieten
 from wine_sweep.search.searcher import Outcome, Suggestion
-from wine_sweep.search.space import Space, same
-from wine_sweep.trial import Params, TrialState, params_key
+from wine_sweep.search.space import Space
+from wine_sweep.trial import Params, TrialState
 
 STATELESS = (Method.RANDOM, Method.QMC)
 """Methods whose suggestions depend on no older trial, but for the first that finished: it tells ``qmc`` its space."""
@@ -96,7 +95,7 @@ class OptunaSearcher:
 
     Random search; quasi-Monte Carlo; the tree-structured Parzen estimator (Bergstra et al., "Algorithms for
     Hyper-Parameter Optimization", NIPS 2011); Gaussian processes; CMA-ES (Hansen, "The CMA evolution strategy", 2016);
-    NSGA-II and NSGA-III (Deb et al., 2002; Deb and Jain, 2014); brute force: each as `optuna.samplers` has it.
+    NSGA-II and NSGA-III (Deb et al., 2002; Deb and Jain, 2014): each as `optuna.samplers` has it.
 
     A suggestion that breaks a constraint between parameters counts as failed for the sampler, and another is asked for.
 
@@ -132,8 +131,6 @@ class OptunaSearcher:
         forgets = config.method in STATELESS and config.pruner is None
         self._short = RollingStudy(sampler, directions) if forgets else None
         self._initial = deque(space.point(point) for point in config.initial)
-        self._grid: Iterator[Params] = iter(Grid(space)) if config.method is Method.BRUTE_FORCE else iter(())
-        self._asked: set[str] = set()
 
     def ask(self) -> Suggestion | None:
         """Suggest parameters; see `Searcher`."""
@@ -182,8 +179,6 @@ class OptunaSearcher:
             self._study.add_trial(known)
 
     def _suggestion(self, trial: OptunaTrial, point: Params) -> Suggestion:
-        if self._config.method is Method.BRUTE_FORCE:
-            self._asked.add(params_key(point))
         return Suggestion(point, (trial, self._pruning.begin() if self._pruning is not None else None))
 
     def _suggest(self, given: Params) -> tuple[OptunaTrial, Params]:
@@ -212,11 +207,7 @@ class OptunaSearcher:
             trial.study.tell(trial, state=optuna.trial.TrialState.PRUNED if pruned else optuna.trial.TrialState.FAIL)
 
     def _draw(self, given: Params) -> Params:
-        """Find a point with what is given that keeps the constraints: at random, or the next of a grid that was not asked."""
-        if self._config.method is Method.BRUTE_FORCE:
-            points = self._grid if not given else (each for each in Grid(self._space) if _has(each, given))
-            untried = next((each for each in points if params_key(each) not in self._asked), None)
-            return untried if untried is not None else next(iter(Grid(self._space)))
+        """Draw a point at random with what is given that keeps the constraints."""
         for _ in range(DRAWS):
             point = self._space.draw(self._rng, given)
             if self._space.keeps_constraints(point):
@@ -226,10 +217,6 @@ class OptunaSearcher:
     def _encode(self, point: Params) -> dict[str, Any]:
         found = {name: self._space.named(name, point) for name in point}
         return {each.key: self._codecs[each.key].encode(point[name]) for name, each in found.items() if each is not None}
-
-
-def _has(point: Params, given: Params) -> bool:
-    return all(name in point and same(point[name], value) for name, value in given.items())
 
 
 @contextmanager

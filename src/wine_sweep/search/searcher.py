@@ -27,7 +27,7 @@ def describe_reproducibility(config: SearchConfig, *, workers: int | None, goals
         reasons.append(f"{config.method.value} learns from {FIT_SECONDS}, which is never the same twice")
     if config.pruner is not None and not one:
         reasons.append(f"with {several} it depends on their speed which trial is pruned")
-    if not one and not (config.target is None and config.patience is None and config.regret is None):
+    if not one and not (config.target is None and config.patience is None):
         reasons.append(f"with {several} a few more or fewer trials may be under way when it stops")
     until = ", as far as the timeout lets it come" if config.timeout is not None else ""
     if reasons:

@@ -143,23 +143,8 @@ class Goals:
                 self.problems.append(Problem(f"is no objective; {one_of(name, known)}", path, at_key=True))
 
 
-def check_stopping(search: SearchConfig, objective: Objective, *, values: int) -> list[Problem]:
-    """Find what a regret bound lacks: it needs the spread over two fits or more of one trial.
-
-    Args:
-        search: The section `search`.
-        objective: What decides.
-        values: How many values the objective's mean is a mean over.
-    """
-    if search.regret is None:
-        return []
-    if objective.metric == FIT_SECONDS or values < 2:
-        return [Problem("compares with the noise of the folds; it needs a metric and two folds or more", ("search", "regret"))]
-    return []
-
-
 def settle_method(
-    search: SearchConfig, space: Space, objective: Objective, *, steps: int, values: int
+    search: SearchConfig, space: Space, objective: Objective, *, steps: int
 ) -> tuple[tuple[Method, str], list[Problem]]:
     """Pick the method that `auto` stands for, and check what it needs and the options that it is given.
 
@@ -168,7 +153,6 @@ def settle_method(
         space: What is searched.
         objective: What decides.
         steps: How many steps a trial has; 0 where it counts them itself.
-        values: How many values the objective's mean is a mean over.
 
     Returns:
         The method with the reason for it, which is empty where the config names one; and what is wrong.
@@ -176,9 +160,7 @@ def settle_method(
     method, reason = search.method, ""
     if method is Method.AUTO:
         method, reason = pick_method(search, space, objectives=len(objective.goals), limits=bool(objective.limits))
-    problems = check_stopping(search, objective, values=values)
-    problems += check_method(search.model_copy(update={"method": method}), steps=steps)
-    return (method, reason), problems
+    return (method, reason), check_method(search.model_copy(update={"method": method}), steps=steps)
 
 
 _BETTER_WHEN_HIGHER = frozenset(
