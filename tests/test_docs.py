@@ -13,13 +13,13 @@ from pydantic import BaseModel
 
 from wine_sweep.cli.app import app
 from wine_sweep.config import (
+    METHODS,
     BudgetConfig,
     Cost,
     DataConfig,
     EvaluationConfig,
     ExecutionConfig,
     GateConfig,
-    Method,
     PickRule,
     PrunerType,
     RegistryConfig,
@@ -102,7 +102,7 @@ def test_the_docs_show_every_key_of_every_section(path):
 def test_the_table_of_search_features_names_every_method_pruner_and_key():
     table = PAGES["search.md"].split("`plan` shows")[0]
     named = set(re.findall(r"[a-z_0-9]+", " ".join(re.findall(r"`([^`]*)`", table))))
-    assert {method.value for method in Method} <= named
+    assert set(METHODS) <= named
     assert {pruner.value for pruner in PrunerType} <= named
     assert {rule.value for rule in (*PickRule, *SelectRule, *Cost)} <= named
     assert keys_of(SearchConfig) - {"seed"} <= named

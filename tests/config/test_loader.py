@@ -11,7 +11,6 @@ from wine_sweep.config import (
     Choices,
     CrossValidation,
     Duplicates,
-    Method,
     Range,
     Stage,
     SweepConfig,
@@ -44,7 +43,7 @@ def test_what_a_config_leaves_out_has_a_default():
     assert (config.data.target, config.data.test_size, config.data.seed) == (None, 0.25, 0)
     assert config.data.duplicates is Duplicates.GROUP
     assert config.model.params == {}
-    assert config.search.method is Method.GRID
+    assert config.search.method.name == "grid"
     assert (config.search.trials, config.search.timeout, config.search.seed, config.search.initial) == (None, None, 0, [])
     assert config.evaluation.cv == CrossValidation(folds=5)
     assert config.evaluation.metrics is None

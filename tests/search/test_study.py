@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from wine_sweep.config import Direction, Method, SearchConfig
+from wine_sweep.config import METHODS, Direction, SearchConfig
 from wine_sweep.errors import SearchError
 from wine_sweep.search.methods import make_searcher
 from wine_sweep.search.optuna_searcher import RollingStudy
@@ -48,7 +48,7 @@ def bowl(point) -> float:
 
 
 def config(method: str, **keys) -> SearchConfig:
-    parameters = FINITE if Method(method).is_exhaustive else PARAMETERS
+    parameters = FINITE if METHODS[method].is_exhaustive else PARAMETERS
     return SearchConfig.model_validate({"parameters": parameters, "trials": 50, "method": method, **keys})
 
 
@@ -67,7 +67,7 @@ def test_every_suggestion_lies_in_the_space_whatever_the_space(method, kit):
         max_examples=EXAMPLES.get(method, 25),
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )
-    @given(tree=kit.trees(finite=Method(method).is_exhaustive), seed=st.integers(0, 99))
+    @given(tree=kit.trees(finite=METHODS[method].is_exhaustive), seed=st.integers(0, 99))
     def check(tree, seed):
         search = tree.config(method, seed=seed)
         space = tree.space(search)

@@ -9,7 +9,7 @@ from typing import Any
 
 from wine_sweep.cli.exits import print_json
 from wine_sweep.cli.startup import let_import_from
-from wine_sweep.config import FAMILY, DataConfig, ExecutionConfig, Method, RegistryConfig, SearchConfig, SweepConfig, read_config
+from wine_sweep.config import FAMILY, DataConfig, ExecutionConfig, RegistryConfig, SearchConfig, SweepConfig, read_config
 from wine_sweep.data.splits import TrainingData
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.evaluation.row_losses import row_loss_of
@@ -70,12 +70,12 @@ def _describe(path: Path, prepared: SweepPlan, experiment: str | None) -> dict[s
     config = prepared.config
     registry = config.registry
     search, space, objective = config.search, prepared.space, prepared.objective
-    first = islice(grid_points(search, space), FIRST) if search.method is Method.GRID else search.initial[:FIRST]
+    first = islice(grid_points(search, space), FIRST) if search.method.is_exhaustive else search.initial[:FIRST]
     return {
         "file": str(path),
         "name": prepared.name,
         "experiment": experiment_name(prepared, experiment),
-        "method": search.method.value,
+        "method": search.method.name,
         "method_reason": prepared.method_reason,
         "trials": count_trials(search, space),
         "timeout": config.search.timeout,

@@ -114,7 +114,7 @@ def _print_notes(console: Console, prepared: SweepPlan, result: SweepResult) -> 
         for name, end in edges
     ]
     if prepared.method_reason:
-        notes.insert(0, f"auto picked {prepared.config.search.method.value}: {prepared.method_reason}.")
+        notes.insert(0, f"auto picked {prepared.config.search.method}: {prepared.method_reason}.")
     alone = prepared.objective.metric if prepared.objective.others else None
     notes += describe_pruning(result.trials, _work(prepared, result), by=alone)
     if result.closing.repeats:
@@ -145,7 +145,7 @@ def _document(prepared: SweepPlan, result: SweepResult) -> dict[str, Any]:
         "name": prepared.name,
         "objective": {"metric": prepared.objective.metric, "direction": prepared.objective.direction.value},
         "trials": {state.value: count for state, count in count_states(result.trials).items()},
-        "method": prepared.config.search.method.value,
+        "method": prepared.config.search.method.name,
         "fits": {"done": round(work.done, 3), "without_pruning": work.whole} if work is not None else None,
         "selection": result.selection.record(),
         "test_scores": dict(result.test_scores),

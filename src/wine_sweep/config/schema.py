@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, ModelForm
-from wine_sweep.config.search import NEEDS_POINTS, Method, ParameterConfig, SearchConfig, check_choices
+from wine_sweep.config.search import NEEDS_POINTS, ParameterConfig, SearchConfig, check_choices
 from wine_sweep.config.selection import RegistryConfig, SelectionConfig, SelectRule
 from wine_sweep.config.validation import Bytes, Count, Duration, Location, Model, Seed, Share, Text, config_error
 
@@ -438,7 +438,7 @@ class SweepConfig(Model):
         for family, model in (self.models or {}).items():
             endless = next((name for name, each in model.parameters.items() if each.is_endless), None)
             if method.is_exhaustive and endless is not None:
-                raise config_error(f"method {method.value} {NEEDS_POINTS}", "models", family, "parameters", endless)
+                raise config_error(f"method {method} {NEEDS_POINTS}", "models", family, "parameters", endless)
             for where, names in ((("models", family), model.parameters), (("search",), self.search.parameters)):
                 if FAMILY in names:
                     raise config_error(
@@ -451,13 +451,12 @@ class SweepConfig(Model):
         several = len(self.objective or ()) > 1
         if several and self.search.target is not None:
             raise config_error(f"`target` goes with one objective; there are {len(self.objective or ())}", "search", "target")
-        if several and self.search.method is Method.CMAES:
-            raise config_error("cmaes has one objective; use tpe, gp, nsga2 or nsga3", "search", "method")
         if several and self.selection.select is not SelectRule.BEST:
             message = f"one_standard_error goes with one objective; there are {len(self.objective or ())}, and `pick` chooses"
             raise config_error(message, "selection", "select")
         if not several and self.selection.pick is not None:
             raise config_error("`pick` chooses among several objectives; there is one", "selection", "pick")
-        if self.selection.constraints and self.search.method is Method.CMAES:
-            raise config_error("cmaes cannot learn limits on metrics; use tpe, gp, nsga2 or nsga3", "search", "method")
+        refused = self.search.method.refusal(objectives=len(self.objective or ()), limits=bool(self.selection.constraints))
+        if refused is not None:
+            raise config_error(refused, "search", "method")
         return self

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
 from wine_sweep.config.expressions import Expression, ExpressionError
 from wine_sweep.config.validation import Count, Duration, Model, Seed, Share, Text, Values, config_error
-from wine_sweep.messages import show
+from wine_sweep.messages import one_of, show
 from wine_sweep.trial import canonical_json
 
 LARGEST_INT = 2**53
@@ -165,28 +178,79 @@ ParameterConfig = Annotated[
 Amount = TypeVar("Amount", int, float)
 
 
-class Method(StrEnum):
-    """How trials are chosen."""
+@dataclass(frozen=True)
+class Method:
+    """How trials are chosen: its traits, from which everything that depends on the method follows.
 
-    GRID = "grid"
-    RANDOM = "random"
-    TPE = "tpe"
-    GP = "gp"
-    CMAES = "cmaes"
-    QMC = "qmc"
-    NSGA2 = "nsga2"
-    NSGA3 = "nsga3"
-    AUTO = "auto"
+    Args:
+        name: As a config has it.
+        sampler: The class of `optuna.samplers` that suggests; empty where Optuna does not.
+        learns: Whether results change what is tried next; `auto`, whose meaning is not known here, counts as learning.
+        is_exhaustive: Whether it tries every point of a finite space, each once, in the order written.
+        picks: Whether it stands for another method, picked by space, budget and number of objectives.
+        objectives: The most objectives that it takes; None for any number.
+        learns_limits: Whether it can learn limits on metrics.
+        fixed_space: Whether it searches a space of fixed size: parameters that a condition turns off are suggested too, and left
+            out.
+        generational: Whether it has generations, and learns only from trials that it suggested itself: older ones are asked for
+            once more.
+        as_numbers: Whether it fills a space of numbers, so that choices are whole numbers to it.
+        package: What it needs beside Optuna; the extra of the method's own name brings it.
+        attempts: How often it is asked for a point that keeps the constraints, before one is drawn at random for it.
+    """
 
-    @property
-    def is_exhaustive(self) -> bool:
-        """Return whether the method tries every point of a finite space, each once."""
-        return self is Method.GRID
+    name: str
+    sampler: str = ""
+    learns: bool = True
+    is_exhaustive: bool = False
+    picks: bool = False
+    objectives: int | None = None
+    learns_limits: bool = True
+    fixed_space: bool = False
+    generational: bool = False
+    as_numbers: bool = False
+    package: str = ""
+    attempts: int = 20
 
-    @property
-    def learns(self) -> bool:
-        """Return whether results change what is tried next; `auto`, whose meaning is not known here, counts as learning."""
-        return not self.is_exhaustive and self not in (Method.RANDOM, Method.QMC)
+    def __str__(self) -> str:
+        return self.name
+
+    def refusal(self, *, objectives: int, limits: bool) -> str | None:
+        """Describe why the method does not go with so many objectives, or with limits on metrics, or None when it does."""
+        if self.objectives is not None and objectives > self.objectives:
+            able = _learners(method for method in METHODS.values() if method.objectives is None)
+            return f"{self} has {_counted(self.objectives)}; use {able}"
+        if limits and not self.learns_limits:
+            able = _learners(method for method in METHODS.values() if method.learns_limits)
+            return f"{self} cannot learn limits on metrics; use {able}"
+        return None
+
+
+METHODS = {
+    method.name: method
+    for method in (
+        Method("grid", learns=False, is_exhaustive=True),
+        Method("random", "RandomSampler", learns=False),
+        Method("tpe", "TPESampler"),
+        Method("gp", "GPSampler", fixed_space=True, package="torch", attempts=3),  # it computes long, and learns nothing of these
+        Method("cmaes", "CmaEsSampler", objectives=1, learns_limits=False, fixed_space=True, generational=True),
+        Method("qmc", "QMCSampler", learns=False, fixed_space=True, as_numbers=True),
+        Method("nsga2", "NSGAIISampler", fixed_space=True, generational=True),
+        Method("nsga3", "NSGAIIISampler", fixed_space=True, generational=True),
+        Method("auto", picks=True),
+    )
+}
+"""All search methods, a row each."""
+
+
+def _counted(objectives: int) -> str:
+    return "one objective" if objectives == 1 else f"{objectives} objectives at most"
+
+
+def _learners(methods: Iterable[Method]) -> str:
+    """Name the samplers that learn, as in ``tpe, gp or nsga2``."""
+    *most, last = [method.name for method in methods if method.sampler and method.learns]
+    return f"{', '.join(most)} or {last}"
 
 
 class PrunerType(StrEnum):
@@ -275,10 +339,22 @@ def _condition(value: Any) -> Any:
     return value
 
 
-def _not_gone(value: Any) -> Any:
+def _method(value: Any) -> Method:
+    if isinstance(value, Method):
+        return value
     if value == "brute_force":
         raise config_error("brute_force is gone; grid tries the same points, in the order written")
-    return value
+    if not isinstance(value, str) or value not in METHODS:
+        raise config_error(f"got {show(value)}; {one_of(value, METHODS)}")
+    return METHODS[value]
+
+
+MethodName = Annotated[
+    Method,
+    PlainValidator(_method),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"enum": list(METHODS), "type": "string"}),
+]
 
 
 MAX_CHOICES = 10_000
@@ -325,7 +401,7 @@ class SearchConfig(Model):
         from_: An earlier sweep of the same space whose finished trials the sampler learns from; ``from`` in YAML.
     """
 
-    method: Annotated[Method, BeforeValidator(_not_gone)] = Method.GRID
+    method: MethodName = METHODS["grid"]
     sampler: Values = Field(default_factory=dict)
     parameters: dict[Text, ParameterConfig] = Field(default_factory=dict)
     constraints: list[Condition] = Field(default_factory=list)
@@ -356,14 +432,14 @@ class SearchConfig(Model):
     @model_validator(mode="after")
     def _bounded(self) -> Self:
         if not self.method.is_exhaustive and self.trials is None and self.timeout is None:
-            raise config_error(f"method {self.method.value} needs `trials` or `timeout`, or it would never end", "method")
+            raise config_error(f"method {self.method} needs `trials` or `timeout`, or it would never end", "method")
         return self
 
     @model_validator(mode="after")
     def _finite(self) -> Self:
         endless = next((name for name, each in self.parameters.items() if each.is_endless), None)
         if self.method.is_exhaustive and endless is not None:
-            raise config_error(f"method {self.method.value} {NEEDS_POINTS}", "parameters", endless)
+            raise config_error(f"method {self.method} {NEEDS_POINTS}", "parameters", endless)
         return self
 
     @model_validator(mode="after")
@@ -376,18 +452,13 @@ class SearchConfig(Model):
 
     @model_validator(mode="after")
     def _nothing_to_hand_on(self) -> Self:
-        if self.sampler and self.method in (Method.GRID, Method.AUTO):
-            reason = (
-                "has no sampler of Optuna's; leave `sampler` out"
-                if self.method is Method.GRID
-                else "picks the method; name one to set its options"
-            )
-            raise config_error(f"{self.method.value} {reason}", "sampler")
+        if self.sampler and self.method.picks:
+            raise config_error(f"{self.method} picks the method; name one to set its options", "sampler")
+        if self.sampler and not self.method.sampler:
+            raise config_error(f"{self.method} has no sampler of Optuna's; leave `sampler` out", "sampler")
         if self.from_ is not None and not self.method.learns:
-            raise config_error(
-                f"{self.method.value} learns nothing from older trials; leave `from` out, or use tpe, gp, cmaes, nsga2 or nsga3",
-                "from",
-            )
+            others = _learners(METHODS.values())
+            raise config_error(f"{self.method} learns nothing from older trials; leave `from` out, or use {others}", "from")
         return self
 
     @model_validator(mode="after")

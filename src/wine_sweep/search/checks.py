@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from wine_sweep.config import FAMILY, Choices, Expression, ExpressionError, Method, SearchConfig
+from wine_sweep.config import FAMILY, Choices, Expression, ExpressionError, SearchConfig
 from wine_sweep.errors import ConfigPath, Problem
 from wine_sweep.messages import one_of, show
 from wine_sweep.search.grid import MOST_COMBINATIONS, TooManyToCountError, grid_of
@@ -109,7 +109,7 @@ def _check_point(config: SearchConfig, space: Space, given: Mapping[str, Any], p
     """Describe what is wrong with a point whose values are right one by one."""
     point = space.point(given)
     named = [(name, each) for name in point if (each := space.named(name, given)) is not None]
-    if config.method is Method.GRID:
+    if config.method.is_exhaustive:
         missing = [each.name for each in space.active(point) if each.name not in point]
         if missing:
             yield Problem(f"a grid's point names every parameter; missing: {', '.join(missing)}", path)
@@ -162,7 +162,8 @@ def _check_size(config: SearchConfig, space: Space) -> Iterator[Problem]:
     if config.method.is_exhaustive and not grid.is_finite:
         return  # which is a problem of its own
     try:
-        empty = grid.size == 0 if config.method.is_exhaustive else not _can_keep_constraints(space, {}, config.seed)
+        size = grid.size + len(config.initial) if config.method.is_exhaustive else None
+        empty = not _can_keep_constraints(space, {}, config.seed) if size is None else size == 0
     except TooManyToCountError:
         message = f"conditions and constraints make more than {MOST_COMBINATIONS:,} combinations; fewer values, or another method"
         yield Problem(message, _CONSTRAINTS if space.constraints else ("search", "parameters"))

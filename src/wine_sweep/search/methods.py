@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from wine_sweep.config import Choices, Direction, Method, SearchConfig
+from wine_sweep.config import METHODS, Choices, Direction, Method, SearchConfig
 from wine_sweep.errors import Problem
 from wine_sweep.search.grid import GridSearcher, TooManyToCountError, grid_of
 from wine_sweep.search.searcher import Searcher
@@ -33,22 +33,28 @@ def pick_method(config: SearchConfig, space: Space, *, objectives: int, limits: 
     """
     points, trials = _points(space), config.trials
     if points is not None and trials is not None and points <= trials and config.from_ is None and _is_plain(config, space):
-        return Method.GRID, f"all {points:,} points fit into {trials:,} trials"
+        return METHODS["grid"], f"all {points:,} points fit into {trials:,} trials"
     if objectives > 1 and trials is not None and trials >= GENETIC_TRIALS:
-        if objectives >= MANY_OBJECTIVES:
-            return Method.NSGA3, f"{objectives} objectives and {trials:,} trials, enough for generations"
-        return Method.NSGA2, f"{objectives} objectives and {trials:,} trials, enough for generations"
+        method = METHODS["nsga3" if objectives >= MANY_OBJECTIVES else "nsga2"]
+        return method, f"{objectives} objectives and {trials:,} trials, enough for generations"
+    tpe, gp, cmaes = METHODS["tpe"], METHODS["gp"], METHODS["cmaes"]
     if space.is_conditional:
-        return Method.TPE, "some parameters are searched only sometimes"
+        return tpe, "some parameters are searched only sometimes"
     if any(isinstance(each.spec, Choices) and not _are_numbers(each.spec) for each in space.dimensions):
-        return Method.TPE, "some parameters are no numbers"
+        return tpe, "some parameters are no numbers"
     if trials is not None and trials <= GP_TRIALS:
-        if importlib.util.find_spec("torch") is not None:
-            return Method.GP, f"numbers only, and no more than {GP_TRIALS} trials"
-        return Method.TPE, "numbers only and few trials would be for gp, but torch is not installed"
-    if trials is not None and objectives == 1 and not limits and len(space.dimensions) > 1 and not _has_choices(space):
-        return Method.CMAES, f"ranges only, and more than {GP_TRIALS} trials"
-    return Method.TPE, "it does well on most spaces and budgets"
+        if _lacks(gp):
+            return tpe, f"numbers only and few trials would be for gp, but {gp.package} is not installed"
+        return gp, f"numbers only, and no more than {GP_TRIALS} trials"
+    fits = cmaes.refusal(objectives=objectives, limits=limits) is None
+    if trials is not None and fits and len(space.dimensions) > 1 and not _has_choices(space):
+        return cmaes, f"ranges only, and more than {GP_TRIALS} trials"
+    return tpe, "it does well on most spaces and budgets"
+
+
+def _lacks(method: Method) -> bool:
+    """Return whether what a method needs beside Optuna is not installed."""
+    return bool(method.package) and importlib.util.find_spec(method.package) is None
 
 
 def _points(space: Space) -> int | None:
@@ -85,7 +91,7 @@ def count_points(config: SearchConfig, space: Space) -> int | None:
 def count_trials(config: SearchConfig, space: Space) -> int | None:
     """Count the trials of a sweep exactly; None when only a timeout ends it. Other methods may end earlier on small spaces."""
     total = count_points(config, space)
-    if config.method is Method.GRID and total is not None:
+    if config.method.is_exhaustive and total is not None:
         grid = grid_of(space, whole=False)
         total += sum(space.point(point) not in grid for point in config.initial)
     limits = [limit for limit in (total, config.trials) if limit is not None]
@@ -94,12 +100,11 @@ def count_trials(config: SearchConfig, space: Space) -> int | None:
 
 def check_method(config: SearchConfig, *, steps: int) -> list[Problem]:
     """Find what a search needs and this machine lacks, and options that its sampler or pruner does not take."""
-    problems = []
-    if config.method is Method.GP and importlib.util.find_spec("torch") is None:
-        problems.append(Problem("gp needs torch, which is not installed: pip install 'wine-sweep[gp]'", ("search", "method")))
-    if problems or not (config.sampler or config.pruner):
-        return problems
-    return _check_options(config, steps)
+    method = config.method
+    if _lacks(method):
+        lacking = f"{method} needs {method.package}, which is not installed: pip install 'wine-sweep[{method}]'"
+        return [Problem(lacking, ("search", "method"))]
+    return _check_options(config, steps) if config.sampler or config.pruner else []
 
 
 def _check_options(config: SearchConfig, steps: int) -> list[Problem]:
@@ -124,7 +129,7 @@ def import_searcher(config: SearchConfig) -> None:
 
     In the thread that also imports MLflow: both import SQLAlchemy, of which two threads at once may get half.
     """
-    if config.method is not Method.GRID:
+    if not config.method.is_exhaustive:
         _optuna_searcher()
 
 
@@ -143,6 +148,6 @@ def make_searcher(config: SearchConfig, space: Space, *, directions: Sequence[Di
         directions: Which way each objective is better.
         steps: How many steps a trial has.
     """
-    if config.method is Method.GRID:
+    if config.method.is_exhaustive:
         return GridSearcher(config, space, direction=directions[0], steps=steps)
     return _optuna_searcher()(config, space, directions=directions, steps=steps)

@@ -27,7 +27,7 @@ class Codec:
 
     Args:
         dimension: The parameter.
-        method: What suggests its values. ``qmc`` fills a space of numbers, so that choices are whole numbers to it.
+        method: What suggests its values.
     """
 
     def __init__(self, dimension: Dimension, method: Method) -> None:
@@ -36,7 +36,7 @@ class Codec:
         self._dimension = dimension
         self._axis = Axis(spec) if by_position else None
         self.distribution: CategoricalDistribution | IntDistribution | FloatDistribution = self._distribution(
-            as_numbers=method is Method.QMC
+            as_numbers=method.as_numbers
         )
 
     def encode(self, value: Any) -> Any:
@@ -113,15 +113,6 @@ class OptionError(ValueError):
         self.option = option
 
 
-_SAMPLERS: dict[Method, type[BaseSampler]] = {
-    Method.RANDOM: optuna.samplers.RandomSampler,
-    Method.TPE: optuna.samplers.TPESampler,
-    Method.GP: optuna.samplers.GPSampler,
-    Method.CMAES: optuna.samplers.CmaEsSampler,
-    Method.QMC: optuna.samplers.QMCSampler,
-    Method.NSGA2: optuna.samplers.NSGAIISampler,
-    Method.NSGA3: optuna.samplers.NSGAIIISampler,
-}
 _CROSSOVERS: dict[str, type] = {
     "uniform": optuna.samplers.nsgaii.UniformCrossover,
     "blxalpha": optuna.samplers.nsgaii.BLXAlphaCrossover,
@@ -136,17 +127,17 @@ def make_sampler(config: SearchConfig, *, conditional: bool) -> BaseSampler:
     """Make the sampler that a config names, with its options.
 
     Args:
-        config: The section `search`, its method neither ``grid`` nor ``auto``.
+        config: The section `search`, its method one that has a sampler.
         conditional: Whether some parameters are searched only sometimes.
 
     Raises:
         OptionError: An option of `sampler` is unknown or wrong.
     """
-    found = _SAMPLERS[config.method]
-    options = _defaults(config, conditional) | _options(found, config.sampler)
-    if "crossover" in config.sampler:
-        options["crossover"] = _crossover(config.sampler["crossover"])
-    sampler: BaseSampler = _construct(found, {"seed": config.seed, **options})
+    found: type[BaseSampler] = getattr(optuna.samplers, config.method.sampler)
+    options = _options(found, config.sampler)
+    if "crossover" in options:
+        options["crossover"] = _crossover(options["crossover"])
+    sampler: BaseSampler = _construct(found, {**_defaults(found, config, conditional=conditional), **options})
     return sampler
 
 
@@ -210,18 +201,20 @@ def _wrapped(given: Any, budget: BudgetConfig | None, steps: int) -> BasePruner 
     return make_pruner(config, budget, steps)
 
 
-def _defaults(config: SearchConfig, conditional: bool) -> dict[str, Any]:
-    match config.method:
-        case Method.TPE:
-            return {"multivariate": True, "group": conditional, "constant_liar": True}
-        case Method.QMC:
-            return {"scramble": True, "warn_independent_sampling": False, "warn_asynchronous_seeding": False}
-        case Method.GP | Method.CMAES:
-            return {"warn_independent_sampling": False}
-        case Method.NSGA2 | Method.NSGA3:
-            smallest, largest = POPULATIONS
-            return {"population_size": min(max((config.trials or largest * 8) // 8, smallest), largest)}
-    return {}
+def _defaults(found: type, config: SearchConfig, *, conditional: bool) -> dict[str, Any]:
+    """Return our own defaults for those options that a sampler has."""
+    smallest, largest = POPULATIONS
+    ours = {
+        "seed": config.seed,
+        "multivariate": True,
+        "group": conditional,
+        "constant_liar": True,
+        "scramble": True,
+        "warn_independent_sampling": False,
+        "warn_asynchronous_seeding": False,
+        "population_size": min(max((config.trials or largest * 8) // 8, smallest), largest),
+    }
+    return {name: ours[name] for name in inspect.signature(found).parameters if name in ours}
 
 
 def _options(found: type, given: Mapping[str, Any]) -> dict[str, Any]:

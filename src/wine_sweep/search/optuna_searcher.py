@@ -14,7 +14,7 @@ from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import Trial as OptunaTrial
 
-from wine_sweep.config import Direction, ExpressionError, Method, SearchConfig
+from wine_sweep.config import Direction, ExpressionError, SearchConfig
 from wine_sweep.errors import SearchError
 from wine_sweep.search.checks import DRAWS
 from wine_sweep.search.early_stopping import PruningStudy, StepReporter
@@ -23,18 +23,15 @@ from wine_sweep.search.searcher import Outcome, Suggestion
 from wine_sweep.search.space import Space
 from wine_sweep.trial import Params, TrialState
 
-STATELESS = (Method.RANDOM, Method.QMC)
-"""Methods whose suggestions depend on no older trial, but for the first that finished: it tells ``qmc`` its space."""
-
 KEPT = 500
-"""So many trials a study of such a method holds before it goes on in a new one."""
+"""So many trials the study of a method that does not learn holds before it goes on in a new one."""
 
 
 class RollingStudy:
     """A study in memory that begins anew with the same sampler every so many trials, and suggests what the whole one would.
 
     Args:
-        sampler: What suggests; of a method of `STATELESS`.
+        sampler: What suggests; it depends on no older trial, but for the first that finished: that tells ``qmc`` its space.
         directions: Which way each objective is better.
         kept: How many trials it holds.
     """
@@ -77,19 +74,6 @@ def _has_result(state: optuna.trial.TrialState) -> bool:
     return state in (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
 
 
-ATTEMPTS = 20
-"""So often a sampler is asked for a point that keeps the constraints, before one is drawn at random for it."""
-
-SLOW_ATTEMPTS = 3
-"""The same of a Gaussian process, which computes long, and learns nothing from a point that broke a constraint."""
-
-_WHOLE_SPACE = (Method.GP, Method.CMAES, Method.QMC, Method.NSGA2, Method.NSGA3)
-"""Methods that search a space of fixed size: parameters that a condition turns off are suggested too, and left out."""
-
-_GENERATIONAL = (Method.CMAES, Method.NSGA2, Method.NSGA3)
-"""Methods with generations, that only learn from trials that they suggested themselves: older ones are asked for once more."""
-
-
 class OptunaSearcher:
     """What Optuna's samplers suggest, kept within conditions and constraints.
 
@@ -111,10 +95,10 @@ class OptunaSearcher:
 
     def __init__(self, config: SearchConfig, space: Space, *, directions: Sequence[Direction], steps: int) -> None:
         quieten()
-        if config.method is Method.GP:
+        if config.method.package == "torch":
             one_thread()
         self.adaptive = config.method.learns
-        self._config = config
+        self._method = config.method
         self._space = space
         self._codecs = {each.key: Codec(each, config.method) for each in space.dimensions}
         self._rng = random.Random(config.seed)  # noqa: S311  # draws parameters, not secrets
@@ -128,7 +112,7 @@ class OptunaSearcher:
             directions=[each.value for each in directions],
             study_name=STUDY_NAME,
         )
-        forgets = config.method in STATELESS and config.pruner is None
+        forgets = not config.method.learns and config.pruner is None
         self._short = RollingStudy(sampler, directions) if forgets else None
         self._initial = deque(space.point(point) for point in config.initial)
 
@@ -136,7 +120,7 @@ class OptunaSearcher:
         """Suggest parameters; see `Searcher`."""
         given = self._initial.popleft() if self._initial else {}
         with _translated_errors():
-            for _ in range(SLOW_ATTEMPTS if self._config.method is Method.GP else ATTEMPTS):
+            for _ in range(self._method.attempts):
                 trial, point = self._suggest(given)
                 if self._space.keeps_constraints(point):
                     return self._suggestion(trial, point)
@@ -163,10 +147,10 @@ class OptunaSearcher:
         """Take a finished trial of an earlier sweep; see `Searcher`."""
         encoded = self._encode(params)
         with _translated_errors():
-            if self._config.method in _GENERATIONAL:
+            if self._method.generational:
                 self._tell(self._suggest(params)[0], outcome)
                 return
-            if self._config.method in _WHOLE_SPACE:
+            if self._method.fixed_space:
                 idle = [each for each in self._space.dimensions if each.key not in encoded]
                 encoded |= {each.key: self._codecs[each.key].encode(each.draw(self._rng)) for each in idle}
             known = optuna.trial.create_trial(
@@ -186,14 +170,14 @@ class OptunaSearcher:
         study = self._short.next() if self._short is not None else self._study
         if given:
             study.enqueue_trial(self._encode(given))
-        whole = self._config.method in _WHOLE_SPACE
+        whole = self._method.fixed_space
         trial = study.ask({key: each.distribution for key, each in self._codecs.items()} if whole else None)
         point: dict[str, Any] = {}
         for each in self._space.dimensions:
             if each.is_active(point):
                 codec = self._codecs[each.key]
                 point[each.name] = codec.decode(trial.params[each.key] if whole else codec.suggest(trial))
-        if self._config.method in _GENERATIONAL:
+        if self._method.generational:
             _ = trial.relative_params  # Optuna puts a trial into a generation here, and would not where all is given
         return trial, point
 

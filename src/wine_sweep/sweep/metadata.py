@@ -87,7 +87,7 @@ def sweep_params(prepared: SweepPlan) -> dict[str, str]:
     """Return the parent run's parameters."""
     config = prepared.config
     params = {
-        "method": config.search.method.value,
+        "method": config.search.method.name,
         "trials": planned_trials(prepared),
         "seed": str(config.search.seed),
         prepared.kind: prepared.subject,

@@ -158,7 +158,7 @@ def settle_method(
         The method with the reason for it, which is empty where the config names one; and what is wrong.
     """
     method, reason = search.method, ""
-    if method is Method.AUTO:
+    if method.picks:
         method, reason = pick_method(search, space, objectives=len(objective.goals), limits=bool(objective.limits))
     return (method, reason), check_method(search.model_copy(update={"method": method}), steps=steps)
 
