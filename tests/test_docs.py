@@ -64,6 +64,7 @@ def test_every_page_is_linked_from_the_readme():
 def test_every_example_of_the_docs_is_a_config_that_could_run(text, tmp_path):
     for name in ("train.py", "boost.py"):
         (tmp_path / name).write_text("def train(params, context): ...\n")
+    (tmp_path / "mysamplers.py").write_text(re.search(r"```python\n(.*?class Annealing.*?)```", PAGES["search.md"], re.DOTALL)[1])
     draft = parse_config(text.encode(), source="README.md", folder=tmp_path, default_name="example")
     assert draft.problems == []
     prepare(draft, trusted=[str(tmp_path), "tcp://machine-a:8786"])

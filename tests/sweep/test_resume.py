@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -73,15 +74,15 @@ class Stopper(Silent):
         self.on = self.on or what == self.phase_to_stop_at
 
 
-def begin(store, text: str, *, after: int | None = None, phase: str = "") -> str:
+def begin(store, text: str, *, after: int | None = None, phase: str = "", trusted: Sequence[str] = ()) -> str:
     """Run a sweep in this process up to a point, and give its parent run's id."""
     draft = parse_config(text.encode(), source="test.yaml", folder=Path.cwd(), default_name="test")
     stopper = Stopper(after, phase)
     options = RunOptions(tracking_uri=store.uri)
     if after is None and not phase:
-        return run_sweep(prepare(draft), options, observer=stopper).run_id
+        return run_sweep(prepare(draft, trusted=trusted), options, observer=stopper).run_id
     with pytest.raises(SweepInterrupted) as caught:
-        run_sweep(prepare(draft), options, observer=stopper, stop=stopper)
+        run_sweep(prepare(draft, trusted=trusted), options, observer=stopper, stop=stopper)
     return caught.value.run_id
 
 

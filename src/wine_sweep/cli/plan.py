@@ -75,7 +75,7 @@ def _describe(path: Path, prepared: SweepPlan, experiment: str | None) -> dict[s
         "file": str(path),
         "name": prepared.name,
         "experiment": experiment_name(prepared, experiment),
-        "method": search.method.name,
+        "method": str(search.method),
         "method_reason": prepared.method_reason,
         "trials": count_trials(search, space),
         "timeout": config.search.timeout,

@@ -145,7 +145,7 @@ def _document(prepared: SweepPlan, result: SweepResult) -> dict[str, Any]:
         "name": prepared.name,
         "objective": {"metric": prepared.objective.metric, "direction": prepared.objective.direction.value},
         "trials": {state.value: count for state, count in count_states(result.trials).items()},
-        "method": prepared.config.search.method.name,
+        "method": str(prepared.config.search.method),
         "fits": {"done": round(work.done, 3), "without_pruning": work.whole} if work is not None else None,
         "selection": result.selection.record(),
         "test_scores": dict(result.test_scores),

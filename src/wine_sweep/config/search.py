@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import pathlib
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any, Self, TypeVar
 
@@ -197,6 +199,9 @@ class Method:
         as_numbers: Whether it fills a space of numbers, so that choices are whole numbers to it.
         package: What it needs beside Optuna; the extra of the method's own name brings it.
         attempts: How often it is asked for a point that keeps the constraints, before one is drawn at random for it.
+        source: The file, or the module, that has the class of a sampler of the user's own; its traits are not known before that
+            is imported.
+        is_seeded: Whether the sampler takes a seed.
     """
 
     name: str
@@ -211,19 +216,33 @@ class Method:
     as_numbers: bool = False
     package: str = ""
     attempts: int = 20
+    source: str = ""
+    is_seeded: bool = True
 
     def __str__(self) -> str:
-        return self.name
+        return self.name if self.file is None else f"{self.file.name}:{self.sampler}"
+
+    @property
+    def file(self) -> pathlib.Path | None:
+        """The file of a sampler of the user's own; None where it is a module's, or Optuna's."""
+        return pathlib.Path(self.source) if self.source.endswith(".py") else None
+
+    def moved(self, file: pathlib.Path) -> Method:
+        """Return the same method with its file elsewhere, as under an absolute path."""
+        return replace(self, name=f"{file}:{self.sampler}", source=str(file))
 
     def refusal(self, *, objectives: int, limits: bool) -> str | None:
         """Describe why the method does not go with so many objectives, or with limits on metrics, or None when it does."""
         if self.objectives is not None and objectives > self.objectives:
             able = _learners(method for method in METHODS.values() if method.objectives is None)
-            return f"{self} has {_counted(self.objectives)}; use {able}"
+            return f"{self} has {_counted(self.objectives)}; {self._declare('objectives = None')}use {able}"
         if limits and not self.learns_limits:
             able = _learners(method for method in METHODS.values() if method.learns_limits)
-            return f"{self} cannot learn limits on metrics; use {able}"
+            return f"{self} cannot learn limits on metrics; {self._declare('learns_limits = True')}use {able}"
         return None
+
+    def _declare(self, trait: str) -> str:
+        return f"have its class say `{trait}`, or " if self.source else ""
 
 
 METHODS = {
@@ -339,21 +358,32 @@ def _condition(value: Any) -> Any:
     return value
 
 
+_OWN_SAMPLER = re.compile(r"(.+\.py|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)", re.ASCII)
+
+
 def _method(value: Any) -> Method:
     if isinstance(value, Method):
         return value
     if value == "brute_force":
         raise config_error("brute_force is gone; grid tries the same points, in the order written")
+    if isinstance(value, str) and (own := _OWN_SAMPLER.fullmatch(value)) is not None:
+        return Method(value, own[2], source=own[1])
+    if isinstance(value, str) and (":" in value or value.endswith(".py")):
+        raise config_error(f"a sampler of one's own is written as FILE.py:CLASS or package.module:CLASS; got {show(value)}")
     if not isinstance(value, str) or value not in METHODS:
         raise config_error(f"got {show(value)}; {one_of(value, METHODS)}")
     return METHODS[value]
 
 
+def _spelled(method: Method) -> str:
+    return method.name
+
+
 MethodName = Annotated[
     Method,
     PlainValidator(_method),
-    PlainSerializer(str, return_type=str),
-    WithJsonSchema({"enum": list(METHODS), "type": "string"}),
+    PlainSerializer(_spelled),
+    WithJsonSchema({"type": "string", "anyOf": [{"enum": list(METHODS)}, {"pattern": f"^{_OWN_SAMPLER.pattern}$"}]}),
 ]
 
 
@@ -384,8 +414,8 @@ class SearchConfig(Model):
 
     Args:
         method: ``grid`` in the order written; ``random``, ``qmc``; ``tpe``, ``gp``, ``cmaes``, ``nsga2``, ``nsga3`` learn
-            from results; ``auto`` picks one of them.
-        sampler: Options of Optuna's sampler for the method.
+            from results; ``auto`` picks one of them; or a sampler of one's own, ``mysamplers.py:Annealing``.
+        sampler: Options of the method's sampler.
         parameters: The searched parameters by name, ``step__name`` in a pipeline.
         constraints: Conditions between parameters that every trial keeps; one that names a parameter which is not
             searched in a trial (see `when`) does not apply to it.
@@ -401,7 +431,7 @@ class SearchConfig(Model):
         from_: An earlier sweep of the same space whose finished trials the sampler learns from; ``from`` in YAML.
     """
 
-    method: MethodName = METHODS["grid"]
+    method: MethodName = Field(default="grid", validate_default=True)
     sampler: Values = Field(default_factory=dict)
     parameters: dict[Text, ParameterConfig] = Field(default_factory=dict)
     constraints: list[Condition] = Field(default_factory=list)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wine_sweep.config import METHODS, Choices, Direction, Method, SearchConfig
-from wine_sweep.errors import Problem
+from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.search.grid import GridSearcher, TooManyToCountError, grid_of
 from wine_sweep.search.searcher import Searcher
 from wine_sweep.search.space import Space
@@ -98,13 +99,38 @@ def count_trials(config: SearchConfig, space: Space) -> int | None:
     return min(limits) if limits else None
 
 
-def check_method(config: SearchConfig, *, steps: int) -> list[Problem]:
-    """Find what a search needs and this machine lacks, and options that its sampler or pruner does not take."""
+def load_traits(method: Method) -> Method:
+    """Return a method with the traits that the class of its sampler, which is the user's own and is imported, declares.
+
+    Raises:
+        ConfigError: The class cannot be imported, is no sampler, or declares something else than a trait.
+    """
+    from wine_sweep.search.optuna_options import OptionError, declared_traits
+
+    try:
+        return replace(method, **declared_traits(method))
+    except OptionError as error:
+        raise ConfigError([Problem(str(error), ("search", "method"))]) from error
+
+
+def check_method(config: SearchConfig, *, steps: int, objectives: int = 1, limits: bool = False) -> list[Problem]:
+    """Find what a search needs and this machine lacks, and options that its sampler or pruner does not take.
+
+    Args:
+        config: The section `search`, its method not ``auto``.
+        steps: How many steps a trial has; 0 where it counts them itself.
+        objectives: How many there are.
+        limits: Whether there are limits on metrics.
+    """
     method = config.method
+    if (refused := method.refusal(objectives=objectives, limits=limits)) is not None:
+        return [Problem(refused, ("search", "method"))]
+    if config.from_ is not None and not method.learns:
+        return [Problem(f"{method} learns nothing from older trials; leave `from` out", ("search", "from"))]
     if _lacks(method):
         lacking = f"{method} needs {method.package}, which is not installed: pip install 'wine-sweep[{method}]'"
         return [Problem(lacking, ("search", "method"))]
-    return _check_options(config, steps) if config.sampler or config.pruner else []
+    return _check_options(config, steps) if config.sampler or config.pruner or method.source else []
 
 
 def _check_options(config: SearchConfig, steps: int) -> list[Problem]:
@@ -112,10 +138,11 @@ def _check_options(config: SearchConfig, steps: int) -> list[Problem]:
 
     problems = []
     try:
-        if config.sampler:
+        if config.sampler or config.method.source:
             make_sampler(config, conditional=False)
     except OptionError as error:
-        problems.append(Problem(str(error), ("search", "sampler", *([error.option] if error.option else []))))
+        at = ("sampler",) if config.sampler else ("method",)
+        problems.append(Problem(str(error), ("search", *at, *([error.option] if error.option else []))))
     try:
         if config.pruner is not None:
             make_pruner(config.pruner, config.budget, steps)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import inspect
 import logging
+import sys
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from contextlib import redirect_stdout
+from importlib import import_module
+from typing import Any, cast
 
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -15,7 +18,8 @@ from optuna.samplers import BaseSampler
 from optuna.trial import Trial
 
 from wine_sweep.config import BudgetConfig, Choices, Method, PrunerConfig, PrunerType, SearchConfig
-from wine_sweep.messages import one_of, show
+from wine_sweep.importing import import_file
+from wine_sweep.messages import did_you_mean, one_of, show
 from wine_sweep.search.space import Axis, Dimension
 
 
@@ -133,12 +137,74 @@ def make_sampler(config: SearchConfig, *, conditional: bool) -> BaseSampler:
     Raises:
         OptionError: An option of `sampler` is unknown or wrong.
     """
-    found: type[BaseSampler] = getattr(optuna.samplers, config.method.sampler)
+    found = sampler_class(config.method)
     options = _options(found, config.sampler)
+    if config.method.source:
+        seed = {"seed": config.seed} if config.method.is_seeded else {}
+        return _made_by_user(found, {**seed, **options})
     if "crossover" in options:
         options["crossover"] = _crossover(options["crossover"])
     sampler: BaseSampler = _construct(found, {**_defaults(found, config, conditional=conditional), **options})
     return sampler
+
+
+DECLARED = ("learns", "objectives", "learns_limits", "fixed_space", "generational", "as_numbers")
+"""Traits that the class of a sampler of the user's own may declare, as attributes; see `Method`."""
+
+
+def declared_traits(method: Method) -> dict[str, Any]:
+    """Return the traits of a sampler of the user's own: what its class declares; else it learns, and has one objective.
+
+    Raises:
+        OptionError: The class cannot be imported, is no sampler, or declares something else than a trait.
+    """
+    found = sampler_class(method)
+    traits: dict[str, Any] = {"objectives": 1, "learns_limits": False}
+    traits |= {name: getattr(found, name) for name in DECLARED if hasattr(found, name)}
+    for name, value in traits.items():
+        is_count = value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0)
+        if not (is_count if name == "objectives" else isinstance(value, bool)):
+            allowed = "a number of objectives, or None for any" if name == "objectives" else "True or False"
+            raise OptionError(f"{method.sampler}.{name} is {value!r:.40}; a class says {allowed} there", None)
+    takes = inspect.signature(found).parameters
+    return {**traits, "is_seeded": "seed" in takes or any(each.kind is each.VAR_KEYWORD for each in takes.values())}
+
+
+def sampler_class(method: Method) -> type[BaseSampler]:
+    """Return the class of a method's sampler; one of the user's own is imported, and whoever asks has made sure of the trust.
+
+    Raises:
+        OptionError: It cannot be imported, or is no sampler.
+    """
+    if not method.source:
+        optunas: type[BaseSampler] = getattr(optuna.samplers, method.sampler)
+        return optunas
+    try:
+        with redirect_stdout(sys.stderr):  # standard output is for results
+            module = import_file(method.file) if method.file is not None else import_module(method.source)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module may call sys.exit
+        raise OptionError(f"{method.source} cannot be imported: {type(error).__name__}: {error}", None) from error
+    found = getattr(module, method.sampler, None)
+    if found is None:
+        classes = [name for name, value in vars(module).items() if _is_sampler(value)]
+        raise OptionError(f"there is no class '{method.sampler}' in {method.source}{did_you_mean(method.sampler, classes)}", None)
+    if not _is_sampler(found):
+        raise OptionError(f"{method} is no sampler: it is to be a subclass of optuna.samplers.BaseSampler", None)
+    return cast("type[BaseSampler]", found)
+
+
+def _is_sampler(value: object) -> bool:
+    return inspect.isclass(value) and issubclass(value, BaseSampler) and not inspect.isabstract(value)
+
+
+def _made_by_user(found: type[BaseSampler], options: Mapping[str, Any]) -> BaseSampler:
+    try:
+        with redirect_stdout(sys.stderr):
+            return found(**options)
+    except Exception as error:  # the user's own code may raise anything
+        raise OptionError(f"{found.__name__} cannot be made: {type(error).__name__}: {error}", None) from error
 
 
 def make_pruner(config: PrunerConfig, budget: BudgetConfig | None, steps: int) -> BasePruner:
@@ -218,20 +284,33 @@ def _defaults(found: type, config: SearchConfig, *, conditional: bool) -> dict[s
 
 
 def _options(found: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Hold options against the parameters of Optuna's class: their names, and their types where these are plain."""
-    parameters = {name: each for name, each in inspect.signature(found).parameters.items() if name not in _OBJECTS}
+    """Hold options against the parameters of a class: their names, and their types where these are plain."""
+    is_optunas = found.__module__.partition(".")[0] == "optuna"
+    called, left_out = (f"Optuna's {found.__name__}", _OBJECTS) if is_optunas else (found.__name__, {"seed"})
+    takes = inspect.signature(found).parameters
+    parameters = {name: each for name, each in takes.items() if name not in left_out and each.kind not in _VARIADIC}
+    is_open = any(each.kind is each.VAR_KEYWORD for each in takes.values())
     for name, value in given.items():
-        if name not in parameters:
+        if name not in parameters and (name in left_out or not is_open):
             offer = one_of(name, parameters, most=20) if parameters else "it has no options"
-            raise OptionError(f"Optuna's {found.__name__} has no such option; {offer}", name)
-        if not _fits(value, str(parameters[name].annotation)):
-            raise OptionError(f"Optuna's {found.__name__} takes {parameters[name].annotation} here, got {show(value)}", name)
-        if name in _LEAST and isinstance(value, int | float) and value < _LEAST[name]:
+            raise OptionError(f"{called} has no such option; {offer}", name)
+        if name in parameters and not _fits(value, _annotation(parameters[name])):
+            raise OptionError(f"{called} takes {_annotation(parameters[name])} here, got {show(value)}", name)
+        if is_optunas and name in _LEAST and isinstance(value, int | float) and value < _LEAST[name]:
             raise OptionError(f"must be at least {_LEAST[name]}, got {show(value)}", name)
     missing = [name for name, each in parameters.items() if each.default is each.empty and name not in {*given, "wrapped_pruner"}]
     if missing:
-        raise OptionError(f"Optuna's {found.__name__} needs `{missing[0]}`", None)
+        raise OptionError(f"{called} needs `{missing[0]}`", None)
     return dict(given)
+
+
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _annotation(parameter: inspect.Parameter) -> str:
+    """Return a parameter's annotation as it is written, whether or not its module evaluates annotations."""
+    found = parameter.annotation
+    return found.__name__ if isinstance(found, type) else str(found)
 
 
 def _fits(value: Any, annotation: str) -> bool:

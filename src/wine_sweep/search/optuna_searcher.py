@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+import sys
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Any
 
 import optuna
@@ -112,14 +113,14 @@ class OptunaSearcher:
             directions=[each.value for each in directions],
             study_name=STUDY_NAME,
         )
-        forgets = not config.method.learns and config.pruner is None
+        forgets = not (config.method.learns or config.method.source or config.pruner)
         self._short = RollingStudy(sampler, directions) if forgets else None
         self._initial = deque(space.point(point) for point in config.initial)
 
     def ask(self) -> Suggestion | None:
         """Suggest parameters; see `Searcher`."""
         given = self._initial.popleft() if self._initial else {}
-        with _translated_errors():
+        with self._translated_errors():
             for _ in range(self._method.attempts):
                 trial, point = self._suggest(given)
                 if self._space.keeps_constraints(point):
@@ -130,7 +131,7 @@ class OptunaSearcher:
     def tell(self, suggestion: Suggestion, outcome: Outcome) -> None:
         """Take what came of a suggestion; see `Searcher`."""
         trial, shadow = suggestion.handle
-        with _translated_errors():
+        with self._translated_errors():
             self._tell(trial, outcome)
             if self._pruning is not None:
                 self._pruning.end(shadow, outcome)
@@ -138,7 +139,7 @@ class OptunaSearcher:
     def prune(self, suggestion: Suggestion, steps: Sequence[float], at: Sequence[int] = ()) -> bool:
         """Return whether a trial is not worth finishing; see `Searcher`."""
         trial, shadow = suggestion.handle
-        with _translated_errors():
+        with self._translated_errors():
             if self._pruning is not None:
                 return self._pruning.should_prune(shadow, steps, at)
             return self._reporter is not None and self._reporter.should_prune(trial, steps, at)
@@ -146,7 +147,7 @@ class OptunaSearcher:
     def learn(self, params: Params, outcome: Outcome) -> None:
         """Take a finished trial of an earlier sweep; see `Searcher`."""
         encoded = self._encode(params)
-        with _translated_errors():
+        with self._translated_errors():
             if self._method.generational:
                 self._tell(self._suggest(params)[0], outcome)
                 return
@@ -190,6 +191,20 @@ class OptunaSearcher:
             pruned = outcome.state is TrialState.PRUNED
             trial.study.tell(trial, state=optuna.trial.TrialState.PRUNED if pruned else optuna.trial.TrialState.FAIL)
 
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        """Turn what samplers raise into a `SearchError`; what they warn of is for their developers."""
+        is_own = bool(self._method.source)
+        foreseen = (Exception,) if is_own else (ValueError, RuntimeError, ArithmeticError, ExpressionError)
+        try:
+            with warnings.catch_warnings(), redirect_stdout(sys.stderr) if is_own else nullcontext():
+                warnings.simplefilter("ignore")
+                yield
+        except SearchError:
+            raise
+        except foreseen as error:
+            raise SearchError(f"the sampler failed: {type(error).__name__}: {error}") from error
+
     def _draw(self, given: Params) -> Params:
         """Draw a point at random with what is given that keeps the constraints."""
         for _ in range(DRAWS):
@@ -201,16 +216,3 @@ class OptunaSearcher:
     def _encode(self, point: Params) -> dict[str, Any]:
         found = {name: self._space.named(name, point) for name in point}
         return {each.key: self._codecs[each.key].encode(point[name]) for name, each in found.items() if each is not None}
-
-
-@contextmanager
-def _translated_errors() -> Iterator[None]:
-    """Turn what samplers raise into a `SearchError`; what they warn of is for their developers."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except (ValueError, RuntimeError, ArithmeticError, ExpressionError) as error:
-        if isinstance(error, SearchError):
-            raise
-        raise SearchError(f"the sampler failed: {type(error).__name__}: {error}") from error

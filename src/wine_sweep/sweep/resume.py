@@ -167,7 +167,9 @@ def changed_keys(recorded: StoredConfig, sweep: SweepRecord, prepared: SweepPlan
 
 
 def _tree(config: SweepConfig) -> dict[str, Any]:
-    return config.model_dump(mode="json", by_alias=True)
+    tree = config.model_dump(mode="json", by_alias=True)
+    tree["search"]["method"] = str(config.search.method)  # a sampler's file may lie elsewhere: its content counts
+    return tree
 
 
 def _differences(before: Any, now: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
@@ -301,6 +303,9 @@ def plan_resume(
     """
     prepared = prepare_recorded(reader, sweep, draft, trusted=trusted)
     changed = changed_keys(recorded, sweep, prepared)
+    if prepared.sampler_digest != sweep.tags.get(names.SAMPLER):
+        file = prepared.config.search.method.file
+        raise DataError(f"{file} has changed since the sweep '{sweep.name}'; run a new sweep with it")
     older: Sequence[Trial] = ()
     if names.FROM in sweep.tags:
         search = prepared.config.search.model_copy(update={"from_": sweep.tags[names.FROM]})

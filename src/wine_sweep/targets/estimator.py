@@ -452,7 +452,7 @@ class EstimatorCheck:
         objective, folds = self.goals.objective, len(self.material.folds)
         steps = folds if search.budget is None else len(search.budget.steps())
         values = folds * self.draft.sections["evaluation"].seeds
-        self.method, problems = settle_method(search, self.space, objective, steps=steps)
+        self.method, problems = settle_method(search, self.space, objective, steps=steps, folder=self.draft.folder)
         self.problems += [*problems, *check_spread(self._selection, objective, values=values)]
 
     @property

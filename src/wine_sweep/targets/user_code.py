@@ -104,7 +104,7 @@ class OwnCodeCheck:
         self.problems += problems
         objective = self._goals.objective if self._goals is not None else None
         if objective is not None and not self.problems and not self.draft.problems:
-            self._method, problems = settle_method(search, space, objective, steps=0)
+            self._method, problems = settle_method(search, space, objective, steps=0, folder=self.draft.folder)
             self.problems += [*problems, *check_spread(self._selection, objective, values=values)]
             self._one_standard_error = one_standard_error_of(self._selection, space, values=values)
 
