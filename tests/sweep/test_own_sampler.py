@@ -140,6 +140,12 @@ def test_what_is_no_name_of_a_class_is_refused(folder, method):
         prepared(folder, ANNEALING, config(method))
 
 
+@pytest.mark.parametrize(("file", "expected"), [("a\\0b", "a NUL character"), ("x" * 300, "more than 255 bytes")])
+def test_a_path_that_no_file_has_is_refused(folder, file, expected):
+    with pytest.raises(ConfigError, match=rf"c.yaml:6:18: search\.method: .*{expected}"):
+        prepared(folder, ANNEALING, config(f"{file}.py:Annealing"))
+
+
 def test_a_file_that_is_not_there_is_named(folder):
     with pytest.raises(ConfigError, match=r"search\.method: there is no file .*/nowhere.py"):
         prepared(folder, ANNEALING, config("nowhere.py:Annealing"), trusted=[str(folder)])

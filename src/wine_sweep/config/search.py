@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from wine_sweep.config.expressions import Expression, ExpressionError
-from wine_sweep.config.validation import Count, Duration, Model, Seed, Share, Text, Values, config_error
+from wine_sweep.config.validation import Count, Duration, Model, Seed, Share, Text, Values, checked_path, config_error
 from wine_sweep.messages import one_of, show
 from wine_sweep.trial import canonical_json
 
@@ -367,7 +367,7 @@ def _method(value: Any) -> Method:
     if value == "brute_force":
         raise config_error("brute_force is gone; grid tries the same points, in the order written")
     if isinstance(value, str) and (own := _OWN_SAMPLER.fullmatch(value)) is not None:
-        return Method(value, own[2], source=own[1])
+        return Method(value, own[2], source=checked_path(own[1]))
     if isinstance(value, str) and (":" in value or value.endswith(".py")):
         raise config_error(f"a sampler of one's own is written as FILE.py:CLASS or package.module:CLASS; got {show(value)}")
     if not isinstance(value, str) or value not in METHODS:

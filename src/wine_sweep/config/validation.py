@@ -158,7 +158,12 @@ def check_experiment(name: str, source: str) -> str:
     return name
 
 
-def _path(value: str) -> str:
+def checked_path(value: str) -> str:
+    """Return a path that some file could have.
+
+    Raises:
+        PydanticCustomError: None could.
+    """
     if "\0" in value:
         raise config_error("a path cannot hold a NUL character")
     if any(len(os.fsencode(part)) > LONGEST_NAME for part in value.split("/")):
@@ -170,7 +175,7 @@ def _path(value: str) -> str:
     return value
 
 
-Location = Annotated[str, Field(strict=True, min_length=1, max_length=2048), AfterValidator(_path)]
+Location = Annotated[str, Field(strict=True, min_length=1, max_length=2048), AfterValidator(checked_path)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
 Share = Annotated[float, Field(strict=True, gt=0, lt=1, allow_inf_nan=False)]
