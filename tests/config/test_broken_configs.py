@@ -21,7 +21,7 @@ SEARCH_C = "search: {parameters: {C: [0.1, 1]}}"
 SEARCH_SVR = "search: {parameters: {svr__C: [0.1, 1]}}"
 REGRESSION_METRICS = "For regression: rmse, mae, mape, median_ae, max_error, r2, or a scikit-learn scorer's name"
 CLASSIFICATION_METRICS = (
-    "For classification: log_loss, accuracy, balanced_accuracy, f1, f1_macro, precision, recall, roc_auc,"
+    "For classification: log_loss, accuracy, balanced_accuracy, f1, f1_macro, f1_micro, f1_weighted, precision, recall, roc_auc,"
     " or a scikit-learn scorer's name"
 )
 NOT_A_TABLE = (

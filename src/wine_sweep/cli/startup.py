@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from wine_sweep.config import Backend, ParsedConfig, read_config
+from wine_sweep.config import ParsedConfig, read_config
 from wine_sweep.errors import ConfigError, Problem, SourceLocation
 from wine_sweep.execution import start_forkserver
 from wine_sweep.importing import find_installed, import_last
@@ -34,7 +34,8 @@ def start_server(draft: ParsedConfig) -> None:
     Args:
         draft: What was read as a config.
     """
-    if draft.config is not None and draft.config.execution.backend is Backend.PROCESSES:
+    traits = draft.config.execution.backend.traits if draft.config is not None else None
+    if traits is not None and traits.shares_this_disk and not traits.runs_in_this_process:
         start_forkserver()
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
@@ -172,17 +173,44 @@ _ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9a-fA-F:]+\]|[\w.-]+):(\d{1,5})")
 Again = Annotated[int, Field(strict=True, ge=0, le=100)]
 
 
+@dataclass(frozen=True)
+class BackendTraits:
+    """What follows from where trials are measured.
+
+    Args:
+        runs_in_this_process: Whether trials run in the process of the sweep itself, one at a time.
+        can_kill: Whether a trial runs in a process of its own, which can be ended from outside.
+        shares_this_disk: Whether what a trial writes to a file can be read here.
+        takes_address: Whether it may be a cluster that has an address.
+        package: What has to be installed for it; the extra of the backend's own name brings it.
+    """
+
+    runs_in_this_process: bool = False
+    can_kill: bool = True
+    shares_this_disk: bool = True
+    takes_address: bool = False
+    package: str = ""
+
+
 class Backend(StrEnum):
-    """Where trials are measured."""
+    """Where trials are measured, a row each.
 
-    SERIAL = "serial"
-    PROCESSES = "processes"
-    DASK = "dask"
+    Attributes:
+        traits: What follows from it.
+    """
 
-    @property
-    def can_kill(self) -> bool:
-        """Return whether a trial runs in a process of its own, which can be ended from outside."""
-        return self is not Backend.SERIAL
+    traits: BackendTraits
+
+    SERIAL = "serial", BackendTraits(runs_in_this_process=True, can_kill=False)
+    PROCESSES = "processes", BackendTraits()
+    DASK = "dask", BackendTraits(shares_this_disk=False, takes_address=True, package="distributed")
+
+    def __new__(cls, value: str, traits: BackendTraits) -> Self:
+        """Make a row, known by its value alone."""
+        row = str.__new__(cls, value)
+        row._value_ = value
+        row.traits = traits
+        return row
 
 
 class RetriesConfig(Model):
@@ -253,20 +281,20 @@ class ExecutionConfig(Model):
 
     @model_validator(mode="after")
     def _serial_is_one(self) -> Self:
-        if self.backend is Backend.SERIAL and self.workers not in (None, 1):
-            raise config_error(f"backend serial has one worker; use `backend: processes` for {self.workers}", "workers")
+        if self.backend.traits.runs_in_this_process and self.workers not in (None, 1):
+            raise config_error(f"backend {self.backend} has one worker; use `backend: processes` for {self.workers}", "workers")
         return self
 
     @model_validator(mode="after")
     def _only_processes_can_be_ended(self) -> Self:
         for name in ("trial_timeout", "memory_limit"):
-            if getattr(self, name) is not None and not self.backend.can_kill:
-                raise config_error("backend serial cannot end a trial; use `backend: processes`", name)
+            if getattr(self, name) is not None and not self.backend.traits.can_kill:
+                raise config_error(f"backend {self.backend} cannot end a trial; use `backend: processes`", name)
         return self
 
     @model_validator(mode="after")
     def _address_of_a_cluster(self) -> Self:
-        if self.address is not None and self.backend is not Backend.DASK:
+        if self.address is not None and not self.backend.traits.takes_address:
             raise config_error("is a Dask scheduler's; add `backend: dask`", "address")
         return self
 

@@ -15,7 +15,7 @@ from enum import StrEnum
 from statistics import fmean
 from typing import Protocol
 
-from wine_sweep.config import Backend, RetriesConfig, SearchConfig
+from wine_sweep.config import RetriesConfig, SearchConfig
 from wine_sweep.execution import Workers, make_workers
 from wine_sweep.search.methods import count_points, count_trials, make_searcher
 from wine_sweep.search.searcher import Searcher
@@ -460,7 +460,7 @@ def run_trials(
     try:
         searcher = _searcher(prepared, search)
         stoppers = make_stoppers(search, objective)
-        if execution.backend is Backend.SERIAL or search.from_ is not None:
+        if execution.backend.traits.runs_in_this_process or search.from_ is not None:
             writer.wait_until_made()  # serial trials record warnings of this very process, where MLflow's import warns too
             writer.check()
         teach(searcher, older, objective)

@@ -25,7 +25,7 @@ from wine_sweep.config import (
 from wine_sweep.data import Dataset
 from wine_sweep.data.table import absolute
 from wine_sweep.errors import ConfigError, ConfigPath, Problem
-from wine_sweep.evaluation.metrics import DEFAULTS, ERRORS, Metric, find_metric, refusal_of_name
+from wine_sweep.evaluation.metrics import Metric, default_metrics, find_metric, refusal_of_name, usual_direction
 from wine_sweep.gate.comparison import refusal
 from wine_sweep.messages import one_of, show
 from wine_sweep.search.methods import check_method, load_traits, pick_method
@@ -80,7 +80,7 @@ class Goals:
 
     def _find_metrics(self, objectives: list[ObjectiveConfig], task: Task) -> list[Goal | None]:
         """Look up every metric that is named; give the objectives' goals, None for one that is wrong."""
-        listed = self._evaluation.metrics or DEFAULTS[task]
+        listed = self._evaluation.metrics or default_metrics(task)
         wanted: list[tuple[ConfigPath, str]] = [
             (("objective", index, "metric"), each.metric) for index, each in enumerate(objectives)
         ]
@@ -173,11 +173,6 @@ def settle_method(
     return (method, reason), check_method(settled, steps=steps, objectives=objectives, limits=limits)
 
 
-_BETTER_WHEN_HIGHER = frozenset(
-    {"r2", "accuracy", "balanced_accuracy", "f1", "f1_macro", "f1_micro", "f1_weighted", "precision", "recall", "roc_auc"}
-)
-
-
 class UserObjective:
     """What decides among trials whose metrics are known by name alone.
 
@@ -212,7 +207,7 @@ class UserObjective:
             )
 
     def _goal(self, config: ObjectiveConfig, index: int) -> Goal:
-        direction = config.direction or _usual_direction(config.metric)
+        direction = config.direction or usual_direction(config.metric)
         if direction is None:
             message = f"say which way {config.metric} is better: {{metric: {config.metric}, direction: minimize}}, or maximize"
             self.problems.append(Problem(message, ("objective", index, "metric")))
@@ -234,12 +229,6 @@ class UserObjective:
             if name not in known:
                 path = ("selection", "pick", "weights", name)
                 self.problems.append(Problem(f"is no objective; {one_of(name, known)}", path, at_key=True))
-
-
-def _usual_direction(metric: str) -> Direction | None:
-    if metric in ERRORS or metric == FIT_SECONDS:
-        return Direction.MINIMIZE
-    return Direction.MAXIMIZE if metric in _BETTER_WHEN_HIGHER else None
 
 
 def needed_metrics(objective: Objective) -> list[str]:

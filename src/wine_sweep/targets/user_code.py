@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from wine_sweep.config import Backend, HistoryReducer, Method, ParsedConfig, SelectionConfig, SweepConfig
+from wine_sweep.config import HistoryReducer, Method, ParsedConfig, SelectionConfig, SweepConfig
 from wine_sweep.data.splits import TrainingData
 from wine_sweep.errors import Problem
 from wine_sweep.search.checks import check_space
@@ -96,8 +96,8 @@ class OwnCodeCheck:
         """
         search, execution = self.draft.sections["search"], self.draft.sections.get("execution")
         problems = [*check_space(search, space), *more, *check_cheapest(self._selection, space)]
-        if search.pruner is not None and execution is not None and execution.backend is Backend.SERIAL:
-            message = f"backend serial cannot stop a {self._kind}; use `backend: processes`"
+        if search.pruner is not None and execution is not None and not execution.backend.traits.can_kill:
+            message = f"backend {execution.backend} cannot stop a {self._kind}; use `backend: processes`"
             problems.append(Problem(message, ("search", "pruner")))
         if not problems:
             self.space = space
