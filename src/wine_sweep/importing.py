@@ -1,4 +1,4 @@
-"""What Python processes that are started from here may import, and imports without garbage collection.
+"""What Python processes that are started from here may import, files of the user's own, imports without garbage collection.
 
 Python puts the working folder first on ``sys.path`` of every process that is started as ``python -c`` or ``python -m``, as
 multiprocessing's helpers, joblib's workers and Dask's nannies are. A ``selectors.py`` that lies there would run in each of them.

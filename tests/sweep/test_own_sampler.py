@@ -124,6 +124,7 @@ LEARNING = "import optuna\nclass Own(optuna.samplers.TPESampler):\n    "
         (ANNEALING, "sampler: {seed: 1}, ", "sampler.seed: Annealing has no such option; allowed: cooling"),
         (ANNEALING, "sampler: {cooling: cold}, ", "sampler.cooling: Annealing takes float here, got 'cold'"),
         (ANNEALING.replace("cooling: float = 0.9", "cooling: float"), "", "method: Annealing needs `cooling`"),
+        (ANNEALING.replace("= cooling,", "= {}['oh'],"), "", "method: Annealing does not take it: 'oh'"),
         (ANNEALING.replace("objectives = 1", "objectives = 'one'"), "", "method: Annealing.objectives is 'one'; a class"),
         (ANNEALING.replace("objectives = 1", "learns = 1"), "", "method: Annealing.learns is 1; a class says True or False"),
         (ANNEALING.replace("objectives = 1", "learns = False"), "from: x, ", "from: mysamplers.py:Annealing learns nothing"),

@@ -18,7 +18,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import Trial
 
 from wine_sweep.config import BudgetConfig, Choices, Method, PrunerConfig, PrunerType, SearchConfig
-from wine_sweep.importing import import_file
+from wine_sweep.importing import import_file, start_scripts_as_usual
 from wine_sweep.messages import did_you_mean, one_of, show
 from wine_sweep.search.space import Axis, Dimension
 
@@ -139,10 +139,7 @@ def make_sampler(config: SearchConfig, *, conditional: bool) -> BaseSampler:
     """
     found = sampler_class(config.method)
     options = _options(found, config.sampler)
-    if config.method.source:
-        seed = {"seed": config.seed} if config.method.is_seeded else {}
-        return _made_by_user(found, {**seed, **options})
-    if "crossover" in options:
+    if "crossover" in options and not config.method.source:
         options["crossover"] = _crossover(options["crossover"])
     sampler: BaseSampler = _construct(found, {**_defaults(found, config, conditional=conditional), **options})
     return sampler
@@ -179,8 +176,9 @@ def sampler_class(method: Method) -> type[BaseSampler]:
     if not method.source:
         optunas: type[BaseSampler] = getattr(optuna.samplers, method.sampler)
         return optunas
+    start_scripts_as_usual()
     try:
-        with redirect_stdout(sys.stderr):  # standard output is for results
+        with redirect_stdout(sys.stderr):
             module = import_file(method.file) if method.file is not None else import_module(method.source)
     except KeyboardInterrupt:
         raise
@@ -197,14 +195,6 @@ def sampler_class(method: Method) -> type[BaseSampler]:
 
 def _is_sampler(value: object) -> bool:
     return inspect.isclass(value) and issubclass(value, BaseSampler) and not inspect.isabstract(value)
-
-
-def _made_by_user(found: type[BaseSampler], options: Mapping[str, Any]) -> BaseSampler:
-    try:
-        with redirect_stdout(sys.stderr):
-            return found(**options)
-    except Exception as error:  # the user's own code may raise anything
-        raise OptionError(f"{found.__name__} cannot be made: {type(error).__name__}: {error}", None) from error
 
 
 def make_pruner(config: PrunerConfig, budget: BudgetConfig | None, steps: int) -> BasePruner:
@@ -268,7 +258,9 @@ def _wrapped(given: Any, budget: BudgetConfig | None, steps: int) -> BasePruner 
 
 
 def _defaults(found: type, config: SearchConfig, *, conditional: bool) -> dict[str, Any]:
-    """Return our own defaults for those options that a sampler has."""
+    """Return our own defaults for those options that a sampler has; one of the user's own is given its seed."""
+    if config.method.source:
+        return {"seed": config.seed} if config.method.is_seeded else {}
     smallest, largest = POPULATIONS
     ours = {
         "seed": config.seed,
@@ -285,8 +277,8 @@ def _defaults(found: type, config: SearchConfig, *, conditional: bool) -> dict[s
 
 def _options(found: type, given: Mapping[str, Any]) -> dict[str, Any]:
     """Hold options against the parameters of a class: their names, and their types where these are plain."""
-    is_optunas = found.__module__.partition(".")[0] == "optuna"
-    called, left_out = (f"Optuna's {found.__name__}", _OBJECTS) if is_optunas else (found.__name__, {"seed"})
+    called, is_optunas = _called(found), _is_optunas(found)
+    left_out = _OBJECTS if is_optunas else {"seed"}
     takes = inspect.signature(found).parameters
     parameters = {name: each for name, each in takes.items() if name not in left_out and each.kind not in _VARIADIC}
     is_open = any(each.kind is each.VAR_KEYWORD for each in takes.values())
@@ -302,6 +294,14 @@ def _options(found: type, given: Mapping[str, Any]) -> dict[str, Any]:
     if missing:
         raise OptionError(f"{called} needs `{missing[0]}`", None)
     return dict(given)
+
+
+def _is_optunas(found: type) -> bool:
+    return found.__module__.partition(".")[0] == "optuna"
+
+
+def _called(found: type) -> str:
+    return f"Optuna's {found.__name__}" if _is_optunas(found) else found.__name__
 
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -330,9 +330,9 @@ def _crossover(name: Any) -> Any:
 
 
 def _construct(found: type, options: Mapping[str, Any]) -> Any:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), redirect_stdout(sys.stderr):  # standard output is for results
         warnings.simplefilter("ignore")  # of experimental arguments, which the config asks for
         try:
             return found(**options)
-        except (TypeError, ValueError, AttributeError, AssertionError) as error:
-            raise OptionError(f"Optuna's {found.__name__} does not take it: {error}", None) from error
+        except Exception as error:  # the class may be the user's own
+            raise OptionError(f"{_called(found)} does not take it: {error}", None) from error
