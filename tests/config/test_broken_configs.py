@@ -878,6 +878,10 @@ BROKEN_SEARCHES = {
         config(searching("method: brute_force, " + TWO)),
         "3:18: search.method: brute_force is gone; grid tries the same points, in the order written",
     ),
+    "a key that is gone, and counts for nothing": (
+        config(searching("regret: 0, " + TWO)),
+        "3:10: search.regret: is gone, as is what Optuna had for it; stop by `trials`, `timeout`, `patience` or `target`",
+    ),
     "a key that is gone": (
         config(searching("regret: {min_trials: 8}, " + TWO)),
         "3:10: search.regret: is gone, as is what Optuna had for it; stop by `trials`, `timeout`, `patience` or `target`",

@@ -450,7 +450,7 @@ class SearchConfig(Model):
     @classmethod
     def _without_regret(cls, given: Any) -> Any:
         """Let `regret` be off: every config says so that a version which had it has resolved."""
-        if isinstance(given, dict) and given.get("regret", True) in (None, False):
+        if isinstance(given, dict) and "regret" in given and (given["regret"] is None or given["regret"] is False):
             return {key: value for key, value in given.items() if key != "regret"}
         return given
 
