@@ -13,13 +13,13 @@ from pydantic import BaseModel
 
 from wine_sweep.cli.app import app
 from wine_sweep.config import (
+    METHODS,
     BudgetConfig,
     Cost,
     DataConfig,
     EvaluationConfig,
     ExecutionConfig,
     GateConfig,
-    Method,
     PickRule,
     PrunerType,
     RegistryConfig,
@@ -64,6 +64,7 @@ def test_every_page_is_linked_from_the_readme():
 def test_every_example_of_the_docs_is_a_config_that_could_run(text, tmp_path):
     for name in ("train.py", "boost.py"):
         (tmp_path / name).write_text("def train(params, context): ...\n")
+    (tmp_path / "mysamplers.py").write_text(re.search(r"```python\n(.*?class Annealing.*?)```", PAGES["search.md"], re.DOTALL)[1])
     draft = parse_config(text.encode(), source="README.md", folder=tmp_path, default_name="example")
     assert draft.problems == []
     prepare(draft, trusted=[str(tmp_path), "tcp://machine-a:8786"])
@@ -102,7 +103,7 @@ def test_the_docs_show_every_key_of_every_section(path):
 def test_the_table_of_search_features_names_every_method_pruner_and_key():
     table = PAGES["search.md"].split("`plan` shows")[0]
     named = set(re.findall(r"[a-z_0-9]+", " ".join(re.findall(r"`([^`]*)`", table))))
-    assert {method.value for method in Method} <= named
+    assert set(METHODS) <= named
     assert {pruner.value for pruner in PrunerType} <= named
     assert {rule.value for rule in (*PickRule, *SelectRule, *Cost)} <= named
     assert keys_of(SearchConfig) - {"seed"} <= named

@@ -137,6 +137,9 @@ def _absolute(config: SweepConfig, folder: pathlib.Path) -> SweepConfig:
     if config.model is not None and config.model.function is not None:
         file, name = config.model.function_parts
         changed["model"] = config.model.model_copy(update={"function": f"{absolute(file, folder)}:{name}"})
+    if config.search.method.file is not None:
+        method = config.search.method.moved(absolute(config.search.method.source, folder))
+        changed["search"] = config.search.model_copy(update={"method": method})
     return config.model_copy(update=changed)
 
 

@@ -1,4 +1,4 @@
-"""What Python processes that are started from here may import, and imports without garbage collection.
+"""What Python processes that are started from here may import, files of the user's own, imports without garbage collection.
 
 Python puts the working folder first on ``sys.path`` of every process that is started as ``python -c`` or ``python -m``, as
 multiprocessing's helpers, joblib's workers and Dask's nannies are. A ``selectors.py`` that lies there would run in each of them.
@@ -12,7 +12,9 @@ pandas, scikit-learn and MLflow take to import.
 from __future__ import annotations
 
 import gc
+import hashlib
 import importlib
+import importlib.util
 import os
 import sys
 import threading
@@ -33,6 +35,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 
 SAFE_PATH = "PYTHONSAFEPATH"
+_DIGEST = "__wine_sweep_digest__"
 OURS = "wine-sweep"
 """The value that is ours: any text means yes to Python, and one that the user has set stays."""
 
@@ -193,6 +196,43 @@ def find_installed(module: str, beside: Path) -> str | None:
         ) != beside.resolve():  # a finder of another kind may have looked there
             return spec.origin
     return None
+
+
+def module_name(file: Path) -> str:
+    """Return the name under which a file is imported: its stem, unless something installed or standard has that name."""
+    is_taken = file.stem == "__main__" or find_installed(file.stem, beside=file.parent) is not None
+    return f"wine_sweep_file_{file.stem}" if is_taken else file.stem
+
+
+def import_file(file: Path) -> ModuleType:
+    """Import a file with code of the user's own; again gives the same module, unless the file has changed.
+
+    What lies beside it can be imported, last: nothing in its folder stands in for something that is installed.
+
+    Args:
+        file: The Python file, absolute.
+
+    Raises:
+        Exception: Whatever the file raises when it is imported.
+    """
+    start_scripts_as_usual()
+    name, digest = module_name(file), hashlib.sha256(file.read_bytes()).hexdigest()
+    known = sys.modules.get(name)
+    if known is not None and getattr(known, _DIGEST, None) == (str(file), digest):
+        return known
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} cannot be imported")
+    import_last(file.parent, [name])
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    setattr(module, _DIGEST, (str(file), digest))
+    return module
 
 
 def lies_in(path: Path, folders: Iterable[Path]) -> bool:

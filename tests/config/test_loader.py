@@ -1,6 +1,7 @@
 """From a file to a config: defaults, names, folders."""
 
 import pathlib
+import pickle
 
 import pytest
 from pydantic import ValidationError
@@ -11,7 +12,6 @@ from wine_sweep.config import (
     Choices,
     CrossValidation,
     Duplicates,
-    Method,
     Range,
     Stage,
     SweepConfig,
@@ -44,7 +44,7 @@ def test_what_a_config_leaves_out_has_a_default():
     assert (config.data.target, config.data.test_size, config.data.seed) == (None, 0.25, 0)
     assert config.data.duplicates is Duplicates.GROUP
     assert config.model.params == {}
-    assert config.search.method is Method.GRID
+    assert config.search.method.name == "grid"
     assert (config.search.trials, config.search.timeout, config.search.seed, config.search.initial) == (None, None, 0, [])
     assert config.evaluation.cv == CrossValidation(folds=5)
     assert config.evaluation.metrics is None
@@ -235,3 +235,11 @@ def test_defaults_are_not_shared_with_what_is_read():
     assert isinstance(one, SweepConfig)
     one.model.params["x"] = 1
     assert two.model.params == {}
+
+
+def test_a_backend_is_a_row_with_its_traits_and_is_written_by_its_name():
+    assert [(backend.value, str(backend)) for backend in Backend] == [(name, name) for name in ("serial", "processes", "dask")]
+    assert pickle.loads(pickle.dumps(Backend.DASK)) is Backend.DASK is Backend("dask")
+    assert [backend for backend in Backend if backend.traits.runs_in_this_process] == [Backend.SERIAL]
+    assert [backend for backend in Backend if not backend.traits.shares_this_disk] == [Backend.DASK]
+    assert all(backend.traits.can_kill for backend in Backend if not backend.traits.runs_in_this_process)

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import get_scorer, get_scorer_names
 
 from wine_sweep.config import Direction
-from wine_sweep.evaluation.metrics import DEFAULTS, ERRORS, check_classes, evaluate, find_metric, task_of
+from wine_sweep.evaluation.metrics import METRICS, check_classes, default_metrics, evaluate, find_metric, look_up, usual_direction
 from wine_sweep.trial import Task
 
 
@@ -30,20 +30,37 @@ def test_every_scorer_of_scikit_learn_is_for_a_task_or_for_none():
             fits = False
         else:
             fits = True
-        if task_of(name) is not None:
-            assert fits == (task_of(name) is Task.REGRESSION), name
+        task = look_up(name).task
+        if task is not None:
+            assert fits == (task is Task.REGRESSION), name
 
 
 @pytest.mark.parametrize("task", Task)
 def test_the_usual_metrics_fit_their_task(task):
-    assert [find_metric(name, task).name for name in DEFAULTS[task]] == list(DEFAULTS[task])
+    usual = {Task.REGRESSION: ["rmse", "mae", "r2"], Task.CLASSIFICATION: ["accuracy", "balanced_accuracy", "f1_macro"]}
+    assert [find_metric(name, task).name for name in default_metrics(task)] == usual[task]
 
 
-@pytest.mark.parametrize("name", ERRORS)
+@pytest.mark.parametrize("name", ["rmse", "mae", "mape", "median_ae", "max_error", "log_loss"])
 def test_errors_are_minimised_and_positive(name):
-    task = task_of(ERRORS[name])
-    metric = find_metric(name, task)
+    metric = find_metric(name, METRICS[name].task)
     assert (metric.direction, metric.sign) == (Direction.MINIMIZE, -1)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_row_is_a_scorer_of_scikit_learn_under_its_name_or_as_an_error(name):
+    metric = METRICS[name]
+    assert metric.name == name
+    assert not metric.scorer or metric.scorer in get_scorer_names()
+    assert not metric.for_more or look_up(metric.for_more) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "direction"),
+    [("rmse", "minimize"), ("fit_seconds", "minimize"), ("model_size", "minimize"), ("f1_micro", "maximize"), ("depth", None)],
+)
+def test_the_direction_of_what_a_program_reports_goes_by_its_name(name, direction):
+    assert usual_direction(name) == direction
 
 
 def test_a_scorers_own_name_keeps_scikit_learns_sign():

@@ -18,7 +18,7 @@ from wine_sweep.data import Fold
 from wine_sweep.evaluation.cross_validation import CrossValidationTask
 from wine_sweep.evaluation.estimator_params import ModelFactory
 from wine_sweep.evaluation.estimators import fit, part_of, refusal_of_weights
-from wine_sweep.evaluation.metrics import evaluate, find_metric, takes_weights, task_of
+from wine_sweep.evaluation.metrics import evaluate, find_metric, look_up, takes_weights
 from wine_sweep.trial import Task, Trial, TrialState
 
 REGRESSORS = {
@@ -138,7 +138,7 @@ def test_every_metric_that_is_said_to_take_weights_does_and_no_other(task):
     rng = np.random.default_rng(0)
     features, weights = pd.DataFrame(rng.normal(size=(60, 2))), rng.uniform(0.5, 2, 60)
     tried = 0
-    for name in (each for each in get_scorer_names() if task_of(each) is task):
+    for name in (each for each in get_scorer_names() if look_up(each).task is task):
         targets = [np.abs(rng.normal(size=60)) + 0.5] if task is Task.REGRESSION else [np.arange(60) % 3, np.arange(60) % 2]
         works = False
         for target in targets:

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from wine_sweep.config import Direction, FamilyConfig, Method, SearchConfig
+from wine_sweep.config import METHODS, Direction, FamilyConfig, SearchConfig
 from wine_sweep.search.methods import make_searcher
 from wine_sweep.search.searcher import Outcome, Searcher, Suggestion
 from wine_sweep.search.space import Space
 from wine_sweep.trial import Params, TrialState
 
 FAMILIES = TypeAdapter(dict[str, FamilyConfig])
-METHODS = [method for method in Method if method is not Method.AUTO]
+NAMES = [method.name for method in METHODS.values() if not method.picks]
 SCALARS = [None, True, False, 0, 1, 1.0, 2, 0.5, "1", "a", "b", "", [50, 50], [50], {"estimator": "a.b"}, -3, 1e-9]
 """Values that Python holds for equal, and that have to stay apart, among them."""
 
@@ -41,9 +41,9 @@ class Tree:
     models: dict[str, dict[str, Any]] | None = None
     constraints: list[str] = field(default_factory=list)
 
-    def config(self, method: Method, **keys: Any) -> SearchConfig:
+    def config(self, method: str, **keys: Any) -> SearchConfig:
         parts = {"method": method, "parameters": self.parameters, "constraints": self.constraints}
-        ends = {} if Method(method).is_exhaustive else {"trials": 50}
+        ends = {} if METHODS[method].is_exhaustive else {"trials": 50}
         return SearchConfig.model_validate(copy.deepcopy({**parts, **ends, **keys}))
 
     def space(self, config: SearchConfig) -> Space:
@@ -184,7 +184,7 @@ def finished(value: float | Sequence[float]) -> Outcome:
 class Kit:
     """The helpers of this file, for tests that cannot import it."""
 
-    methods: Sequence[Method] = tuple(METHODS)
+    methods: Sequence[str] = tuple(NAMES)
     trees: Callable[..., st.SearchStrategy[Tree]] = trees
     tree: type[Tree] = Tree
     listed: Callable[[Mapping[str, Any]], list[Any]] = listed

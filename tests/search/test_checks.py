@@ -7,10 +7,12 @@ import random
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from wine_sweep.config import Method, SearchConfig
-from wine_sweep.search.checks import MOST_VALUES, check_space
-from wine_sweep.search.methods import GENETIC_TRIALS, GP_TRIALS, pick_method
+from wine_sweep.config import METHODS, SearchConfig
+from wine_sweep.config.search import Method
+from wine_sweep.search.checks import check_space
+from wine_sweep.search.methods import GENETIC_TRIALS, GP_TRIALS, check_method, pick_method
 from wine_sweep.search.space import Space
 
 MANY = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
@@ -59,15 +61,10 @@ def test_what_is_wrong_with_initial_points_is_named():
 
 def test_a_space_that_constraints_leave_empty_is_refused_whatever_the_method():
     parameters = {"a": {"low": 1, "high": 5}, "b": {"low": 6, "high": 9}}
-    for method in Method:
+    for method in METHODS.values():
         keys = {} if method.is_exhaustive else {"trials": 5}
         assert paths(search(method=method, parameters=parameters, constraints=["a > b"], **keys)) == [("search", "constraints")]
         assert paths(search(method=method, parameters=parameters, constraints=["a + 1 >= b"], **keys)) == []
-
-
-@pytest.mark.parametrize(("high", "expected"), [(MOST_VALUES, []), (MOST_VALUES + 1, [("search", "parameters", "a")])])
-def test_brute_force_on_a_long_range_is_refused(high, expected):
-    assert paths(search(method="brute_force", parameters={"a": {"low": 1, "high": high}})) == expected
 
 
 RANGES = {"a": {"low": 0.0, "high": 1.0}, "b": {"low": 1.0, "high": 2.0}}
@@ -97,8 +94,20 @@ def test_auto_picks_by_space_budget_and_objectives(keys, options, method, monkey
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())  # as if torch were there
     config = search(method="auto", **keys)
     picked, reason = pick_method(config, Space.of(config), **{"objectives": 1, "limits": False, **options})
-    assert picked == method
+    assert picked.name == method
     assert reason
+
+
+def test_a_search_method_is_one_row(monkeypatch, kit):
+    monkeypatch.setitem(METHODS, "parzen", Method("parzen", "TPESampler", objectives=1))
+    config = search(method="parzen", trials=8, parameters=RANGES, sampler={"n_startup_trials": 3})
+    assert check_method(config, steps=1) == []
+    assert len(kit.run(config, Space.of(config), 8, lambda point: point["a"]).points) == 8
+    assert config.method.refusal(objectives=1, limits=True) is None
+    assert config.method.refusal(objectives=2, limits=False) == "parzen has one objective; use tpe, gp, nsga2 or nsga3"
+    assert config.model_dump()["method"] == "parzen"
+    with pytest.raises(ValidationError, match="allowed: grid, random, tpe, gp, cmaes, qmc, nsga2, nsga3, auto, parzen"):
+        search(method="?", trials=8)
 
 
 def test_auto_does_without_torch_and_says_so(monkeypatch):
@@ -107,6 +116,6 @@ def test_auto_does_without_torch_and_says_so(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     config = search(method="auto", trials=40, parameters=RANGES)
     assert pick_method(config, Space.of(config), objectives=1, limits=False) == (
-        Method.TPE,
+        METHODS["tpe"],
         "numbers only and few trials would be for gp, but torch is not installed",
     )

@@ -46,7 +46,7 @@ def walk(search, trajectory, *, others=()):
     return None
 
 
-@pytest.mark.parametrize("method", ["grid", "random", "tpe", "brute_force"])
+@pytest.mark.parametrize("method", ["grid", "random", "tpe"])
 @pytest.mark.parametrize("pruner", PRUNERS)
 def test_bad_trials_are_pruned_and_the_best_never_is(method, pruner):
     search = searcher(method, {"type": pruner, **PRUNERS[pruner]}, parameters={"x": Range(low=0, high=50)})

@@ -14,9 +14,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from wine_sweep.config import Direction, Method, SearchConfig
+from wine_sweep.config import METHODS, Direction, SearchConfig
 from wine_sweep.errors import SearchError
-from wine_sweep.search.grid import Grid
 from wine_sweep.search.methods import make_searcher
 from wine_sweep.search.optuna_searcher import RollingStudy
 from wine_sweep.search.searcher import Outcome
@@ -24,8 +23,8 @@ from wine_sweep.search.space import Space
 from wine_sweep.trial import TrialState, params_key
 
 NO_TORCH = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="method gp needs torch, an extra")
-OPTUNAS = ["random", "tpe", pytest.param("gp", marks=NO_TORCH), "cmaes", "qmc", "nsga2", "nsga3", "brute_force"]
-EXAMPLES = {"gp": 3, "brute_force": 40, "grid": 60}
+OPTUNAS = ["random", "tpe", pytest.param("gp", marks=NO_TORCH), "cmaes", "qmc", "nsga2", "nsga3"]
+EXAMPLES = {"gp": 3, "grid": 60}
 """Random spaces for each method; a Gaussian process takes seconds for one."""
 
 PARAMETERS = {
@@ -49,7 +48,7 @@ def bowl(point) -> float:
 
 
 def config(method: str, **keys) -> SearchConfig:
-    parameters = FINITE if Method(method).is_exhaustive else PARAMETERS
+    parameters = FINITE if METHODS[method].is_exhaustive else PARAMETERS
     return SearchConfig.model_validate({"parameters": parameters, "trials": 50, "method": method, **keys})
 
 
@@ -68,7 +67,7 @@ def test_every_suggestion_lies_in_the_space_whatever_the_space(method, kit):
         max_examples=EXAMPLES.get(method, 25),
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )
-    @given(tree=kit.trees(finite=Method(method).is_exhaustive), seed=st.integers(0, 99))
+    @given(tree=kit.trees(finite=METHODS[method].is_exhaustive), seed=st.integers(0, 99))
     def check(tree, seed):
         search = tree.config(method, seed=seed)
         space = tree.space(search)
@@ -94,7 +93,7 @@ def test_suggestions_have_the_types_that_were_written(method, kit):
 @pytest.mark.parametrize("method", OPTUNAS)
 def test_every_choice_is_suggested_sooner_or_later(method, kit):
     search = config(method, parameters={"choice": PARAMETERS["choice"], "whole": PARAMETERS["whole"]})
-    points = kit.run(search, Space.of(search), {"brute_force": 18, "gp": 40}.get(method, 60), lambda _: 1.0).points
+    points = kit.run(search, Space.of(search), 40 if method == "gp" else 60, lambda _: 1.0).points
     assert {repr(point["choice"]) for point in points} == set(map(repr, PARAMETERS["choice"]))
 
 
@@ -102,7 +101,7 @@ def test_every_choice_is_suggested_sooner_or_later(method, kit):
 def test_the_last_step_of_a_range_is_reached(method, kit):
     """Optuna's own floats in steps end at 0.6 where 0.1 + 0.2 is not 0.3."""
     search = config(method, parameters={"step": {"low": 0.1, "high": 0.7, "step": 0.2}, "other": [1, 2]})
-    points = kit.run(search, Space.of(search), 8 if method == "brute_force" else 30, lambda point: -point["step"]).points
+    points = kit.run(search, Space.of(search), 30, lambda point: -point["step"]).points
     assert max(point["step"] for point in points) == 0.7
 
 
@@ -114,23 +113,6 @@ def test_a_constraint_that_few_points_keep_is_kept(method, kit):
     points = kit.run(search, space, 8 if method == "gp" else 15, lambda point: float(point["a"])).points
     assert all(space.contains(point) for point in points)
     assert len({point["a"] for point in points}) > 3
-
-
-@pytest.mark.parametrize("constraints", [[], ["a != 2 or b == 'x'"], ["a == 4 and b == 'x' or a + c == 5"]])
-def test_brute_force_tries_every_point_once(constraints, kit):
-    parameters = {"a": {"low": 1, "high": 4}, "b": ["x", "y"], "c": {"choices": [1, 2, 3], "when": {"b": "y"}}}
-    search = config("brute_force", parameters=parameters, constraints=constraints, trials=None)
-    space = Space.of(search)
-    expected = sorted(map(params_key, Grid(space)))
-    assert sorted(map(params_key, kit.run(search, space, len(expected), lambda _: 1.0).points)) == expected
-
-
-def test_brute_force_tries_every_point_once_even_where_constraints_leave_few(kit):
-    parameters = {name: {"low": 1, "high": 12} for name in "abc"}
-    search = config("brute_force", parameters=parameters, constraints=["a == b", "b == c"], trials=None)
-    space = Space.of(search)
-    points = kit.run(search, space, 12, lambda _: 1.0).points
-    assert sorted(point["a"] for point in points) == list(range(1, 13))
 
 
 def test_a_space_without_a_point_is_told(kit):
@@ -308,7 +290,7 @@ def test_limits_that_are_broken_are_learned(method, kit):
     assert median(shares) >= 0.6
 
 
-@pytest.mark.parametrize("method", ["grid", "random", "qmc", "brute_force"])
+@pytest.mark.parametrize("method", ["grid", "random", "qmc"])
 @pytest.mark.parametrize("workers", [3, 7])
 def test_what_learns_nothing_suggests_the_same_however_many_trials_are_under_way(method, workers, kit):
     """The plan says so: the same trials with the same seed, whatever the number of workers."""

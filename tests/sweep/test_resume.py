@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from wine_sweep.errors import SweepInterrupted, TrackingError
 from wine_sweep.sweep import finish
 from wine_sweep.sweep.run import RunOptions, run_sweep
 from wine_sweep.targets.prepare import prepare
-from wine_sweep.tracking import runs
+from wine_sweep.tracking import names, runs
 from wine_sweep.tracking.journal import Journal
 from wine_sweep.tracking.local_state import state_folder
 from wine_sweep.tracking.runs import SweepRuns
@@ -27,14 +28,12 @@ SPACES = {
     "grid": "{method: grid, parameters: {alpha: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]}}",
     "random": "{method: random, trials: 12, seed: 3, parameters: {alpha: {low: 0.1, high: 100, log: true}}}",
     "qmc": "{method: qmc, trials: 12, parameters: {alpha: {low: 0.1, high: 100, log: true}, tol: {low: 0.0001, high: 0.1}}}",
-    "brute_force": "{method: brute_force, parameters: {alpha: [1, 2, 3, 4, 5, 6], fit_intercept: [true, false]}}",
     "tpe": "{method: tpe, trials: 16, sampler: {n_startup_trials: 4}, parameters: {alpha: {low: 0.1, high: 100, log: true}}}",
     "cmaes": "{method: cmaes, trials: 16, parameters: {alpha: {low: 0.1, high: 100, log: true}, tol: {low: 0.0001, high: 0.1}}}",
     "nsga2": "{method: nsga2, trials: 16, sampler: {population_size: 4}, parameters: {alpha: {low: 0.1, high: 100, log: true}}}",
     "patience": "{method: tpe, trials: 40, patience: 8, parameters: {alpha: {low: 0.1, high: 100, log: true}}}",
     "pruner": "{method: tpe, trials: 16, seed: 1, pruner: {type: percentile, percentile: 50, n_startup_trials: 3},"
     " parameters: {alpha: {low: 0.1, high: 100000, log: true}}}",
-    "regret": "{method: random, trials: 40, regret: {min_trials: 8}, parameters: {alpha: {low: 0.1, high: 1000000, log: true}}}",
     "conditions": "{method: tpe, trials: 14, parameters: {solver: [svd, lsqr],"
     " tol: {low: 0.001, high: 0.1, when: {solver: [lsqr]}}}}",
 }  # fmt: skip
@@ -75,15 +74,15 @@ class Stopper(Silent):
         self.on = self.on or what == self.phase_to_stop_at
 
 
-def begin(store, text: str, *, after: int | None = None, phase: str = "") -> str:
+def begin(store, text: str, *, after: int | None = None, phase: str = "", trusted: Sequence[str] = ()) -> str:
     """Run a sweep in this process up to a point, and give its parent run's id."""
     draft = parse_config(text.encode(), source="test.yaml", folder=Path.cwd(), default_name="test")
     stopper = Stopper(after, phase)
     options = RunOptions(tracking_uri=store.uri)
     if after is None and not phase:
-        return run_sweep(prepare(draft), options, observer=stopper).run_id
+        return run_sweep(prepare(draft, trusted=trusted), options, observer=stopper).run_id
     with pytest.raises(SweepInterrupted) as caught:
-        run_sweep(prepare(draft), options, observer=stopper, stop=stopper)
+        run_sweep(prepare(draft, trusted=trusted), options, observer=stopper, stop=stopper)
     return caught.value.run_id
 
 
@@ -117,8 +116,6 @@ def winner(store, run_id: str) -> tuple:
 
 @pytest.mark.parametrize(("method", "after"), [*((method, 5) for method in SPACES), ("grid", 0), ("tpe", 11), ("pruner", 13)])
 def test_it_ends_as_one_that_was_never_stopped(store, in_process, method, after):
-    if method == "regret":
-        pytest.importorskip("torch", reason="Optuna's regret bound needs torch, an extra")
     whole = begin(store, config(SPACES[method], name="whole"))
     stopped = begin(store, config(SPACES[method], name="stopped"), after=after)
     before = results(store, stopped)
@@ -136,6 +133,40 @@ def test_it_ends_as_one_that_was_never_stopped(store, in_process, method, after)
         (each.step, each.value) for each in store.client.get_metric_history(whole, "best_rmse")
     ]
     assert len(store.client.search_model_versions("name = 'stopped-model'")) == 1
+
+
+def record_otherwise(store, run_id: str, old: str, new: str) -> None:
+    """Have a sweep's recorded config say something else, as an older version wrote it."""
+    kept = store.client.get_run(run_id).data.tags.get(names.CONFIG)
+    text = kept or Path(store.client.download_artifacts(run_id, names.RESOLVED_FILE)).read_text()
+    assert old in text
+    store.client.set_tag(run_id, names.CONFIG, text.replace(old, new))
+
+
+def test_a_recorded_brute_force_goes_on_as_a_grid(store, in_process):
+    """It had tried points of the grid in an order of its own, as a random search does."""
+    points = "parameters: {alpha: [1, 2, 3, 4, 5, 6], fit_intercept: [true, false]}"
+    stopped = begin(store, config(f"{{method: random, trials: 12, {points}}}"), after=5)
+    before = results(store, stopped)
+    record_otherwise(
+        store, stopped, "method: random\n  sampler: {}", "method: brute_force\n  sampler: {avoid_premature_stop: true}"
+    )
+    record_otherwise(store, stopped, "  trials: 12\n", "  trials: null\n  regret: null\n")
+    done = in_process("resume", stopped)
+    assert done.returncode == 0, done.stderr
+    after = results(store, stopped)
+    assert before.items() <= after.items()
+    tried = {tuple(sorted(params.items())) for _, params, _ in after.values()}
+    assert len(after) == len(tried) == 12
+
+
+def test_a_recorded_regret_is_left_out_and_said_to_be(store, in_process):
+    stopped = begin(store, config("{method: random, trials: 10, parameters: {alpha: {low: 0.1, high: 100}}}"), after=3)
+    record_otherwise(store, stopped, "  trials: 10\n", "  trials: 10\n  regret: {min_trials: 5}\n")
+    done = in_process("resume", stopped)
+    assert done.returncode == 0, done.stderr
+    assert "`search.regret`, which the sweep began with, is gone" in done.stderr
+    assert len(results(store, stopped)) == 10
 
 
 @pytest.mark.parametrize("phase", ["choosing the winner", "fitting the winner", "saving the winner"])

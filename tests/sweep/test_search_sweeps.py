@@ -209,7 +209,7 @@ def test_an_older_sweep_that_cannot_be_learned_from_is_an_error_with_its_place(s
 
 
 def test_grid_and_random_try_the_same_trials_with_any_number_of_workers(sweep):
-    for method in ("random", "qmc", "brute_force"):
+    for method in ("random", "qmc"):
         text = TREE + f"search: {{method: {method}, trials: 12, seed: 4, {DEPTHS}}}"
         one = [dict(trial.params) for trial in sweep(text).trials]
         many = sweep(text, "execution={backend: processes, workers: 3}")

@@ -5,9 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wine_sweep.config import Direction, SearchConfig
-from wine_sweep.search.space import Space
 from wine_sweep.selection import Goal, Objective
-from wine_sweep.sweep.loop import Patience, StopReason, Target, make_stoppers
+from wine_sweep.sweep.loop import Patience, Target, make_stoppers
 from wine_sweep.trial import Score, Trial, TrialState
 
 LOWER = Objective("rmse", Direction.MINIMIZE, "5 folds")
@@ -69,20 +68,6 @@ def test_patience_stops_exactly_when_its_definition_says(values, patience):
     assert first_stop(Patience(LOWER, patience), [trial(n, rmse=value) for n, value in enumerate(values)]) == expected
 
 
-def test_regret_stops_once_nothing_is_left_to_be_gained_and_not_before():
-    pytest.importorskip("torch", reason="Optuna's regret bound needs torch")
-    keys = {"method": "random", "trials": 99, "regret": {"min_trials": 8}, "parameters": {"x": {"low": 0.0, "high": 1.0}}}
-    config = SearchConfig.model_validate(keys)
-    (noisy,) = make_stoppers(config, Space.of(config), LOWER)
-    (exact,) = make_stoppers(config, Space.of(config), LOWER)
-    assert noisy.reason is StopReason.REGRET
-    points = [(n * 0.618034) % 1 for n in range(14)]
-    flat = [Trial(n, {"x": x}, TrialState.FINISHED, {"rmse": Score.of([1 + x / 1000, 2, 3])}) for n, x in enumerate(points)]
-    steep = [Trial(n, {"x": x}, TrialState.FINISHED, {"rmse": Score.of([10 * x, 10 * x + 1e-6])}) for n, x in enumerate(points)]
-    assert first_stop(noisy, flat) == 7
-    assert first_stop(exact, steep[:9]) is None
-
-
 def test_no_key_no_stopper():
     config = SearchConfig.model_validate({"parameters": {"x": [1]}})
-    assert make_stoppers(config, Space.of(config), LOWER) == []
+    assert make_stoppers(config, LOWER) == []

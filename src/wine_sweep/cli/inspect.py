@@ -31,7 +31,7 @@ from wine_sweep.tracking.lock import LostCheck, close_check, is_lost
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
 from wine_sweep.tracking.store import require_store
 from wine_sweep.tracking.tags import read_tag
-from wine_sweep.trial import FIT_SECONDS, MODEL_SIZE, Trial, TrialState
+from wine_sweep.trial import Trial, TrialState
 
 _WRITERS = {Format.CSV: as_csv, Format.MARKDOWN: as_markdown}
 
@@ -72,19 +72,14 @@ def _label(sweep: SweepRecord, sweeps: Sequence[SweepRecord]) -> str:
 def _order(sort: str | None, entries: Sequence[tuple[str, Objective, Sequence[Trial]]]) -> Goal | None:
     if sort is None:
         return None
+    from wine_sweep.evaluation.metrics import usual_direction
+
     goals = [goal for _, objective, _ in entries for goal in objective.goals]
     measured = [name for _, _, trials in entries for trial in trials for name in trial.scores]
     known = dict.fromkeys([*measured, *(goal.metric for goal in goals)])
     if sort not in known:
         raise ConfigError([Problem(f"no trial has the metric '{sort}'; {one_of(sort, known)}", place=SourceLocation("--sort"))])
-    return next((goal for goal in goals if goal.metric == sort), Goal(sort, direction_of(sort)))
-
-
-def direction_of(metric: str) -> Direction:
-    """Describe which way a metric is better, by its name: errors, times and sizes are better when lower."""
-    from wine_sweep.evaluation.metrics import ERRORS
-
-    return Direction.MINIMIZE if metric in (*ERRORS, FIT_SECONDS, MODEL_SIZE) else Direction.MAXIMIZE
+    return next((goal for goal in goals if goal.metric == sort), Goal(sort, usual_direction(sort) or Direction.MAXIMIZE))
 
 
 def print_board(board: Leaderboard, format_: Format, *, top: int | None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from wine_sweep.cli.exits import print_json
 from wine_sweep.cli.startup import let_import_from
-from wine_sweep.config import FAMILY, DataConfig, ExecutionConfig, Method, RegistryConfig, SearchConfig, SweepConfig, read_config
+from wine_sweep.config import FAMILY, DataConfig, ExecutionConfig, RegistryConfig, SearchConfig, SweepConfig, read_config
 from wine_sweep.data.splits import TrainingData
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.evaluation.row_losses import row_loss_of
@@ -70,12 +70,12 @@ def _describe(path: Path, prepared: SweepPlan, experiment: str | None) -> dict[s
     config = prepared.config
     registry = config.registry
     search, space, objective = config.search, prepared.space, prepared.objective
-    first = islice(grid_points(search, space), FIRST) if search.method is Method.GRID else search.initial[:FIRST]
+    first = islice(grid_points(search, space), FIRST) if search.method.is_exhaustive else search.initial[:FIRST]
     return {
         "file": str(path),
         "name": prepared.name,
         "experiment": experiment_name(prepared, experiment),
-        "method": search.method.value,
+        "method": str(search.method),
         "method_reason": prepared.method_reason,
         "trials": count_trials(search, space),
         "timeout": config.search.timeout,
@@ -192,8 +192,7 @@ def _limits(execution: ExecutionConfig) -> list[str]:
 def _stops(search: SearchConfig, objective: Objective, execution: ExecutionConfig) -> list[str]:
     stops = [f"{objective.metric} reaches {search.target:g}"] if search.target is not None else []
     stops += [f"{search.patience} trials in a row are no better"] if search.patience is not None else []
-    stops += [f"{execution.max_failures} trials have failed"] if execution.max_failures is not None else []
-    return stops + (["little is left to be gained"] if search.regret is not None else [])
+    return stops + ([f"{execution.max_failures} trials have failed"] if execution.max_failures is not None else [])
 
 
 def _lines(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -71,10 +71,10 @@ def start_server(draft: ParsedConfig) -> None:
     Args:
         draft: What was read as a config.
     """
-    from wine_sweep.config import Backend
     from wine_sweep.execution import start_forkserver
 
-    if draft.config is not None and draft.config.execution.backend is Backend.PROCESSES:
+    traits = draft.config.execution.backend.traits if draft.config is not None else None
+    if traits is not None and traits.shares_this_disk and not traits.runs_in_this_process:
         start_forkserver()
 
 

@@ -99,7 +99,7 @@ def _print_notes(console: Console, prepared: SweepPlan, result: SweepOutcome) ->
     edges = prepared.space.at_the_edge(best)
     notes += [f"{name} {show_param(best[name])} is the {end} tried: better may lie beyond." for name, end in edges]
     if prepared.method_reason:
-        notes.insert(0, f"auto picked {prepared.config.search.method.value}: {prepared.method_reason}.")
+        notes.insert(0, f"auto picked {prepared.config.search.method}: {prepared.method_reason}.")
     alone = prepared.objective.metric if prepared.objective.others else None
     notes += describe_pruning(trials, _work(prepared, result), by=alone)
     if result.closing.repeats:
@@ -130,7 +130,7 @@ def _document(prepared: SweepPlan, result: SweepOutcome) -> dict[str, Any]:
         "name": prepared.name,
         "objective": {"metric": prepared.objective.metric, "direction": prepared.objective.direction.value},
         "trials": {state.value: count for state, count in count_states(result.closing.trials).items()},
-        "method": prepared.config.search.method.value,
+        "method": str(prepared.config.search.method),
         "fits": {"done": round(work.done, 3), "without_pruning": work.whole} if work is not None else None,
         "selection": result.selection.record(),
         "test_scores": dict(result.test_scores),

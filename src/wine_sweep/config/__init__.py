@@ -19,7 +19,7 @@ from wine_sweep.config.schema import (
     RetriesConfig,
     SweepConfig,
 )
-from wine_sweep.config.search import BudgetConfig, Choices, Method, PrunerConfig, PrunerType, Range, RegretConfig, SearchConfig
+from wine_sweep.config.search import METHODS, BudgetConfig, Choices, Method, PrunerConfig, PrunerType, Range, SearchConfig
 from wine_sweep.config.selection import (
     GATE_RESAMPLES,
     Cost,
@@ -39,6 +39,7 @@ __all__ = [
     "FAMILY",
     "GATE_RESAMPLES",
     "MAX_TABLE",
+    "METHODS",
     "Backend",
     "Block",
     "BootstrapConfig",
@@ -69,7 +70,6 @@ __all__ = [
     "PrunerType",
     "Range",
     "RegistryConfig",
-    "RegretConfig",
     "RetriesConfig",
     "SearchConfig",
     "SelectRule",

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, ModelForm
-from wine_sweep.config.search import NEEDS_POINTS, Method, ParameterConfig, SearchConfig, check_choices
+from wine_sweep.config.search import NEEDS_POINTS, ParameterConfig, SearchConfig, check_choices
 from wine_sweep.config.selection import RegistryConfig, SelectionConfig, SelectRule
 from wine_sweep.config.validation import Bytes, Count, Duration, Location, Model, Seed, Share, Text, config_error
 
@@ -172,17 +173,44 @@ _ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9a-fA-F:]+\]|[\w.-]+):(\d{1,5})")
 Again = Annotated[int, Field(strict=True, ge=0, le=100)]
 
 
+@dataclass(frozen=True)
+class BackendTraits:
+    """What follows from where trials are measured.
+
+    Args:
+        runs_in_this_process: Whether trials run in the process of the sweep itself, one at a time.
+        can_kill: Whether a trial runs in a process of its own, which can be ended from outside.
+        shares_this_disk: Whether what a trial writes to a file can be read here.
+        takes_address: Whether it may be a cluster that has an address.
+        package: What has to be installed for it; the extra of the backend's own name brings it.
+    """
+
+    runs_in_this_process: bool = False
+    can_kill: bool = True
+    shares_this_disk: bool = True
+    takes_address: bool = False
+    package: str = ""
+
+
 class Backend(StrEnum):
-    """Where trials are measured."""
+    """Where trials are measured, a row each.
 
-    SERIAL = "serial"
-    PROCESSES = "processes"
-    DASK = "dask"
+    Attributes:
+        traits: What follows from it.
+    """
 
-    @property
-    def can_kill(self) -> bool:
-        """Return whether a trial runs in a process of its own, which can be ended from outside."""
-        return self is not Backend.SERIAL
+    traits: BackendTraits
+
+    SERIAL = "serial", BackendTraits(runs_in_this_process=True, can_kill=False)
+    PROCESSES = "processes", BackendTraits()
+    DASK = "dask", BackendTraits(shares_this_disk=False, takes_address=True, package="distributed")
+
+    def __new__(cls, value: str, traits: BackendTraits) -> Self:
+        """Make a row, known by its value alone."""
+        row = str.__new__(cls, value)
+        row._value_ = value
+        row.traits = traits
+        return row
 
 
 class RetriesConfig(Model):
@@ -253,20 +281,20 @@ class ExecutionConfig(Model):
 
     @model_validator(mode="after")
     def _serial_is_one(self) -> Self:
-        if self.backend is Backend.SERIAL and self.workers not in (None, 1):
-            raise config_error(f"backend serial has one worker; use `backend: processes` for {self.workers}", "workers")
+        if self.backend.traits.runs_in_this_process and self.workers not in (None, 1):
+            raise config_error(f"backend {self.backend} has one worker; use `backend: processes` for {self.workers}", "workers")
         return self
 
     @model_validator(mode="after")
     def _only_processes_can_be_ended(self) -> Self:
         for name in ("trial_timeout", "memory_limit"):
-            if getattr(self, name) is not None and not self.backend.can_kill:
-                raise config_error("backend serial cannot end a trial; use `backend: processes`", name)
+            if getattr(self, name) is not None and not self.backend.traits.can_kill:
+                raise config_error(f"backend {self.backend} cannot end a trial; use `backend: processes`", name)
         return self
 
     @model_validator(mode="after")
     def _address_of_a_cluster(self) -> Self:
-        if self.address is not None and self.backend is not Backend.DASK:
+        if self.address is not None and not self.backend.traits.takes_address:
             raise config_error("is a Dask scheduler's; add `backend: dask`", "address")
         return self
 
@@ -438,7 +466,7 @@ class SweepConfig(Model):
         for family, model in (self.models or {}).items():
             endless = next((name for name, each in model.parameters.items() if each.is_endless), None)
             if method.is_exhaustive and endless is not None:
-                raise config_error(f"method {method.value} {NEEDS_POINTS}", "models", family, "parameters", endless)
+                raise config_error(f"method {method} {NEEDS_POINTS}", "models", family, "parameters", endless)
             for where, names in ((("models", family), model.parameters), (("search",), self.search.parameters)):
                 if FAMILY in names:
                     raise config_error(
@@ -449,16 +477,14 @@ class SweepConfig(Model):
     @model_validator(mode="after")
     def _one_objective(self) -> Self:
         several = len(self.objective or ()) > 1
-        for name in ("target", "regret"):
-            if several and getattr(self.search, name) is not None:
-                raise config_error(f"`{name}` goes with one objective; there are {len(self.objective or ())}", "search", name)
-        if several and self.search.method is Method.CMAES:
-            raise config_error("cmaes has one objective; use tpe, gp, nsga2 or nsga3", "search", "method")
+        if several and self.search.target is not None:
+            raise config_error(f"`target` goes with one objective; there are {len(self.objective or ())}", "search", "target")
         if several and self.selection.select is not SelectRule.BEST:
             message = f"one_standard_error goes with one objective; there are {len(self.objective or ())}, and `pick` chooses"
             raise config_error(message, "selection", "select")
         if not several and self.selection.pick is not None:
             raise config_error("`pick` chooses among several objectives; there is one", "selection", "pick")
-        if self.selection.constraints and self.search.method is Method.CMAES:
-            raise config_error("cmaes cannot learn limits on metrics; use tpe, gp, nsga2 or nsga3", "search", "method")
+        refused = self.search.method.refusal(objectives=len(self.objective or ()), limits=bool(self.selection.constraints))
+        if refused is not None:
+            raise config_error(refused, "search", "method")
         return self

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import pathlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
 from wine_sweep.config.expressions import Expression, ExpressionError
-from wine_sweep.config.validation import Count, Duration, Model, Seed, Share, Text, Values, config_error
-from wine_sweep.messages import show
+from wine_sweep.config.validation import Count, Duration, Model, Seed, Share, Text, Values, checked_path, config_error
+from wine_sweep.messages import one_of, show
 from wine_sweep.trial import canonical_json
 
 LARGEST_INT = 2**53
@@ -165,29 +180,96 @@ ParameterConfig = Annotated[
 Amount = TypeVar("Amount", int, float)
 
 
-class Method(StrEnum):
-    """How trials are chosen."""
+@dataclass(frozen=True)
+class Method:
+    """How trials are chosen: its traits, from which everything that depends on the method follows.
 
-    GRID = "grid"
-    RANDOM = "random"
-    TPE = "tpe"
-    GP = "gp"
-    CMAES = "cmaes"
-    QMC = "qmc"
-    NSGA2 = "nsga2"
-    NSGA3 = "nsga3"
-    BRUTE_FORCE = "brute_force"
-    AUTO = "auto"
+    Args:
+        name: As a config has it.
+        sampler: The class of `optuna.samplers` that suggests; empty where Optuna does not.
+        learns: Whether results change what is tried next; `auto`, whose meaning is not known here, counts as learning.
+        is_exhaustive: Whether it tries every point of a finite space, each once, in the order written.
+        picks: Whether it stands for another method, picked by space, budget and number of objectives.
+        objectives: The most objectives that it takes; None for any number.
+        learns_limits: Whether it can learn limits on metrics.
+        fixed_space: Whether it searches a space of fixed size: parameters that a condition turns off are suggested too, and left
+            out.
+        generational: Whether it has generations, and learns only from trials that it suggested itself: older ones are asked for
+            once more.
+        as_numbers: Whether it fills a space of numbers, so that choices are whole numbers to it.
+        package: What it needs beside Optuna; the extra of the method's own name brings it.
+        attempts: How often it is asked for a point that keeps the constraints, before one is drawn at random for it.
+        source: The file, or the module, that has the class of a sampler of the user's own; its traits are not known before that
+            is imported.
+        is_seeded: Whether the sampler takes a seed.
+    """
+
+    name: str
+    sampler: str = ""
+    learns: bool = True
+    is_exhaustive: bool = False
+    picks: bool = False
+    objectives: int | None = None
+    learns_limits: bool = True
+    fixed_space: bool = False
+    generational: bool = False
+    as_numbers: bool = False
+    package: str = ""
+    attempts: int = 20
+    source: str = ""
+    is_seeded: bool = True
+
+    def __str__(self) -> str:
+        return self.name if self.file is None else f"{self.file.name}:{self.sampler}"
 
     @property
-    def is_exhaustive(self) -> bool:
-        """Return whether the method tries every point of a finite space, each once."""
-        return self in (Method.GRID, Method.BRUTE_FORCE)
+    def file(self) -> pathlib.Path | None:
+        """The file of a sampler of the user's own; None where it is a module's, or Optuna's."""
+        return pathlib.Path(self.source) if self.source.endswith(".py") else None
 
-    @property
-    def learns(self) -> bool:
-        """Return whether results change what is tried next; `auto`, whose meaning is not known here, counts as learning."""
-        return not self.is_exhaustive and self not in (Method.RANDOM, Method.QMC)
+    def moved(self, file: pathlib.Path) -> Method:
+        """Return the same method with its file elsewhere, as under an absolute path."""
+        return replace(self, name=f"{file}:{self.sampler}", source=str(file))
+
+    def refusal(self, *, objectives: int, limits: bool) -> str | None:
+        """Describe why the method does not go with so many objectives, or with limits on metrics, or None when it does."""
+        if self.objectives is not None and objectives > self.objectives:
+            able = _learners(method for method in METHODS.values() if method.objectives is None)
+            return f"{self} has {_counted(self.objectives)}; {self._declare('objectives = None')}use {able}"
+        if limits and not self.learns_limits:
+            able = _learners(method for method in METHODS.values() if method.learns_limits)
+            return f"{self} cannot learn limits on metrics; {self._declare('learns_limits = True')}use {able}"
+        return None
+
+    def _declare(self, trait: str) -> str:
+        return f"have its class say `{trait}`, or " if self.source else ""
+
+
+METHODS = {
+    method.name: method
+    for method in (
+        Method("grid", learns=False, is_exhaustive=True),
+        Method("random", "RandomSampler", learns=False),
+        Method("tpe", "TPESampler"),
+        Method("gp", "GPSampler", fixed_space=True, package="torch", attempts=3),  # it computes long, and learns nothing of these
+        Method("cmaes", "CmaEsSampler", objectives=1, learns_limits=False, fixed_space=True, generational=True),
+        Method("qmc", "QMCSampler", learns=False, fixed_space=True, as_numbers=True),
+        Method("nsga2", "NSGAIISampler", fixed_space=True, generational=True),
+        Method("nsga3", "NSGAIIISampler", fixed_space=True, generational=True),
+        Method("auto", picks=True),
+    )
+}
+"""All search methods, a row each."""
+
+
+def _counted(objectives: int) -> str:
+    return "one objective" if objectives == 1 else f"{objectives} objectives at most"
+
+
+def _learners(methods: Iterable[Method]) -> str:
+    """Name the samplers that learn, as in ``tpe, gp or nsga2``."""
+    *most, last = [method.name for method in methods if method.sampler and method.learns]
+    return f"{', '.join(most)} or {last}"
 
 
 class PrunerType(StrEnum):
@@ -262,16 +344,6 @@ def _growing(first: Amount, last: Amount, factor: int) -> list[Amount]:
     return budgets
 
 
-class RegretConfig(Model):
-    """Stop when even the best that is still to be hoped for lies within the noise of the folds.
-
-    Args:
-        min_trials: Finished trials before it is asked at all.
-    """
-
-    min_trials: Annotated[int, Field(strict=True, ge=5)] = 20
-
-
 def _named(value: Any) -> Any:
     return {"type": value} if isinstance(value, str) else value
 
@@ -286,8 +358,33 @@ def _condition(value: Any) -> Any:
     return value
 
 
-def _switch(value: Any) -> Any:
-    return {} if value is True else None if value is False else value
+_OWN_SAMPLER = re.compile(r"(.+\.py|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)", re.ASCII)
+
+
+def _method(value: Any) -> Method:
+    if isinstance(value, Method):
+        return value
+    if value == "brute_force":
+        raise config_error("brute_force is gone; grid tries the same points, in the order written")
+    if isinstance(value, str) and (own := _OWN_SAMPLER.fullmatch(value)) is not None:
+        return Method(value, own[2], source=checked_path(own[1]))
+    if isinstance(value, str) and (":" in value or value.endswith(".py")):
+        raise config_error(f"a sampler of one's own is written as FILE.py:CLASS or package.module:CLASS; got {show(value)}")
+    if not isinstance(value, str) or value not in METHODS:
+        raise config_error(f"got {show(value)}; {one_of(value, METHODS)}")
+    return METHODS[value]
+
+
+def _spelled(method: Method) -> str:
+    return method.name
+
+
+MethodName = Annotated[
+    Method,
+    PlainValidator(_method),
+    PlainSerializer(_spelled),
+    WithJsonSchema({"type": "string", "anyOf": [{"enum": list(METHODS)}, {"pattern": f"^{_OWN_SAMPLER.pattern}$"}]}),
+]
 
 
 MAX_CHOICES = 10_000
@@ -316,9 +413,9 @@ class SearchConfig(Model):
     """What to try, how it is chosen, and when to stop.
 
     Args:
-        method: ``grid`` in the order written; ``brute_force`` the same points in any order; ``random``, ``qmc``; ``tpe``,
-            ``gp``, ``cmaes``, ``nsga2``, ``nsga3`` learn from results; ``auto`` picks one of them.
-        sampler: Options of Optuna's sampler for the method.
+        method: ``grid`` in the order written; ``random``, ``qmc``; ``tpe``, ``gp``, ``cmaes``, ``nsga2``, ``nsga3`` learn
+            from results; ``auto`` picks one of them; or a sampler of one's own, ``mysamplers.py:Annealing``.
+        sampler: Options of the method's sampler.
         parameters: The searched parameters by name, ``step__name`` in a pipeline.
         constraints: Conditions between parameters that every trial keeps; one that names a parameter which is not
             searched in a trial (see `when`) does not apply to it.
@@ -326,7 +423,6 @@ class SearchConfig(Model):
         timeout: After this many seconds no trial is started any more; those that run are finished.
         target: No trial is started any more once the objective is this good.
         patience: No trial is started any more when this many in a row were no better than the best before.
-        regret: No trial is started any more when little is left to be gained.
         pruner: Ends trials early that are not worth finishing.
         budget: What grows from step to step of a trial; without it a step is a fold.
         seed: Seeds the sampler, and every ``random_state`` that the config leaves open.
@@ -335,7 +431,7 @@ class SearchConfig(Model):
         from_: An earlier sweep of the same space whose finished trials the sampler learns from; ``from`` in YAML.
     """
 
-    method: Method = Method.GRID
+    method: MethodName = Field(default="grid", validate_default=True)
     sampler: Values = Field(default_factory=dict)
     parameters: dict[Text, ParameterConfig] = Field(default_factory=dict)
     constraints: list[Condition] = Field(default_factory=list)
@@ -343,13 +439,20 @@ class SearchConfig(Model):
     timeout: Duration | None = None
     target: Number | None = None
     patience: Count | None = None
-    regret: Annotated[RegretConfig | None, BeforeValidator(_switch, json_schema_input_type=bool | RegretConfig)] = None
     pruner: Annotated[PrunerConfig | None, BeforeValidator(_named, json_schema_input_type=PrunerType | PrunerConfig)] = None
     budget: BudgetConfig | None = None
     seed: Seed = 0
     initial: list[dict[Text, Any]] = Field(default_factory=list)
     max_choices: Count = MAX_CHOICES
     from_: Annotated[Text | None, Field(alias="from")] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_regret(cls, given: Any) -> Any:
+        """Let `regret` be off: every config says so that a version which had it has resolved."""
+        if isinstance(given, dict) and "regret" in given and (given["regret"] is None or given["regret"] is False):
+            return {key: value for key, value in given.items() if key != "regret"}
+        return given
 
     @model_validator(mode="after")
     def _few_choices(self) -> Self:
@@ -359,14 +462,14 @@ class SearchConfig(Model):
     @model_validator(mode="after")
     def _bounded(self) -> Self:
         if not self.method.is_exhaustive and self.trials is None and self.timeout is None:
-            raise config_error(f"method {self.method.value} needs `trials` or `timeout`, or it would never end", "method")
+            raise config_error(f"method {self.method} needs `trials` or `timeout`, or it would never end", "method")
         return self
 
     @model_validator(mode="after")
     def _finite(self) -> Self:
         endless = next((name for name, each in self.parameters.items() if each.is_endless), None)
         if self.method.is_exhaustive and endless is not None:
-            raise config_error(f"method {self.method.value} {NEEDS_POINTS}", "parameters", endless)
+            raise config_error(f"method {self.method} {NEEDS_POINTS}", "parameters", endless)
         return self
 
     @model_validator(mode="after")
@@ -379,18 +482,13 @@ class SearchConfig(Model):
 
     @model_validator(mode="after")
     def _nothing_to_hand_on(self) -> Self:
-        if self.sampler and self.method in (Method.GRID, Method.AUTO):
-            reason = (
-                "has no sampler of Optuna's; leave `sampler` out"
-                if self.method is Method.GRID
-                else "picks the method; name one to set its options"
-            )
-            raise config_error(f"{self.method.value} {reason}", "sampler")
+        if self.sampler and self.method.picks:
+            raise config_error(f"{self.method} picks the method; name one to set its options", "sampler")
+        if self.sampler and not self.method.sampler:
+            raise config_error(f"{self.method} has no sampler of Optuna's; leave `sampler` out", "sampler")
         if self.from_ is not None and not self.method.learns:
-            raise config_error(
-                f"{self.method.value} learns nothing from older trials; leave `from` out, or use tpe, gp, cmaes, nsga2 or nsga3",
-                "from",
-            )
+            others = _learners(METHODS.values())
+            raise config_error(f"{self.method} learns nothing from older trials; leave `from` out, or use {others}", "from")
         return self
 
     @model_validator(mode="after")

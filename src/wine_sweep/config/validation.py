@@ -34,6 +34,7 @@ _PLAIN = {
     "too_short": "must not be empty",
     "string_too_short": "must not be empty",
 }
+_GONE = {("search", "regret"): "is gone, as is what Optuna had for it; stop by `trials`, `timeout`, `patience` or `target`"}
 _LIMITS = {
     "greater_than": ("above", "gt"),
     "greater_than_equal": ("at least", "ge"),
@@ -76,6 +77,8 @@ def _translate(detail: ErrorDetails, path: ConfigPath, model: type[BaseModel]) -
     kind, value, context = detail["type"], detail.get("input"), detail.get("ctx", {})
     if kind == _WRONG:
         return Problem(str(context["message"]), (*path, *context["at"]))
+    if kind == "extra_forbidden" and path in _GONE:
+        return Problem(_GONE[path], path, at_key=True)
     if kind == "extra_forbidden":
         known = _keys_at(model, path[:-1])
         message = (
@@ -155,7 +158,12 @@ def check_experiment(name: str, source: str) -> str:
     return name
 
 
-def _path(value: str) -> str:
+def checked_path(value: str) -> str:
+    """Return a path that some file could have.
+
+    Raises:
+        PydanticCustomError: None could.
+    """
     if "\0" in value:
         raise config_error("a path cannot hold a NUL character")
     if any(len(os.fsencode(part)) > LONGEST_NAME for part in value.split("/")):
@@ -167,7 +175,7 @@ def _path(value: str) -> str:
     return value
 
 
-Location = Annotated[str, Field(strict=True, min_length=1, max_length=2048), AfterValidator(_path)]
+Location = Annotated[str, Field(strict=True, min_length=1, max_length=2048), AfterValidator(checked_path)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
 Share = Annotated[float, Field(strict=True, gt=0, lt=1, allow_inf_nan=False)]

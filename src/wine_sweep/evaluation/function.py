@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import math
 import multiprocessing
 import os
@@ -30,7 +28,7 @@ from wine_sweep.evaluation.capture import (
 from wine_sweep.evaluation.context import Rows, StopTrial, Table, TrialContext, numbers_of
 from wine_sweep.evaluation.metrics import size_of
 from wine_sweep.execution.base import TrialIO, describe_error
-from wine_sweep.importing import find_installed, import_last, start_scripts_as_usual
+from wine_sweep.importing import import_file, start_scripts_as_usual
 from wine_sweep.trial import FIT_SECONDS, MODEL_SIZE, Failure, Report, Score, Trial, TrialState
 
 NO_FILE = "notebook.py"
@@ -38,9 +36,6 @@ NO_FILE = "notebook.py"
 
 Train = Callable[[dict[str, Any], TrialContext], Any]
 """A function of the user's: it takes parameters and a context, and returns metrics, or metrics and a fitted model."""
-
-
-_DIGEST = "__wine_sweep_digest__"
 
 
 @dataclass(frozen=True)
@@ -62,16 +57,8 @@ class FunctionSource:
             AttributeError: There is no such function in it.
             Exception: Whatever the file raises when it is imported.
         """
-        start_scripts_as_usual()
-        found: Train = getattr(_module(self.file, self.module), self.name)
+        found: Train = getattr(import_file(self.file), self.name)
         return found
-
-    @property
-    def module(self) -> str:
-        """The name under which the file is imported: its stem, unless something installed or standard has that name."""
-        stem = self.file.stem
-        is_taken = stem == "__main__" or find_installed(stem, beside=self.file.parent) is not None
-        return f"wine_sweep_file_{stem}" if is_taken else stem
 
 
 @dataclass(frozen=True)
@@ -117,29 +104,6 @@ def name_of(function: Train) -> str:
     """Return a function's name; ``function`` for one that has none, such as a lambda."""
     name = getattr(function, "__name__", "function")
     return name if name.isidentifier() else "function"
-
-
-def _module(file: Path, name: str) -> Any:
-    """Import a file as a module of a name; again gives the same module, unless it has changed.
-
-    What lies beside it can be imported, last: nothing in its folder stands in for something that is installed.
-    """
-    known, digest = sys.modules.get(name), hashlib.sha256(file.read_bytes()).hexdigest()
-    if known is not None and getattr(known, _DIGEST, None) == (str(file), digest):
-        return known
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{file} cannot be imported")
-    import_last(file.parent, [name])
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    setattr(module, _DIGEST, (str(file), digest))
-    return module
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import inspect
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import pandas as pd
 
 from wine_sweep.config import Direction
 from wine_sweep.messages import did_you_mean
-from wine_sweep.trial import Task
+from wine_sweep.trial import FIT_SECONDS, MODEL_SIZE, Task
 
 METHODS = frozenset({"predict", "predict_proba", "decision_function"})
 
@@ -100,77 +100,130 @@ def refusal_of_step(step: object) -> str | None:
     return None
 
 
-DEFAULTS = {Task.REGRESSION: ("rmse", "mae", "r2"), Task.CLASSIFICATION: ("accuracy", "balanced_accuracy", "f1_macro")}
-
-
 @dataclass(frozen=True)
 class Metric:
-    """How one metric is measured.
+    """How one metric is measured, and its traits.
 
     Args:
         name: As the config and MLflow call it.
-        scorer: As scikit-learn calls its scorer; scorers are better when greater.
-        sign: -1 when the metric is the scorer's negative, as an error is.
-        direction: Which way the metric is better.
+        scorer: As scikit-learn calls its scorer; scorers are better when greater. Empty for what is no score of predictions.
+        task: What it is for; None for clustering and several labels, which no sweep is about.
+        direction: Which way the metric is better; an error is its scorer's negative.
+        is_common: Whether it is offered where another is not known, and its direction known where a program reports it.
+        is_default: Whether it is measured where a config names none.
+        needs_probabilities: Whether it is measured on `predict_proba`.
+        for_more: Of one that is for two classes alone: what to use for more.
+        needs_positive: Whether it has to know which of two classes is the positive one.
+        takes_pairs: Whether it compares classes in pairs, for which its function takes no weights.
     """
 
     name: str
     scorer: str
-    sign: int
-    direction: Direction
+    task: Task | None = Task.CLASSIFICATION
+    direction: Direction = Direction.MAXIMIZE
+    is_common: bool = False
+    is_default: bool = False
+    needs_probabilities: bool = False
+    for_more: str = ""
+    needs_positive: bool = False
+    takes_pairs: bool = False
+
+    @property
+    def sign(self) -> int:
+        """-1 when the metric is the scorer's negative."""
+        return -1 if self.direction is Direction.MINIMIZE else 1
 
 
-ERRORS = {
-    "rmse": "neg_root_mean_squared_error",
-    "mae": "neg_mean_absolute_error",
-    "mape": "neg_mean_absolute_percentage_error",
-    "median_ae": "neg_median_absolute_error",
-    "max_error": "neg_max_error",
-    "log_loss": "neg_log_loss",
+def _error(name: str, scorer: str, task: Task = Task.REGRESSION, **traits: Any) -> Metric:
+    return Metric(name, scorer, task, Direction.MINIMIZE, is_common=True, **traits)
+
+
+def _score(scorer: str, task: Task | None = Task.CLASSIFICATION, **traits: Any) -> Metric:
+    return Metric(scorer, scorer, task, **traits)
+
+
+def _two_classes(scorer: str, for_more: str, *, needs_positive: bool = True, **traits: Any) -> Metric:
+    return _score(scorer, for_more=for_more, needs_positive=needs_positive, **traits)
+
+
+_ROWS = (
+    _error("rmse", "neg_root_mean_squared_error", is_default=True),
+    _error("mae", "neg_mean_absolute_error", is_default=True),
+    _error("mape", "neg_mean_absolute_percentage_error"),
+    _error("median_ae", "neg_median_absolute_error"),
+    _error("max_error", "neg_max_error"),
+    _error("log_loss", "neg_log_loss", Task.CLASSIFICATION, needs_probabilities=True),
+    Metric(FIT_SECONDS, "", None, Direction.MINIMIZE),
+    Metric(MODEL_SIZE, "", None, Direction.MINIMIZE),
+    _score("r2", Task.REGRESSION, is_common=True, is_default=True),
+    *(
+        _score(name, Task.REGRESSION)
+        for name in (
+            "explained_variance", "d2_absolute_error_score", "neg_mean_gamma_deviance", "neg_mean_poisson_deviance",
+            "neg_mean_squared_error", "neg_mean_squared_log_error", "neg_root_mean_squared_log_error",
+        )
+    ),
+    _score("accuracy", is_common=True, is_default=True),
+    _score("balanced_accuracy", is_common=True, is_default=True),
+    _two_classes("f1", "f1_macro", is_common=True),
+    _score("f1_macro", is_common=True, is_default=True),
+    _score("f1_micro", is_common=True),
+    _score("f1_weighted", is_common=True),
+    _two_classes("precision", "precision_macro", is_common=True),
+    _two_classes("recall", "recall_macro", is_common=True),
+    _two_classes("roc_auc", "roc_auc_ovr", needs_positive=False, is_common=True),
+    _two_classes("jaccard", "jaccard_macro"),
+    _two_classes("average_precision", "f1_macro"),
+    _two_classes("neg_brier_score", "log_loss", needs_probabilities=True),
+    _two_classes("positive_likelihood_ratio", "f1_macro"),
+    _two_classes("neg_negative_likelihood_ratio", "f1_macro"),
+    *(
+        _score(name, needs_probabilities=True)
+        for name in ("d2_log_loss_score", "d2_brier_score", "roc_auc_ovr", "roc_auc_ovr_weighted")
+    ),
+    *(_score(name, needs_probabilities=True, takes_pairs=True) for name in ("roc_auc_ovo", "roc_auc_ovo_weighted")),
+    *(
+        _score(name, None)
+        for name in (
+            "adjusted_mutual_info_score", "adjusted_rand_score", "completeness_score", "fowlkes_mallows_score",
+            "homogeneity_score", "mutual_info_score", "normalized_mutual_info_score", "rand_score", "v_measure_score",
+            "f1_samples", "jaccard_samples", "precision_samples", "recall_samples",
+        )
+    ),
+)  # fmt: skip
+METRICS = {row.name: row for row in _ROWS}
+"""Every metric that has a trait, by name; an error is there under its scorer's name too, with scikit-learn's sign."""
+METRICS |= {
+    row.scorer: replace(row, name=row.scorer, direction=Direction.MAXIMIZE, is_common=False, is_default=False)
+    for row in _ROWS
+    if row.scorer not in ("", row.name)
 }
-_REGRESSION = frozenset(
-    {
-        "explained_variance", "r2", "d2_absolute_error_score", "neg_max_error", "neg_mean_absolute_error",
-        "neg_mean_absolute_percentage_error", "neg_mean_gamma_deviance", "neg_mean_poisson_deviance",
-        "neg_mean_squared_error", "neg_mean_squared_log_error", "neg_median_absolute_error",
-        "neg_root_mean_squared_error", "neg_root_mean_squared_log_error",
-    }
-)  # fmt: skip
-_CLUSTERING = frozenset(
-    {
-        "adjusted_mutual_info_score", "adjusted_rand_score", "completeness_score", "fowlkes_mallows_score",
-        "homogeneity_score", "mutual_info_score", "normalized_mutual_info_score", "rand_score", "v_measure_score",
-    }
-)  # fmt: skip
-_MULTILABEL = frozenset({"f1_samples", "jaccard_samples", "precision_samples", "recall_samples"})
-_TWO_CLASSES = {
-    "f1": "f1_macro", "precision": "precision_macro", "recall": "recall_macro", "jaccard": "jaccard_macro",
-    "roc_auc": "roc_auc_ovr", "average_precision": "f1_macro", "neg_brier_score": "log_loss",
-    "positive_likelihood_ratio": "f1_macro", "neg_negative_likelihood_ratio": "f1_macro",
-}  # fmt: skip
-NEED_PROBABILITIES = frozenset(
-    {
-        "neg_log_loss", "neg_brier_score", "d2_log_loss_score", "d2_brier_score",
-        "roc_auc_ovr", "roc_auc_ovo", "roc_auc_ovr_weighted", "roc_auc_ovo_weighted",
-    }
-)  # fmt: skip
-_ONE_VERSUS_ONE = frozenset({"roc_auc_ovo", "roc_auc_ovo_weighted"})
-"""Their function takes weights, but not together with comparing the classes in pairs."""
-_NEEDS_POSITIVE = frozenset(_TWO_CLASSES) - {"roc_auc"}
 
 
-def task_of(scorer: str) -> Task | None:
-    """Tell which task a scikit-learn scorer is for; None for clustering and multi-label scorers, which fit neither."""
-    if scorer in _CLUSTERING or scorer in _MULTILABEL:
-        return None
-    return Task.REGRESSION if scorer in _REGRESSION else Task.CLASSIFICATION
+def default_metrics(task: Task) -> list[str]:
+    """Name what is measured where a config names no metric."""
+    return [metric.name for metric in METRICS.values() if metric.is_default and metric.task is task]
+
+
+def usual_direction(name: str) -> Direction | None:
+    """Return which way a metric of this name is better, whoever measures it; None where that is not known."""
+    metric = METRICS.get(name)
+    return metric.direction if metric is not None and (metric.is_common or not metric.scorer) else None
+
+
+def look_up(name: str) -> Metric | None:
+    """Return a metric by its short name (``rmse``) or a scikit-learn scorer's (``neg_mean_gamma_deviance``), or None."""
+    from sklearn.metrics import get_scorer_names
+
+    metric = METRICS.get(name, Metric(name, name))
+    return metric if metric.scorer in get_scorer_names() else None
 
 
 def find_metric(name: str, task: Task) -> Metric:
     """Look a metric up.
 
     Args:
-        name: A short name (``rmse``) or a scikit-learn scorer's (``neg_mean_gamma_deviance``).
+        name: A short name, or a scikit-learn scorer's.
         task: What the model does.
 
     Raises:
@@ -178,28 +231,29 @@ def find_metric(name: str, task: Task) -> Metric:
     """
     from sklearn.metrics import get_scorer_names
 
-    known = get_scorer_names()
-    scorer = ERRORS.get(name, name)
-    fitting = [each for each in (*ERRORS, *known) if task_of(ERRORS.get(each, each)) is task]
-    if scorer not in known:
-        raise ValueError(f"there is no metric '{name}'{did_you_mean(name, fitting) or '.'} {_offer(task)}")
-    if task_of(scorer) is not task:
-        raise ValueError(f"{name} does not fit a {task.value} model. {_offer(task)}")
-    sign = -1 if name in ERRORS else 1
-    return Metric(name, scorer, sign, Direction.MINIMIZE if sign < 0 else Direction.MAXIMIZE)
+    metric = look_up(name)
+    common = [each.name for each in METRICS.values() if each.is_common and each.task is task]
+    offer = f"For {task.value}: {', '.join(common)}, or a scikit-learn scorer's name"
+    if metric is None:
+        known = (look_up(each) for each in (*common, *get_scorer_names()))
+        fitting = [each.name for each in known if each is not None and each.task is task]
+        raise ValueError(f"there is no metric '{name}'{did_you_mean(name, fitting) or '.'} {offer}")
+    if metric.task is not task:
+        raise ValueError(f"{name} does not fit a {task.value} model. {offer}")
+    return metric
 
 
 def check_classes(metric: Metric, target: pd.Series) -> str | None:
     """Describe why a metric cannot be computed for these classes, or None when it can."""
-    if metric.scorer not in _TWO_CLASSES:
+    if not metric.for_more:
         return None
     classes = sorted(target.unique(), key=str)
     if len(classes) != 2:
-        return f"{metric.name} needs two classes, column '{target.name}' has {len(classes)}; use {_TWO_CLASSES[metric.scorer]}"
-    if metric.scorer in _NEEDS_POSITIVE and (1 not in classes or isinstance(classes[0], str)):
+        return f"{metric.name} needs two classes, column '{target.name}' has {len(classes)}; use {metric.for_more}"
+    if metric.needs_positive and (1 not in classes or isinstance(classes[0], str)):
         return (
             f"{metric.name} needs to know which class is the positive one: column '{target.name}' holds"
-            f" {classes[0]} and {classes[1]}; write the positive one as 1, or use {_TWO_CLASSES[metric.scorer]}"
+            f" {classes[0]} and {classes[1]}; write the positive one as 1, or use {metric.for_more}"
         )
     return None
 
@@ -209,7 +263,7 @@ def takes_weights(metric: Metric) -> bool:
     from sklearn.metrics import get_scorer
 
     score = get_scorer(metric.scorer)._score_func
-    return metric.scorer not in _ONE_VERSUS_ONE and "sample_weight" in inspect.signature(score).parameters
+    return not metric.takes_pairs and "sample_weight" in inspect.signature(score).parameters
 
 
 @functools.cache
@@ -250,12 +304,6 @@ def evaluate(
     with config_context(skip_parameter_validation=True):  # the metrics' parameters are ours; a sixth of a quick trial's time
         scores = scorer(asked, features, target, **weighting)
     return {metric.name: metric.sign * float(scores[metric.scorer]) for metric in metrics}
-
-
-def _offer(task: Task) -> str:
-    short = [*ERRORS, "r2", "accuracy", "balanced_accuracy", "f1", "f1_macro", "precision", "recall", "roc_auc"]
-    fitting = [name for name in short if task_of(ERRORS.get(name, name)) is task]
-    return f"For {task.value}: {', '.join(fitting)}, or a scikit-learn scorer's name"
 
 
 def size_of(model: Any) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from wine_sweep.config import Direction
-from wine_sweep.evaluation.metrics import ERRORS, NEED_PROBABILITIES, task_of
+from wine_sweep.evaluation.metrics import look_up
 from wine_sweep.trial import Task
 
 
@@ -216,16 +216,15 @@ def row_loss_of(metric: str, task: Task, *, probabilities: bool) -> RowLoss:
         task: What the models do.
         probabilities: Whether each of them gives probabilities; without, a right or wrong class is all there is.
     """
-    from sklearn.metrics import get_scorer_names
-
-    scorer = ERRORS.get(metric, metric)
+    found = look_up(metric)
+    scorer = metric if found is None else found.scorer
     if task is Task.REGRESSION:
         if scorer == "neg_mean_absolute_percentage_error":
             return RowLoss.MAPE
         return RowLoss.MAE if scorer in _ABSOLUTE else RowLoss.RMSE
-    if scorer == "accuracy" or scorer not in get_scorer_names() or task_of(scorer) is not task:
+    if scorer == "accuracy" or found is None or found.task is not task:
         return RowLoss.ACCURACY
-    if scorer in NEED_PROBABILITIES or scorer in _CURVES:
+    if found.needs_probabilities or scorer in _CURVES:
         if not probabilities:
             return RowLoss.ACCURACY
         return RowLoss.LOG_LOSS if scorer in _LOGARITHMIC else RowLoss.BRIER

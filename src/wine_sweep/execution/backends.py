@@ -10,7 +10,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from wine_sweep.config import Backend, ExecutionConfig
+from wine_sweep.config import ExecutionConfig
 from wine_sweep.errors import Problem
 from wine_sweep.execution.base import Limits, Task, TrialDirs, Workers, failure_of
 from wine_sweep.execution.process_pool import ProcessWorkers
@@ -59,7 +59,7 @@ def count_workers(config: ExecutionConfig) -> int | None:
 
     None stands for as many as a cluster has, which nobody knows before it is asked.
     """
-    if config.backend is Backend.SERIAL:
+    if config.backend.traits.runs_in_this_process:
         return 1
     if config.workers is not None:
         return config.workers
@@ -72,10 +72,11 @@ def _cores() -> int:
 
 def check_backend(config: ExecutionConfig) -> list[Problem]:
     """Find what a backend needs and this machine lacks."""
-    if config.backend is Backend.DASK and importlib.util.find_spec("distributed") is None:
-        message = "dask needs distributed, which is not installed: pip install 'wine-sweep[dask]'"
-        return [Problem(message, ("execution", "backend"))]
-    return []
+    backend, package = config.backend, config.backend.traits.package
+    if not package or importlib.util.find_spec(package) is not None:
+        return []
+    lacking = f"{backend} needs {package}, which is not installed: pip install 'wine-sweep[{backend}]'"
+    return [Problem(lacking, ("execution", "backend"))]
 
 
 def make_workers(config: ExecutionConfig, task: Task, *, packages: Sequence[str] = (), trial_dirs: Path | None = None) -> Workers:
@@ -90,10 +91,10 @@ def make_workers(config: ExecutionConfig, task: Task, *, packages: Sequence[str]
     Raises:
         ExecutionError: The cluster cannot be used.
     """
-    if config.backend is Backend.SERIAL:
+    if config.backend.traits.runs_in_this_process:
         return SerialWorkers(task, trial_dirs)
     limits, count = Limits(config.trial_timeout, config.memory_limit), count_workers(config)
-    if config.backend is Backend.DASK:
+    if config.backend.traits.takes_address:
         from wine_sweep.execution.dask_pool import DaskWorkers  # an extra, and slow to import
 
         return DaskWorkers(task, config.address, count, limits, packages=packages, trial_dirs=trial_dirs)

@@ -7,18 +7,15 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from wine_sweep.config import FAMILY, Choices, Expression, ExpressionError, Method, SearchConfig
+from wine_sweep.config import FAMILY, Choices, Expression, ExpressionError, SearchConfig
 from wine_sweep.errors import ConfigPath, Problem
 from wine_sweep.messages import one_of, show
 from wine_sweep.search.grid import MOST_COMBINATIONS, TooManyToCountError, grid_of
-from wine_sweep.search.space import Axis, Dimension, Space, describe, parents
+from wine_sweep.search.space import Dimension, Space, describe, parents
 
 _CONSTRAINTS: ConfigPath = ("search", "constraints")
 _COMBINATIONS = 20_000
 """As many combinations of values a constraint is tried on before anything runs."""
-
-MOST_VALUES = 100_000
-"""So many values of one parameter brute force lists for each trial; a million take it a third of a second."""
 
 DRAWS = 10_000
 """So many points are drawn before a space counts as empty."""
@@ -104,26 +101,15 @@ def _check_initial(config: SearchConfig, space: Space) -> Iterator[Problem]:
     for index, given in enumerate(config.initial):
         path: ConfigPath = ("search", "initial", index)
         found = {name: space.named(name, given) for name in given}
-        wrong = [*_check_values(given, found, space, path), *_check_points(config, given, found, path)]
+        wrong = list(_check_values(given, found, space, path))
         yield from wrong or _check_point(config, space, given, path)
-
-
-def _check_points(
-    config: SearchConfig, given: Mapping[str, Any], found: Mapping[str, Dimension | None], path: ConfigPath
-) -> Iterator[Problem]:
-    """Brute force tries the points of a grid, and nothing beside it."""
-    if config.method is not Method.BRUTE_FORCE:
-        return
-    for name, each in found.items():
-        if each is not None and each.contains(given[name]) and Axis(each.spec).position(each.typed(given[name])) is None:
-            yield Problem(f"{show(given[name])} is none of the points of {describe(each.spec)}", (*path, name))
 
 
 def _check_point(config: SearchConfig, space: Space, given: Mapping[str, Any], path: ConfigPath) -> Iterator[Problem]:
     """Describe what is wrong with a point whose values are right one by one."""
     point = space.point(given)
     named = [(name, each) for name in point if (each := space.named(name, given)) is not None]
-    if config.method is Method.GRID:
+    if config.method.is_exhaustive:
         missing = [each.name for each in space.active(point) if each.name not in point]
         if missing:
             yield Problem(f"a grid's point names every parameter; missing: {', '.join(missing)}", path)
@@ -170,20 +156,14 @@ def _conditions(space: Space, name: str) -> Sequence[str]:
 
 def _check_size(config: SearchConfig, space: Space) -> Iterator[Problem]:
     """Refuse a space in which nothing can be tried, and a grid that nobody can count."""
-    if config.method is Method.BRUTE_FORCE:
-        long = next((each for each in space.dimensions if not each.spec.is_endless and len(Axis(each.spec)) > MOST_VALUES), None)
-        if long is not None:
-            yield Problem(
-                f"brute_force goes through all values each time, {MOST_VALUES:,} at most; use grid or random", long.path
-            )
-            return
     if not space.constraints and not config.method.is_exhaustive:
         return
     grid = grid_of(space)
     if config.method.is_exhaustive and not grid.is_finite:
         return  # which is a problem of its own
     try:
-        empty = grid.size == 0 if config.method.is_exhaustive else not _can_keep_constraints(space, {}, config.seed)
+        size = grid.size + len(config.initial) if config.method.is_exhaustive else None
+        empty = not _can_keep_constraints(space, {}, config.seed) if size is None else size == 0
     except TooManyToCountError:
         message = f"conditions and constraints make more than {MOST_COMBINATIONS:,} combinations; fewer values, or another method"
         yield Problem(message, _CONSTRAINTS if space.constraints else ("search", "parameters"))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from wine_sweep.config import Choices, Direction, Method, SearchConfig
-from wine_sweep.errors import Problem
+from wine_sweep.config import METHODS, Choices, Direction, Method, SearchConfig
+from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.search.grid import GridSearcher, TooManyToCountError, grid_of
 from wine_sweep.search.searcher import Searcher
 from wine_sweep.search.space import Space
@@ -33,22 +34,28 @@ def pick_method(config: SearchConfig, space: Space, *, objectives: int, limits: 
     """
     points, trials = _points(space), config.trials
     if points is not None and trials is not None and points <= trials and config.from_ is None and _is_plain(config, space):
-        return Method.GRID, f"all {points:,} points fit into {trials:,} trials"
+        return METHODS["grid"], f"all {points:,} points fit into {trials:,} trials"
     if objectives > 1 and trials is not None and trials >= GENETIC_TRIALS:
-        if objectives >= MANY_OBJECTIVES:
-            return Method.NSGA3, f"{objectives} objectives and {trials:,} trials, enough for generations"
-        return Method.NSGA2, f"{objectives} objectives and {trials:,} trials, enough for generations"
+        method = METHODS["nsga3" if objectives >= MANY_OBJECTIVES else "nsga2"]
+        return method, f"{objectives} objectives and {trials:,} trials, enough for generations"
+    tpe, gp, cmaes = METHODS["tpe"], METHODS["gp"], METHODS["cmaes"]
     if space.is_conditional:
-        return Method.TPE, "some parameters are searched only sometimes"
+        return tpe, "some parameters are searched only sometimes"
     if any(isinstance(each.spec, Choices) and not _are_numbers(each.spec) for each in space.dimensions):
-        return Method.TPE, "some parameters are no numbers"
+        return tpe, "some parameters are no numbers"
     if trials is not None and trials <= GP_TRIALS:
-        if importlib.util.find_spec("torch") is not None:
-            return Method.GP, f"numbers only, and no more than {GP_TRIALS} trials"
-        return Method.TPE, "numbers only and few trials would be for gp, but torch is not installed"
-    if trials is not None and objectives == 1 and not limits and len(space.dimensions) > 1 and not _has_choices(space):
-        return Method.CMAES, f"ranges only, and more than {GP_TRIALS} trials"
-    return Method.TPE, "it does well on most spaces and budgets"
+        if _lacks(gp):
+            return tpe, f"numbers only and few trials would be for gp, but {gp.package} is not installed"
+        return gp, f"numbers only, and no more than {GP_TRIALS} trials"
+    fits = cmaes.refusal(objectives=objectives, limits=limits) is None
+    if trials is not None and fits and len(space.dimensions) > 1 and not _has_choices(space):
+        return cmaes, f"ranges only, and more than {GP_TRIALS} trials"
+    return tpe, "it does well on most spaces and budgets"
+
+
+def _lacks(method: Method) -> bool:
+    """Return whether what a method needs beside Optuna is not installed."""
+    return bool(method.package) and importlib.util.find_spec(method.package) is None
 
 
 def _points(space: Space) -> int | None:
@@ -85,25 +92,45 @@ def count_points(config: SearchConfig, space: Space) -> int | None:
 def count_trials(config: SearchConfig, space: Space) -> int | None:
     """Count the trials of a sweep exactly; None when only a timeout ends it. Other methods may end earlier on small spaces."""
     total = count_points(config, space)
-    if config.method is Method.GRID and total is not None:
+    if config.method.is_exhaustive and total is not None:
         grid = grid_of(space, whole=False)
         total += sum(space.point(point) not in grid for point in config.initial)
     limits = [limit for limit in (total, config.trials) if limit is not None]
     return min(limits) if limits else None
 
 
-def check_method(config: SearchConfig, *, steps: int) -> list[Problem]:
-    """Find what a search needs and this machine lacks, and options that its sampler or pruner does not take."""
-    problems = []
-    if importlib.util.find_spec("torch") is None:
-        needs_torch = "needs torch, which is not installed: pip install 'wine-sweep[gp]'"
-        if config.method is Method.GP:
-            problems.append(Problem(f"gp {needs_torch}", ("search", "method")))
-        if config.regret is not None:
-            problems.append(Problem(needs_torch, ("search", "regret"), at_key=True))
-    if problems or not (config.sampler or config.pruner):
-        return problems
-    return _check_options(config, steps)
+def load_traits(method: Method) -> Method:
+    """Return a method with the traits that the class of its sampler, which is the user's own and is imported, declares.
+
+    Raises:
+        ConfigError: The class cannot be imported, is no sampler, or declares something else than a trait.
+    """
+    from wine_sweep.search.optuna_options import OptionError, declared_traits
+
+    try:
+        return replace(method, **declared_traits(method))
+    except OptionError as error:
+        raise ConfigError([Problem(str(error), ("search", "method"))]) from error
+
+
+def check_method(config: SearchConfig, *, steps: int, objectives: int = 1, limits: bool = False) -> list[Problem]:
+    """Find what a search needs and this machine lacks, and options that its sampler or pruner does not take.
+
+    Args:
+        config: The section `search`, its method not ``auto``.
+        steps: How many steps a trial has; 0 where it counts them itself.
+        objectives: How many there are.
+        limits: Whether there are limits on metrics.
+    """
+    method = config.method
+    if (refused := method.refusal(objectives=objectives, limits=limits)) is not None:
+        return [Problem(refused, ("search", "method"))]
+    if config.from_ is not None and not method.learns:
+        return [Problem(f"{method} learns nothing from older trials; leave `from` out", ("search", "from"))]
+    if _lacks(method):
+        lacking = f"{method} needs {method.package}, which is not installed: pip install 'wine-sweep[{method}]'"
+        return [Problem(lacking, ("search", "method"))]
+    return _check_options(config, steps) if config.sampler or config.pruner or method.source else []
 
 
 def _check_options(config: SearchConfig, steps: int) -> list[Problem]:
@@ -111,10 +138,11 @@ def _check_options(config: SearchConfig, steps: int) -> list[Problem]:
 
     problems = []
     try:
-        if config.sampler:
+        if config.sampler or config.method.source:
             make_sampler(config, conditional=False)
     except OptionError as error:
-        problems.append(Problem(str(error), ("search", "sampler", *([error.option] if error.option else []))))
+        at = ("sampler",) if config.sampler else ("method",)
+        problems.append(Problem(str(error), ("search", *at, *([error.option] if error.option else []))))
     try:
         if config.pruner is not None:
             make_pruner(config.pruner, config.budget, steps)
@@ -128,7 +156,7 @@ def import_searcher(config: SearchConfig) -> None:
 
     In the thread that also imports MLflow: both import SQLAlchemy, of which two threads at once may get half.
     """
-    if config.method is not Method.GRID:
+    if not config.method.is_exhaustive:
         _optuna_searcher()
 
 
@@ -147,6 +175,6 @@ def make_searcher(config: SearchConfig, space: Space, *, directions: Sequence[Di
         directions: Which way each objective is better.
         steps: How many steps a trial has.
     """
-    if config.method is Method.GRID:
+    if config.method.is_exhaustive:
         return GridSearcher(config, space, direction=directions[0], steps=steps)
     return _optuna_searcher()(config, space, directions=directions, steps=steps)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import inspect
 import logging
+import sys
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from contextlib import redirect_stdout
+from importlib import import_module
+from typing import Any, cast
 
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import Trial
 
 from wine_sweep.config import BudgetConfig, Choices, Method, PrunerConfig, PrunerType, SearchConfig
-from wine_sweep.messages import one_of, show
+from wine_sweep.importing import import_file, start_scripts_as_usual
+from wine_sweep.messages import did_you_mean, one_of, show
 from wine_sweep.search.space import Axis, Dimension
 
 
@@ -27,19 +31,16 @@ class Codec:
 
     Args:
         dimension: The parameter.
-        method: What suggests its values. ``qmc`` fills a space of numbers, so that choices are whole numbers to it;
-            ``brute_force`` tries the points of a grid.
+        method: What suggests its values.
     """
 
     def __init__(self, dimension: Dimension, method: Method) -> None:
         spec = dimension.spec
         by_position = isinstance(spec, Choices) or (not spec.is_int and spec.step is not None)
-        if method is Method.BRUTE_FORCE and not isinstance(spec, Choices) and spec.num is not None:
-            by_position = True
         self._dimension = dimension
         self._axis = Axis(spec) if by_position else None
         self.distribution: CategoricalDistribution | IntDistribution | FloatDistribution = self._distribution(
-            as_numbers=method is Method.QMC
+            as_numbers=method.as_numbers
         )
 
     def encode(self, value: Any) -> Any:
@@ -116,23 +117,6 @@ class OptionError(ValueError):
         self.option = option
 
 
-class BruteForceSampler(optuna.samplers.BruteForceSampler):
-    """Optuna's, without stopping the study at the end: the loop counts the points, and there is no `optimize` to stop."""
-
-    def after_trial(self, study: Any, trial: FrozenTrial, state: TrialState, values: Any) -> None:  # Optuna's signature
-        """Leave the study alone."""
-
-
-_SAMPLERS: dict[Method, type[BaseSampler]] = {
-    Method.RANDOM: optuna.samplers.RandomSampler,
-    Method.TPE: optuna.samplers.TPESampler,
-    Method.GP: optuna.samplers.GPSampler,
-    Method.CMAES: optuna.samplers.CmaEsSampler,
-    Method.QMC: optuna.samplers.QMCSampler,
-    Method.NSGA2: optuna.samplers.NSGAIISampler,
-    Method.NSGA3: optuna.samplers.NSGAIIISampler,
-    Method.BRUTE_FORCE: BruteForceSampler,
-}
 _CROSSOVERS: dict[str, type] = {
     "uniform": optuna.samplers.nsgaii.UniformCrossover,
     "blxalpha": optuna.samplers.nsgaii.BLXAlphaCrossover,
@@ -147,18 +131,70 @@ def make_sampler(config: SearchConfig, *, conditional: bool) -> BaseSampler:
     """Make the sampler that a config names, with its options.
 
     Args:
-        config: The section `search`, its method neither ``grid`` nor ``auto``.
+        config: The section `search`, its method one that has a sampler.
         conditional: Whether some parameters are searched only sometimes.
 
     Raises:
         OptionError: An option of `sampler` is unknown or wrong.
     """
-    found = _SAMPLERS[config.method]
-    options = _defaults(config, conditional) | _options(found, config.sampler)
-    if "crossover" in config.sampler:
-        options["crossover"] = _crossover(config.sampler["crossover"])
-    sampler: BaseSampler = _construct(found, {"seed": config.seed, **options})
+    found = sampler_class(config.method)
+    options = _options(found, config.sampler)
+    if "crossover" in options and not config.method.source:
+        options["crossover"] = _crossover(options["crossover"])
+    sampler: BaseSampler = _construct(found, {**_defaults(found, config, conditional=conditional), **options})
     return sampler
+
+
+DECLARED = ("learns", "objectives", "learns_limits", "fixed_space", "generational", "as_numbers")
+"""Traits that the class of a sampler of the user's own may declare, as attributes; see `Method`."""
+
+
+def declared_traits(method: Method) -> dict[str, Any]:
+    """Return the traits of a sampler of the user's own: what its class declares; else it learns, and has one objective.
+
+    Raises:
+        OptionError: The class cannot be imported, is no sampler, or declares something else than a trait.
+    """
+    found = sampler_class(method)
+    traits: dict[str, Any] = {"objectives": 1, "learns_limits": False}
+    traits |= {name: getattr(found, name) for name in DECLARED if hasattr(found, name)}
+    for name, value in traits.items():
+        is_count = value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0)
+        if not (is_count if name == "objectives" else isinstance(value, bool)):
+            allowed = "a number of objectives, or None for any" if name == "objectives" else "True or False"
+            raise OptionError(f"{method.sampler}.{name} is {value!r:.40}; a class says {allowed} there", None)
+    takes = inspect.signature(found).parameters
+    return {**traits, "is_seeded": "seed" in takes or any(each.kind is each.VAR_KEYWORD for each in takes.values())}
+
+
+def sampler_class(method: Method) -> type[BaseSampler]:
+    """Return the class of a method's sampler; one of the user's own is imported, and whoever asks has made sure of the trust.
+
+    Raises:
+        OptionError: It cannot be imported, or is no sampler.
+    """
+    if not method.source:
+        optunas: type[BaseSampler] = getattr(optuna.samplers, method.sampler)
+        return optunas
+    start_scripts_as_usual()
+    try:
+        with redirect_stdout(sys.stderr):
+            module = import_file(method.file) if method.file is not None else import_module(method.source)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module may call sys.exit
+        raise OptionError(f"{method.source} cannot be imported: {type(error).__name__}: {error}", None) from error
+    found = getattr(module, method.sampler, None)
+    if found is None:
+        classes = [name for name, value in vars(module).items() if _is_sampler(value)]
+        raise OptionError(f"there is no class '{method.sampler}' in {method.source}{did_you_mean(method.sampler, classes)}", None)
+    if not _is_sampler(found):
+        raise OptionError(f"{method} is no sampler: it is to be a subclass of optuna.samplers.BaseSampler", None)
+    return cast("type[BaseSampler]", found)
+
+
+def _is_sampler(value: object) -> bool:
+    return inspect.isclass(value) and issubclass(value, BaseSampler) and not inspect.isabstract(value)
 
 
 def make_pruner(config: PrunerConfig, budget: BudgetConfig | None, steps: int) -> BasePruner:
@@ -221,35 +257,60 @@ def _wrapped(given: Any, budget: BudgetConfig | None, steps: int) -> BasePruner 
     return make_pruner(config, budget, steps)
 
 
-def _defaults(config: SearchConfig, conditional: bool) -> dict[str, Any]:
-    match config.method:
-        case Method.TPE:
-            return {"multivariate": True, "group": conditional, "constant_liar": True}
-        case Method.QMC:
-            return {"scramble": True, "warn_independent_sampling": False, "warn_asynchronous_seeding": False}
-        case Method.GP | Method.CMAES:
-            return {"warn_independent_sampling": False}
-        case Method.NSGA2 | Method.NSGA3:
-            smallest, largest = POPULATIONS
-            return {"population_size": min(max((config.trials or largest * 8) // 8, smallest), largest)}
-    return {}
+def _defaults(found: type, config: SearchConfig, *, conditional: bool) -> dict[str, Any]:
+    """Return our own defaults for those options that a sampler has; one of the user's own is given its seed."""
+    if config.method.source:
+        return {"seed": config.seed} if config.method.is_seeded else {}
+    smallest, largest = POPULATIONS
+    ours = {
+        "seed": config.seed,
+        "multivariate": True,
+        "group": conditional,
+        "constant_liar": True,
+        "scramble": True,
+        "warn_independent_sampling": False,
+        "warn_asynchronous_seeding": False,
+        "population_size": min(max((config.trials or largest * 8) // 8, smallest), largest),
+    }
+    return {name: ours[name] for name in inspect.signature(found).parameters if name in ours}
 
 
 def _options(found: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Hold options against the parameters of Optuna's class: their names, and their types where these are plain."""
-    parameters = {name: each for name, each in inspect.signature(found).parameters.items() if name not in _OBJECTS}
+    """Hold options against the parameters of a class: their names, and their types where these are plain."""
+    called, is_optunas = _called(found), _is_optunas(found)
+    left_out = _OBJECTS if is_optunas else {"seed"}
+    takes = inspect.signature(found).parameters
+    parameters = {name: each for name, each in takes.items() if name not in left_out and each.kind not in _VARIADIC}
+    is_open = any(each.kind is each.VAR_KEYWORD for each in takes.values())
     for name, value in given.items():
-        if name not in parameters:
+        if name not in parameters and (name in left_out or not is_open):
             offer = one_of(name, parameters, most=20) if parameters else "it has no options"
-            raise OptionError(f"Optuna's {found.__name__} has no such option; {offer}", name)
-        if not _fits(value, str(parameters[name].annotation)):
-            raise OptionError(f"Optuna's {found.__name__} takes {parameters[name].annotation} here, got {show(value)}", name)
-        if name in _LEAST and isinstance(value, int | float) and value < _LEAST[name]:
+            raise OptionError(f"{called} has no such option; {offer}", name)
+        if name in parameters and not _fits(value, _annotation(parameters[name])):
+            raise OptionError(f"{called} takes {_annotation(parameters[name])} here, got {show(value)}", name)
+        if is_optunas and name in _LEAST and isinstance(value, int | float) and value < _LEAST[name]:
             raise OptionError(f"must be at least {_LEAST[name]}, got {show(value)}", name)
     missing = [name for name, each in parameters.items() if each.default is each.empty and name not in {*given, "wrapped_pruner"}]
     if missing:
-        raise OptionError(f"Optuna's {found.__name__} needs `{missing[0]}`", None)
+        raise OptionError(f"{called} needs `{missing[0]}`", None)
     return dict(given)
+
+
+def _is_optunas(found: type) -> bool:
+    return found.__module__.partition(".")[0] == "optuna"
+
+
+def _called(found: type) -> str:
+    return f"Optuna's {found.__name__}" if _is_optunas(found) else found.__name__
+
+
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _annotation(parameter: inspect.Parameter) -> str:
+    """Return a parameter's annotation as it is written, whether or not its module evaluates annotations."""
+    found = parameter.annotation
+    return found.__name__ if isinstance(found, type) else str(found)
 
 
 def _fits(value: Any, annotation: str) -> bool:
@@ -269,9 +330,9 @@ def _crossover(name: Any) -> Any:
 
 
 def _construct(found: type, options: Mapping[str, Any]) -> Any:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), redirect_stdout(sys.stderr):  # standard output is for results
         warnings.simplefilter("ignore")  # of experimental arguments, which the config asks for
         try:
             return found(**options)
-        except (TypeError, ValueError, AttributeError, AssertionError) as error:
-            raise OptionError(f"Optuna's {found.__name__} does not take it: {error}", None) from error
+        except Exception as error:  # the class may be the user's own
+            raise OptionError(f"{_called(found)} does not take it: {error}", None) from error

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+import sys
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Any
 
 import optuna
@@ -14,28 +15,24 @@ from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import Trial as OptunaTrial
 
-from wine_sweep.config import Direction, ExpressionError, Method, SearchConfig
+from wine_sweep.config import Direction, ExpressionError, SearchConfig
 from wine_sweep.errors import SearchError
 from wine_sweep.search.checks import DRAWS
 from wine_sweep.search.early_stopping import PruningStudy, StepReporter
-from wine_sweep.search.grid import Grid
 from wine_sweep.search.optuna_options import STUDY_NAME, Codec, make_sampler, one_thread, quieten
 from wine_sweep.search.searcher import Outcome, Suggestion
-from wine_sweep.search.space import Space, same
-from wine_sweep.trial import Params, TrialState, params_key
-
-STATELESS = (Method.RANDOM, Method.QMC)
-"""Methods whose suggestions depend on no older trial, but for the first that finished: it tells ``qmc`` its space."""
+from wine_sweep.search.space import Space
+from wine_sweep.trial import Params, TrialState
 
 KEPT = 500
-"""So many trials a study of such a method holds before it goes on in a new one."""
+"""So many trials the study of a method that does not learn holds before it goes on in a new one."""
 
 
 class RollingStudy:
     """A study in memory that begins anew with the same sampler every so many trials, and suggests what the whole one would.
 
     Args:
-        sampler: What suggests; of a method of `STATELESS`.
+        sampler: What suggests; it depends on no older trial, but for the first that finished: that tells ``qmc`` its space.
         directions: Which way each objective is better.
         kept: How many trials it holds.
     """
@@ -78,25 +75,12 @@ def _has_result(state: optuna.trial.TrialState) -> bool:
     return state in (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
 
 
-ATTEMPTS = 20
-"""So often a sampler is asked for a point that keeps the constraints, before one is drawn at random for it."""
-
-SLOW_ATTEMPTS = 3
-"""The same of a Gaussian process, which computes long, and learns nothing from a point that broke a constraint."""
-
-_WHOLE_SPACE = (Method.GP, Method.CMAES, Method.QMC, Method.NSGA2, Method.NSGA3)
-"""Methods that search a space of fixed size: parameters that a condition turns off are suggested too, and left out."""
-
-_GENERATIONAL = (Method.CMAES, Method.NSGA2, Method.NSGA3)
-"""Methods with generations, that only learn from trials that they suggested themselves: older ones are asked for once more."""
-
-
 class OptunaSearcher:
     """What Optuna's samplers suggest, kept within conditions and constraints.
 
     Random search; quasi-Monte Carlo; the tree-structured Parzen estimator (Bergstra et al., "Algorithms for
     Hyper-Parameter Optimization", NIPS 2011); Gaussian processes; CMA-ES (Hansen, "The CMA evolution strategy", 2016);
-    NSGA-II and NSGA-III (Deb et al., 2002; Deb and Jain, 2014); brute force: each as `optuna.samplers` has it.
+    NSGA-II and NSGA-III (Deb et al., 2002; Deb and Jain, 2014): each as `optuna.samplers` has it.
 
     A suggestion that breaks a constraint between parameters counts as failed for the sampler, and another is asked for.
 
@@ -112,10 +96,10 @@ class OptunaSearcher:
 
     def __init__(self, config: SearchConfig, space: Space, *, directions: Sequence[Direction], steps: int) -> None:
         quieten()
-        if config.method is Method.GP:
+        if config.method.package == "torch":
             one_thread()
         self.adaptive = config.method.learns
-        self._config = config
+        self._method = config.method
         self._space = space
         self._codecs = {each.key: Codec(each, config.method) for each in space.dimensions}
         self._rng = random.Random(config.seed)  # noqa: S311  # draws parameters, not secrets
@@ -129,17 +113,15 @@ class OptunaSearcher:
             directions=[each.value for each in directions],
             study_name=STUDY_NAME,
         )
-        forgets = config.method in STATELESS and config.pruner is None
+        forgets = not (config.method.learns or config.method.source or config.pruner)
         self._short = RollingStudy(sampler, directions) if forgets else None
         self._initial = deque(space.point(point) for point in config.initial)
-        self._grid: Iterator[Params] = iter(Grid(space)) if config.method is Method.BRUTE_FORCE else iter(())
-        self._asked: set[str] = set()
 
     def ask(self) -> Suggestion | None:
         """Suggest parameters; see `Searcher`."""
         given = self._initial.popleft() if self._initial else {}
-        with _translated_errors():
-            for _ in range(SLOW_ATTEMPTS if self._config.method is Method.GP else ATTEMPTS):
+        with self._translated_errors():
+            for _ in range(self._method.attempts):
                 trial, point = self._suggest(given)
                 if self._space.keeps_constraints(point):
                     return self._suggestion(trial, point)
@@ -149,7 +131,7 @@ class OptunaSearcher:
     def tell(self, suggestion: Suggestion, outcome: Outcome) -> None:
         """Take what came of a suggestion; see `Searcher`."""
         trial, shadow = suggestion.handle
-        with _translated_errors():
+        with self._translated_errors():
             self._tell(trial, outcome)
             if self._pruning is not None:
                 self._pruning.end(shadow, outcome)
@@ -157,7 +139,7 @@ class OptunaSearcher:
     def prune(self, suggestion: Suggestion, steps: Sequence[float], at: Sequence[int] = ()) -> bool:
         """Return whether a trial is not worth finishing; see `Searcher`."""
         trial, shadow = suggestion.handle
-        with _translated_errors():
+        with self._translated_errors():
             if self._pruning is not None:
                 return self._pruning.should_prune(shadow, steps, at)
             return self._reporter is not None and self._reporter.should_prune(trial, steps, at)
@@ -165,11 +147,11 @@ class OptunaSearcher:
     def learn(self, params: Params, outcome: Outcome) -> None:
         """Take a finished trial of an earlier sweep; see `Searcher`."""
         encoded = self._encode(params)
-        with _translated_errors():
-            if self._config.method in _GENERATIONAL:
+        with self._translated_errors():
+            if self._method.generational:
                 self._tell(self._suggest(params)[0], outcome)
                 return
-            if self._config.method in _WHOLE_SPACE:
+            if self._method.fixed_space:
                 idle = [each for each in self._space.dimensions if each.key not in encoded]
                 encoded |= {each.key: self._codecs[each.key].encode(each.draw(self._rng)) for each in idle}
             known = optuna.trial.create_trial(
@@ -182,8 +164,6 @@ class OptunaSearcher:
             self._study.add_trial(known)
 
     def _suggestion(self, trial: OptunaTrial, point: Params) -> Suggestion:
-        if self._config.method is Method.BRUTE_FORCE:
-            self._asked.add(params_key(point))
         return Suggestion(point, (trial, self._pruning.begin() if self._pruning is not None else None))
 
     def _suggest(self, given: Params) -> tuple[OptunaTrial, Params]:
@@ -191,14 +171,14 @@ class OptunaSearcher:
         study = self._short.next() if self._short is not None else self._study
         if given:
             study.enqueue_trial(self._encode(given))
-        whole = self._config.method in _WHOLE_SPACE
+        whole = self._method.fixed_space
         trial = study.ask({key: each.distribution for key, each in self._codecs.items()} if whole else None)
         point: dict[str, Any] = {}
         for each in self._space.dimensions:
             if each.is_active(point):
                 codec = self._codecs[each.key]
                 point[each.name] = codec.decode(trial.params[each.key] if whole else codec.suggest(trial))
-        if self._config.method in _GENERATIONAL:
+        if self._method.generational:
             _ = trial.relative_params  # Optuna puts a trial into a generation here, and would not where all is given
         return trial, point
 
@@ -211,12 +191,22 @@ class OptunaSearcher:
             pruned = outcome.state is TrialState.PRUNED
             trial.study.tell(trial, state=optuna.trial.TrialState.PRUNED if pruned else optuna.trial.TrialState.FAIL)
 
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        """Turn what samplers raise into a `SearchError`; what they warn of is for their developers."""
+        is_own = bool(self._method.source)
+        foreseen = (Exception,) if is_own else (ValueError, RuntimeError, ArithmeticError, ExpressionError)
+        try:
+            with warnings.catch_warnings(), redirect_stdout(sys.stderr) if is_own else nullcontext():
+                warnings.simplefilter("ignore")
+                yield
+        except SearchError:
+            raise
+        except foreseen as error:
+            raise SearchError(f"the sampler failed: {type(error).__name__}: {error}") from error
+
     def _draw(self, given: Params) -> Params:
-        """Find a point with what is given that keeps the constraints: at random, or the next of a grid that was not asked."""
-        if self._config.method is Method.BRUTE_FORCE:
-            points = self._grid if not given else (each for each in Grid(self._space) if _has(each, given))
-            untried = next((each for each in points if params_key(each) not in self._asked), None)
-            return untried if untried is not None else next(iter(Grid(self._space)))
+        """Draw a point at random with what is given that keeps the constraints."""
         for _ in range(DRAWS):
             point = self._space.draw(self._rng, given)
             if self._space.keeps_constraints(point):
@@ -226,20 +216,3 @@ class OptunaSearcher:
     def _encode(self, point: Params) -> dict[str, Any]:
         found = {name: self._space.named(name, point) for name in point}
         return {each.key: self._codecs[each.key].encode(point[name]) for name, each in found.items() if each is not None}
-
-
-def _has(point: Params, given: Params) -> bool:
-    return all(name in point and same(point[name], value) for name, value in given.items())
-
-
-@contextmanager
-def _translated_errors() -> Iterator[None]:
-    """Turn what samplers raise into a `SearchError`; what they warn of is for their developers."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except (ValueError, RuntimeError, ArithmeticError, ExpressionError) as error:
-        if isinstance(error, SearchError):
-            raise
-        raise SearchError(f"the sampler failed: {type(error).__name__}: {error}") from error

@@ -24,10 +24,12 @@ def describe_reproducibility(config: SearchConfig, *, workers: int | None, goals
     one = workers == 1
     judged = {*goals, *(name for limit in limits for name in Expression(limit).names)}
     if config.method.learns and FIT_SECONDS in judged:
-        reasons.append(f"{config.method.value} learns from {FIT_SECONDS}, which is never the same twice")
+        reasons.append(f"{config.method} learns from {FIT_SECONDS}, which is never the same twice")
+    if not config.method.is_seeded:
+        reasons.append(f"{config.method} takes no seed")
     if config.pruner is not None and not one:
         reasons.append(f"with {several} it depends on their speed which trial is pruned")
-    if not one and not (config.target is None and config.patience is None and config.regret is None):
+    if not one and not (config.target is None and config.patience is None):
         reasons.append(f"with {several} a few more or fewer trials may be under way when it stops")
     until = ", as far as the timeout lets it come" if config.timeout is not None else ""
     if reasons:

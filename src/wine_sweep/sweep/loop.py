@@ -15,7 +15,7 @@ from enum import StrEnum
 from statistics import fmean
 from typing import Protocol
 
-from wine_sweep.config import Backend, RetriesConfig, SearchConfig
+from wine_sweep.config import RetriesConfig, SearchConfig
 from wine_sweep.execution import Workers, make_workers
 from wine_sweep.execution.base import POLL_SECONDS
 from wine_sweep.search.methods import count_points, count_trials, make_searcher
@@ -40,7 +40,6 @@ class StopReason(StrEnum):
     EXHAUSTED = "there was nothing new left to try"
     TARGET = "the target was reached"
     PATIENCE = "nothing better came for as many trials as `patience` says"
-    REGRET = "little was left to be gained: less than the noise of the folds"
     FAILURES = "as many trials failed as `max_failures` allows"
     INTERRUPTED = "it was interrupted"
 
@@ -60,11 +59,7 @@ class Stopper(Protocol):
     reason: StopReason
 
     def add(self, trial: Trial) -> bool:
-        """Take a trial that has ended, in the order of numbers, and say whether to stop.
-
-        Raises:
-            SearchError: It cannot be told.
-        """
+        """Take a trial that has ended, in the order of numbers, and say whether to stop."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +82,13 @@ class Budget:
         return min(max(100, 10 * (self.points or 0)), 1000)
 
 
-def make_stoppers(config: SearchConfig, space: Space, objective: Objective) -> list[Stopper]:
-    """Make what the keys `target`, `patience` and `regret` ask for."""
+def make_stoppers(config: SearchConfig, objective: Objective) -> list[Stopper]:
+    """Make what the keys `target` and `patience` ask for."""
     stoppers: list[Stopper] = []
     if config.target is not None:
         stoppers.append(Target(objective, float(config.target)))
     if config.patience is not None:
         stoppers.append(Patience(objective, config.patience))
-    if config.regret is not None:
-        stoppers.append(Regret(config, space, objective))
     return stoppers
 
 
@@ -144,22 +137,6 @@ class Patience:
         return True
 
 
-class Regret:
-    """Stops by Optuna's regret bound; see `wine_sweep.search.early_stopping`. It is asked once a finished trial could win."""
-
-    reason = StopReason.REGRET
-
-    def __init__(self, config: SearchConfig, space: Space, objective: Objective) -> None:
-        from wine_sweep.search.early_stopping import RegretBound  # it loads Optuna and torch
-
-        if config.regret is None:
-            raise ValueError("the config does not ask for a regret bound")
-        self._metric = objective.metric
-        self._bound = RegretBound(config.regret, space, direction=objective.direction, seed=config.seed)
-
-    def add(self, trial: Trial) -> bool:
-        """Take a trial; see `Stopper`."""
-        return trial.can_win and self._bound.add(trial.params, trial.scores[self._metric].folds)
 
 
 _logger = logging.getLogger(__name__)
@@ -478,8 +455,8 @@ def run_trials(
         workers = ProgramWorkers(workers, writer, needed=needed, of=of, watched=watched, clock=clock)
     try:
         searcher = _searcher(prepared, search)
-        stoppers = make_stoppers(search, space, objective)
-        if execution.backend is Backend.SERIAL or search.from_ is not None:
+        stoppers = make_stoppers(search, objective)
+        if execution.backend.traits.runs_in_this_process or search.from_ is not None:
             writer.wait_until_made()  # serial trials record warnings of this very process, where MLflow's import warns too
             writer.check()
         teach(searcher, older, objective)

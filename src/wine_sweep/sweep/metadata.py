@@ -88,7 +88,7 @@ def sweep_params(prepared: SweepPlan) -> dict[str, str]:
     """Return the parent run's parameters."""
     config = prepared.config
     params = {
-        "method": config.search.method.value,
+        "method": str(config.search.method),
         "trials": planned_trials(prepared),
         "seed": str(config.search.seed),
         prepared.kind: prepared.subject,
@@ -123,6 +123,8 @@ def sweep_tags(prepared: SweepPlan, *, command: str) -> dict[str, str]:
         tags[names.OBJECTIVES] = json.dumps(prepared.objective.record())
     if prepared.program is not None:
         tags[names.PROGRAM] = prepared.program
+    if prepared.sampler_digest is not None:
+        tags[names.SAMPLER] = prepared.sampler_digest
     if prepared.method_reason:
         tags[names.METHOD_REASON] = prepared.method_reason
     commit = git_commit(prepared.draft.folder)

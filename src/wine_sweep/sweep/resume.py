@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from wine_sweep.config import ParsedConfig, SweepConfig, dump_config, parse_config
@@ -47,7 +48,7 @@ MAY_CHANGE = (
     ("data", "max_size"),
     ("model", "folder"),
     ("model", "function"),
-    *(("search", key) for key in ("trials", "timeout", "target", "patience", "regret", "max_choices")),
+    *(("search", key) for key in ("trials", "timeout", "target", "patience", "max_choices")),
 )
 """Keys that do not change what a trial is, nor which trial is better; the data itself is held against its digest."""
 
@@ -73,19 +74,32 @@ class StoredConfig:
     def draft(self, overrides: Sequence[str] = ()) -> ParsedConfig:
         """Parse it, with changes from the command line. What was recorded before there were limits is under none.
 
+        What is gone since reads as what comes closest to it: ``brute_force`` as the grid of the same points, `regret` as off.
+
         Raises:
             ConfigError: A change cannot be applied.
         """
-        folder = pathlib.Path.cwd()
-        content = self.text.encode()
-        sections = read_yaml(content, self.source).value
-        limits = {("search", "max_choices"): MAX_VALUES, ("data", "max_size"): MOST_BYTES}
-        changes = [
-            f"{section}.{key}={most}"
-            for (section, key), most in limits.items()
-            if isinstance(sections, dict) and isinstance(written := sections.get(section), dict) and key not in written
-        ]
+        data, search = self._section("data"), self._section("search")
+        changes = [f"data.max_size={MOST_BYTES}"] if data and "max_size" not in data else []
+        changes += [f"search.max_choices={MAX_VALUES}"] if search and "max_choices" not in search else []
+        if search.get("method") == "brute_force":
+            changes += ["search.method=grid", "search.sampler={}", "search.initial=[]"]
+        changes += ["search.regret=false"] if self.stopped_by_regret else []
+        content, folder = self.text.encode(), pathlib.Path.cwd()
         return parse_config(content, source=self.source, folder=folder, default_name=self.name, overrides=[*changes, *overrides])
+
+    @property
+    def stopped_by_regret(self) -> bool:
+        """Return whether it asks for what an older version stopped by, and this one does not."""
+        return bool(self._section("search").get("regret"))
+
+    def _section(self, name: str) -> Mapping[str, Any]:
+        section = self._sections.get(name) if isinstance(self._sections, dict) else None
+        return section if isinstance(section, dict) else {}
+
+    @cached_property
+    def _sections(self) -> Any:
+        return read_yaml(self.text.encode(), self.source).value
 
 
 def prepare_recorded(reader: SweepReader, sweep: SweepRecord, draft: ParsedConfig, *, trusted: Sequence[str]) -> SweepPlan:
@@ -153,7 +167,9 @@ def changed_keys(recorded: StoredConfig, sweep: SweepRecord, prepared: SweepPlan
 
 
 def _tree(config: SweepConfig) -> dict[str, Any]:
-    return config.model_dump(mode="json", by_alias=True)
+    tree = config.model_dump(mode="json", by_alias=True)
+    tree["search"]["method"] = str(config.search.method)  # a sampler's file may lie elsewhere: its content counts
+    return tree
 
 
 def _differences(before: Any, now: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
@@ -287,13 +303,21 @@ def plan_resume(
     """
     prepared = prepare_recorded(reader, sweep, draft, trusted=trusted)
     changed = changed_keys(recorded, sweep, prepared)
+    if prepared.sampler_digest != sweep.tags.get(names.SAMPLER):
+        file = prepared.config.search.method.file
+        raise DataError(f"{file} has changed since the sweep '{sweep.name}'; run a new sweep with it")
     older: Sequence[Trial] = ()
     if names.FROM in sweep.tags:
         search = prepared.config.search.model_copy(update={"from_": sweep.tags[names.FROM]})
         prepared = replace(prepared, config=prepared.config.model_copy(update={"search": search}))
         older = find_older(prepared, reader).trials
     results = reader.recounted(sweep).results if sweep.status == "FINISHED" else 0
-    return Plan(sweep, prepared, older, extends=any(path[0] == "search" for path in changed), results=results)
+    plan = Plan(sweep, prepared, older, extends=any(path[0] == "search" for path in changed), results=results)
+    if recorded.stopped_by_regret and (sweep.status != "FINISHED" or plan.has_more):
+        _logger.warning(
+            "`search.regret`, which the sweep began with, is gone: it stops by its trials, timeout, patience or target"
+        )
+    return plan
 
 
 def resume(reader: SweepReader, plan: Plan, *, stop: Callable[[], bool] = lambda: False) -> Resumption:
@@ -345,8 +369,8 @@ def _take_stock(reader: SweepReader, plan: Plan, runs: SweepRuns, stop: Callable
     if plan.extends:
         policy.run(lambda: runs.set_tags(sweep.run_id, {names.TRIALS: planned_trials(prepared)}))
         policy.run(lambda: runs.write_file(names.RESOLVED_FILE, dump_config(prepared.config)))
-    restored = {number: _restored(reader, prepared, each) for number, each in results.items()}
-    return Resumption(prepared, runs, _past(reader, plan, restored, attempts), plan.older, journal)
+    restored_results = {number: restored(prepared, each) for number, each in results.items()}
+    return Resumption(prepared, runs, _past(reader, plan, restored_results, attempts), plan.older, journal)
 
 
 def _journal_of(sweep: SweepRecord, runs: SweepRuns) -> Journal:
@@ -377,16 +401,6 @@ def discard_journal(reader: SweepReader, sweep: SweepRecord) -> None:
     known = {each.number for each in latest_results(reader.attempts(sweep)) if each.state in RESULTS}
     if known.issuperset(trial.number for trial in journal.trials() if trial.state in RESULTS):
         journal.discard()
-
-
-def _restored(reader: SweepReader, prepared: SweepPlan, trial: Trial) -> Trial:
-    """Return a trial its parameters' types; and its folds, where a regret bound looks at them."""
-    trial = restored(prepared, trial)
-    metric = prepared.objective.metric
-    if prepared.config.search.regret is None or metric not in trial.scores or trial.scores[metric].folds or not trial.run_id:
-        return trial
-    score = replace(trial.scores[metric], folds=reader.folds(trial.run_id, metric))
-    return replace(trial, scores={**trial.scores, metric: score})
 
 
 def _from_journal(

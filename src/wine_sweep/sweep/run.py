@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from wine_sweep.config import Backend
 from wine_sweep.errors import (
     ExecutionError,
     ModelError,
@@ -100,7 +99,7 @@ def run_sweep(
     make = partial(_begin, prepared, options, started, older, policy, experiment=experiment)
     persistence = Persistence.begin(lambda: _bound(journal, make()), policy, journal, stop=stop, verbose=options.verbose)
     persistence.writer.do(lambda runs: runs.describe())
-    if prepared.config.execution.backend is not Backend.SERIAL:  # serial trials would record what these imports warn of
+    if not prepared.config.execution.backend.traits.runs_in_this_process:  # serial trials would record what these imports warn of
         persistence.writer.when_idle(partial(_import_what_concludes, prepared))
     sweep = _Sweep(prepared, persistence, observer=observer, stop=stop, clock=clock)
     return sweep.carry_out(older, Past(), may_promote=options.promote)
@@ -164,7 +163,7 @@ def _go_on(resumption: Resumption) -> SweepRuns:
 
 def _imports(prepared: SweepPlan) -> AbstractContextManager[None]:
     """Return the context to import something in while trials run: where they run in this process, their garbage is looked for."""
-    return nullcontext() if prepared.config.execution.backend is Backend.SERIAL else importing()
+    return nullcontext() if prepared.config.execution.backend.traits.runs_in_this_process else importing()
 
 
 def _import_what_concludes(prepared: SweepPlan) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -73,6 +74,12 @@ class SweepPlan(ABC):
     @abstractmethod
     def digest(self) -> str:
         """A digest, in hex, of all that trials depend on beside the config: the table, the user's own files."""
+
+    @property
+    def sampler_digest(self) -> str | None:
+        """A digest, in hex, of the file with a sampler of the user's own; None where there is none."""
+        file = self.config.search.method.file
+        return None if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
 
     @property
     @abstractmethod

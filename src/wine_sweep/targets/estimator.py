@@ -9,7 +9,6 @@ from typing import Any
 
 from wine_sweep.config import (
     FAMILY,
-    Backend,
     BudgetConfig,
     Choices,
     CrossValidation,
@@ -46,7 +45,7 @@ from wine_sweep.evaluation.estimators import (
     set_params,
 )
 from wine_sweep.evaluation.estimators import refusal_of_weights as weights_refused_by
-from wine_sweep.evaluation.metrics import NEED_PROBABILITIES, Metric, check_classes, takes_weights
+from wine_sweep.evaluation.metrics import Metric, check_classes, takes_weights
 from wine_sweep.evaluation.row_losses import Predictions
 from wine_sweep.execution import check_backend
 from wine_sweep.search.checks import check_space
@@ -174,7 +173,7 @@ class EstimatorSweep(SweepPlan):
         """Have workers on this machine keep what later checks need of the winner, where one of its metrics decides."""
         goal = self.objective.goals[0]
         is_measured = goal.metric in {metric.name for metric in self.metrics}
-        is_here = self.config.execution.backend is not Backend.DASK
+        is_here = self.config.execution.backend.traits.shares_this_disk
         return FoldMemory(goal.metric, goal.direction, self.needs.task) if is_measured and is_here else None
 
     def unseeded_parameters(self, trial: Trial) -> list[str]:
@@ -317,7 +316,7 @@ class Models:
             refused += [
                 (metric.name, f"{metric.name} needs probabilities, and {of} has no `predict_proba` as it is set")
                 for metric in metrics
-                if metric.scorer in NEED_PROBABILITIES and not hasattr(model, "predict_proba")
+                if metric.needs_probabilities and not hasattr(model, "predict_proba")
             ]
         return refused
 
@@ -452,7 +451,7 @@ class EstimatorCheck:
         objective, folds = self.goals.objective, len(self.material.folds)
         steps = folds if search.budget is None else len(search.budget.steps())
         values = folds * self.draft.sections["evaluation"].seeds
-        self.method, problems = settle_method(search, self.space, objective, steps=steps, values=values)
+        self.method, problems = settle_method(search, self.space, objective, steps=steps, folder=self.draft.folder)
         self.problems += [*problems, *check_spread(self._selection, objective, values=values)]
 
     @property

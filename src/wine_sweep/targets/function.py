@@ -27,6 +27,7 @@ from wine_sweep.evaluation.capture import foreign_output_shown
 from wine_sweep.evaluation.context import Rows, Table
 from wine_sweep.evaluation.function import NO_FILE, FittedTrial, FunctionSource, FunctionTask, RefitTask, Source
 from wine_sweep.execution import check_backend, make_workers
+from wine_sweep.importing import module_name
 from wine_sweep.messages import did_you_mean
 from wine_sweep.search.space import Space
 from wine_sweep.targets.base import FitCount
@@ -77,7 +78,7 @@ class FunctionSweep(OwnCodeSweep):
     @property
     def trusted_packages(self) -> tuple[str, ...]:
         """Packages whose types a model may hold: the trusted ones, and the function's own module."""
-        own = (self.source.module,) if isinstance(self.source, FunctionSource) else ()
+        own = (module_name(self.source.file),) if isinstance(self.source, FunctionSource) else ()
         return (*super().trusted_packages, *own)
 
     def task(self) -> FunctionTask:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from wine_sweep.config import (
@@ -22,11 +23,12 @@ from wine_sweep.config import (
     SelectRule,
 )
 from wine_sweep.data import Dataset
-from wine_sweep.errors import ConfigPath, Problem
-from wine_sweep.evaluation.metrics import DEFAULTS, ERRORS, Metric, find_metric, refusal_of_name
+from wine_sweep.data.table import absolute
+from wine_sweep.errors import ConfigError, ConfigPath, Problem
+from wine_sweep.evaluation.metrics import Metric, default_metrics, find_metric, refusal_of_name, usual_direction
 from wine_sweep.gate.comparison import refusal
 from wine_sweep.messages import one_of, show
-from wine_sweep.search.methods import check_method, pick_method
+from wine_sweep.search.methods import check_method, load_traits, pick_method
 from wine_sweep.search.space import Dimension, Space, describe
 from wine_sweep.selection import Goal, Objective, OneStandardError
 from wine_sweep.selection.objective import SPREAD, ParameterOrder
@@ -78,7 +80,7 @@ class Goals:
 
     def _find_metrics(self, objectives: list[ObjectiveConfig], task: Task) -> list[Goal | None]:
         """Look up every metric that is named; give the objectives' goals, None for one that is wrong."""
-        listed = self._evaluation.metrics or DEFAULTS[task]
+        listed = self._evaluation.metrics or default_metrics(task)
         wanted: list[tuple[ConfigPath, str]] = [
             (("objective", index, "metric"), each.metric) for index, each in enumerate(objectives)
         ]
@@ -143,47 +145,32 @@ class Goals:
                 self.problems.append(Problem(f"is no objective; {one_of(name, known)}", path, at_key=True))
 
 
-def check_stopping(search: SearchConfig, objective: Objective, *, values: int) -> list[Problem]:
-    """Find what a regret bound lacks: it needs the spread over two fits or more of one trial.
-
-    Args:
-        search: The section `search`.
-        objective: What decides.
-        values: How many values the objective's mean is a mean over.
-    """
-    if search.regret is None:
-        return []
-    if objective.metric == FIT_SECONDS or values < 2:
-        return [Problem("compares with the noise of the folds; it needs a metric and two folds or more", ("search", "regret"))]
-    return []
-
-
 def settle_method(
-    search: SearchConfig, space: Space, objective: Objective, *, steps: int, values: int
+    search: SearchConfig, space: Space, objective: Objective, *, steps: int, folder: Path
 ) -> tuple[tuple[Method, str], list[Problem]]:
-    """Pick the method that `auto` stands for, and check what it needs and the options that it is given.
+    """Pick the method that `auto` stands for, or import one of the user's own, and check what it needs and its options.
 
     Args:
         search: The section `search`.
         space: What is searched.
         objective: What decides.
         steps: How many steps a trial has; 0 where it counts them itself.
-        values: How many values the objective's mean is a mean over.
+        folder: Where a relative path starts from; the file of a sampler is trusted.
 
     Returns:
         The method with the reason for it, which is empty where the config names one; and what is wrong.
     """
     method, reason = search.method, ""
-    if method is Method.AUTO:
-        method, reason = pick_method(search, space, objectives=len(objective.goals), limits=bool(objective.limits))
-    problems = check_stopping(search, objective, values=values)
-    problems += check_method(search.model_copy(update={"method": method}), steps=steps)
-    return (method, reason), problems
-
-
-_BETTER_WHEN_HIGHER = frozenset(
-    {"r2", "accuracy", "balanced_accuracy", "f1", "f1_macro", "f1_micro", "f1_weighted", "precision", "recall", "roc_auc"}
-)
+    objectives, limits = len(objective.goals), bool(objective.limits)
+    if method.picks:
+        method, reason = pick_method(search, space, objectives=objectives, limits=limits)
+    if method.source:
+        try:
+            method = load_traits(method if method.file is None else method.moved(absolute(method.source, folder)))
+        except ConfigError as error:
+            return (method, reason), list(error.problems)
+    settled = search.model_copy(update={"method": method})
+    return (method, reason), check_method(settled, steps=steps, objectives=objectives, limits=limits)
 
 
 class UserObjective:
@@ -220,7 +207,7 @@ class UserObjective:
             )
 
     def _goal(self, config: ObjectiveConfig, index: int) -> Goal:
-        direction = config.direction or _usual_direction(config.metric)
+        direction = config.direction or usual_direction(config.metric)
         if direction is None:
             message = f"say which way {config.metric} is better: {{metric: {config.metric}, direction: minimize}}, or maximize"
             self.problems.append(Problem(message, ("objective", index, "metric")))
@@ -242,12 +229,6 @@ class UserObjective:
             if name not in known:
                 path = ("selection", "pick", "weights", name)
                 self.problems.append(Problem(f"is no objective; {one_of(name, known)}", path, at_key=True))
-
-
-def _usual_direction(metric: str) -> Direction | None:
-    if metric in ERRORS or metric == FIT_SECONDS:
-        return Direction.MINIMIZE
-    return Direction.MAXIMIZE if metric in _BETTER_WHEN_HIGHER else None
 
 
 def needed_metrics(objective: Objective) -> list[str]:

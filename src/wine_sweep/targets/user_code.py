@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from wine_sweep.config import Backend, HistoryReducer, Method, ParsedConfig, SelectionConfig, SweepConfig
+from wine_sweep.config import HistoryReducer, Method, ParsedConfig, SelectionConfig, SweepConfig
 from wine_sweep.data.splits import TrainingData
 from wine_sweep.errors import Problem
 from wine_sweep.search.checks import check_space
@@ -96,15 +96,15 @@ class OwnCodeCheck:
         """
         search, execution = self.draft.sections["search"], self.draft.sections.get("execution")
         problems = [*check_space(search, space), *more, *check_cheapest(self._selection, space)]
-        if search.pruner is not None and execution is not None and execution.backend is Backend.SERIAL:
-            message = f"backend serial cannot stop a {self._kind}; use `backend: processes`"
+        if search.pruner is not None and execution is not None and not execution.backend.traits.can_kill:
+            message = f"backend {execution.backend} cannot stop a {self._kind}; use `backend: processes`"
             problems.append(Problem(message, ("search", "pruner")))
         if not problems:
             self.space = space
         self.problems += problems
         objective = self._goals.objective if self._goals is not None else None
         if objective is not None and not self.problems and not self.draft.problems:
-            self._method, problems = settle_method(search, space, objective, steps=0, values=values)
+            self._method, problems = settle_method(search, space, objective, steps=0, folder=self.draft.folder)
             self.problems += [*problems, *check_spread(self._selection, objective, values=values)]
             self._one_standard_error = one_standard_error_of(self._selection, space, values=values)
 
