@@ -226,9 +226,7 @@ def fingerprint(folder: Path) -> Mapping[str, str]:
 TRUSTED_TYPES = frozenset({*TRUSTED_PACKAGES, "numpy", "scipy", "pandas"})
 """Packages whose types a saved model may hold: those that estimators come from, and what these are made of."""
 
-_DISTRIBUTIONS = {"sklearn": "scikit-learn"} | {
-    name: name for name in ("numpy", "scipy", "pandas", "skops", "cloudpickle", "xgboost", "lightgbm", "catboost")
-}
+_DISTRIBUTIONS = {name: name for name in (*TRUSTED_TYPES, "skops", "cloudpickle")} | {"sklearn": "scikit-learn"}
 """What installs the modules that models usually come from and are made of."""
 
 EXAMPLE_ROWS = 3
