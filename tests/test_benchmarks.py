@@ -59,3 +59,11 @@ def test_the_limits_that_a_sweep_keeps_to_are_measured(root):
         "`plan` of a grid of 1,000,000 points, MB",
     ]
     assert all(float(cells[1]) > 0 for cells in rows)
+
+
+def test_a_parameters_value_passes_few_files_between_the_config_and_compare(root):
+    command = [sys.executable, "benchmarks/trace_parameter.py"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+    files = {line.partition(":")[0] for line in done.stdout.splitlines()[:-1]}
+    assert {"config/yaml_io.py", "search/grid.py", "evaluation/estimators.py", "tracking/runs.py", "cli/inspect.py"} <= files

@@ -43,7 +43,7 @@ def test_the_readme_is_one_page():
     assert len(README.splitlines()) <= LONGEST_README
 
 
-@pytest.mark.parametrize("name", ["README.md", *(f"docs/{name}" for name in PAGES)])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", *(f"docs/{name}" for name in PAGES)])
 def test_every_link_leads_to_a_file_and_a_heading(name):
     path = ROOT / name
     for target in re.findall(r"\]\(([^)]+)\)", path.read_text()):
@@ -57,7 +57,7 @@ def test_every_link_leads_to_a_file_and_a_heading(name):
 
 
 def test_every_page_is_linked_from_the_readme():
-    assert {f"docs/{name}" for name in PAGES} <= set(re.findall(r"\]\(([^)#]+)", README))
+    assert {"CONTRIBUTING.md", *(f"docs/{name}" for name in PAGES)} <= set(re.findall(r"\]\(([^)#]+)", README))
 
 
 @pytest.mark.parametrize("text", EXAMPLES)

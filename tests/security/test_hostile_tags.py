@@ -233,7 +233,7 @@ def test_a_config_that_is_no_text_is_an_error_that_names_it(victim, tmp_path):
 
 @pytest.mark.parametrize("text", ["[" * 5000, '{"token": [], "machine": 1, "host": {}, "pid": "x"}', "1"])
 def test_an_owner_of_other_types_is_none(text):
-    assert Owner.of({names.OWNER: text}) is None
+    assert Owner.from_tag(text) is None
 
 
 @pytest.mark.parametrize("run_id", ["../../x", "/x", "4f" * 16 + "/../x"])

@@ -61,10 +61,10 @@ def test_a_sweep_that_nobody_has_is_taken(store, parent):
     clock = Clock()
     claim = SweepLease(store.client, Owner.here(), sleep=clock)
     claim.take(parent)
-    assert Owner.of(store.client.get_run(parent).data.tags) == claim.owner
+    assert Owner.from_tag(store.client.get_run(parent).data.tags.get(names.OWNER)) == claim.owner
     assert clock.slept == SETTLE_SECONDS
     claim.beat()
-    assert Owner.of(store.client.get_run(parent).data.tags).beat == 1
+    assert Owner.from_tag(store.client.get_run(parent).data.tags.get(names.OWNER)).beat == 1
     claim.release()
     claim.release()
     assert list((state_folder() / "locks").iterdir()) == []
@@ -93,7 +93,7 @@ def test_a_lock_that_somebody_deletes_is_no_death(store, parent):
         for lock in (state_folder() / "locks").iterdir():
             lock.unlink()
         assert not is_lost(parent, store.client.get_run(parent).data.tags)
-        beating = Owner.of(store.client.get_run(parent).data.tags)
+        beating = Owner.from_tag(store.client.get_run(parent).data.tags.get(names.OWNER))
         clock = Clock(lambda slept: tag(store, parent, replace(beating, beat=9)) if slept == 12.0 else None)
         with pytest.raises(OwnershipError, match=f"process {holder.pid} on "):
             SweepLease(store.client, Owner.here(), sleep=clock).take(parent)
@@ -144,7 +144,7 @@ def test_of_two_that_take_over_at_the_same_moment_the_one_that_wrote_last_has_it
     other = far_away()
     with pytest.raises(OwnershipError, match="gpu-7"):
         SweepLease(store.client, Owner.here(), sleep=Clock(lambda slept: tag(store, parent, other))).take(parent)
-    assert Owner.of(store.client.get_run(parent).data.tags) == other
+    assert Owner.from_tag(store.client.get_run(parent).data.tags.get(names.OWNER)) == other
 
 
 def test_whoever_was_taken_over_hears_of_it_at_the_next_beat(store, parent):
@@ -153,7 +153,7 @@ def test_whoever_was_taken_over_hears_of_it_at_the_next_beat(store, parent):
     tag(store, parent, far_away())
     with pytest.raises(OwnershipError, match="gpu-7"):
         claim.beat()
-    assert Owner.of(store.client.get_run(parent).data.tags) == far_away()
+    assert Owner.from_tag(store.client.get_run(parent).data.tags.get(names.OWNER)) == far_away()
 
 
 @pytest.mark.parametrize("beat", [0, 1])
@@ -173,7 +173,7 @@ NONSENSE = json.dumps({"token": [], "machine": "a", "host": "b", "pid": 1})
 @pytest.mark.parametrize("text", ["", "?", "[]", "{}", json.dumps({"who": 1}), "null", NONSENSE])
 def test_a_tag_that_is_no_owner_counts_as_none(store, parent, text):
     store.client.set_tag(parent, names.OWNER, text)
-    assert Owner.of(store.client.get_run(parent).data.tags) is None
+    assert Owner.from_tag(store.client.get_run(parent).data.tags.get(names.OWNER)) is None
     SweepLease(store.client, Owner.here(), sleep=Clock()).take(parent)
 
 

@@ -16,7 +16,8 @@ from mlflow.exceptions import RestException
 
 from wine_sweep.errors import OwnershipError, TrackingError
 from wine_sweep.tracking import retry
-from wine_sweep.tracking.retry import RetryPolicy, chain, is_outage
+from wine_sweep.tracking.causes import chain, is_outage
+from wine_sweep.tracking.retry import RetryPolicy
 from wine_sweep.tracking.store import leave_retries_to_policy, translated_errors
 
 

@@ -17,7 +17,6 @@ from wine_sweep.tracking.local_state import Owner, Stopwatch, TakenOver, number_
 from wine_sweep.tracking.lock import LATE_SECONDS, SweepLease
 from wine_sweep.tracking.reader import SweepReader
 from wine_sweep.tracking.runs import SweepRuns
-from wine_sweep.tracking.tags import MAX_TAG
 from wine_sweep.trial import Score, Trial, TrialState
 
 FIRST, SECOND, THIRD = "1-aa", "2-bb", "3-cc"
@@ -37,7 +36,7 @@ def test_what_was_there_counts_and_what_came_late_does_not(numbers, number):
 def test_more_than_a_tag_holds_counts_from_some_number_on():
     numbers = range(0, 20_000, 2)
     text = TakenOver.from_results(SECOND, numbers).text()
-    assert len(text) <= MAX_TAG
+    assert len(text) <= names.MAX_TAG
     found = TakenOver.from_tags({names.TAKEN_OVER: text})
     assert all(found.counts(number, FIRST) for number in numbers)
     assert not found.counts(1, FIRST)
@@ -99,12 +98,12 @@ def taken_over_by(claim: SweepLease) -> dict[str, str]:
 def test_an_owner_that_was_silent_says_that_it_is_alive_before_it_writes(held):
     claim, sleeper, client = held
     claim.ensure()
-    assert Owner.of(client.get_run(claim.run_id).data.tags).beat == 0, "no call while heartbeats succeed"
+    assert Owner.from_tag(client.get_run(claim.run_id).data.tags.get(names.OWNER)).beat == 0, "no call while heartbeats succeed"
     sleeper.slept = LATE_SECONDS + 1
     claim.ensure()
-    assert Owner.of(client.get_run(claim.run_id).data.tags).beat == 1
+    assert Owner.from_tag(client.get_run(claim.run_id).data.tags.get(names.OWNER)).beat == 1
     claim.ensure()
-    assert Owner.of(client.get_run(claim.run_id).data.tags).beat == 1
+    assert Owner.from_tag(client.get_run(claim.run_id).data.tags.get(names.OWNER)).beat == 1
 
 
 def test_an_owner_that_was_silent_hears_who_has_taken_over(held):
@@ -129,10 +128,10 @@ def test_a_heartbeat_that_comes_late_does_not_take_a_sweep_back(held):
     sleeper.slept = 100
     with pytest.raises(OwnershipError, match="was taken over by another process, since"):
         claim.beat()
-    winner = SweepLease(client, Owner.of({names.OWNER: owner}), sleep=lambda _: None)
+    winner = SweepLease(client, Owner.from_tag(owner), sleep=lambda _: None)
     winner.run_id = claim.run_id
     winner.beat()
-    assert Owner.of(client.get_run(claim.run_id).data.tags).token == token
+    assert Owner.from_tag(client.get_run(claim.run_id).data.tags.get(names.OWNER)).token == token
 
 
 def test_a_version_without_numbers_takes_over_by_a_heartbeat_alone(held):

@@ -94,7 +94,6 @@ def run(
     """Run a sweep: its trials, the winner, the promotion."""
     draft = read_ahead(config, _changes(overrides, workers, trials))
     with importing():
-        from wine_sweep.cli.sweeps import print_outcome
         from wine_sweep.progress.display import SweepProgress, start_logging, stderr
         from wine_sweep.progress.signals import stop_on_signals
         from wine_sweep.sweep.run import RunOptions, run_sweep
@@ -113,6 +112,8 @@ def run(
         stop.grace = prepared.config.execution.grace
         with SweepProgress(console, prepared.objective.metric, quiet=quiet) as progress:
             result = run_sweep(prepared, options, observer=progress, stop=stop)
+    from wine_sweep.cli.sweeps import print_outcome  # by now MLflow is imported: the sweep's writer did that beside the trials
+
     print_outcome(result, as_json=as_json, tracking_uri=tracking_uri)
 
 

@@ -27,10 +27,10 @@ from wine_sweep.report.leaderboard import Leaderboard, as_csv, as_markdown, as_r
 from wine_sweep.selection import Goal, Objective
 from wine_sweep.sweep.lost import close_sweep
 from wine_sweep.tracking import names
+from wine_sweep.tracking.encoding import read_tag
 from wine_sweep.tracking.lock import LostCheck, close_check, is_lost
 from wine_sweep.tracking.reader import SweepReader, SweepRecord
 from wine_sweep.tracking.store import require_store
-from wine_sweep.tracking.tags import read_tag
 from wine_sweep.trial import Trial, TrialState
 
 _WRITERS = {Format.CSV: as_csv, Format.MARKDOWN: as_markdown}

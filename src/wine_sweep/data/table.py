@@ -14,6 +14,8 @@ import pathlib
 import warnings
 import zlib
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -66,23 +68,6 @@ _ROWS = 1024
 _NUMBER = 8
 
 
-def has_more_than(path: pathlib.Path, most: int) -> bool:
-    """Return whether a file has more than `most` bytes, unfolded where it is compressed.
-
-    What a compressed file says of its own size is enough to refuse it, and not to trust it: then its bytes are counted.
-
-    Raises:
-        OSError: It cannot be read, or is not what its ending says.
-        EOFError: It ends too early.
-    """
-    size = path.stat().st_size
-    if path.suffix == ".parquet":
-        return size > most or _parquet_has_more(path, most)
-    if path.suffix != ".gz" or size > most:
-        return size > most
-    return size * _RATIO > most and (_said_by_gzip(path, size) > most or _gzip_has_more(path, most))
-
-
 def _said_by_gzip(path: pathlib.Path, size: int) -> int:
     """Return the size that a gzip file ends with, modulo 4 GiB (RFC 1952, ISIZE)."""
     with path.open("rb") as file:
@@ -91,7 +76,11 @@ def _said_by_gzip(path: pathlib.Path, size: int) -> int:
 
 
 def _gzip_has_more(path: pathlib.Path, most: int) -> bool:
-    count = 0
+    size, count = path.stat().st_size, 0
+    if size * _RATIO <= most:
+        return False
+    if _said_by_gzip(path, size) > most:
+        return True
     with gzip.open(path) as file:
         while count <= most and (piece := file.read(_PIECE)):
             count += len(piece)
@@ -174,14 +163,17 @@ def load_table(source: str, *, max_size: int = MAX_TABLE, raised_by: str = "data
     if source in NAMES:
         return load_bundled(source)
     path = pathlib.Path(source)
-    if not path.name.endswith((".csv", ".csv.gz", ".parquet")):
-        raise DataError(f"'{path.name}' is neither a bundled table ({', '.join(NAMES)}) nor a .csv, .csv.gz or .parquet file")
+    ending = _ending(path)
+    if not ending:
+        *others, last = FORMATS
+        allowed = f"{', '.join(others)} or {last}"
+        raise DataError(f"'{path.name}' is neither a bundled table ({', '.join(NAMES)}) nor a {allowed} file")
     try:
         if not path.is_file():
             raise DataError(f"{path} is no regular file" if path.exists() and not path.is_dir() else f"no such file: {path}")
         if has_more_than(path, max_size):
             raise DataError(f"{path} has more than {show_bytes(max_size)} unfolded; `{raised_by}` allows more")
-        table = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+        table = FORMATS[ending].read(path)
     except DataError:
         raise
     except _UNREADABLE as error:
@@ -231,3 +223,42 @@ def _read_csv(path: pathlib.Path) -> pd.DataFrame:
 
 def _unquoted(line: str) -> str:
     return "".join(line.split('"')[::2])
+
+
+@dataclass(frozen=True)
+class TableFormat:
+    """How files with an ending are read.
+
+    Args:
+        read: Reads the whole table.
+        unfolds_beyond: Whether a file, itself no larger, has more than so many bytes once it is unfolded; None where the file
+            is what is read.
+    """
+
+    read: Callable[[pathlib.Path], pd.DataFrame]
+    unfolds_beyond: Callable[[pathlib.Path, int], bool] | None = None
+
+
+FORMATS = {
+    ".csv": TableFormat(_read_csv),
+    ".csv.gz": TableFormat(_read_csv, _gzip_has_more),
+    ".parquet": TableFormat(_read_parquet, _parquet_has_more),
+}
+"""Formats by the ending of a file's name."""
+
+
+def _ending(path: pathlib.Path) -> str:
+    return next((ending for ending in FORMATS if path.name.endswith(ending)), "")
+
+
+def has_more_than(path: pathlib.Path, most: int) -> bool:
+    """Return whether a file has more than `most` bytes, unfolded where it is compressed.
+
+    What a compressed file says of its own size is enough to refuse it, and not to trust it: then its bytes are counted.
+
+    Raises:
+        OSError: It cannot be read, or is not what its ending says.
+        EOFError: It ends too early.
+    """
+    unfolds_beyond = FORMATS[_ending(path)].unfolds_beyond
+    return path.stat().st_size > most or (unfolds_beyond is not None and unfolds_beyond(path, most))

@@ -182,7 +182,7 @@ def find_refused(
         path: Where the parameters stand.
         outer: Other values of parameters, by name, that may hold the estimator that ``step__name`` leads to.
     """
-    within = (*_classes_of(model), *_classes_in([params, outer or {}], trusted))
+    within = (*classes_of(model), *_classes_in([params, outer or {}], trusted))
     for name, value in params.items():
         if not isinstance(name, str):  # reported where the parameter is set
             continue
@@ -200,7 +200,7 @@ def _owners(model: Any, name: str, outer: Mapping[str, Iterable[Any]], trusted: 
     return found + [each for value in outer.get(head, ()) if (each := _class_of(value, trusted)) is not None]
 
 
-def _classes_of(model: Any) -> Iterator[type]:
+def classes_of(model: Any) -> Iterator[type]:
     """Yield the classes of an estimator and of those that are set in it."""
     yield model if isinstance(model, type) else type(model)
     if not isinstance(model, type) and hasattr(model, "get_params"):

@@ -21,8 +21,11 @@ from mlflow.exceptions import MlflowException
 
 from wine_sweep.config import Stage
 from wine_sweep.errors import NotFoundError, OwnershipError, TrackingError
+from wine_sweep.registry.audit_log import PREFIX
+from wine_sweep.tracking import names
+from wine_sweep.tracking.causes import came_second, is_missing
 from wine_sweep.tracking.local_state import alone_on_machine
-from wine_sweep.tracking.retry import RetryPolicy, came_second, is_missing
+from wine_sweep.tracking.retry import RetryPolicy
 from wine_sweep.tracking.store import all_pages, translated_errors
 
 PATIENCE_SECONDS = 60.0
@@ -70,7 +73,7 @@ class RegisteredVersion:
         stage: MLflow's stage; ``None`` as text where it is in none.
         run_id: The run that it comes from; empty where there is none.
         source: The URI of its files.
-        tags: Its tags.
+        tags: Those of its tags that promotions go by: its entries of the ledger, and the key of its model.
     """
 
     name: str
@@ -109,7 +112,7 @@ class RegisteredModels:
         found = self._step(f"read the model {name}", lambda: self._search(name))
         found_versions = [
             RegisteredVersion(
-                name, str(each.version), str(each.current_stage), each.run_id or "", each.source or "", dict(each.tags)
+                name, str(each.version), str(each.current_stage), each.run_id or "", each.source or "", _own_tags(each)
             )
             for each in found
         ]
@@ -276,6 +279,10 @@ class RegisteredModels:
                 return None
             raise
         return version
+
+
+def _own_tags(version: ModelVersion) -> dict[str, str]:
+    return {key: value for key, value in version.tags.items() if key.startswith(PREFIX) or key == names.MODEL_KEY}
 
 
 def _quoted(name: str) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wine_sweep.config import METHODS, Choices, Direction, Method, SearchConfig
+from wine_sweep.data.table import absolute
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.search.grid import GridSearcher, TooManyToCountError, grid_of
 from wine_sweep.search.searcher import Searcher
@@ -97,6 +99,34 @@ def count_trials(config: SearchConfig, space: Space) -> int | None:
         total += sum(space.point(point) not in grid for point in config.initial)
     limits = [limit for limit in (total, config.trials) if limit is not None]
     return min(limits) if limits else None
+
+
+def settle_method(
+    config: SearchConfig, space: Space, objectives: int, limits: bool, *, steps: int, folder: Path
+) -> tuple[tuple[Method, str], list[Problem]]:
+    """Pick the method that `auto` stands for, or import one of the user's own, and check what it needs and its options.
+
+    Args:
+        config: The section `search`.
+        space: What is searched.
+        objectives: How many there are.
+        limits: Whether there are limits on metrics.
+        steps: How many steps a trial has; 0 where it counts them itself.
+        folder: Where a relative path starts from; the file of a sampler is trusted.
+
+    Returns:
+        The method with the reason for it, which is empty where the config names one; and what is wrong.
+    """
+    method, reason = config.method, ""
+    if method.picks:
+        method, reason = pick_method(config, space, objectives=objectives, limits=limits)
+    if method.source:
+        try:
+            method = load_traits(method if method.file is None else method.moved(absolute(method.source, folder)))
+        except ConfigError as error:
+            return (method, reason), list(error.problems)
+    settled = config.model_copy(update={"method": method})
+    return (method, reason), check_method(settled, steps=steps, objectives=objectives, limits=limits)
 
 
 def load_traits(method: Method) -> Method:

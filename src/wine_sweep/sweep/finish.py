@@ -30,18 +30,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from wine_sweep.gate import Verdict
-    from wine_sweep.targets.refit import Winner
+    from wine_sweep.tracking.retry import RetryPolicy
     from wine_sweep.tracking.runs import SweepRuns
 
 
-def in_kept_runs(selection: Selection, runs: SweepRuns) -> Selection:
+def in_kept_runs(selection: Selection, runs: SweepRuns, policy: RetryPolicy) -> Selection:
     """Return a selection whose trials all have a run: one that somebody has deleted since is made anew.
 
     Raises:
         TrackingError: The store failed.
     """
     chosen = {trial.number: trial for trial in (*selection.front, selection.trial)}
-    kept = {number: replace(trial, run_id=runs.kept_run(trial)) for number, trial in chosen.items()}
+    run_ids = policy.run(lambda: {number: runs.kept_run(trial) for number, trial in chosen.items()})
+    kept = {number: replace(trial, run_id=run_ids[number]) for number, trial in chosen.items()}
     return replace(selection, trial=kept[selection.trial.number], front=tuple(kept[each.number] for each in selection.front))
 
 
@@ -299,7 +300,7 @@ def conclude(
     chosen = select(closing.trials, prepared.objective)
     if chosen is None:
         raise SweepFailed(closing.why_none_finished())
-    selection = policy.run(lambda: in_kept_runs(chosen, runs))
+    selection = in_kept_runs(chosen, runs, policy)
     policy.run(lambda: closing.write_selection(selection))
     winner = None
     if prepared.is_refitted:

@@ -137,8 +137,6 @@ class Patience:
         return True
 
 
-
-
 _logger = logging.getLogger(__name__)
 
 

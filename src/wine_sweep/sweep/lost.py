@@ -86,6 +86,6 @@ def close_lost_refreshes(reader: SweepReader, model: str, *, clock: Callable[[],
 
 
 def _may_be_lost(sweep: SweepRecord, now: float) -> bool:
-    owner = Owner.of(sweep.tags)
+    owner = Owner.from_tag(sweep.tags.get(names.OWNER))
     is_elsewhere = owner is not None and (owner.machine != machine_id() or owner.host != platform.node())
     return now > sweep.started + LEASE_SECONDS if is_elsewhere else is_lost(sweep.run_id, sweep.tags)

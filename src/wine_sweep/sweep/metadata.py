@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from wine_sweep.config import dump_config
 from wine_sweep.config.validation import check_experiment
+from wine_sweep.evaluation.estimators import TRUSTED_PACKAGES
 from wine_sweep.search.methods import count_trials
 from wine_sweep.selection import Selection
 from wine_sweep.targets.base import SweepPlan
@@ -24,19 +25,7 @@ if TYPE_CHECKING:  # it imports MLflow, which takes seconds
     from wine_sweep.tracking.encoding import SweepHeader
     from wine_sweep.tracking.runs import SweepRuns
 
-PACKAGES = (
-    "wine-sweep",
-    "mlflow",
-    "scikit-learn",
-    "optuna",
-    "numpy",
-    "pandas",
-    "scipy",
-    "skops",
-    "xgboost",
-    "lightgbm",
-    "catboost",
-)
+PACKAGES = ("wine-sweep", "mlflow", "scikit-learn", "optuna", "numpy", "pandas", "scipy", "skops", *TRUSTED_PACKAGES[1:])
 GIT_SECONDS = 5
 _OPTION = "--experiment"
 _VARIABLE = "MLFLOW_EXPERIMENT_NAME"

@@ -23,8 +23,7 @@ from wine_sweep.errors import (
 )
 from wine_sweep.importing import importing
 from wine_sweep.search.methods import import_searcher
-from wine_sweep.sweep.finish import FinishedSweep
-from wine_sweep.sweep.loop import Past, run_trials
+from wine_sweep.sweep.loop import LoopResult, Past, run_trials
 from wine_sweep.sweep.metadata import experiment_name, runs_of, sweep_header, sweep_tags
 from wine_sweep.sweep.recorder import FINISHED, Observer, Persistence, WaitingResults
 from wine_sweep.targets.base import SweepPlan
@@ -200,12 +199,7 @@ class _Sweep:
                 self._prepared, persistence, older, past, observer=self._observer, stop=self._stop, clock=self._clock
             )
             runs = writer.join(WaitingResults(writer, self._observer).tell)
-            _import_what_concludes(self._prepared)  # not while the writer imports: each may get half of a package
-            trials = [replace(trial, run_id=runs.trial_run_ids[trial.number]) for trial in result.trials]
-            closing = FinishedSweep(self._prepared, runs, trials, result.stopped_by, result.repeats)
-            persistence.policy.run(runs.check_owner)
-            persistence.policy.run(closing.write_trials)
-            finished = self._conclude(closing, may_promote=may_promote)
+            finished = self._conclude(result, runs, may_promote=may_promote)
             status = FINISHED
             return finished
         except OvertakenError:
@@ -244,7 +238,12 @@ class _Sweep:
         error.run_id = self._persistence.run_id
         return error
 
-    def _conclude(self, closing: FinishedSweep, *, may_promote: bool) -> SweepOutcome:
-        from wine_sweep.sweep.finish import conclude
+    def _conclude(self, result: LoopResult, runs: SweepRuns, *, may_promote: bool) -> SweepOutcome:
+        _import_what_concludes(self._prepared)  # not while the writer imports: each may get half of a package
+        from wine_sweep.sweep.finish import FinishedSweep, conclude
 
+        trials = [replace(trial, run_id=runs.trial_run_ids[trial.number]) for trial in result.trials]
+        closing = FinishedSweep(self._prepared, runs, trials, result.stopped_by, result.repeats)
+        self._persistence.policy.run(runs.check_owner)
+        self._persistence.policy.run(closing.write_trials)
         return conclude(closing, self._persistence, self._observer, self._stop, may_promote=may_promote)

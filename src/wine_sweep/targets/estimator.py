@@ -49,9 +49,10 @@ from wine_sweep.evaluation.metrics import Metric, check_classes, takes_weights
 from wine_sweep.evaluation.row_losses import Predictions
 from wine_sweep.execution import check_backend
 from wine_sweep.search.checks import check_space
+from wine_sweep.search.methods import settle_method
 from wine_sweep.search.space import Space
 from wine_sweep.targets.base import FitCount, SweepPlan
-from wine_sweep.targets.objectives import Goals, check_cheapest, check_gate, check_spread, one_standard_error_of, settle_method
+from wine_sweep.targets.objectives import Goals, check_cheapest, check_gate, check_spread, one_standard_error_of
 from wine_sweep.targets.refit import Winner, fold_predictions, refit
 from wine_sweep.targets.trust import Trust
 from wine_sweep.trial import MODEL_SIZE, DataRequirements, Task, Trial
@@ -451,7 +452,9 @@ class EstimatorCheck:
         objective, folds = self.goals.objective, len(self.material.folds)
         steps = folds if search.budget is None else len(search.budget.steps())
         values = folds * self.draft.sections["evaluation"].seeds
-        self.method, problems = settle_method(search, self.space, objective, steps=steps, folder=self.draft.folder)
+        self.method, problems = settle_method(
+            search, self.space, len(objective.goals), bool(objective.limits), steps=steps, folder=self.draft.folder
+        )
         self.problems += [*problems, *check_spread(self._selection, objective, values=values)]
 
     @property

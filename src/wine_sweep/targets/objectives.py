@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from wine_sweep.config import (
@@ -14,21 +13,17 @@ from wine_sweep.config import (
     EvaluationConfig,
     Expression,
     HistoryReducer,
-    Method,
     ObjectiveConfig,
     PickConfig,
     RegistryConfig,
-    SearchConfig,
     SelectionConfig,
     SelectRule,
 )
 from wine_sweep.data import Dataset
-from wine_sweep.data.table import absolute
-from wine_sweep.errors import ConfigError, ConfigPath, Problem
+from wine_sweep.errors import ConfigPath, Problem
 from wine_sweep.evaluation.metrics import Metric, default_metrics, find_metric, refusal_of_name, usual_direction
 from wine_sweep.gate.comparison import refusal
 from wine_sweep.messages import one_of, show
-from wine_sweep.search.methods import check_method, load_traits, pick_method
 from wine_sweep.search.space import Dimension, Space, describe
 from wine_sweep.selection import Goal, Objective, OneStandardError
 from wine_sweep.selection.objective import SPREAD, ParameterOrder
@@ -143,34 +138,6 @@ class Goals:
             if name not in known:
                 path = ("selection", "pick", "weights", name)
                 self.problems.append(Problem(f"is no objective; {one_of(name, known)}", path, at_key=True))
-
-
-def settle_method(
-    search: SearchConfig, space: Space, objective: Objective, *, steps: int, folder: Path
-) -> tuple[tuple[Method, str], list[Problem]]:
-    """Pick the method that `auto` stands for, or import one of the user's own, and check what it needs and its options.
-
-    Args:
-        search: The section `search`.
-        space: What is searched.
-        objective: What decides.
-        steps: How many steps a trial has; 0 where it counts them itself.
-        folder: Where a relative path starts from; the file of a sampler is trusted.
-
-    Returns:
-        The method with the reason for it, which is empty where the config names one; and what is wrong.
-    """
-    method, reason = search.method, ""
-    objectives, limits = len(objective.goals), bool(objective.limits)
-    if method.picks:
-        method, reason = pick_method(search, space, objectives=objectives, limits=limits)
-    if method.source:
-        try:
-            method = load_traits(method if method.file is None else method.moved(absolute(method.source, folder)))
-        except ConfigError as error:
-            return (method, reason), list(error.problems)
-    settled = search.model_copy(update={"method": method})
-    return (method, reason), check_method(settled, steps=steps, objectives=objectives, limits=limits)
 
 
 class UserObjective:

@@ -52,7 +52,8 @@ def prepare(draft: ParsedConfig, *, trusted: Sequence[str] = (), source: Source 
     check = _check_of(draft, tuple(trusted), source)
     check.problems += _check_sampler(draft, check.trust)
     check.run()
-    problems = draft.document.locate([*draft.problems, *check.problems, *check_address(draft, trusted)])
+    address = check_address(draft.sections.get("execution"), draft.document, trusted)
+    problems = draft.document.locate([*draft.problems, *check.problems, *address])
     if problems:
         raise ConfigError(problems)
     return check.prepared()

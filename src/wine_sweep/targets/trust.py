@@ -5,7 +5,8 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterator, Sequence
 
-from wine_sweep.config import ExecutionConfig, ParsedConfig
+from wine_sweep.config import ExecutionConfig
+from wine_sweep.config.yaml_io import Document
 from wine_sweep.errors import ConfigError, Problem, SourceLocation
 from wine_sweep.importing import lies_in
 from wine_sweep.messages import MODEL_PREFIX, shell_word
@@ -74,20 +75,20 @@ def trusts_model(given: Sequence[str], name: str) -> bool:
     return f"{MODEL_PREFIX}{name}" in given
 
 
-def check_address(draft: ParsedConfig, trusted: Sequence[str]) -> Iterator[Problem]:
+def check_address(execution: ExecutionConfig | None, document: Document, trusted: Sequence[str]) -> Iterator[Problem]:
     """Refuse a Dask scheduler that the person at the keyboard has not named: what it sends is unpickled in this process.
 
     An address is named by ``--trust``, written as in the config, or by ``--set``: whoever may write a config or a recorded one
     does not write the command line.
 
     Args:
-        draft: The config as read.
+        execution: The section `execution`; None where it is wrong.
+        document: What the file says, with places.
         trusted: The values of ``--trust``.
     """
-    execution: ExecutionConfig | None = draft.sections.get("execution")
     if execution is None or execution.address is None or execution.address in trusted:
         return
-    if draft.document.place(_ADDRESS).source != draft.document.source:
+    if document.place(_ADDRESS).source != document.source:
         return  # it was given by --set
     how = f"run with --trust {shell_word(execution.address)} if you trust it"
     yield Problem(f"a Dask scheduler can run code in this process; {how}", _ADDRESS)

@@ -9,6 +9,7 @@ from wine_sweep.config import HistoryReducer, Method, ParsedConfig, SelectionCon
 from wine_sweep.data.splits import TrainingData
 from wine_sweep.errors import Problem
 from wine_sweep.search.checks import check_space
+from wine_sweep.search.methods import settle_method
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective, OneStandardError
 from wine_sweep.targets.base import SweepPlan
@@ -18,7 +19,6 @@ from wine_sweep.targets.objectives import (
     check_spread,
     needed_metrics,
     one_standard_error_of,
-    settle_method,
 )
 from wine_sweep.targets.trust import Trust
 from wine_sweep.trial import MODEL_SIZE
@@ -104,7 +104,9 @@ class OwnCodeCheck:
         self.problems += problems
         objective = self._goals.objective if self._goals is not None else None
         if objective is not None and not self.problems and not self.draft.problems:
-            self._method, problems = settle_method(search, space, objective, steps=0, folder=self.draft.folder)
+            self._method, problems = settle_method(
+                search, space, len(objective.goals), bool(objective.limits), steps=0, folder=self.draft.folder
+            )
             self.problems += [*problems, *check_spread(self._selection, objective, values=values)]
             self._one_standard_error = one_standard_error_of(self._selection, space, values=values)
 

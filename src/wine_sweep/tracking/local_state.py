@@ -32,7 +32,6 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from wine_sweep.tracking import names
-from wine_sweep.tracking.tags import MAX_TAG
 
 _logger = logging.getLogger(__name__)
 _FOLDER_MODE = 0o700
@@ -259,7 +258,7 @@ class TakenOver:
             else:
                 spans.append((number, number))
         found = cls(by, spans)
-        while len(found.text()) > MAX_TAG:
+        while len(found.text()) > names.MAX_TAG:
             found = cls(by, found.spans[: len(found.spans) // 2], found.spans[len(found.spans) // 2][0])
         return found
 
@@ -344,10 +343,10 @@ class Owner:
         return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod
-    def of(cls, tags: Mapping[str, str]) -> Owner | None:
-        """Read the owner from a parent run's tags; None when it has none, or one that cannot be read."""
+    def from_tag(cls, text: str | None) -> Owner | None:
+        """Read the owner from a run's tag `names.OWNER`; None when it has none, or one that cannot be read."""
         try:
-            owner = cls(**json.loads(tags.get(names.OWNER, "")))
+            owner = cls(**json.loads(text or ""))
         except (ValueError, TypeError, RecursionError):
             return None
         texts, numbers = (owner.token, owner.machine, owner.host), (owner.pid, owner.beat)

@@ -92,7 +92,7 @@ class SweepLease:
             TrackingError: The store failed.
         """
         before = self._read(run_id)
-        owner = Owner.of(before.data.tags)
+        owner = Owner.from_tag(before.data.tags.get(names.OWNER))
         try:
             self.hold(run_id)
         except OwnershipError as error:
@@ -155,8 +155,8 @@ class SweepLease:
             deleted = why_gone(self._client, run, f"the sweep '{run.info.run_name}'")
             if deleted is not None:
                 raise deleted
-        if not _is_held_by(self.owner, run.data.tags):
-            written = Owner.of(run.data.tags)
+        written = Owner.from_tag(run.data.tags.get(names.OWNER))
+        if not _is_held_by(self.owner, written, run.data.tags.get(names.OWNERSHIP)):
             is_own = written is not None and written.token == self.owner.token  # a heartbeat of this process that came late
             self._lost = OwnershipError(_refusal(run, None if is_own else written, silent=self._since_beat.seconds))
             raise self._lost
@@ -182,8 +182,8 @@ class SweepLease:
             now = self._read(run.info.run_id)
             if now.info.status != "RUNNING":
                 return
-            if Owner.of(now.data.tags) != owner:
-                raise OwnershipError(_refusal(now, Owner.of(now.data.tags)))
+            if Owner.from_tag(now.data.tags.get(names.OWNER)) != owner:
+                raise OwnershipError(_refusal(now, Owner.from_tag(now.data.tags.get(names.OWNER))))
 
     def _read(self, run_id: str) -> Run:
         with translated_errors("see who runs the sweep"):
@@ -203,7 +203,7 @@ def is_lost(run_id: str, tags: Mapping[str, str]) -> bool:
         run_id: The parent run.
         tags: Its tags.
     """
-    owner = Owner.of(tags)
+    owner = Owner.from_tag(tags.get(names.OWNER))
     if owner is None or _may_be_beginning(owner):
         return False
     return is_known_dead(run_id, owner) and is_free(run_id)
@@ -259,17 +259,16 @@ def _lock_file(run_id: str) -> Path:
     return state_folder("locks") / f"{name}.lock"
 
 
-def _is_held_by(owner: Owner, tags: Mapping[str, str]) -> bool:
+def _is_held_by(owner: Owner, written: Owner | None, holder: str | None) -> bool:
     """Return whether a sweep is an owner's.
 
     A heartbeat that arrives after its sender was taken over does not give it the sweep back. A version that writes no token of
     ownership takes over by a heartbeat alone.
     """
-    written = Owner.of(tags)
-    if names.OWNERSHIP not in tags:
+    if holder is None:
         return written is not None and written.token == owner.token
     is_late_or_own = written is None or written.token == owner.token or 0 < written.number < owner.number
-    return tags[names.OWNERSHIP] == owner.token and is_late_or_own
+    return holder == owner.token and is_late_or_own
 
 
 def _refusal(run: Run, owner: Owner | None, *, silent: float = 0.0) -> str:
@@ -368,7 +367,7 @@ def close_lost_checks(client: MlflowClient, experiment_ids: Sequence[str], model
 
 
 def _is_lost(run: Run, now: float) -> bool:
-    owner = Owner.of(run.data.tags)
+    owner = Owner.from_tag(run.data.tags.get(names.OWNER))
     if owner is not None and _TOKEN.fullmatch(owner.token) and is_known_dead(owner.token, owner):
         return is_free(owner.token)
     return now > _lease_began(run) + LEASE_SECONDS
@@ -384,7 +383,7 @@ def _lease_began(run: Run) -> float:
 
 
 def _lost_check(run: Run) -> LostCheck:
-    owner = Owner.of(run.data.tags)
+    owner = Owner.from_tag(run.data.tags.get(names.OWNER))
     return LostCheck(
         run_id=run.info.run_id,
         name=run.info.run_name,

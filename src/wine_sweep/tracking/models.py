@@ -39,6 +39,7 @@ from mlflow.utils.uri import is_local_uri
 
 from wine_sweep.errors import ModelError, TrackingError, UntrustedModelError
 from wine_sweep.evaluation.capture import foreign_output_shown
+from wine_sweep.evaluation.estimator_params import classes_of
 from wine_sweep.evaluation.estimators import TRUSTED_PACKAGES
 from wine_sweep.execution.base import describe_error
 from wine_sweep.messages import MODEL_PREFIX, mask, shell_word
@@ -226,9 +227,7 @@ def fingerprint(folder: Path) -> Mapping[str, str]:
 TRUSTED_TYPES = frozenset({*TRUSTED_PACKAGES, "numpy", "scipy", "pandas"})
 """Packages whose types a saved model may hold: those that estimators come from, and what these are made of."""
 
-_DISTRIBUTIONS = {"sklearn": "scikit-learn"} | {
-    name: name for name in ("numpy", "scipy", "pandas", "skops", "cloudpickle", "xgboost", "lightgbm", "catboost")
-}
+_DISTRIBUTIONS = {name: name for name in (*TRUSTED_TYPES, "skops", "cloudpickle")} | {"sklearn": "scikit-learn"}
 """What installs the modules that models usually come from and are made of."""
 
 EXAMPLE_ROWS = 3
@@ -431,7 +430,7 @@ def _requirements(to_log: ModelToLog) -> list[str]:
         "pandas",
         "skops",
         "cloudpickle",
-        *_packages(to_log.model, {*TRUSTED_PACKAGES, *to_log.trusted}),
+        *{*TRUSTED_PACKAGES, *to_log.trusted} & {found.__module__.partition(".")[0] for found in classes_of(to_log.model)},
     }
     distributions = {name for package in packages for name in _distributions_of(package)}
     return [f"{name}=={importlib.metadata.version(name)}" for name in sorted(distributions)]
@@ -471,9 +470,3 @@ def _code_paths(trusted: Iterable[str], folder: Path) -> list[str]:
             found = Path(shutil.copyfile(found, folder / f"{package}.py"))
         paths.append(str(found))
     return paths
-
-
-def _packages(model: Any, allowed: Iterable[str]) -> set[str]:
-    inner = model.get_params(deep=True).values() if hasattr(model, "get_params") else ()
-    parts = [model, *(value for value in inner if hasattr(value, "fit"))]
-    return {type(part).__module__.partition(".")[0] for part in parts} & set(allowed)

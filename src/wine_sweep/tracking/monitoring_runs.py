@@ -163,7 +163,7 @@ class _Writing:
     def _made_before(self) -> str | None:
         """Find the run that was made although the answer got lost."""
         found = running_checks(self._client, [self._record.experiment_id])
-        return next((run.info.run_id for run in found if Owner.of(run.data.tags) == self._owner), None)
+        return next((run.info.run_id for run in found if Owner.from_tag(run.data.tags.get(names.OWNER)) == self._owner), None)
 
     def _steps(self) -> Iterator[tuple[str, Callable[[], object]]]:
         """Yield what is to be done once there is a run, one call or a few at a time; the last ends it."""

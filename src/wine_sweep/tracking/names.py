@@ -89,6 +89,9 @@ ENVIRONMENT_FILE = "environment.json"
 ERROR_FILE = "error.txt"
 MODEL_NAME = "model"
 REFERENCE_FOLDER = "reference"
+
+MAX_TAG = 8000
+"""The longest value of a tag in MLflow."""
 """Beside a kept model: what it was trained and tested on."""
 
 

@@ -13,10 +13,9 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from mlflow import MlflowClient
 
 from wine_sweep.tracking import names
-from wine_sweep.tracking.encoding import log_in_batches, metrics_of
+from wine_sweep.tracking.encoding import log_in_batches, metrics_of, tags_of
 from wine_sweep.tracking.runs import SweepRuns
 from wine_sweep.tracking.store import quoted, search_all, translated_errors
-from wine_sweep.tracking.tags import tags_of
 from wine_sweep.trial import FIT_SECONDS, Trial, TrialState
 
 _SQLITE = "sqlite:///"

@@ -19,9 +19,9 @@ from mlflow.entities import Experiment, Run, ViewType
 from wine_sweep.config import Direction
 from wine_sweep.errors import NotFoundError, TrackingError
 from wine_sweep.tracking import artifacts, names
+from wine_sweep.tracking.encoding import mapping, numbers_by_name, read_tag, steps_from_text, texts, whole_number
 from wine_sweep.tracking.local_state import TakenOver, number_of
 from wine_sweep.tracking.store import PAGE, all_pages, experiment_deleted, quoted, search_all, translated_errors, why_gone
-from wine_sweep.tracking.tags import mapping, numbers_by_name, read_tag, steps_from_text, texts, whole_number
 from wine_sweep.trial import FIT_SECONDS, Failure, Score, Trial, TrialState
 
 _logger = logging.getLogger(__name__)

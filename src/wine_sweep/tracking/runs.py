@@ -17,14 +17,14 @@ from mlflow.exceptions import MlflowException
 from wine_sweep.errors import DeletedError, OwnershipError, TrackingError
 from wine_sweep.evaluation.capture import STDERR_FILE, STDOUT_FILE
 from wine_sweep.tracking import artifacts, names
-from wine_sweep.tracking.encoding import SweepHeader, log_data, log_in_batches, metrics_of
+from wine_sweep.tracking.causes import came_second, is_missing
+from wine_sweep.tracking.encoding import SweepHeader, log_data, log_in_batches, metrics_of, tags_of
 from wine_sweep.tracking.journal import mask_output
 from wine_sweep.tracking.local_state import Owner, TakenOver, number_of
 from wine_sweep.tracking.lock import SweepLease
 from wine_sweep.tracking.reader import SweepRecord
-from wine_sweep.tracking.retry import RetryPolicy, came_second, is_missing
+from wine_sweep.tracking.retry import RetryPolicy
 from wine_sweep.tracking.store import experiment_deleted, is_gone, quoted, search_all, translated_errors, why_gone
-from wine_sweep.tracking.tags import MAX_TAG, tags_of
 from wine_sweep.trial import Trial, TrialState
 
 _logger = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class SweepRuns:
         claim = SweepLease(client, Owner.here().numbered(1))
         tags = {**header.tags, names.OWNER: claim.owner.text(), names.OWNERSHIP: claim.owner.token}
         config = header.files.get(names.RESOLVED_FILE, "")
-        if 0 < len(config) <= MAX_TAG:
+        if 0 < len(config) <= names.MAX_TAG:
             tags[names.CONFIG] = config
         unsure = False
 
@@ -242,7 +242,7 @@ class SweepRuns:
             **({names.MADE_BY: self._token} if self._token else {}),
         }
         exact = json.dumps(dict(trial.params))
-        if len(exact) <= MAX_TAG:
+        if len(exact) <= names.MAX_TAG:
             tags[names.PARAMS] = exact
         with translated_errors(f"begin trial {trial.number}"):
             run_id = self._made_before(trial.number) if trial.number in self._maybe_created else None

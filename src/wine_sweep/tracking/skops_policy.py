@@ -25,6 +25,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
 import numpy as np
 
+from wine_sweep.evaluation.estimators import TRUSTED_PACKAGES
 from wine_sweep.tracking.skops_places import dotted as _dotted
 from wine_sweep.tracking.skops_places import misplaced
 
@@ -102,7 +103,7 @@ _PREDICTORS: frozenset[str] = frozenset().union(
     _names("sklearn.gaussian_process._gpc", "_BinaryGaussianProcessClassifierLaplace"),
     _names("sklearn.model_selection._search_successive_halving", "HalvingGridSearchCV HalvingRandomSearchCV"),
     _names("sklearn.multiclass", "_ConstantPredictor"),
-    {name for name in _OBJECTS if name.startswith(("xgboost.", "lightgbm.", "catboost."))},
+    {name for name in _OBJECTS if name.startswith(tuple(f"{package}." for package in TRUSTED_PACKAGES[1:]))},
 )
 """Those of them that stand where an estimator is expected."""
 

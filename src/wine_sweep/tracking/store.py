@@ -38,8 +38,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from wine_sweep.errors import ConfigError, DeletedError, NotFoundError, Problem, SourceLocation, TrackingError
 from wine_sweep.importing import gc_paused
 from wine_sweep.messages import mask, shell_word, show, visible
+from wine_sweep.tracking.causes import chain, is_missing, is_outage, needs_login
 from wine_sweep.tracking.local_state import alone_on_machine
-from wine_sweep.tracking.retry import chain, is_missing, is_outage, needs_login
 from wine_sweep.tracking.sqlite_file import (
     BlankStore,
     file_of,
