@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from wine_sweep.cli.exits import DONE, FAILED, REFUSED, Format, print_json
-from wine_sweep.cli.startup import check_surroundings, check_trusted, let_import_from, read_ahead, start_server
+from wine_sweep.cli.startup import check_surroundings, check_trusted, let_import_from, open_reader, read_ahead, start_server
 from wine_sweep.errors import ConfigError, Problem, SourceLocation, SweepInterrupted
 from wine_sweep.importing import importing
 from wine_sweep.messages import mask
@@ -145,13 +145,11 @@ def resume(
         from wine_sweep.progress.signals import stop_on_signals
         from wine_sweep.sweep import resume as resuming
         from wine_sweep.sweep.run import resume_sweep
-        from wine_sweep.tracking.reader import SweepReader
-        from wine_sweep.tracking.store import open_store
 
     console, changes = stderr(), _changes(overrides, workers, trials)
     start_logging(console, quiet=quiet)
     with stop_on_signals(console.print) as stop:
-        reader = SweepReader(open_store(tracking_uri), experiment)
+        reader = open_reader(tracking_uri, experiment)
         found = reader.find(sweep)
         recorded = resuming.StoredConfig.of(reader, found)
         draft = recorded.draft(changes) if config is None else read_config(config, changes)
@@ -206,10 +204,8 @@ def list_(
         from wine_sweep.progress.display import start_logging, stderr
         from wine_sweep.sweep.lost import lost_sweeps
         from wine_sweep.tracking.lock import lost_checks
-        from wine_sweep.tracking.reader import SweepReader
-        from wine_sweep.tracking.store import open_store
 
-    reader = SweepReader(open_store(tracking_uri), experiment)
+    reader = open_reader(tracking_uri, experiment)
     checks = lost_checks(reader.client, reader.experiment_ids)
     sweeps = reader.what_is_left(lost_sweeps(reader) if lost else reader.sweeps())
     if close:
@@ -235,10 +231,8 @@ def compare(
     """Show the leaderboard of one or more sweeps."""
     with importing():
         from wine_sweep.cli.inspect import board_of, print_board
-        from wine_sweep.tracking.reader import SweepReader
-        from wine_sweep.tracking.store import open_store
 
-    board = board_of(SweepReader(open_store(tracking_uri), experiment), sweeps, sort=sort)
+    board = board_of(open_reader(tracking_uri, experiment), sweeps, sort=sort)
     print_board(board, format_, top=top)
 
 
@@ -277,7 +271,6 @@ def promote(
         from wine_sweep.config import Stage, find_stage
         from wine_sweep.registry import ModelRegistry
         from wine_sweep.sweep.promote_recorded import find_candidate, promote_candidate
-        from wine_sweep.tracking.reader import SweepReader
         from wine_sweep.tracking.store import open_store
 
     wanted = find_stage(stage, "--stage")
@@ -290,7 +283,7 @@ def promote(
         move_to_production(ModelRegistry(open_store(tracking_uri)), name, trust, dry_run=dry_run, as_json=as_json)
         return
     let_import_from(Path.cwd(), trust)
-    reader = SweepReader(open_store(tracking_uri), experiment)
+    reader = open_reader(tracking_uri, experiment)
     found = reader.find(sweep)
     candidate = find_candidate(reader, found, run_id=run_id, name=name, stage=wanted, force=force, trusted=trust)
     outcome = None if dry_run else promote_candidate(reader, candidate, force=force)
@@ -382,8 +375,6 @@ def check(
         from wine_sweep.monitoring.check import State, Thresholds
         from wine_sweep.progress.display import start_logging, stderr
         from wine_sweep.sweep.check import Check, check_model
-        from wine_sweep.tracking.reader import SweepReader
-        from wine_sweep.tracking.store import open_store
 
     start_logging(stderr(), quiet=False)
     if stage is not None and version is not None:
@@ -402,7 +393,7 @@ def check(
         raised_by="--max-size",
         trusted=tuple(trust),
     )
-    outcome = check_model(SweepReader(open_store(tracking_uri)), wanted, folder=Path.cwd())
+    outcome = check_model(open_reader(tracking_uri), wanted, folder=Path.cwd())
     print_check(outcome, as_json=as_json)
     raise typer.Exit(REFUSED if outcome.result.state is State.DECAYED else DONE)
 
@@ -423,13 +414,12 @@ def reproduce(
         from wine_sweep.cli.check import print_reproduction
         from wine_sweep.progress.display import start_logging, stderr
         from wine_sweep.sweep import reproduce as reproducing
-        from wine_sweep.tracking.reader import SweepReader, find_trial
-        from wine_sweep.tracking.store import open_store
+        from wine_sweep.tracking.reader import find_trial
 
     console = stderr()
     start_logging(console, quiet=False)
     let_import_from(Path.cwd(), trust)
-    reader = SweepReader(open_store(tracking_uri), experiment)
+    reader = open_reader(tracking_uri, experiment)
     done = reproducing.reproduce(reader, find_trial(reader, run_id), trusted=trust, tell=console.print)
     print_reproduction(done, as_json=as_json)
     raise typer.Exit(DONE if done.agrees else FAILED)

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wine_sweep.errors import ConfigError, Problem, SourceLocation
-from wine_sweep.importing import find_installed, import_last
+from wine_sweep.importing import find_installed, import_last, importing
 from wine_sweep.messages import one_of, show
 
 if TYPE_CHECKING:
     from wine_sweep.config import ParsedConfig
+    from wine_sweep.tracking.reader import SweepReader
 
 _LEVEL = "MLFLOW_LOGGING_LEVEL"
 _CONFIGURE = "MLFLOW_CONFIGURE_LOGGING"
@@ -115,3 +116,16 @@ def check_trusted(trusted: Sequence[str]) -> None:
 
     Trust(trusted)
     let_import_from(Path.cwd(), trusted)
+
+
+def open_reader(tracking_uri: str | None, experiment: str | None = None) -> SweepReader:
+    """Return what reads the sweeps of a store, of one experiment or of all; imports MLflow.
+
+    Raises:
+        WineSweepError: The store cannot be read, or there is no such experiment.
+    """
+    with importing():
+        from wine_sweep.tracking.reader import SweepReader
+        from wine_sweep.tracking.store import open_store
+
+    return SweepReader(open_store(tracking_uri), experiment)
