@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.slow
 def test_the_benchmark_of_pruning_prints_a_row_of_its_table(root):
     command = [sys.executable, "-m", "benchmarks.pruning", "--seeds", "1", "--trials", "8", "--case", "folds: percentile 25"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=280, check=False)
@@ -15,6 +18,7 @@ def test_the_benchmark_of_pruning_prints_a_row_of_its_table(root):
     assert row.startswith("| folds: percentile 25 | ")
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_many_trials_prints_its_tables(root):
     command = [sys.executable, "-m", "benchmarks.many_trials", "--trials", "20", "--every", "10", "--method", "grid"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=280, check=False)
@@ -25,6 +29,7 @@ def test_the_benchmark_of_many_trials_prints_its_tables(root):
     assert any(line.startswith("| compare latest --top 10 | ") for line in lines)
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_commands_prints_its_table(root):
     command = [sys.executable, "-m", "benchmarks.commands", "--trials", "10", "--seconds", "0.01", "--repeats", "1"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=280, check=False)
@@ -32,6 +37,7 @@ def test_the_benchmark_of_commands_prints_its_table(root):
     assert [line.split("|")[1].strip() for line in done.stdout.splitlines()[2:]] == ["1", "2"]
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_whole_sweeps_prints_a_table_of_those_who_did_the_same(root):
     only = [word for name in ("wine_sweep", "untracked", "loop", "callback") for word in ("--only", name)]
     command = [sys.executable, "-m", "benchmarks", "A", "--points", "4", "--repeats", "1", "--warm-ups", "0", *only]
@@ -49,6 +55,7 @@ def test_the_benchmark_of_whole_sweeps_prints_a_table_of_those_who_did_the_same(
     assert all(float(cell) > 0 for cells in rows for cell in cells[1:])
 
 
+@pytest.mark.slow
 def test_the_limits_that_a_sweep_keeps_to_are_measured(root):
     command = [sys.executable, "-m", "benchmarks", "planning", "--repeats", "1"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=280, check=False)
@@ -61,6 +68,7 @@ def test_the_limits_that_a_sweep_keeps_to_are_measured(root):
     assert all(float(cells[1]) > 0 for cells in rows)
 
 
+@pytest.mark.slow
 def test_a_parameters_value_passes_few_files_between_the_config_and_compare(root):
     command = [sys.executable, "benchmarks/trace_parameter.py"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=280, check=False)

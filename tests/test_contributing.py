@@ -97,6 +97,7 @@ def test_the_copy_is_what_runs(changed):
     assert Path(run(changed, "-c", "import wine_sweep; print(wine_sweep.__file__)").strip()).is_relative_to(changed)
 
 
+@pytest.mark.slow
 def test_a_method_that_the_page_adds_suggests_what_it_is_to(swept):
     assert [trial["state"] for trial in swept] == ["finished"] * 4
     later = sorted(trial["alpha"] for trial in swept if trial["trial"] > 0)  # Optuna draws the first at random

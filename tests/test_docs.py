@@ -116,6 +116,7 @@ def test_the_readme_names_every_command_and_only_those():
     assert named == real
 
 
+@pytest.mark.slow
 def test_a_sweep_of_ones_own_estimator_needs_trust_and_its_model_loads_without_the_module(wine_sweep, store, root):
     sweep = root / "sweeps/own_estimator/sweep.yaml"
     refused = wine_sweep("run", sweep)
@@ -133,6 +134,7 @@ def test_a_sweep_of_ones_own_estimator_needs_trust_and_its_model_loads_without_t
     assert loaded.stdout == "(1599,)\n", loaded.stderr
 
 
+@pytest.mark.slow
 def test_the_python_of_the_docs_runs(wine_sweep, store, root):
     (text,) = (
         block for block in re.findall(r"```python\n(.*?)```", "".join(PAGES.values()), re.DOTALL) if "from wine_sweep" in block
@@ -143,6 +145,7 @@ def test_the_python_of_the_docs_runs(wine_sweep, store, root):
     assert store.client.get_model_version_by_alias("wine-quality", "production") is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["any_language", "boosting_function", "elasticnet_script"])
 def test_a_sweep_of_ones_own_code_runs_as_its_readme_says(name, wine_sweep, store, root):
     text = (root / "sweeps" / name / "README.md").read_text()
@@ -166,6 +169,7 @@ def test_a_sweep_of_ones_own_code_runs_as_its_readme_says(name, wine_sweep, stor
     assert f"runs code of your own; run with --trust sweeps/{name}" in refused.stderr
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_shipped_config_runs_and_promotes(path, in_process, store):
     short = ["--trials", "4"] if path.stem != "grid" else []

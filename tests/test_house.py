@@ -75,6 +75,7 @@ def test_the_parts_are_all_on_a_floor():
     assert {part(name) for name in modules()} - {"__init__"} == set().union(*LAYERS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(modules()) - {"__init__"}))
 def test_imports_run_downwards(name):
     own = part(name)
@@ -87,6 +88,7 @@ def test_imports_run_downwards(name):
         assert used <= {own}
 
 
+@pytest.mark.slow
 def test_no_module_imports_itself_in_a_circle():
     names = set(modules())
     graph = {
@@ -99,6 +101,7 @@ def test_no_module_imports_itself_in_a_circle():
     assert not graph, f"circles among {sorted(graph)}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", SEAMS)
 def test_a_library_has_one_seam(library):
     users = {part(name) for name, tree in modules().items() if any(each.split(".")[0] == library for each in imported(tree))}
@@ -120,6 +123,7 @@ def test_help_imports_nothing_heavy():
     assert not loaded_after(code) & {"mlflow", "optuna", "sklearn", "pandas", "numpy", "pydantic"}
 
 
+@pytest.mark.slow
 def test_plan_imports_neither_mlflow_nor_optuna(root):
     code = (
         f"from wine_sweep.cli.app import app\ntry: app(['plan', {str(root / 'configs/optuna.yaml')!r}])\nexcept SystemExit: pass"
@@ -129,11 +133,13 @@ def test_plan_imports_neither_mlflow_nor_optuna(root):
     assert not loaded & {"mlflow", "optuna"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["inspect"])
 def test_commands_that_only_read_import_neither_scikit_learn_nor_optuna(command):
     assert not loaded_after(f"import wine_sweep.cli.{command}") & {"sklearn", "skops", "optuna"}
 
 
+@pytest.mark.slow
 def test_what_workers_load_has_neither_mlflow_nor_optuna():
     assert not loaded_after("import wine_sweep.evaluation.cross_validation, wine_sweep.execution") & {"mlflow", "optuna"}
 
@@ -142,6 +148,7 @@ def test_the_workers_server_is_started_before_anything_heavy_is_imported():
     assert not loaded_after("import wine_sweep.cli.app, wine_sweep.cli.startup") & {"mlflow", "optuna", "sklearn", "pandas"}
 
 
+@pytest.mark.slow
 def test_what_the_workers_server_loads_is_loaded_by_nobody_else():
     """It loads at import what it is to load, since the server does no more than import it, and leaves Python as it was."""
     assert not [name for name, tree in modules().items() if "wine_sweep.execution.preload" in imported(tree)]
@@ -173,6 +180,7 @@ def test_every_error_is_also_the_fitting_builtin(name):
 KEPT_WORDS = {'"left_to_chance"': "a key of `reproduce --json`, which users read"}
 
 
+@pytest.mark.slow
 def test_no_word_that_is_gone_comes_back(root):
     """A reader from Optuna, scikit-learn or MLflow would have to learn it first; see ``words.txt``."""
     own = (Path(__file__), Path(__file__).with_name("words.txt"))
@@ -190,6 +198,7 @@ def test_no_word_that_is_gone_comes_back(root):
     assert not found
 
 
+@pytest.mark.slow
 def test_no_two_classes_have_one_name():
     places: dict[str, list[str]] = {}
     for module, tree in modules().items():

@@ -42,6 +42,7 @@ def test_what_no_display_shows_is_shown():
     assert visible("wine\u3164, \u2764\ufe0f") == r"wine\u3164, \u2764\ufe0f".replace(r"\u2764", "\u2764")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["\u115f", "\u17b4", "\u3164", "\uffa0", SEEN_NOWHERE], ids=ascii)
 def test_what_no_display_shows_reads_back(code):
     text = f"a{code}"
@@ -56,6 +57,7 @@ def test_no_text_gets_by(text):
     assert not HIDDEN.search(visible(text))
 
 
+@pytest.mark.slow
 @given(st.text(st.characters(codec=None)), st.text(st.characters(codec=None)))
 def test_json_stays_what_it_was(key, value):
     written = visible_in_json(json.dumps({key: [value]}, indent=2, ensure_ascii=False))
@@ -63,6 +65,7 @@ def test_json_stays_what_it_was(key, value):
     assert not HIDDEN.search(written.replace("\n", ""))
 
 
+@pytest.mark.slow
 @given(st.text(st.characters(codec="utf-8"), min_size=1), st.text(st.characters(codec="utf-8")))
 def test_a_written_config_reads_back_and_shows_what_is_hidden(key, value):
     written = dump_yaml({key: value, "list": [value]})

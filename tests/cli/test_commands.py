@@ -213,6 +213,7 @@ def wait_for_finished_trials(store, count: int) -> None:
     raise AssertionError("no trial finished in time")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "to_group"), [(signal.SIGINT, True), (signal.SIGINT, False), (signal.SIGTERM, True), (signal.SIGTERM, False)]
 )
@@ -235,6 +236,7 @@ def test_a_signal_ends_every_run_as_killed_and_names_the_command_that_resumes(wi
     assert store.client.search_registered_models() == []
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_one_trial_and_the_sweep_goes_on(wine_sweep, store):
     (store.folder / "slow.yaml").write_text(SLOW.replace(", 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25", ""))
     process = started(wine_sweep, "run", "slow.yaml", "--json", "--set", "execution.retries=0")
@@ -271,6 +273,7 @@ def busiest_descendant(root: int) -> int:
     return max((process for process in below if process not in children), key=lambda pid: spent[pid])
 
 
+@pytest.mark.slow
 def test_on_a_server_stdout_is_json_and_no_run_holds_the_password(server, command_line, tmp_path):
     (tmp_path / "small.yaml").write_text(SMALL.replace("small-model", "server-model").replace("trials", "on-server"))
     address = server.uri.replace("http://", "http://me:hidden@")
@@ -285,6 +288,7 @@ def test_on_a_server_stdout_is_json_and_no_run_holds_the_password(server, comman
     assert server.client.get_run(document["run_id"]).data.tags["mlflow.source.name"].endswith("http://***@" + server.uri[7:])
 
 
+@pytest.mark.slow
 def test_a_name_that_looks_like_markup_is_only_a_name(in_process, store):
     (store.folder / "odd.yaml").write_text(SMALL.replace("name: small\n", "name: 'mixed [/b] [red]x'\n"))
     result = in_process("run", "odd.yaml")
@@ -294,6 +298,7 @@ def test_a_name_that_looks_like_markup_is_only_a_name(in_process, store):
     assert "mixed [/b] [red]x" in in_process("plan", "odd.yaml").stdout
 
 
+@pytest.mark.slow
 def test_a_model_is_not_taken_out_of_production_by_the_way(in_process, store):
     (store.folder / "small.yaml").write_text(SMALL)
     assert in_process("run", "small.yaml", "--quiet").returncode == 0
@@ -337,6 +342,7 @@ def test_help_names_every_command(wine_sweep):
         assert f" {name} " in result.stdout
 
 
+@pytest.mark.slow
 def test_help_takes_less_than_a_fifth_of_mlflows_import(wine_sweep):
     """The quickest of several, in turn: both are slowed by the same neighbours."""
 
@@ -382,6 +388,7 @@ def test_json_is_one_document_on_failure_too(in_process, store):
     assert json.loads(result.stdout)["exit_code"] == 2
 
 
+@pytest.mark.slow
 def test_ui_serves_the_store_and_says_where(wine_sweep, store):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

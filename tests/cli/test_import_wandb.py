@@ -154,6 +154,7 @@ parameters:
 """
 
 
+@pytest.mark.slow
 def test_an_imported_sweep_runs(in_process, store):
     (store.folder / "train.py").write_text(SCRIPT)
     (store.folder / "wandb.yaml").write_text(NESTED)

@@ -20,6 +20,7 @@ evaluation: {cv: 3}
 """
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_output_nobody_reads_ends_as_any_other(wine_sweep, store):
     (store.folder / "small.yaml").write_text(CONFIG)
     read, written = os.pipe()
@@ -40,6 +41,7 @@ def test_a_sweep_whose_output_nobody_reads_ends_as_any_other(wine_sweep, store):
     assert parent.info.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_results_that_no_disk_has_room_for_are_an_error_in_a_line(wine_sweep, store):
     if not os.path.exists("/dev/full"):
         pytest.skip("this system has no /dev/full")
@@ -80,6 +82,7 @@ def ended(wine_sweep, *arguments, settings=None, redirected=""):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_what_an_encoding_does_not_have_is_shown_as_an_escape(encoding, wine_sweep, store):
     (store.folder / "odd.yaml").write_text(ODD, encoding="utf-8")
@@ -106,6 +109,7 @@ def test_a_config_is_not_printed_where_its_characters_would_be_others(wine_sweep
     assert done.stderr == b"stdout: has the encoding ascii, and the config other characters; give --output, or set PYTHONUTF8=1\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirected", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_stream_that_is_closed_from_the_beginning_is_as_nowhere(redirected, wine_sweep, store):
     (store.folder / "small.yaml").write_text(CONFIG)

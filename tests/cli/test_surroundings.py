@@ -18,6 +18,7 @@ def started(wine_sweep, *arguments, before="true", settings=None):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["list"], ["run", "../x.yaml"], ["plan", "../x.yaml"], ["history", "wine"]])
 def test_a_working_folder_that_was_deleted(arguments, wine_sweep):
     done = started(wine_sweep, *arguments, before="mkdir gone; cd gone; rmdir ../gone")
@@ -40,6 +41,7 @@ def test_a_variable_that_mlflow_cannot_be_imported_with(name, value, said, wine_
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["", "debug", "WARNING"])
 def test_what_mlflow_takes_is_taken(level, wine_sweep):
     done = started(wine_sweep, "list", settings={"MLFLOW_LOGGING_LEVEL": level, "MLFLOW_CONFIGURE_LOGGING": "True"})

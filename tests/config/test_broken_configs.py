@@ -1329,6 +1329,7 @@ def test_the_good_config_that_the_broken_ones_start_from_is_good(folder):
     assert problems_of(families(FAMILIES), folder) == []
 
 
+@pytest.mark.quick(101)
 @pytest.mark.parametrize(("text", "expected"), [*BROKEN.values(), *BROKEN_SEARCHES.values()], ids=[*BROKEN, *BROKEN_SEARCHES])
 def test_a_broken_config_is_explained_at_its_place(text, expected, folder):
     (only,) = problems_of(text, folder)

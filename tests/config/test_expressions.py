@@ -42,6 +42,7 @@ CONDITIONS = st.recursive(
 )
 
 
+@pytest.mark.slow
 @MANY
 @given(CONDITIONS)
 @example("not (b < -5 <= a / 0)")
@@ -57,6 +58,7 @@ def test_a_condition_is_what_python_says(text):
     assert set(expression.names) == {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)} & NAMES.keys()
 
 
+@pytest.mark.slow
 @MANY
 @given(ARITHMETIC, st.sampled_from(["<", "<=", ">", ">="]), ARITHMETIC)
 def test_a_violation_is_positive_exactly_where_a_limit_is_broken(left, operator, right):
@@ -95,6 +97,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(MANY, max_examples=2000)
 @given(st.lists(PIECES, max_size=8).map("".join) | st.text(max_size=20))
 @example("\x00a < 1")

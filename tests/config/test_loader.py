@@ -157,6 +157,7 @@ def test_the_forms_of_cross_validation(text, expected):
     assert parse(f"{SMALLEST}evaluation: {{cv: {text}}}\n").config.evaluation.cv == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

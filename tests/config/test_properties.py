@@ -69,6 +69,7 @@ def test_nothing_like_yaml_raises_anything_but_a_config_error(text):
     raises_nothing_but_config_errors(text.encode())
 
 
+@pytest.mark.slow
 @MANY
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
 def test_no_override_raises_anything_but_a_config_error(value):
@@ -124,6 +125,7 @@ def edited_text(draw, text):
     return text or "x"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
 @FEW
 @given(data=st.data())
@@ -161,6 +163,7 @@ def with_value(value, path, new):
     return items
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
 @FEW
 @given(data=st.data())
@@ -172,6 +175,7 @@ def test_no_other_value_in_a_good_config_raises_anything_but_a_config_error(path
     raises_nothing_but_config_errors(json.dumps(tree).encode(), folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in GOOD])
 @settings(FEW, phases=[Phase.generate])  # while it fails, shrinking would take a minute
 @given(data=st.data())
@@ -340,6 +344,7 @@ def sweep_configs(draw):
     return SweepConfig.model_validate(tree)
 
 
+@pytest.mark.slow
 @MANY
 @given(sweep_configs())
 def test_a_dumped_config_reads_back_as_an_equal_one(config):
@@ -352,6 +357,7 @@ def test_a_dumped_config_reads_back_as_an_equal_one(config):
     assert draft.config.model_dump_json() == config.model_dump_json()  # 1, 1.0 and true are equal, and not the same
 
 
+@pytest.mark.slow
 @MANY
 @given(st.dictionaries(TEXT, anything(NUMBERS.filter(math.isfinite)), min_size=1, max_size=4))
 def test_json_reads_as_yaml(tree):
@@ -415,6 +421,7 @@ LIKE_SCALARS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(MANY, max_examples=1000)
 @given(LIKE_SCALARS.filter(lambda text: len(text) <= MAX_DIGITS))
 def test_a_scalar_is_what_the_specification_says(text):

@@ -151,6 +151,7 @@ def test_a_function_with_data_has_a_gate():
     assert registry(", gate: {min_rows: 9}", DATA + FUNCTION).gate.min_rows == 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["true", "false", "null", "{}", "{confidence: 0.9, slices: [a], slice_margin: 0}"])
 def test_the_json_schema_accepts_every_form_of_a_gate(form):
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed: the schema itself is not tried")
@@ -158,6 +159,7 @@ def test_the_json_schema_accepts_every_form_of_a_gate(form):
     jsonschema.validate(read_yaml(text.encode(), "c.yaml").value, SweepConfig.model_json_schema())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["5", "strict", "[a]", "{rows: 5}", "{confidence: 1}", "{min_rows: 1}", "{slices: a}"])
 def test_the_json_schema_refuses_other_gates_as_the_config_does(form):
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed: the schema itself is not tried")

@@ -166,12 +166,14 @@ def test_the_json_schema_is_json_and_refuses_unknown_keys():
     assert all(schema["$defs"][name]["additionalProperties"] is False for name in ("DataConfig", "ModelConfig", "SearchConfig"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_the_json_schema_accepts_the_shipped_configs(path):
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed: the schema itself is not tried")
     jsonschema.validate(read_yaml(path.read_bytes(), path.name).value, SweepConfig.model_json_schema())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "form",
     [

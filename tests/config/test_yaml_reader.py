@@ -290,12 +290,14 @@ def test_a_whole_number_tagged_as_float_is_a_float():
     assert type(read("a: !!float 1")["a"]) is float
 
 
+@pytest.mark.slow
 def test_an_alias_bomb_is_refused():
     text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
     text += "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12))
     assert refusal(text).endswith(": the file unfolds to more than 200,000 values")
 
 
+@pytest.mark.slow
 def test_a_bomb_of_merges_is_refused():
     text = "a0: &a0 {x: 1}\n"
     text += "".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}\n" for n in range(1, 12))
@@ -330,6 +332,7 @@ def test_an_alias_without_an_anchor_is_refused():
     assert refusal("a: 1\nb: *nowhere\n") == "c.yaml:2:4: not valid YAML: found undefined alias 'nowhere'"
 
 
+@pytest.mark.slow
 def test_a_file_over_one_mebibyte_is_refused():
     assert read(b"a: 1 #" + b"x" * (MAX_BYTES - 6)) == {"a": 1}
     assert refusal(b"a: 1 #" + b"x" * (MAX_BYTES - 5)) == "c.yaml: the file is 1,048,577 bytes long; at most 1,048,576 are read"
@@ -351,6 +354,7 @@ def test_51_indented_levels_are_too_deep_and_50_are_not():
     assert message.endswith("nested more than 50 levels deep")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? ", "[{a: "])
 def test_thousands_of_openings_are_refused(opening):
     assert refusal(opening * 20_000).endswith("nested more than 50 levels deep")

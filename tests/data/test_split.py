@@ -113,6 +113,7 @@ def tables_with_equal_rows(draw):
     return pd.DataFrame({"a": values, "y": targets})
 
 
+@pytest.mark.slow
 @BOTH
 @PROPERTY
 @given(
@@ -414,6 +415,7 @@ def test_groups_of_one_class_each_are_stratified_as_they_were():
     assert set(frame["batch"].iloc[split.test]) == set(frame["batch"].iloc[first[chosen]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("test_size", [0.25, 0.5, 0.75])
 def test_a_rare_class_in_two_groups_is_always_left_to_learn_from(seed, test_size):

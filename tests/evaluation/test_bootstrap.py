@@ -185,6 +185,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "name", "words"), CASES)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_resample_scores_what_the_scorer_scores_on_its_rows(model, name, words, weighted, two_classes):
@@ -238,6 +239,7 @@ def test_the_seed_decides():
 # Resamples without a value -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_resamples_of_one_class_are_left_out():
     target = np.array([1] * 3 + [0] * 37)
     features = pd.DataFrame({"a": np.linspace(1, -1, 40) + np.tile([0.4, -0.4], 20)})

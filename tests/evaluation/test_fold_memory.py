@@ -113,6 +113,7 @@ def test_what_each_fold_predicted_is_what_scikit_learn_predicts(rows, trial_dirs
     np.testing.assert_array_equal(everything, cross_val_predict(template, *rows, cv=CV))
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("model", [LogisticRegression(), Closed(), Roundabout()])
 def test_where_probabilities_decide_they_are_kept_with_their_classes(classes, trial_dirs, model):
     features, target = classes

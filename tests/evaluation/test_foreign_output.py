@@ -21,6 +21,7 @@ def run(body: str, **options) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "written",
     [
@@ -44,6 +45,7 @@ def test_it_is_shown_on_standard_error_with_escapes(written):
     assert (done.stdout, done.stderr) == ("before\nafter\n", "a\\x1b[2Jb\n"), done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", ["", "del os.memfd_create"], ids=["as it is", "without files in memory"])
 def test_much_output_has_nobody_wait_and_is_whole(system):
     if system and not hasattr(os, "memfd_create"):
@@ -98,6 +100,7 @@ def test_whatever_is_raised_the_descriptors_are_put_back():
     assert (said, first) == ("in", last)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [[1], [2], [1, 2]])
 def test_a_closed_descriptor_stays_closed(closed, tmp_path):
     done = run(f"""

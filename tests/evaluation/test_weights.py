@@ -53,6 +53,7 @@ def by_hand(template, features, target, *, keyword, folds, scorer, weights):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("template", "keyword"), REGRESSORS.values(), ids=REGRESSORS.keys())
 def test_a_weighted_trial_scores_what_scikit_learn_scores_on_the_same_folds(template, keyword, rows):
     features, target, groups, weights = rows
@@ -69,6 +70,7 @@ def test_a_weighted_trial_scores_what_scikit_learn_scores_on_the_same_folds(temp
     assert plain.scores["rmse"].mean != pytest.approx(trial.scores["rmse"].mean, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_weighted_classifier_scores_what_scikit_learn_scores(rows):
     features, target, groups, weights = rows
     classes = (target > 0).astype(int)
@@ -131,6 +133,7 @@ def test_no_weights_have_no_part():
     assert part_of(np.array([5.0, 6, 7]), np.array([2, 0])).tolist() == [7, 5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", Task)
 @pytest.mark.filterwarnings("ignore")
 def test_every_metric_that_is_said_to_take_weights_does_and_no_other(task):

@@ -45,6 +45,7 @@ def trial(x, number=0, **params) -> Trial:
     return Trial(number, {"x": x, **params})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "failure"),
     [
@@ -63,11 +64,13 @@ def test_what_happens_to_a_trial_is_told_as_if_it_were_here_and_the_dask_worker_
     assert workers.size == 2
 
 
+@pytest.mark.slow
 def test_a_memory_hog_is_ended(make, tasks):
     workers = make(tasks.by_x, limits=Limits(memory=500_000_000))
     assert workers.submit(trial("eat")).result(timeout=60).failure.cause is FailureCause.MEMORY
 
 
+@pytest.mark.slow
 def test_the_task_reaches_each_dask_worker_once(make, tasks, tmp_path):
     workers = make(tasks.CountingTask(str(tmp_path)))
     for number in range(8):
@@ -77,12 +80,14 @@ def test_the_task_reaches_each_dask_worker_once(make, tasks, tmp_path):
     assert len(set(in_dask)) == 2
 
 
+@pytest.mark.slow
 def test_no_more_trials_are_measured_at_a_time_than_there_are_workers_or_the_config_says(make, tasks):
     assert make(tasks.by_x).size == 2
     assert make(tasks.by_x, 1).size == 1
     assert make(tasks.by_x, 7).size == 2
 
 
+@pytest.mark.slow
 def test_a_dask_worker_killed_in_mid_trial_is_told_and_the_next_one_takes_over(make, tasks, tmp_path):
     workers = make(tasks.pids, 1)
     future = workers.submit(trial("hang", folder=str(tmp_path)))
@@ -97,6 +102,7 @@ def test_a_dask_worker_killed_in_mid_trial_is_told_and_the_next_one_takes_over(m
     assert wait_until(lambda: len(workers._dask_workers) == 2, 60), "the nanny starts another"
 
 
+@pytest.mark.slow
 def test_a_worker_that_joins_is_used(make, tasks, own_cluster):
     own_cluster.add_worker()
     workers = make(tasks.pid, at=own_cluster)
@@ -107,6 +113,7 @@ def test_a_worker_that_joins_is_used(make, tasks, own_cluster):
     assert len({future.result(timeout=60).scores["pid"].mean for future in futures}) == 2
 
 
+@pytest.mark.slow
 def test_a_worker_with_other_packages_that_joins_gets_no_trial(make, tasks, own_cluster, tmp_path, caplog):
     (tmp_path / "old" / "pandas-0.1.dist-info").mkdir(parents=True)
     (tmp_path / "old/pandas-0.1.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: pandas\nVersion: 0.1\n")
@@ -139,18 +146,21 @@ def test_a_task_that_cannot_be_loaded_there_is_an_error_before_the_first_trial(m
         make(tasks.Unloadable())
 
 
+@pytest.mark.slow
 def test_nobody_at_the_address_is_an_error_with_the_address(tasks, monkeypatch):
     monkeypatch.setattr(dask_pool, "CONNECT_SECONDS", 1.0)
     with pytest.raises(ExecutionError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:1 within 1 s"):
         DaskWorkers(tasks.by_x, "tcp://127.0.0.1:1", None)
 
 
+@pytest.mark.slow
 def test_a_cluster_without_workers_is_waited_for_and_then_given_up(make, tasks, own_cluster, monkeypatch):
     monkeypatch.setattr(dask_pool, "WORKER_SECONDS", 1.0)
     with pytest.raises(ExecutionError, match=r"no worker joined the Dask scheduler at tcp://.* within 1 s"):
         make(tasks.by_x, at=own_cluster)
 
 
+@pytest.mark.slow
 def test_a_cluster_that_loses_all_its_workers_for_long_is_given_up(make, tasks, own_cluster, monkeypatch):
     worker = own_cluster.add_worker()
     workers = make(tasks.pid, at=own_cluster)
@@ -164,6 +174,7 @@ def test_a_cluster_that_loses_all_its_workers_for_long_is_given_up(make, tasks, 
         workers.submit(trial(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("busy", [True, False])
 def test_a_scheduler_that_dies_ends_everything_promptly(make, tasks, own_cluster, tmp_path, busy):
     own_cluster.add_worker()
@@ -196,6 +207,7 @@ def test_stop_ends_on_the_cluster_what_hangs(make, tasks, tmp_path):
     assert make(tasks.double).submit(trial(1)).result(timeout=60).scores["twice"].mean == 2
 
 
+@pytest.mark.slow
 def test_a_cancelled_trial_makes_room_for_the_next(make, tasks, tmp_path):
     workers = make(tasks.pids, 1)
     future = workers.submit(trial("hang", folder=str(tmp_path)))
@@ -218,6 +230,7 @@ time.sleep(3600)
 """
 
 
+@pytest.mark.slow
 def test_nothing_stays_on_the_cluster_of_an_orchestrator_that_is_killed(tasks, dask_cluster, tmp_path):
     program = ORCHESTRATOR.format(path=sys.path, address=dask_cluster.address, folder=str(tmp_path))
     process = subprocess.Popen([sys.executable, "-c", program])
@@ -227,6 +240,7 @@ def test_nothing_stays_on_the_cluster_of_an_orchestrator_that_is_killed(tasks, d
     assert wait_until(lambda: all(map(is_gone, pids)))
 
 
+@pytest.mark.slow
 def test_without_an_address_a_cluster_is_started_here_and_ended_again(tasks):
     workers = make_workers(ExecutionConfig(backend="dask", workers=1, trial_timeout=1), tasks.by_x)
     try:

@@ -43,6 +43,7 @@ def kept(trial_dirs) -> dict[str, str]:
     return {str(path.relative_to(trial_dirs)): path.read_text() for path in trial_dirs.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_worker_that_holds_a_trial_gets_no_other_so_that_it_can_go_on(make, tasks):
     """With a worker's thread taken by another trial, the held one and the other would wait for each other."""
     workers = make(tasks.reporting)
@@ -72,6 +73,7 @@ def test_a_trial_that_is_dropped_ends_by_itself_and_makes_room(make, tasks, dask
     assert measured(workers, held[1]).state is TrialState.RUNNING
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_holding_a_trial_fails_it_when_it_is_to_go_on(make, tasks, tmp_path):
     workers = make(tasks.stubborn)
     held = measured(workers, trial(0, folder=str(tmp_path)))
@@ -85,6 +87,7 @@ def test_a_process_that_dies_holding_a_trial_fails_it_when_it_is_to_go_on(make, 
     assert pids_of(tmp_path)[0] != pid
 
 
+@pytest.mark.slow
 def test_a_dask_worker_that_leaves_holding_a_trial_fails_it_and_the_retry_goes_elsewhere(make, tasks, tmp_path):
     own = Cluster(tmp_path, tasks.FOLDER).start(3)
     try:
@@ -107,6 +110,7 @@ def test_a_dask_worker_that_leaves_holding_a_trial_fails_it_and_the_retry_goes_e
         own.stop()
 
 
+@pytest.mark.slow
 def test_stop_ends_what_is_held(make, tasks, tmp_path):
     workers = make(tasks.stubborn)
     for number in range(2):
@@ -118,6 +122,7 @@ def test_stop_ends_what_is_held(make, tasks, tmp_path):
     assert wait_until(lambda: all(map(is_gone, pids)))
 
 
+@pytest.mark.slow
 def test_the_files_of_trials_come_here_and_nothing_stays_there(make, tasks, dask_cluster, tmp_path):
     workers = make(tasks.files, limits=Limits(seconds=1))
     (tmp_path / "files/0001").mkdir(parents=True)
@@ -137,6 +142,7 @@ def test_the_files_of_trials_come_here_and_nothing_stays_there(make, tasks, dask
     assert wait_until(lambda: not list(dask_cluster.folder.glob("**/wine-sweep-*")))
 
 
+@pytest.mark.slow
 def test_files_that_cannot_be_put_here_cost_the_trial_nothing_but_them(make, tasks, tmp_path, caplog):
     (tmp_path / "files").write_text("no folder")
     assert measured(make(tasks.files), trial("a")).state is TrialState.FINISHED

@@ -39,6 +39,7 @@ def make(request, tmp_path):
 
 
 class TestContract:
+    @pytest.mark.slow
     def test_what_a_trial_wrote_stays_in_its_folder_and_its_scratch_goes(self, make, tasks, tmp_path):
         workers = make(tasks.files)
         for number in (0, 7, 12345):
@@ -116,6 +117,7 @@ def test_a_trial_that_is_dropped_keeps_its_files_and_loses_its_scratch(request, 
     assert kept(tmp_path / "files") == {"0000/log": "x", "0001/log": "y"}
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(("then", "cause"), [("hang", FailureCause.TIMEOUT), ("die", FailureCause.WORKER)])
 def test_of_a_worker_that_is_gone_the_scratch_is_removed_when_the_trial_fails(request, tasks, tmp_path, then, cause):
     workers = process_workers(request, tmp_path, tasks.files, trial_timeout=0.7)
@@ -137,6 +139,7 @@ def test_of_a_worker_that_is_gone_while_it_holds_a_trial_or_is_stopped_the_scrat
     assert len(list((tmp_path / "files").iterdir())) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["timeout", "stop", "cancel"])
 def test_a_child_in_a_group_of_its_own_goes_with_the_worker_that_is_killed(request, tasks, tmp_path, how):
     workers = process_workers(request, tmp_path, tasks.orphan, **({"trial_timeout": 0.7} if how == "timeout" else {}))

@@ -44,6 +44,7 @@ def failure_in(workers, future):
     return workers.explain(future.exception(timeout=60))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "message"),
     [
@@ -61,6 +62,7 @@ def test_a_worker_that_dies_costs_its_own_trial_and_no_other(make, tasks, what, 
     assert (failure.kind, failure.message, failure.cause) == ("WorkerDied", message, FailureCause.WORKER)
 
 
+@pytest.mark.slow
 def test_an_idle_worker_that_dies_costs_nothing(make, tasks):
     workers = make(tasks.pid)
     for number in range(4):
@@ -89,6 +91,7 @@ def test_a_task_that_no_worker_can_load_fails_every_trial_with_the_reason(make, 
     assert {(each.kind, each.message) for each in failures} == {("ImportError", "no such thing here")}
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("what", ["hang", "hold_the_lock"])
 def test_a_trial_that_takes_too_long_is_ended_and_its_worker_replaced(make, tasks, what):
     workers = make(tasks.by_x, 1, Limits(seconds=0.5))
@@ -100,6 +103,7 @@ def test_a_trial_that_takes_too_long_is_ended_and_its_worker_replaced(make, task
     assert workers.submit(trial(3)).result(timeout=60).scores["twice"].mean == 6
 
 
+@pytest.mark.slow
 def test_all_steps_of_a_trial_count_and_the_time_between_them_does_not(make, tasks):
     workers = make(tasks.stepwise, 1, Limits(seconds=1.1))
     measured, steps = trial(0), 0
@@ -115,6 +119,7 @@ def test_all_steps_of_a_trial_count_and_the_time_between_them_does_not(make, tas
     assert workers.explain(future.exception()).cause is FailureCause.TIMEOUT
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("what", ["eat", "eat_in_a_child"])
 def test_a_trial_that_uses_too_much_memory_is_ended_and_no_other(make, tasks, what):
     workers = make(tasks.by_x, 2, Limits(memory=500_000_000))
@@ -126,6 +131,7 @@ def test_a_trial_that_uses_too_much_memory_is_ended_and_no_other(make, tasks, wh
     assert workers.submit(trial(3)).result(timeout=60).scores["twice"].mean == 6
 
 
+@pytest.mark.slow
 def test_what_a_killed_trial_started_goes_with_it(make, tasks, tmp_path):
     workers = make(tasks.pids, 1, Limits(seconds=1))
     future = workers.submit(trial("hang", folder=str(tmp_path)))
@@ -173,6 +179,7 @@ def test_ctrl_c_does_not_reach_the_workers(make, tasks):
     assert int(future.result(timeout=60).scores["pid"].mean) == process
 
 
+@pytest.mark.slow
 def test_idle_workers_leave_and_come_back_when_needed(make, tasks):
     workers = make(tasks.pid, 1, idle_seconds=0.3)
     first = int(workers.submit(trial(0)).result(timeout=60).scores["pid"].mean)
@@ -200,6 +207,7 @@ def orchestrator(folder: Path, then: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, str(program)])
 
 
+@pytest.mark.slow
 def test_no_process_outlives_an_orchestrator_that_is_killed(tasks, tmp_path):
     process = orchestrator(tmp_path, "time.sleep(3600)")
     pids = [pid for number in range(2) for pid in pids_of(tmp_path, number)]
@@ -209,6 +217,7 @@ def test_no_process_outlives_an_orchestrator_that_is_killed(tasks, tmp_path):
     assert wait_until(lambda: all(map(is_gone, pids)), 5)
 
 
+@pytest.mark.slow
 def test_a_worker_that_nobody_waits_for_any_more_ends_without_a_word(tasks, capfd):
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -221,6 +230,7 @@ def test_a_worker_that_nobody_waits_for_any_more_ends_without_a_word(tasks, capf
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_a_program_that_forgets_to_stop_its_workers_ends_all_the_same(tasks, tmp_path):
     process = orchestrator(tmp_path, "time.sleep(3)")
     assert process.wait(timeout=60) == 0

@@ -137,6 +137,7 @@ def test_to_drop_what_nobody_holds_does_nothing(make, tasks):
     workers.drop(step)
 
 
+@pytest.mark.slow
 def test_the_time_between_a_report_and_its_answer_does_not_count(make, tasks):
     workers = make(tasks.reporting, 1, Limits(seconds=2.8))
     given = trial(9, pause=1.0)

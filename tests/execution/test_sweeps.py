@@ -54,6 +54,7 @@ def trials_in(store):
     return reader.trials(reader.find("latest"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="the backend dask needs distributed, an extra")
 @pytest.mark.parametrize("text", [GRID, TPE], ids=["grid", "tpe"])
 def test_a_cluster_gives_the_trials_and_the_metrics_that_processes_give(sweep, dask_cluster, text):
@@ -63,6 +64,7 @@ def test_a_cluster_gives_the_trials_and_the_metrics_that_processes_give(sweep, d
     assert here.winner.test_scores == there.winner.test_scores
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", ["", ", pruner: median"])
 def test_a_lost_worker_is_retried_in_the_same_run_which_says_so(sweep, store, pruner):
     result = sweep(FRAGILE.replace("[1, 2, 3]}", f"[1, 2, 3]}}{pruner}"))
@@ -75,6 +77,7 @@ def test_a_lost_worker_is_retried_in_the_same_run_which_says_so(sweep, store, pr
     assert fits == 2 + (3 if not pruner else 2), "a trial in steps goes on at the step that was lost"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "limits", "failure"),
     [
@@ -109,6 +112,7 @@ def test_too_many_failures_fail_the_sweep_with_the_reasons_and_keep_what_finishe
     assert store.client.search_registered_models() == []
 
 
+@pytest.mark.slow
 def test_errors_are_retried_where_the_config_asks_for_it(sweep):
     result = sweep(FRAGILE.replace("[1, 2, 3]", "[1, 10]"), retries="{error: 2}")
     assert [trial.retries for trial in result.trials] == [0, 2]

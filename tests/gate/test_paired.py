@@ -53,6 +53,7 @@ def slowly(score, predictions, target, *, groups, weights, resamples, seed):
     return challenger - champion
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", SCORERS)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_it_is_what_a_plain_loop_over_scikit_learns_metric_gives(loss, weighted):
@@ -89,6 +90,7 @@ def test_the_balanced_accuracies_are_scikit_learns():
     assert found.challenger == pytest.approx(metrics.balanced_accuracy_score(target, other))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("confidence", [0.8, 0.95])
 def test_it_agrees_with_scipys_paired_percentile_bootstrap(confidence, wine):
     """Within Monte Carlo error: three standard errors of a percentile of 4000 resamples, by the density around it."""
@@ -140,6 +142,7 @@ def test_an_interval_is_that_of_earlier_versions_to_the_last_bit():
     assert (found.low.hex(), found.high.hex()) == ("-0x1.af88fb8753040p-4", "0x1.ada698d2927a4p-2")
 
 
+@pytest.mark.slow
 def test_memory_and_time_are_bounded():
     import tracemalloc
 

@@ -69,6 +69,7 @@ def test_the_quartiles_are_those_of_pandas(wine):
         assert next(iter(found)).startswith(f"c {values.min():g} to ")
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.none() | st.floats(-9, 9) | st.integers(-3, 3), min_size=1, max_size=60))
 def test_every_row_is_in_one_slice_and_equal_numbers_are_in_the_same(values):

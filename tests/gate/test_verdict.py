@@ -308,17 +308,20 @@ def share_promoted(verdicts):
     return np.mean([verdict.decision is Decision.PROMOTE for verdict in verdicts])
 
 
+@pytest.mark.slow
 def test_of_200_pairs_of_equal_models_at_most_one_in_twenty_is_promoted(wine):
     """Two forests of 50 trees, differently seeded, on 400 rows; one of them is a little better, by its seed."""
     assert share_promoted(pair_of(wine, 50, 50, rows=400, seed=seed) for seed in range(200)) <= 0.05
 
 
+@pytest.mark.slow
 def test_of_pairs_without_any_difference_about_one_in_forty_is_promoted(wine):
     """A coin for each group says which of the two is called the challenger: 2.5 % lie below a 95 % interval."""
     share = share_promoted(pair_of(wine, 20, 20, rows=300, seed=seed, swap=True) for seed in range(200))
     assert share <= 0.025 + 2.5 * np.sqrt(0.025 * 0.975 / 200)
 
 
+@pytest.mark.slow
 def test_one_in_ten_is_seen_on_400_rows(wine):
     """A forest of 50 trees has about 10 % less rmse than one of 3."""
     verdicts = [pair_of(wine, 3, 50, rows=400, seed=seed) for seed in range(60)]
@@ -327,6 +330,7 @@ def test_one_in_ten_is_seen_on_400_rows(wine):
     assert share_promoted(verdicts) >= 0.9
 
 
+@pytest.mark.slow
 def test_fewer_groups_than_the_gate_asks_for_would_promote_equal_models_too_often(wine):
     def share(groups):
         gate = GateConfig(min_rows=groups, seed=0)

@@ -103,6 +103,7 @@ def test_the_sweeps_are_listed(printed):
     assert difference(EXPECTED["list"], printed("list"), without=frozenset()) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SWEEPS)
 def test_a_leaderboard_is_shown(printed, name):
     now = printed("compare", name, as_json=("--format", "json"))
@@ -113,6 +114,7 @@ def test_the_history_is_read(printed):
     assert difference(EXPECTED["history"], printed("history", "golden-wine"), without=frozenset()) is None
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_goes_on_with_what_waits_in_its_journal(golden, printed):
     then = EXPECTED["later compare golden-tpe"]
     (journal,) = golden.glob("state/wine-sweep/journals/*.jsonl")
@@ -143,6 +145,7 @@ def test_a_sweep_that_has_finished_has_nothing_left_to_do(golden, in_process_at,
     assert "Nothing to do" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_sweep_that_regret_stopped_is_extended(golden, printed):
     pytest.importorskip("torch", reason="Optuna's regret bound needs torch, an extra")
     before = EXPECTED["compare golden-regret"]
@@ -170,6 +173,7 @@ def test_the_version_before_is_put_back(printed):
     assert difference(EXPECTED["later rollback golden-wine"], now, without=ANEW) is None
 
 
+@pytest.mark.slow
 def test_the_model_is_checked_on_new_rows(printed):
     """First as it was in Staging, and then the version before it, as that older version did."""
     assert printed("check", "golden-wine", "--data", "wine-quality-white", code=3)["version"] == "2"
@@ -177,6 +181,7 @@ def test_the_model_is_checked_on_new_rows(printed):
     assert difference(EXPECTED["later check golden-wine"], now, without=ANEW | MADE | {"stage"}) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "trust"), [("golden-grid", []), ("golden-command", ["--trust", "train.py"])])
 def test_a_trial_is_reproduced(printed, name, trust):
     run_id = EXPECTED[f"compare {name}"][0]["run_id"]

@@ -48,6 +48,7 @@ def straight():
     return trained(made(0), LinearRegression())
 
 
+@pytest.mark.slow
 def test_more_rows_of_the_same_kind_are_healthy(straight):
     model, reference = straight
     new = made(1)
@@ -134,6 +135,7 @@ def test_classes_are_measured_by_their_probabilities_or_by_the_balanced_accuracy
     assert "more wrong classes" in result.reasons[0]
 
 
+@pytest.mark.slow
 def test_weights_of_new_rows_count_where_they_are_there():
     rng = np.random.default_rng(0)
     model, reference = trained(made(0).assign(w=rng.uniform(1, 2, 600)), LinearRegression(), weights="w")
@@ -144,6 +146,7 @@ def test_weights_of_new_rows_count_where_they_are_there():
     assert alone.new == pytest.approx(root_mean_squared_error(new["y"], model.predict(new)))
 
 
+@pytest.mark.slow
 def test_what_counts_as_decay_can_be_set(straight):
     model, reference = straight
     new = made(1, slope=1.4)

@@ -28,6 +28,7 @@ def rng():
     return np.random.default_rng(0)
 
 
+@pytest.mark.slow
 def test_the_interval_is_that_of_a_bootstrap_by_hand(rng):
     groups, weights = rng.integers(120, size=200), rng.uniform(1, 3, 200)
     old, new = sample(rng.normal(size=200) ** 2, groups, weights), sample(rng.normal(0, 1.2, 150) ** 2)
@@ -71,6 +72,7 @@ def test_more_wrong_classes_make_an_accuracy_worse():
     assert not compared(sample([0] * 280 + [1] * 120), sample([0] * 360 + [1] * 40), RowLoss.ACCURACY).decayed
 
 
+@pytest.mark.slow
 def test_a_sure_but_small_rise_is_no_decay(rng):
     found = compared(sample(rng.normal(size=8000) ** 2), sample(rng.normal(0, 1.035, 8000) ** 2))
     assert found.low > 0
@@ -94,6 +96,7 @@ def test_a_model_that_lost_nothing_may_lose_something_now():
     assert compared(sample(np.zeros(100)), sample(np.zeros(100)), RowLoss.ACCURACY).rise == 0
 
 
+@pytest.mark.slow
 def test_so_many_rows_as_are_needed_show_the_rise_as_often_as_is_said(rng, monkeypatch):
     monkeypatch.setattr(module, "RESAMPLES", 1000)
     old = sample(rng.normal(size=600) ** 2)

@@ -27,6 +27,8 @@ from wine_sweep.monitoring.reference import make_reference
 from wine_sweep.targets.refit import fold_predictions
 from wine_sweep.trial import DataRequirements, Task
 
+pytestmark = pytest.mark.slow
+
 SHARE = 0.05
 ENOUGH = 200
 DRAWS = int(os.environ.get("WINE_SWEEP_DRAWS", "20"))

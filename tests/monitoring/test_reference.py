@@ -66,6 +66,7 @@ def test_training_rows_are_known_again_in_another_table(wine):
     assert list(found.train_rows) == sorted(set(found.train_rows.tolist()))
 
 
+@pytest.mark.slow
 def test_where_probabilities_decide_the_losses_are_of_them(wine):
     table = wine.assign(quality=np.where(wine["quality"] > 5, "good", "bad"))
     model = LogisticRegression(max_iter=5000)
@@ -98,6 +99,7 @@ def test_training_rows_are_measured_by_models_that_have_not_seen_them_each_once(
     assert len(found.measured) == len(found.test) + 3
 
 
+@pytest.mark.slow
 def test_the_probabilities_of_the_folds_are_taken_row_by_row_too(wine):
     table = wine.assign(quality=np.where(wine["quality"] > 5, "good", "bad"))
     classes = np.array(["bad", "good"])

@@ -88,6 +88,7 @@ def progress(registry):
     return [each.progress for each in registry.ledger(NAME)]
 
 
+@pytest.mark.slow
 def test_a_promotion_moves_stage_and_alias_archives_the_old_and_is_written_down(client, registry, two):
     promotion = registry.move(two[1], Stage.STAGING, entry("1", "2", ground="better", evidence={"low": 0.5}))
     assert promotion == Promotion(NAME, "2", Stage.STAGING, two[1].run_id, archived=("1",))
@@ -98,6 +99,7 @@ def test_a_promotion_moves_stage_and_alias_archives_the_old_and_is_written_down(
     assert last.key in client.get_model_version(NAME, "2").tags
 
 
+@pytest.mark.slow
 def test_twice_is_once(client, registry, two):
     registry.move(two[1], Stage.STAGING, entry("1", "2"))
     again = registry.move(registry.find(NAME, "2"), Stage.STAGING, entry("1", "2"))
@@ -107,6 +109,7 @@ def test_twice_is_once(client, registry, two):
     assert registry.register(NAME, **same).version == registry.register(NAME, **same).version == "3"
 
 
+@pytest.mark.slow
 def test_an_alias_that_somebody_has_moved_follows_the_stage_again(client, registry, two):
     client.set_registered_model_alias(NAME, "staging", "2")
     assert registry.move(two[0], Stage.STAGING, entry(None, "1")).already_there
@@ -125,6 +128,7 @@ def test_an_alias_that_cannot_be_set_leaves_the_old_version_in_place(client, reg
     assert progress(registry) == ["done", "failed"]
 
 
+@pytest.mark.slow
 def test_a_stage_that_cannot_be_moved_leaves_the_old_version_in_place(client, registry, two):
     def fails(*arguments, **keys):
         raise MlflowException("no stages today")
@@ -144,6 +148,7 @@ def dies(*arguments, **keys):
     raise Died
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "there"),
     [("transition_model_version_stage", 1), ("set_registered_model_alias", 2)],
@@ -162,6 +167,7 @@ def test_who_dies_half_way_leaves_one_version_in_place_and_the_next_settles_the_
     assert (stages(client), alias(client)) == ({1: "Archived", 2: "Staging"}, 2)
 
 
+@pytest.mark.slow
 def test_who_has_seen_another_version_in_the_stage_is_told(client, registry, two):
     third = registry.register(NAME, **logged(client))
     registry.move(two[1], Stage.STAGING, entry("1", "2"))
@@ -174,6 +180,7 @@ def test_who_has_seen_another_version_in_the_stage_is_told(client, registry, two
     assert stages(client) == {1: "Archived", 2: "Staging", 3: "None"}
 
 
+@pytest.mark.slow
 def test_of_two_at_once_on_one_machine_one_wins_and_the_other_is_told(store, client, registry, two):
     others = [two[1], *(registry.register(NAME, **logged(client)) for _ in range(3))]
     told, won, gate = [], [], threading.Barrier(len(others))
@@ -196,6 +203,7 @@ def test_of_two_at_once_on_one_machine_one_wins_and_the_other_is_told(store, cli
     assert str(alias(client)) == won[0]
 
 
+@pytest.mark.slow
 def test_of_two_at_once_on_different_machines_the_last_wins_and_the_other_is_told(client, registry, two):
     third = registry.register(NAME, **logged(client))
     real = client.client
@@ -225,6 +233,7 @@ def at_once(client, rival, *, minutes, progress=Progress.BEGUN, both_stay=True):
     client.instead["transition_model_version_stage"] = both
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("progress", [Progress.BEGUN, Progress.DONE])
 @pytest.mark.parametrize("both_stay", [True, False])
 def test_who_was_put_there_at_the_same_time_and_comes_later_in_the_ledger_has_the_stage(
@@ -238,6 +247,7 @@ def test_who_was_put_there_at_the_same_time_and_comes_later_in_the_ledger_has_th
     assert alias(client) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("progress", [Progress.BEGUN, Progress.DONE])
 @pytest.mark.parametrize("both_stay", [True, False])
 def test_who_comes_last_in_the_ledger_keeps_the_stage(client, registry, two, both_stay, progress):
@@ -249,6 +259,7 @@ def test_who_comes_last_in_the_ledger_keeps_the_stage(client, registry, two, bot
     assert in_stage(registry.ledger(NAME), "Staging").after == "2"
 
 
+@pytest.mark.slow
 def test_a_clock_that_is_slow_does_not_put_a_promotion_before_the_one_that_it_follows(client, registry, two):
     early = datetime.now(UTC) - timedelta(days=1)
     registry.move(two[1], Stage.STAGING, entry("1", "2", when=early))
@@ -256,6 +267,7 @@ def test_a_clock_that_is_slow_does_not_put_a_promotion_before_the_one_that_it_fo
     assert [each.after for each in registry.ledger(NAME)] == ["1", "2"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_two_that_died_over_the_same_stage_leave_the_last_one_in_it(client, registry, two):
     third = registry.register(NAME, **logged(client))
@@ -269,6 +281,7 @@ def test_two_that_died_over_the_same_stage_leave_the_last_one_in_it(client, regi
     assert progress(registry) == ["done", "failed", "done"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_who_lives_on_another_machine_while_its_promotion_is_settled_has_promoted(client, registry, two):
     """What has begun is taken for dead; it goes on right before that is written down."""
@@ -288,6 +301,7 @@ def test_who_lives_on_another_machine_while_its_promotion_is_settled_has_promote
     assert (stages(client), alias(client)) == ({1: "Archived", 2: "Staging"}, 2)
 
 
+@pytest.mark.slow
 def test_what_was_begun_in_another_stage_is_settled_too(client, registry, two):
     client.instead["set_registered_model_alias"] = dies
     with pytest.raises(Died):
@@ -298,6 +312,7 @@ def test_what_was_begun_in_another_stage_is_settled_too(client, registry, two):
     assert progress(registry) == ["done", "done", "done"]
 
 
+@pytest.mark.slow
 def test_while_a_move_is_undone_the_stage_is_never_empty(client, registry, two):
     def fails(name, alias, version):
         client.instead["transition_model_version_stage"] = moves
@@ -313,6 +328,7 @@ def test_while_a_move_is_undone_the_stage_is_never_empty(client, registry, two):
     assert stages(client) == {1: "Staging", 2: "None"}
 
 
+@pytest.mark.slow
 def test_a_version_that_moves_on_to_production_leaves_staging_empty(client, registry, two):
     registry.move(two[0], Stage.PRODUCTION, entry(None, "1", stage="Production", left="Staging"))
     assert (alias(client), alias(client, "production")) == (None, 1)
@@ -320,6 +336,7 @@ def test_a_version_that_moves_on_to_production_leaves_staging_empty(client, regi
     assert registry.in_stage(NAME, Stage.PRODUCTION).version == "1"
 
 
+@pytest.mark.slow
 def test_without_stages_the_alias_says_it(client, registry):
     client.missing.add("transition_model_version_stage")
     first, second = (registry.register(NAME, **logged(client)) for _ in range(2))
@@ -330,6 +347,7 @@ def test_without_stages_the_alias_says_it(client, registry):
     assert progress(registry) == ["done", "done"]
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_written_on_the_version_or_on_the_model_that_has_none(client, registry, two):
     registry.note(NAME, Entry(Action.KEPT, "Staging", "ann", "1", "1", ("Not better.",), run_id="r"))
     assert registry.ledger(NAME)[-1].key in client.get_model_version(NAME, "1").tags
@@ -338,12 +356,14 @@ def test_what_is_kept_is_written_on_the_version_or_on_the_model_that_has_none(cl
     assert registry.versions("new") == []
 
 
+@pytest.mark.slow
 def test_a_tag_that_is_no_entry_does_not_hide_the_others(client, registry, two, caplog):
     client.set_model_version_tag(NAME, "1", "wine_sweep.ledger.20261125T120000.000000Z-x", "{}")
     assert progress(registry) == ["done"]
     assert "an entry of the ledger of wine cannot be read" in caplog.text
 
 
+@pytest.mark.slow
 def test_what_is_not_there_is_named(registry, two):
     with pytest.raises(NotFoundError, match="there is no version 9 of wine; there are: 1, 2"):
         registry.find(NAME, "9")
@@ -358,6 +378,7 @@ def transition(client, version, stage):
         client.transition_model_version_stage(NAME, version, stage)
 
 
+@pytest.mark.slow
 def test_a_version_that_somebody_has_archived_is_not_in_the_stage_and_can_be_put_back(client, registry, two):
     transition(client, "1", "Archived")
     assert registry.in_stage(NAME, Stage.STAGING) is None
@@ -365,6 +386,7 @@ def test_a_version_that_somebody_has_archived_is_not_in_the_stage_and_can_be_put
     assert (stages(client)[1], alias(client)) == ("Staging", 1)
 
 
+@pytest.mark.slow
 def test_who_goes_by_aliases_alone_is_understood_and_the_stage_follows(client, registry, two):
     client.set_registered_model_alias(NAME, "production", "2")
     assert registry.in_stage(NAME, Stage.PRODUCTION).version == "2"

@@ -55,6 +55,7 @@ def drawn(reference, model, new):
     return found
 
 
+@pytest.mark.slow
 def test_numbers_gaps_categories_and_predictions_have_each_a_picture():
     rng = np.random.default_rng(0)
     grapes = pd.Series(rng.choice(["a", "b $x$"], 300), dtype=object)
@@ -77,6 +78,7 @@ def test_right_and_wrong_classes_have_a_picture():
     assert set(drawn(reference, Constant("a"), train.assign(y="b"))) == {"losses.png"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labelled", [True, False])
 def test_of_many_columns_those_that_moved_furthest_are_drawn(labelled):
     rng = np.random.default_rng(0)

@@ -57,6 +57,7 @@ def ranges():
     return floats | ints
 
 
+@pytest.mark.slow
 @given(ranges())
 def test_an_axis_ascends_from_low_to_high_without_repeats(spec):
     values = list(Axis(spec))
@@ -66,12 +67,14 @@ def test_an_axis_ascends_from_low_to_high_without_repeats(spec):
     assert all(isinstance(value, int if spec.is_int else float) for value in values)
 
 
+@pytest.mark.slow
 @given(ranges())
 def test_every_value_is_found_where_it_stands(spec):
     axis = Axis(spec)
     assert [axis.position(value) for value in axis] == list(range(len(axis)))
 
 
+@pytest.mark.slow
 @given(ranges().filter(lambda spec: spec.log and not spec.is_int))
 def test_neighbours_on_a_logarithmic_axis_have_one_ratio(spec):
     logs = [math.log(value) for value in Axis(spec)]

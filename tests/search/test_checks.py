@@ -26,6 +26,7 @@ def paths(config: SearchConfig) -> list[tuple]:
     return [problem.path for problem in check_space(config, Space.of(config))]
 
 
+@pytest.mark.slow
 @MANY
 @given(data=st.data(), seed=st.integers(0, 999))
 def test_every_point_of_a_space_may_be_tried_first(data, seed, kit):
@@ -39,6 +40,7 @@ def test_every_point_of_a_space_may_be_tried_first(data, seed, kit):
             assert check_space(config, tree.space(config)) == []
 
 
+@pytest.mark.slow
 @MANY
 @given(data=st.data(), seed=st.integers(0, 999))
 def test_a_point_with_a_parameter_too_many_is_refused(data, seed, kit):
@@ -59,6 +61,7 @@ def test_what_is_wrong_with_initial_points_is_named():
     ]
 
 
+@pytest.mark.slow
 def test_a_space_that_constraints_leave_empty_is_refused_whatever_the_method():
     parameters = {"a": {"low": 1, "high": 5}, "b": {"low": 6, "high": 9}}
     for method in METHODS.values():

@@ -66,6 +66,7 @@ def holds(text: str, point: dict) -> bool:
     return not set(code.co_names) - {"min"} <= point.keys() or eval(code, {}, dict(point))
 
 
+@pytest.mark.slow
 @MANY
 @given(data=st.data())
 def test_a_grid_is_what_is_left_of_all_combinations_in_the_order_written(data, kit):
@@ -77,6 +78,7 @@ def test_a_grid_is_what_is_left_of_all_combinations_in_the_order_written(data, k
     assert all(point in grid for point in found)
 
 
+@pytest.mark.slow
 @MANY
 @given(data=st.data())
 def test_a_grid_holds_no_point_but_its_own(data, kit):
@@ -201,6 +203,7 @@ def test_a_whole_grid_has_every_value_of_a_range_whatever_its_num_says():
     assert not Grid(space_of(a=Range(low=0.0, high=1.0, num=3)), whole=True).is_finite
 
 
+@pytest.mark.slow
 def test_a_grid_needs_no_optuna():
     import subprocess
     import sys

@@ -119,6 +119,7 @@ def test_options_arrive(method, options, attribute, value):
     assert getattr(sampler(method, **options), attribute) == value
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", ["uniform", "blxalpha", "spx", "sbx", "vsbx", "undx"])
 @pytest.mark.parametrize("method", ["nsga2", "nsga3"])
 def test_every_crossover_makes_children(method, name, kit):

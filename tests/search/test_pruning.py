@@ -46,6 +46,7 @@ def walk(search, trajectory, *, others=()):
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["grid", "random", "tpe"])
 @pytest.mark.parametrize("pruner", PRUNERS)
 def test_bad_trials_are_pruned_and_the_best_never_is(method, pruner):
@@ -59,6 +60,7 @@ def test_bad_trials_are_pruned_and_the_best_never_is(method, pruner):
     assert pruned["bad"] >= 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", PRUNERS)
 def test_where_higher_is_better_the_low_ones_are_pruned(pruner):
     options = {"lower": -8.0} if pruner == "threshold" else PRUNERS[pruner]
@@ -155,6 +157,7 @@ def test_hyperband_prunes_the_same_trials_every_time():
     assert ends() == first
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("method", ["grid", "random", "tpe", "nsga2"])
 @pytest.mark.parametrize("pruner", ["median", "hyperband", "successive_halving", "wilcoxon"])
 def test_with_several_objectives_pruning_looks_at_the_first(method, pruner):
@@ -179,6 +182,7 @@ def walk_at(search, trajectory, at):
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["grid", "random", "tpe"])
 @pytest.mark.parametrize("pruner", PRUNERS)
 def test_trials_that_count_their_steps_themselves_are_pruned(method, pruner):

@@ -19,6 +19,8 @@ import pytest
 from wine_sweep.config import Direction, SearchConfig
 from wine_sweep.search.space import Space
 
+pytestmark = pytest.mark.slow
+
 SEEDS = range(20)
 NO_TORCH = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="method gp needs torch, an extra")
 

@@ -90,6 +90,7 @@ def test_a_shared_parameter_may_leave_families_out(kit):
     assert not space.contains({"model": "svr", "depth": 2})
 
 
+@pytest.mark.slow
 @MANY
 @given(data=st.data(), seed=st.integers(0, 1000))
 def test_a_point_drawn_at_random_lies_in_the_space_unless_it_breaks_a_constraint(data, seed, kit):
@@ -102,6 +103,7 @@ def test_a_point_drawn_at_random_lies_in_the_space_unless_it_breaks_a_constraint
         assert space.point(point) == point
 
 
+@pytest.mark.slow
 @MANY
 @given(data=st.data())
 def test_random_spaces_that_are_not_empty_have_nothing_wrong_with_them(data, kit):

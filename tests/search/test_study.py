@@ -60,6 +60,7 @@ def some_value(point) -> float:
 # Within the space ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("method", ["grid", *OPTUNAS])
 def test_every_suggestion_lies_in_the_space_whatever_the_space(method, kit):
     @settings(
@@ -80,6 +81,7 @@ def test_every_suggestion_lies_in_the_space_whatever_the_space(method, kit):
     check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["grid", *OPTUNAS])
 def test_suggestions_have_the_types_that_were_written(method, kit):
     search = config(method)
@@ -90,6 +92,7 @@ def test_suggestions_have_the_types_that_were_written(method, kit):
         assert point["step"] in (0.0, 0.3, 0.6, 0.9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", OPTUNAS)
 def test_every_choice_is_suggested_sooner_or_later(method, kit):
     search = config(method, parameters={"choice": PARAMETERS["choice"], "whole": PARAMETERS["whole"]})
@@ -97,6 +100,7 @@ def test_every_choice_is_suggested_sooner_or_later(method, kit):
     assert {repr(point["choice"]) for point in points} == set(map(repr, PARAMETERS["choice"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", OPTUNAS)
 def test_the_last_step_of_a_range_is_reached(method, kit):
     """Optuna's own floats in steps end at 0.6 where 0.1 + 0.2 is not 0.3."""
@@ -105,6 +109,7 @@ def test_the_last_step_of_a_range_is_reached(method, kit):
     assert max(point["step"] for point in points) == 0.7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", OPTUNAS)
 def test_a_constraint_that_few_points_keep_is_kept(method, kit):
     parameters = {name: {"low": 1, "high": 40} for name in "ab"}
@@ -124,6 +129,7 @@ def test_a_space_without_a_point_is_told(kit):
 # Repeatable --------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", OPTUNAS)
 @pytest.mark.parametrize("conditional", [False, True], ids=["plain", "conditional"])
 def test_the_same_seed_gives_the_same_suggestions_and_another_seed_others(method, conditional, kit):
@@ -194,6 +200,7 @@ def test_initial_points_reach_into_conditions(method, kit):
 LEARN = ["tpe", pytest.param("gp", marks=NO_TORCH), "cmaes", "nsga2", "nsga3"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", LEARN)
 def test_what_was_learned_of_older_trials_makes_the_first_suggestions_better(method, kit):
     """Thirty older trials around the optimum of a bowl: the median of the first ten new ones is well below a cold start's.
@@ -210,6 +217,7 @@ def test_what_was_learned_of_older_trials_makes_the_first_suggestions_better(met
     assert median(warm) < 0.6 * median(cold)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", LEARN)
 def test_what_was_learned_counts_in_a_conditional_space_too(method, kit):
     parameters = {
@@ -261,6 +269,7 @@ def test_trials_without_a_result_are_told_and_do_not_stop_the_sampler(method, st
         searcher.tell(suggestion, Outcome(state) if index % 2 else kit.finished(some_value(suggestion.params)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["tpe", "random", pytest.param("gp", marks=NO_TORCH), "nsga2", "nsga3"])
 def test_several_suggestions_may_be_under_way(method, kit):
     search = config(method)
@@ -272,6 +281,7 @@ def test_several_suggestions_may_be_under_way(method, kit):
     assert len({params_key(each.params) for each in waiting}) == 4
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("method", ["tpe", pytest.param("gp", marks=NO_TORCH), "nsga2", "nsga3"])
 def test_limits_that_are_broken_are_learned(method, kit):
     """The best values break a limit, x <= 0.1: the sampler is to look around it or where it holds, a third of the range."""
@@ -322,6 +332,7 @@ def play(searcher, outcomes, lag: int, count: int) -> list[dict]:
     return points
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("method", ["random", "qmc"])
 @pytest.mark.parametrize("constraints", [[], ["whole <= whole_log"]], ids=["free", "constrained"])
 @pytest.mark.parametrize("told", [(0, 0.0), (0, 0.4), (6, 0.4), (6, 1.0)], ids=str)
@@ -338,6 +349,7 @@ def test_a_study_that_begins_anew_suggests_what_the_whole_one_would(method, cons
     assert points(kept=7) == points(kept=1000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["grid", "random", "qmc"])
 def test_the_last_of_many_trials_costs_what_the_first_did(method, kit):
     """Counted are calls of Python functions, which do not depend on the machine, and the trials that Optuna holds."""

@@ -45,6 +45,7 @@ def unquoted(source: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_every_command_that_is_shown_is_made_of_quoted_words():
     package = Path(wine_sweep.__file__).parent
     sources = {path.relative_to(package).as_posix(): path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
@@ -104,6 +105,7 @@ def test_an_imported_config(tmp_path, monkeypatch):
     assert last == r"  wine-sweep run 'a\nb;c.yaml' --trust 'x y'"
 
 
+@pytest.mark.slow
 def test_the_command_that_a_sweep_was_started_by_can_be_pasted(in_process, store):
     (store.folder / "a b.yaml").write_text(
         "data: {source: wine-quality-red}\nmodel: {estimator: sklearn.linear_model.Ridge}\n"

@@ -48,6 +48,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     ("model", "parameters", "expected"),
     [
@@ -140,6 +141,7 @@ class Bomb:
         return os.mkdir, ("exploded",)
 
 
+@pytest.mark.slow
 def test_what_lies_in_a_cache_beside_the_config_is_unpickled_only_with_trust(in_process, store):
     """The same sweep fills the cache, somebody else changes what lies there: the next run is theirs."""
     model = PIPELINE % ", params: {memory: cache}"
@@ -218,6 +220,7 @@ def test_whatever_an_estimators_module_raises_is_a_config_error(folder, monkeypa
     assert message in found
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("backend", ["serial", "processes"])
 def test_an_estimator_that_leaves_python_fails_its_trial_and_not_the_sweep(in_process, store, monkeypatch, backend):
     (store.folder / "leaves.py").write_text(
@@ -257,6 +260,7 @@ def is_listed(name: str, value: str) -> bool:
     return any(name in each.names and each.means(value) for each in FILE_PARAMETERS)
 
 
+@pytest.mark.slow
 def test_the_list_has_every_parameter_that_an_audit_hook_hears_of():
     heard = heard_of(*REPRESENTATIVE)
     assert {("memory", "shipped"), ("input", "filename")} <= set(heard), "the hook hears"

@@ -64,6 +64,7 @@ def hostile(tmp_path, in_process_at, monkeypatch):
     mlflow.set_tracking_uri(None)
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize(
     ("command", "call", "answer"),
     [
@@ -87,6 +88,7 @@ def test_pages_that_overlap_or_are_empty_now_and_then_are_read_to_their_end():
     assert list(all_pages(lambda token: PagedList(*pages[token]), lambda each: each, "read")) == [1, 2, 2, 3, 3, 4]
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("version", ["x1\x1b[31m", "", "²", "9" * 5000, "-1"])
 def test_a_version_that_is_no_number_is_reported(version, hostile):
     hostile.answers["model-versions/search"] = {"model_versions": [{"name": "wine", "version": version}]}

@@ -123,6 +123,7 @@ def assert_no_traceback(command, *arguments: str) -> str:
     return " ".join(f"{ended.stdout} {ended.stderr}".split())
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("value", [HOSTILE[name] for name in OF_OTHER_KINDS], ids=OF_OTHER_KINDS)
 def test_a_hostile_tag_of_a_trial_costs_that_trial_and_says_so(victim, value):
     command, client, run_id, children = victim
@@ -139,6 +140,7 @@ def test_a_hostile_tag_of_a_trial_costs_that_trial_and_says_so(victim, value):
     assert client.search_runs([after.info.experiment_id], "attributes.status = 'RUNNING'") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_SWEEPS)
 def test_a_hostile_tag_of_a_sweep_is_an_error_that_names_it_or_does_nothing(victim, name):
     command, client, run_id, _ = victim
@@ -164,6 +166,7 @@ def test_all_tags_of_ours_are_tried():
     assert known - unread - of_checks <= {*OF_TRIALS, *OF_SWEEPS}
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("number", [1e300, float("nan"), float("inf"), -1.0])
 def test_counts_and_moments_that_are_none_are_not_shown(victim, number, tmp_path):
     command, client, run_id, _ = victim
@@ -174,6 +177,7 @@ def test_counts_and_moments_that_are_none_are_not_shown(victim, number, tmp_path
     assert_no_traceback(command, "compare", run_id)
 
 
+@pytest.mark.slow
 def test_the_tag_of_a_journal_is_no_path(victim, tmp_path):
     """Otherwise what lies there is read, and it and the folder beside it are deleted."""
     command, client, run_id, _ = victim
@@ -209,6 +213,7 @@ def test_the_journal_of_another_run_is_neither_read_nor_deleted(victim):
     assert not list(theirs.path.parent.glob(f"{theirs.path.stem}*"))
 
 
+@pytest.mark.slow
 def test_parameters_that_the_sweep_does_not_search_reach_no_estimator(victim, caplog):
     """A stranger's `memory` would have joblib unpickle what lies there; the best trial is refitted with its parameters."""
     command, client, run_id, children = victim
@@ -236,6 +241,7 @@ def test_an_owner_of_other_types_is_none(text):
     assert Owner.from_tag(text) is None
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("run_id", ["../../x", "/x", "4f" * 16 + "/../x"])
 def test_the_id_of_a_run_is_no_path(victim, run_id, tmp_path):
     """Whoever writes into the database itself draws the ids of runs."""

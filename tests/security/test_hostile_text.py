@@ -74,6 +74,7 @@ def test_a_sweep_of_hostile_texts_says_them_as_escapes(swept):
     is_clean(plan.stdout, plan.stderr)
 
 
+@pytest.mark.quick(8)
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -133,6 +134,7 @@ def test_what_others_wrote_into_the_store_is_shown_as_escapes(swept):
     assert r"\x1b[2J\x1b]8;;http://x\x07[red]:smile:\nerror: forged" in listed.stdout
 
 
+@pytest.mark.slow
 def test_on_a_terminal_nothing_but_our_own_styles_comes_out(swept, command_line):
     *_, folder, uri = swept
     line = command_line(folder, uri)

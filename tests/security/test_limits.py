@@ -42,6 +42,7 @@ def changed(tree, path, value):
     return whole
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize(
     ("tree", "path", "value", "message"),
     [
@@ -97,6 +98,7 @@ def test_a_list_of_150000_choices_is_refused_at_once(in_process_at, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_the_limit_of_choices_can_be_raised_in_the_file_and_on_the_command_line(tmp_path):
     file = tmp_path / "x.yaml"
     file.write_text(listing(10_001, " max_choices: 20000,"))
@@ -134,6 +136,7 @@ def bomb(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_a_table_that_unfolds_without_end_is_refused_before_it_is_read(bomb):
     with pytest.raises(DataError, match=r"more than 2 GB unfolded; `data\.max_size` allows more"):
         load_table(str(bomb))
@@ -148,6 +151,7 @@ def test_what_a_compressed_file_says_of_its_own_size_is_enough_to_refuse_it(tmp_
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.slow
 def test_tables_over_the_limit_are_refused_in_every_form(tmp_path):
     text = "a,b\n" + "1,2\n" * 100_000
     (tmp_path / "t.csv").write_text(text)
@@ -161,6 +165,7 @@ def test_tables_over_the_limit_are_refused_in_every_form(tmp_path):
         assert len(load_table(str(tmp_path / name), max_size=GIGABYTE))
 
 
+@pytest.mark.slow
 def test_the_config_and_the_command_line_say_how_large_a_table_may_be(in_process, store):
     lines = ["a,b,y", *(f"{n % 7},{n % 5},{n % 7 + n % 5}" for n in range(400))]
     (store.folder / "t.csv").write_text("\n".join(lines) + "\n")
@@ -197,6 +202,7 @@ def test_a_link_keeps_the_ending_of_its_own_name(name, write, tmp_path):
     assert load_table(source)["a"].tolist() == [1, 3]
 
 
+@pytest.mark.slow
 def test_a_function_in_a_linked_file_keeps_its_name(in_process, store):
     blob = Path(store.folder / "blobs" / "sha256-abc")
     blob.parent.mkdir()
@@ -210,6 +216,7 @@ def test_a_function_in_a_linked_file_keeps_its_name(in_process, store):
     assert resumed.returncode == 0, resumed.stderr
 
 
+@pytest.mark.slow
 def test_a_time_limit_of_two_months_is_no_longer_than_the_system_waits(in_process, store):
     (store.folder / "train.py").write_text("def train(params, context):\n    return {'rmse': params['alpha']}\n")
     tree = {**COMMAND, "model": {"function": "train.py:train"}, "execution": {"trial_timeout": "60d", "workers": 1}}

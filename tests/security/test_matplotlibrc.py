@@ -17,6 +17,8 @@ from wine_sweep.monitoring.check import check_rows
 from wine_sweep.report.check_plots import check_plots
 from wine_sweep.trial import Task
 
+pytestmark = pytest.mark.slow
+
 DRAW = """
 import sys
 from wine_sweep.report.check_plots import _axes, _png

@@ -16,6 +16,8 @@ from wine_sweep.config import Stage
 from wine_sweep.data.table import load_bundled
 from wine_sweep.registry import Action, Entry, ModelRegistry
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 name: boosted
 data: {source: wine-quality-red}

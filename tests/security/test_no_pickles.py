@@ -6,6 +6,8 @@ import ast
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 import wine_sweep
 
 PACKAGE = Path(wine_sweep.__file__).parent
@@ -72,6 +74,7 @@ def loads(tree: ast.Module) -> Counter[str]:
     return found
 
 
+@pytest.mark.slow
 def test_each_load_that_may_run_code_is_known_and_has_a_reason():
     found = {
         (".".join(path.relative_to(PACKAGE).with_suffix("").parts), name): count

@@ -24,6 +24,7 @@ def strange(tmp_path):
     (tmp_path / "null.csv").symlink_to("/dev/null")
 
 
+@pytest.mark.quick(1)
 @pytest.mark.timeout(120)
 @pytest.mark.usefixtures("strange")
 @pytest.mark.parametrize("name", ["pipe.csv", "zero.csv", "null.csv"])
@@ -46,6 +47,7 @@ def test_a_table_is_a_regular_file(in_process, name):
     assert f"{name} is no regular file" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_person_can_give_a_config_by_stdin(tmp_path):
     command = [sys.executable, "-m", "wine_sweep", "plan", "/dev/stdin"]
     text = CONFIG.replace("TABLE, target: quality", "wine-quality-red")

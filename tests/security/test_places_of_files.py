@@ -77,6 +77,7 @@ def interrupt(file: Path) -> None:
     change(file, "UPDATE runs SET status = 'KILLED' WHERE run_uuid IN (SELECT run_uuid FROM tags WHERE value = 'sweep')")
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize(
     "command", [("resume", "latest", "--json"), CHECK, ("promote", "latest", "--name", "new"), ("reproduce", "")]
 )
@@ -133,6 +134,7 @@ def project(tmp_path) -> Path:
     return made
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("linked", ["the run's folder", "its artifacts", "a folder within"])
 @pytest.mark.parametrize("written", ["before", "after"])
 def test_no_link_among_the_folders_of_a_run_is_followed(store, project, linked, written):
@@ -173,6 +175,7 @@ def test_a_colleague_can_read_what_is_written(store):
     assert (local_files(store.client, run_id) / "a.txt").stat().st_mode & 0o777 == 0o666 & ~umask
 
 
+@pytest.mark.slow
 def test_a_model_is_written_to_the_place_that_was_looked_at(store, project):
     """A store may answer otherwise the next time: here a trigger changes the place once the model is linked to its run."""
     run_id = store.client.create_run("0").info.run_id
@@ -291,6 +294,7 @@ def stranger():
     server.server_close()
 
 
+@pytest.mark.slow
 def test_no_file_of_a_run_sends_the_credentials_elsewhere(stranger, copy, run, monkeypatch):
     place, heard = stranger
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "secret")
@@ -302,6 +306,7 @@ def test_no_file_of_a_run_sends_the_credentials_elsewhere(stranger, copy, run, m
     assert heard == []
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("entry", ["machine 127.0.0.1 login bob password s3cret", "default login bob password s3cret"])
 def test_what_netrc_has_for_a_host_is_not_sent_because_the_store_says_so(stranger, copy, run, monkeypatch, entry):
     place, heard = stranger
@@ -315,6 +320,7 @@ def test_what_netrc_has_for_a_host_is_not_sent_because_the_store_says_so(strange
     assert heard == []
 
 
+@pytest.mark.slow
 def test_no_new_model_sends_the_credentials_elsewhere(stranger, copy, run, monkeypatch):
     place, heard = stranger
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "secret")
@@ -326,6 +332,7 @@ def test_no_new_model_sends_the_credentials_elsewhere(stranger, copy, run, monke
     assert heard == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["http://[", "http://\x1bc\x9b32mhealthy\u2100/", "x:\x00"])
 @pytest.mark.parametrize("command", [CHECK, ("promote", "latest", "--name", "wine", "--dry-run"), ("resume", "latest")])
 def test_addresses_that_are_none_are_reported_without_control_characters(place, command, copy, run):
@@ -337,6 +344,7 @@ def test_addresses_that_are_none_are_reported_without_control_characters(place, 
     assert not {"\x1b", "\x9b", "\x00"} & set(ended.stderr + ended.stdout)
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     "change_of",
     [
@@ -374,6 +382,7 @@ def test_a_reference_that_somebody_has_changed_is_reported_with_its_run(change_o
     assert f"reference of the run {place.parent.parent.name} cannot be read" in " ".join(ended.stderr.split())
 
 
+@pytest.mark.slow
 def test_an_error_that_nobody_foresaw_is_shown_without_control_characters(run, monkeypatch):
     def fail(*_arguments, **_options):
         raise RuntimeError("\x1bc\x9b32mhealthy\u2028\nsecond line")
@@ -385,6 +394,7 @@ def test_an_error_that_nobody_foresaw_is_shown_without_control_characters(run, m
     assert "RuntimeError: \\x1bc\\x9b32mhealthy\\u2028\nsecond line" in ended.stderr
 
 
+@pytest.mark.slow
 def test_honest_places_of_an_experiment_are_written_to(store, in_process, tmp_path):
     client = store.client
     client.create_experiment("own", artifact_location=os.fspath(tmp_path / "my files"))

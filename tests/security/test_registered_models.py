@@ -223,6 +223,7 @@ def is_refused(ended, said, marker, code):
     return True
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("hostile", [own_loader, code_folder, own_types], indirect=True)
 def test_a_model_that_brings_code_is_loaded_by_no_command_unless_it_is_trusted(hostile, run, store, in_process, marker):
     check = ("check", "wine", "--data", "wine-quality-white")
@@ -243,6 +244,7 @@ def test_a_model_that_brings_code_is_loaded_by_no_command_unless_it_is_trusted(h
     assert "Back to version 2" in in_one_line(in_process("rollback", "wine", "--trust", "model:wine").stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hostile", [a_pickle, a_python_model, a_function, the_name_of_a_method], indirect=True)
 def test_a_model_that_is_pickled_or_holds_a_function_is_checked_only_if_it_is_trusted(hostile, in_process, marker):
     check = ("check", "wine", "--data", "wine-quality-white")
@@ -251,6 +253,7 @@ def test_a_model_that_is_pickled_or_holds_a_function_is_checked_only_if_it_is_tr
     assert marker.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hostile", [own_types], indirect=True)
 def test_refresh_checks_no_model_that_brings_code_unless_it_is_trusted(hostile, run, store, in_process, marker):
     run(3, "--no-promote")
@@ -260,6 +263,7 @@ def test_refresh_checks_no_model_that_brings_code_unless_it_is_trusted(hostile, 
     assert marker.exists()
 
 
+@pytest.mark.slow
 def test_reproduce_loads_no_model_and_knows_the_option(run, in_process):
     document = json.loads(run(1).stdout)
     winner = document["selection"]["winner"]["run_id"]
@@ -276,6 +280,7 @@ MODELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_what_others_log_by_mlflows_defaults_is_loaded_without_trust(name, store, rows):
     features, target = rows
@@ -305,6 +310,7 @@ def test_lightgbm_is_loaded_without_trust_unless_it_is_pickled(store, rows):
     np.testing.assert_allclose(loaded.predict(features), model.predict(features))
 
 
+@pytest.mark.slow
 def test_xgboost_is_loaded_without_trust(store, rows):
     xgboost = pytest.importorskip("xgboost")
     features, target = rows
@@ -329,6 +335,7 @@ def test_what_this_process_has_saved_is_loaded_back_and_nothing_else(store, rows
     assert not marker.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["{folder}", "file://{folder}", "runs:/{run_id}/m", "http://127.0.0.1:9/m", "models:/wine/1"])
 def test_a_winners_model_is_a_logged_model_whatever_its_runs_tag_says(place, run, store, in_process, tmp_path):
     document = json.loads(run(1, "--no-promote").stdout)
@@ -395,6 +402,7 @@ def test_which_servers_are_others(store_uri, place, expected, store):
     assert artifacts.is_elsewhere(place) is expected
 
 
+@pytest.mark.slow
 def test_a_folder_without_a_model_is_not_copied(run, store, in_process, tmp_path):
     assert run(1).returncode == 0
     put_in_staging(store, str(tmp_path))
@@ -430,6 +438,7 @@ def train(params, context):
 ESTIMATOR = "from sklearn.linear_model import Ridge\n\nclass Curved(Ridge):\n    pass\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "made",
     [

@@ -70,6 +70,7 @@ def start(folder: Path, user: int, *arguments: str, umask: int = 0) -> subproces
     )
 
 
+@pytest.mark.slow
 def test_two_users_run_sweeps_on_one_store_at_once(shared, migrated):
     path = shared / "work" / "mlflow.db"
     shutil.copy(migrated, path)

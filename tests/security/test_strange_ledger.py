@@ -39,6 +39,7 @@ def moves(registry):
     return [(each.before, each.after) for each in registry.ledger(NAME) if each.moves]
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     ("moment", "action"), [(None, Action.PROMOTED), (None, Action.KEPT), ("99970101T000000.000000Z", Action.PROMOTED)]
 )
@@ -58,6 +59,7 @@ def test_an_entry_on_another_version_does_not_begin_anew_each_time(store, regist
     assert registry.settle(NAME) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ahead", "progress"),
     [

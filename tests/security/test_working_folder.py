@@ -118,6 +118,7 @@ def place(store, names) -> Place:
     return Place(store.folder, store.uri, names)
 
 
+@pytest.mark.slow
 def test_no_command_imports_what_lies_in_the_working_folder(place):
     (place.here / "c.yaml").write_text(ESTIMATOR.format(backend="processes"))
     for start in (MODULE, SCRIPT):
@@ -131,6 +132,7 @@ def test_no_command_imports_what_lies_in_the_working_folder(place):
         assert after.returncode == 0, after.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["serial", "dask"])
 def test_neither_do_other_backends_with_a_config_elsewhere(place, names, backend, tmp_path):
     elsewhere = tmp_path / "elsewhere"
@@ -141,6 +143,7 @@ def test_neither_do_other_backends_with_a_config_elsewhere(place, names, backend
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("backend", "file"), [("processes", "train.py"), ("serial", "lightgbm.py"), ("processes", "json.py")])
 def test_a_trusted_file_runs_with_what_it_imports_and_shadows_nothing(place, backend, file):
     (place.here / file).write_text(TRAIN)
@@ -169,6 +172,7 @@ def _only(file: Path, notes: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own", [None, "1"])
 def test_a_command_sees_what_the_user_has_set_and_imports_what_lies_beside_it(place, own):
     (place.here / "train.py").write_text("import os, helper_of_train\nprint('loss=1', repr(os.environ.get('PYTHONSAFEPATH')))\n")
@@ -198,6 +202,7 @@ def test_a_trusted_module_beside_the_config_is_imported_and_no_other(place):
     assert f"there is no 'Mine' in tokenize ({sysconfig.get_path('stdlib')}/tokenize.py)" in " ".join(refused.stderr.split())
 
 
+@pytest.mark.slow
 def test_the_users_own_python_keeps_its_path_and_its_environment(place):
     (place.here / "own_module.py").write_text("def loss(params, context):\n    return {'loss': params['x']}\n")
     (place.here / "program.py").write_text(

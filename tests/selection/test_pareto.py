@@ -36,6 +36,7 @@ def test_the_front_is_what_no_other_beats_and_only_what_could_win():
     assert [each.number for each in pareto_front(TRIALS, goals())] == [0, 1, 2, 4]
 
 
+@pytest.mark.slow
 @given(arrays(np.float64, st.tuples(st.integers(1, 25), st.integers(1, 4)), elements=st.integers(0, 5).map(float)))
 def test_a_row_is_kept_exactly_when_no_other_dominates_it(losses):
     expected = [not any((other <= row).all() and (other < row).any() for other in losses) for row in losses]
@@ -66,6 +67,7 @@ def test_the_front_comes_before_what_it_dominates():
     assert order[4:] == [3]
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=30), st.sampled_from(["knee", "first"]))
 def test_the_winner_is_always_on_the_front(values, rule):
     trials = [trial(n, r2 / 6, float(seconds)) for n, (r2, seconds) in enumerate(values)]

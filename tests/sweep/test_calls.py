@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 name: counted
 data: {source: wine-quality-red}

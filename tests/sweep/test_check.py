@@ -82,6 +82,7 @@ def place(migrated, tmp_path_factory, in_process_at):
     return made
 
 
+@pytest.mark.slow
 def test_more_rows_of_the_same_wine_are_healthy(place):
     code, found = place.found("--data", "more.csv")
     assert (code, found["state"], found["version"], found["stage"]) == (0, "healthy", "1", "Staging")
@@ -93,6 +94,7 @@ def test_more_rows_of_the_same_wine_are_healthy(place):
     assert found["loss"]["recorded"] == pytest.approx(root_mean_squared_error(measured["target"], measured["prediction"]))
 
 
+@pytest.mark.slow
 def test_white_wine_shows_that_a_model_of_red_wine_has_decayed(place):
     done = place.check("wine", "--data", "wine-quality-white")
     assert done.returncode == 3
@@ -103,6 +105,7 @@ def test_white_wine_shows_that_a_model_of_red_wine_has_decayed(place):
     assert "Next: `wine-sweep refresh CONFIG --data NEW` sweeps again" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_column_that_has_moved_is_named_with_its_picture_and_its_metrics(place):
     code, found = place.found("--data", "shifted.csv")
     assert code == 3
@@ -143,6 +146,7 @@ def test_the_run_of_a_check_holds_all_that_it_found(place):
     assert [sweep["name"] for sweep in listed] == ["red"]
 
 
+@pytest.mark.slow
 def test_a_check_may_be_kept_in_another_experiment(place):
     _, found = place.found("--data", "few.csv", "--experiment", "checks")
     run = place.client.get_run(found["run_id"])
@@ -154,6 +158,7 @@ def test_rows_without_labels_are_checked_for_drift_alone(place):
     assert (code, found["state"], found["loss"]) == (0, "healthy", None)
 
 
+@pytest.mark.slow
 def test_rows_that_were_trained_on_are_left_out_and_counted(place):
     done = place.check("wine", "--data", "mixed.csv")
     assert done.returncode == 0, done.stdout
@@ -173,6 +178,7 @@ def test_too_few_rows_are_said_to_be_too_few(place):
     assert "A rise of 20% may go unseen: it takes" in done.stdout
 
 
+@pytest.mark.quick(6)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -214,6 +220,7 @@ def test_a_model_with_nothing_recorded_is_refused_and_one_whose_files_are_gone_t
     assert "models:/gone/1 cannot be loaded" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_predictions_are_those_of_the_registered_model(place):
     _, found = place.found("--data", "more.csv")
     new = pd.read_csv(place.folder / "more.csv")

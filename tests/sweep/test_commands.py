@@ -101,6 +101,7 @@ def names_of(store, run):
     return sorted(each.path for each in store.client.list_artifacts(run.info.run_id))
 
 
+@pytest.mark.slow
 def test_a_program_that_knows_no_mlflow_is_tracked_as_if_it_did(sweep, store):
     document = sweep(CONFIG.format(x=[0.1, 0.4, 0.9], deed=["work"]))
     runs = children(store, document)
@@ -124,6 +125,7 @@ def test_a_program_that_knows_no_mlflow_is_tracked_as_if_it_did(sweep, store):
     assert list((store.folder).glob("**/metrics.json")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("deed", "error"),
     [
@@ -144,6 +146,7 @@ def test_each_way_to_fail_has_a_message_of_its_own_and_keeps_the_output(sweep, s
     assert children(store, document)[0].info.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_a_trial_that_takes_too_long_is_killed_with_its_children_and_its_output_kept(sweep, store, folder):
     (folder / "train.py").write_text(
         "import subprocess, sys, time\nprint('begun', flush=True)\n"
@@ -158,6 +161,7 @@ def test_a_trial_that_takes_too_long_is_killed_with_its_children_and_its_output_
     assert not is_alive(int((folder / "child.pid").read_text()))
 
 
+@pytest.mark.slow
 def test_runs_that_a_script_nests_in_its_own_are_closed_with_it(sweep, store, folder):
     (folder / "train.py").write_text(
         "import mlflow, sys, time\n"
@@ -185,6 +189,7 @@ def test_what_a_command_leaves_running_ends_with_it(sweep, folder):
     assert not is_alive(int((folder / "orphan.pid").read_text()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("of", "value"), [("last", 2.1), ("min", 1.1), ("max", 3.1)])
 def test_of_a_history_the_value_that_is_asked_for_counts(sweep, store, of, value):
     document = sweep(CONFIG.format(x=[0.1], deed=["steps"]), "--set", f"objective={{metric: rmse, of: {of}}}")
@@ -202,6 +207,7 @@ def test_metrics_are_found_in_what_it_prints(sweep, store):
     assert (metrics["rmse"], metrics["mae"]) == (0.25, 0.5)
 
 
+@pytest.mark.slow
 def test_a_script_that_logs_to_mlflow_leaves_what_a_run_by_hand_leaves(sweep, store, folder):
     by_hand = {**os.environ, "MLFLOW_TRACKING_URI": store.uri, "MLFLOW_EXPERIMENT_NAME": "own"}
     command = [sys.executable, "tracked.py", "0.5", "0.9"]
@@ -235,6 +241,7 @@ def test_a_script_that_logs_to_mlflow_leaves_what_a_run_by_hand_leaves(sweep, st
     assert document["selection"]["winner"]["mean"] == 1.5
 
 
+@pytest.mark.slow
 def test_a_missing_metric_is_told_with_those_that_there_are(sweep, store):
     document = sweep(
         """
@@ -248,6 +255,7 @@ def test_a_missing_metric_is_told_with_those_that_there_are(sweep, store):
     assert document["error"].endswith("the command logged no metric 'r2' in its run; it logged mae, rmse (trial 0)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_model", [True, False])
 def test_the_model_that_the_winners_script_has_logged_is_promoted(store, root, in_process, with_model):
     folder = store.folder / "sweeps/elasticnet_script"
@@ -279,6 +287,7 @@ def test_the_model_that_the_winners_script_has_logged_is_promoted(store, root, i
     assert json.loads(again.stdout)["already_there"]
 
 
+@pytest.mark.slow
 def test_a_second_run_tries_the_same_and_compare_reads_it_back(sweep, in_process):
     text = """
     name: own
@@ -296,6 +305,7 @@ def test_a_second_run_tries_the_same_and_compare_reads_it_back(sweep, in_process
     assert rows[0]["fit_seconds"] > 0
 
 
+@pytest.mark.slow
 def test_resume_goes_on_where_a_sweep_of_commands_stopped(sweep, in_process, store, folder):
     text = CONFIG.format(x=[0.1, 0.2, 0.3, 0.4], deed=["work"])
     sweep(text, "--set", "search.trials=2")
@@ -310,6 +320,7 @@ def test_resume_goes_on_where_a_sweep_of_commands_stopped(sweep, in_process, sto
     assert "has changed since the sweep 'own' (the content of train.py)" in refused.stderr
 
 
+@pytest.mark.slow
 def test_verbose_shows_what_trials_print_while_they_run(folder, in_process):
     (folder / "c.yaml").write_text(CONFIG.format(x=[0.1, 0.2], deed=["work"]))
     ended = in_process("run", "c.yaml", "--trust", ".", "--verbose")
@@ -319,6 +330,7 @@ def test_verbose_shows_what_trials_print_while_they_run(folder, in_process):
         assert line not in ended.stdout
 
 
+@pytest.mark.slow
 def test_a_pruner_ends_a_program_that_does_poorly(sweep, store, folder):
     (folder / "slow.py").write_text(
         "import json, os, sys, time\nx = float(sys.argv[1])\nfile = open(os.environ['WINE_SWEEP_METRICS'], 'a')\n"
@@ -347,6 +359,7 @@ def test_a_pruner_ends_a_program_that_does_poorly(sweep, store, folder):
     assert document["selection"]["winner"]["trial"] == 0
 
 
+@pytest.mark.slow
 def test_a_pruner_ends_a_script_by_what_it_logs_to_mlflow(sweep, store, folder):
     (folder / "slow.py").write_text(
         "import sys, time, mlflow\nx = float(sys.argv[1])\n"
@@ -372,6 +385,7 @@ def test_a_pruner_ends_a_script_by_what_it_logs_to_mlflow(sweep, store, folder):
     assert "report_rmse" not in run.data.metrics
 
 
+@pytest.mark.slow
 def test_a_run_on_a_tracking_server_is_handed_over_too(server, tmp_path, in_process_at):
     (tmp_path / "tracked.py").write_text(TRACKED)
     (tmp_path / "c.yaml").write_text(
@@ -388,6 +402,7 @@ def test_a_run_on_a_tracking_server_is_handed_over_too(server, tmp_path, in_proc
     assert artifact(server, run, "stdout.txt").splitlines()[0] == f"in run {run.info.run_id}"
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("backend", ["serial", "dask"])
 def test_commands_run_on_every_backend(sweep, store, backend):
     if backend == "dask":
@@ -399,6 +414,7 @@ def test_commands_run_on_every_backend(sweep, store, backend):
     assert runs[2].data.metrics["rmse"] == pytest.approx(0.1)
 
 
+@pytest.mark.slow
 def test_a_password_in_the_stores_address_is_in_nothing_that_is_kept_or_shown(server, tmp_path, in_process_at):
     (tmp_path / "tracked.py").write_text(TRACKED + "if alpha == 1:\n    sys.exit(f'cannot reach http://me:s3cret@{alpha}/x')\n")
     (tmp_path / "c.yaml").write_text(
@@ -423,6 +439,7 @@ def test_a_password_in_the_stores_address_is_in_nothing_that_is_kept_or_shown(se
     assert "s3cret" not in kept + ended.stdout + ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "hint"),
     [
@@ -440,6 +457,7 @@ def test_a_script_that_goes_elsewhere_is_told_what_to_do(sweep, folder, line, hi
     assert hint in document["error"]
 
 
+@pytest.mark.slow
 def test_the_time_that_counts_is_the_processs_own_after_the_sweep_too(sweep, folder, in_process):
     (folder / "timed.py").write_text(
         "import sys, time, mlflow\nx = float(sys.argv[1])\ntime.sleep(x)\n"
@@ -460,6 +478,7 @@ def test_the_time_that_counts_is_the_processs_own_after_the_sweep_too(sweep, fol
     assert rows[0]["fit_seconds"] == document["selection"]["winner"]["mean"]
 
 
+@pytest.mark.slow
 def test_a_file_that_the_program_writes_does_not_keep_a_sweep_from_going_on(sweep, in_process, folder):
     (folder / "out.log").write_text("")
     (folder / "train.py").write_text(SCRIPT + "\nopen(sys.argv[3], 'a').write('x')\n")

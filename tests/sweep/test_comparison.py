@@ -50,6 +50,7 @@ def test_a_trial_has_means_spreads_and_folds_and_no_time():
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.tuples(st.sampled_from("abc"), st.none() | st.integers(0, 5)), st.floats(allow_nan=True)))
 def test_whatever_was_measured_agrees_with_itself(values):
     assert all(each.agrees for each in compare(values, values))

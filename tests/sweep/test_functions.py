@@ -80,6 +80,7 @@ def folder(store):
     return store.folder
 
 
+@pytest.mark.slow
 def test_a_function_is_measured_fold_by_fold_and_its_model_promoted(folder, store, in_process):
     ended = in_process("run", "c.yaml", "--trust", "my_ridge.py", "--json")
     assert ended.returncode == 0, ended.stderr
@@ -118,6 +119,7 @@ def test_a_function_is_measured_fold_by_fold_and_its_model_promoted(folder, stor
     assert store.client.get_run(document["run_id"]).data.params["function"] == "my_ridge.py:train"
 
 
+@pytest.mark.slow
 def test_resume_and_promote_load_the_function_again(folder, in_process, store):
     first = in_process("run", "c.yaml", "--trust", ".", "--json", "--quiet", "--no-promote", "--trials", "2")
     assert first.returncode == 0, first.stderr
@@ -135,6 +137,7 @@ def test_resume_and_promote_load_the_function_again(folder, in_process, store):
     assert "has changed since the sweep 'ridge' (the content of my_ridge.py, or the table: " in " ".join(changed.stderr.split())
 
 
+@pytest.mark.slow
 def test_without_data_and_registry_it_is_called_once_a_trial_and_no_more(folder, in_process, store):
     (folder / "a.yaml").write_text(
         "model: {function: my_ridge.py:alone}\nsearch: {parameters: {x: [0, 1, 2]}, seed: 7}\n"
@@ -167,6 +170,7 @@ def test_a_model_that_cannot_be_promoted_is_an_error_that_says_why(folder, in_pr
     assert {run.info.status for run in all_runs(store)} == {"FINISHED", "FAILED"}
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -184,6 +188,7 @@ def test_a_winners_call_that_goes_wrong_is_an_error_that_says_why(folder, in_pro
     assert "RUNNING" not in {run.info.status for run in all_runs(store)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["processes", "serial"])
 def test_what_a_function_prints_in_whatever_way_is_not_among_the_results(folder, wine_sweep, backend):
     overrides = ["--set", "model.function=my_ridge.py:loud", "--set", f"execution={{backend: {backend}}}"]
@@ -192,6 +197,7 @@ def test_what_a_function_prints_in_whatever_way_is_not_among_the_results(folder,
     assert json.loads(ended.stdout)["trials"]["finished"] == 3
 
 
+@pytest.mark.slow
 def test_a_function_that_has_changed_is_the_new_one_for_trials_and_winner(folder, store):
     config = load_config(folder / "c.yaml", overrides=["registry=null", "search.parameters.alpha=[1]"])
     first = Sweep(config, trust=".").run(quiet=True)
@@ -205,6 +211,7 @@ def all_runs(store):
     return store.client.search_runs([each.experiment_id for each in store.client.search_experiments()])
 
 
+@pytest.mark.slow
 def test_the_boosting_function_prunes_by_its_own_rounds(root, store, in_process):
     folder = store.folder / "boosting_function"
     shutil.copytree(root / "sweeps/boosting_function", folder)
@@ -258,6 +265,7 @@ def locked():
 LOCKED = locked()
 
 
+@pytest.mark.slow
 def test_a_function_from_python_cannot_be_resumed_from_the_command_line_and_it_says_so(store, in_process):
     Sweep(parabola(), function=lambda params, context: {"loss": 1.0}).run(quiet=True)
     ended = in_process("resume", "latest", "--trials", "5", "--trust", ".")
@@ -287,6 +295,7 @@ def test_a_function_is_swept_from_python(store, capfd):
     assert shown.out == ""
 
 
+@pytest.mark.slow
 def test_a_config_file_is_run_from_python_and_promoted_later(store, root):
     config = load_config(root / "configs/grid.yaml", overrides=["search.parameters.alpha=[0.01, 1]"])
     result = Sweep(config).run(quiet=True, promote=False)
@@ -350,6 +359,7 @@ def test_paths_of_a_loaded_config_are_absolute(root, tmp_path, monkeypatch):
     assert boosted.model.function == f"{root / 'sweeps/boosting_function/boost.py'}:train"
 
 
+@pytest.mark.slow
 def test_a_script_of_ones_own_sweeps_a_function_of_its_own(store):
     (store.folder / "study.py").write_text(
         "from wine_sweep import Sweep\n"

@@ -76,6 +76,7 @@ def red_by_hand():
     return features, target, train, test
 
 
+@pytest.mark.slow
 def test_the_first_model_has_to_beat_scikit_learns_dummy(run, store):
     document = run()
     gate = document["gate"]
@@ -104,6 +105,7 @@ def test_a_model_no_better_than_a_dummy_is_not_promoted(run, store, in_process):
     assert "Staging holds no version." in shown.stdout
 
 
+@pytest.mark.slow
 def test_a_better_model_takes_the_place_and_the_numbers_are_those_of_scikit_learn(run, store):
     run()
     document = run(estimator=FOREST, arguments=depth(12), n_estimators=30)
@@ -124,6 +126,7 @@ def test_a_better_model_takes_the_place_and_the_numbers_are_those_of_scikit_lear
     assert [(each.before, each.after) for each in ledger(store)] == [(None, "1"), ("1", "2")]
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_better_is_kept_out_with_the_numbers(run, store, in_process):
     run(estimator=FOREST, arguments=depth(12), n_estimators=30)
     document = run(3)
@@ -152,6 +155,7 @@ def test_a_model_that_is_not_better_is_kept_out_with_the_numbers(run, store, in_
     assert stages(store) == {1: "Archived", 2: "Staging"}
 
 
+@pytest.mark.slow
 def test_the_same_model_changes_nothing_and_the_sweep_says_that_it_is_there(run, store, in_process):
     run()
     document = run()
@@ -166,6 +170,7 @@ def test_the_same_model_changes_nothing_and_the_sweep_says_that_it_is_there(run,
     assert stages(store) == {1: "Staging"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["rows", "params", "estimator"])
 def test_other_rows_parameters_or_estimators_are_no_same_model(run, change):
     run()
@@ -173,6 +178,7 @@ def test_other_rows_parameters_or_estimators_are_no_same_model(run, change):
     assert run(None, **other)["gate"]["ground"] != "same_model"
 
 
+@pytest.mark.slow
 def test_a_different_seed_shrinks_the_rows_and_too_few_are_a_refusal(run, store):
     first = run()
     second = run(3, seed=41)
@@ -186,12 +192,14 @@ def test_a_different_seed_shrinks_the_rows_and_too_few_are_a_refusal(run, store)
     assert stages(store) == {1: "Staging"}
 
 
+@pytest.mark.slow
 def test_another_seed_makes_another_forest(run):
     forest = {"estimator": FOREST, "model": {"estimator": FOREST, "params": {"n_estimators": 5}}}
     assert run(**forest)["gate"]["ground"] == "beats_dummy"
     assert run(None, **forest, arguments=("--set", "search.seed=2"))["gate"]["ground"] in ("not_better", "better")
 
 
+@pytest.mark.slow
 def test_another_seed_makes_the_same_model_of_what_has_no_use_for_it(run):
     ridge, search = {"estimator": "sklearn.linear_model.Ridge"}, "search.parameters={alpha: [1]}"
     run(model=ridge, arguments=("--set", search))
@@ -201,6 +209,7 @@ def test_another_seed_makes_the_same_model_of_what_has_no_use_for_it(run):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_broken_champion_is_replaced_by_force(run, store, in_process):
     run()
     shutil.rmtree(download_artifacts(store.client.get_model_version("wine", "1").source))
@@ -210,6 +219,7 @@ def test_a_broken_champion_is_replaced_by_force(run, store, in_process):
     assert stages(store) == {1: "Archived", 2: "Staging"}
 
 
+@pytest.mark.slow
 def test_a_model_that_does_not_load_any_more_is_not_promoted(run, store, in_process):
     document = run(gate=False, arguments=("--no-promote",))
     uri = store.client.get_run(document["selection"]["winner"]["run_id"]).data.tags["wine_sweep.model"]
@@ -220,6 +230,7 @@ def test_a_model_that_does_not_load_any_more_is_not_promoted(run, store, in_proc
     assert stages(store) == {}
 
 
+@pytest.mark.slow
 def test_a_model_that_predicts_otherwise_than_when_it_was_kept_is_not_promoted(run, store, in_process, monkeypatch):
     run(gate=False, arguments=("--no-promote",))
     monkeypatch.setattr("wine_sweep.tracking.models.LoadedModel.predict", lambda self, features: np.zeros(len(features)))
@@ -229,6 +240,7 @@ def test_a_model_that_predicts_otherwise_than_when_it_was_kept_is_not_promoted(r
     assert stages(store) == {}
 
 
+@pytest.mark.slow
 def test_resume_takes_nothing_out_of_production(run, store, in_process):
     run(arguments=("--set", "search.parameters.max_depth=[2, 1]", "--trials", "1"))
     assert in_process("promote", "latest", "--stage", "production").returncode == 0
@@ -237,6 +249,7 @@ def test_resume_takes_nothing_out_of_production(run, store, in_process):
     assert stages(store) == {1: "Production"}
 
 
+@pytest.mark.slow
 def test_a_column_of_numbers_that_holds_text_now_is_a_stated_case(run, table, store):
     table.to_csv("numbers.csv", index=False)
     table.assign(alcohol=[f"a{value:.0f}" for value in table["alcohol"]]).to_csv("text.csv", index=False)
@@ -253,12 +266,14 @@ def test_a_column_of_numbers_that_holds_text_now_is_a_stated_case(run, table, st
     assert stages(store) == {1: "Staging"}
 
 
+@pytest.mark.slow
 def test_a_champion_that_predicts_another_column_is_a_stated_case(run):
     run()
     document = run(3, arguments=("--set", "data.target=alcohol"))
     assert document["gate"]["reasons"] == ["Version 1 predicts 'quality' and the winner 'alcohol'; they cannot be compared."]
 
 
+@pytest.mark.slow
 def test_what_stands_in_for_the_metric_that_decides_is_said(run):
     document = run(arguments=("--set", "objective=r2"))
     assert document["gate"]["comparison"]["metric"] == "rmse"
@@ -294,6 +309,7 @@ def table():
     return pd.read_csv(folder / "winequality-red.csv", sep=";")
 
 
+@pytest.mark.slow
 def test_rows_that_are_new_are_compared_on_and_old_ones_are_not(run, table):
     table.iloc[:800].to_csv("first.csv", index=False)
     table.to_csv("grown.csv", index=False)
@@ -303,6 +319,7 @@ def test_rows_that_are_new_are_compared_on_and_old_ones_are_not(run, table):
     assert document["gate"]["excluded_rows"] > 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["fewer", "more"])
 def test_a_champion_of_other_columns_is_a_stated_case(run, table, change, store):
     table.drop(columns="alcohol").to_csv("fewer.csv", index=False)
@@ -318,6 +335,7 @@ def test_a_champion_of_other_columns_is_a_stated_case(run, table, change, store)
     assert stages(store) == {1: "Staging"}
 
 
+@pytest.mark.slow
 def test_a_champion_that_does_not_load_is_a_stated_case(run, store):
     run()
     version = store.client.get_model_version("wine", "1")
@@ -328,6 +346,7 @@ def test_a_champion_that_does_not_load_is_a_stated_case(run, store):
     assert stages(store) == {1: "Staging"}
 
 
+@pytest.mark.slow
 def test_a_champion_that_does_not_predict_is_a_stated_case(run, store, monkeypatch):
     run()
     real = promote.ask_gate
@@ -343,6 +362,7 @@ def test_a_champion_that_does_not_predict_is_a_stated_case(run, store, monkeypat
     assert "fixed acidity" in document["gate"]["reasons"][0]
 
 
+@pytest.mark.slow
 def test_a_champion_that_somebody_registered_by_hand_is_a_stated_case(run, store):
     run(arguments=("--no-promote",))
     logged = store.client.search_logged_models(["1"])[0]
@@ -355,12 +375,14 @@ def test_a_champion_that_somebody_registered_by_hand_is_a_stated_case(run, store
     assert stages(store) == {1: "Staging"}
 
 
+@pytest.mark.slow
 def test_a_champion_for_another_task_is_a_stated_case(run):
     run()
     document = run(3, estimator="sklearn.tree.DecisionTreeClassifier", arguments=depth(8))
     assert document["gate"]["ground"] == "other_task"
 
 
+@pytest.mark.slow
 def test_a_gate_for_classes_compares_by_what_decides(run, table):
     table.assign(quality=(table["quality"] > 5).astype(int)).to_csv("good.csv", index=False)
     run(estimator="sklearn.tree.DecisionTreeClassifier", source="good.csv", gate=False)
@@ -374,6 +396,7 @@ def test_a_gate_for_classes_compares_by_what_decides(run, table):
     assert document["gate"]["ground"] == "better"
 
 
+@pytest.mark.slow
 def test_a_slice_that_gets_worse_keeps_a_better_model_out(run):
     random = np.random.default_rng(0)
     rows = pd.DataFrame(random.normal(size=(600, 2)), columns=["a", "b"])
@@ -394,12 +417,14 @@ def test_a_slice_that_gets_worse_keeps_a_better_model_out(run):
     assert run(source="rows.csv", model=by("b"))["gate"]["ground"] == "better"
 
 
+@pytest.mark.slow
 def test_without_a_gate_every_winner_is_promoted(run, store):
     run(estimator=FOREST, arguments=depth(12), n_estimators=30)
     assert run(gate=False)["gate"]["ground"] == "no_gate"
     assert stages(store) == {1: "Archived", 2: "Staging"}
 
 
+@pytest.mark.slow
 def test_who_is_overtaken_is_told_and_changes_nothing(run, store, monkeypatch):
     run()
     real = promote.ask_gate
@@ -419,6 +444,7 @@ def test_who_is_overtaken_is_told_and_changes_nothing(run, store, monkeypatch):
     assert (last.action, last.ground, last.after) == ("kept", "overtaken", "2")
 
 
+@pytest.mark.slow
 def test_gate_ledger_and_rollback_on_a_tracking_server(server, tmp_path, in_process_at):
     name = "served wine"
     command = in_process_at(tmp_path, server.uri)

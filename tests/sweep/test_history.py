@@ -16,6 +16,7 @@ def output(ended):
     return " ".join(ended.stdout.split())
 
 
+@pytest.mark.slow
 def test_the_ledger_is_answerable_for_a_date(promoted, store, in_process):
     promoted(1, 2)
     first, second = ModelRegistry(store.client).ledger("wine")
@@ -54,6 +55,7 @@ def test_what_is_no_moment_is_refused(text):
         parse_moment(text, "--as-of")
 
 
+@pytest.mark.slow
 def test_what_was_moved_without_wine_sweep_is_said(promoted, store, in_process):
     promoted(1, 2)
     with pytest.warns(FutureWarning):
@@ -63,6 +65,7 @@ def test_what_was_moved_without_wine_sweep_is_said(promoted, store, in_process):
     assert "Back to version 2" in output(in_process("rollback", "wine"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["history", "rollback"])
 def test_a_model_that_is_not_there_is_named_with_those_that_are(promoted, in_process, command):
     promoted(1)

@@ -64,6 +64,7 @@ def statuses(store) -> set[str]:
     return {run.info.status for run in client.search_runs(experiments, max_results=1000)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", ["choosing the winner", "fitting the winner", "saving the winner"])
 def test_a_stop_after_the_trials_is_heard_before_the_next_step(store, phase):
     watcher = Watcher(phase)
@@ -77,6 +78,7 @@ def test_a_stop_after_the_trials_is_heard_before_the_next_step(store, phase):
     assert store.client.search_registered_models() == []
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_closes_everything_too(store, monkeypatch):
     def interrupted(*_arguments, **_keys):
         raise KeyboardInterrupt
@@ -88,6 +90,7 @@ def test_a_second_ctrl_c_closes_everything_too(store, monkeypatch):
     assert "RUNNING" not in statuses(store)
 
 
+@pytest.mark.slow
 def test_a_signal_while_the_runs_are_being_closed_leaves_none_open(store, monkeypatch):
     end, interrupted = SweepRuns.end, []
 
@@ -105,6 +108,7 @@ def test_a_signal_while_the_runs_are_being_closed_leaves_none_open(store, monkey
     assert "RUNNING" not in statuses(store)
 
 
+@pytest.mark.slow
 def test_an_error_that_no_outage_explains_ends_the_sweep_though_the_store_refuses_to_close_it(store, monkeypatch):
     """As where its runs were deleted for good: the error is raised, and nobody looks for its cause for ever."""
 
@@ -150,6 +154,7 @@ def test_an_interrupted_wait_for_the_writer_can_be_taken_up_again():
     assert done == [1]
 
 
+@pytest.mark.slow
 def test_a_model_that_does_not_load_back_is_never_promoted(store, monkeypatch):
     def differs(*_arguments):
         raise ModelError("it predicts something else")
@@ -167,6 +172,7 @@ def test_a_model_that_does_not_load_back_is_never_promoted(store, monkeypatch):
     assert promote_candidate(reader, found).promotion.version == "1"
 
 
+@pytest.mark.slow
 def test_an_estimator_that_works_in_place_gives_what_any_other_does(store):
     text = GRID.replace(
         "estimator: sklearn.linear_model.Ridge",
@@ -182,6 +188,7 @@ def test_an_estimator_that_works_in_place_gives_what_any_other_does(store):
     assert plain.winner.test_scores == in_place.winner.test_scores
 
 
+@pytest.mark.slow
 def test_the_input_example_is_the_tables_own_rows_whatever_predict_does_to_them(store, monkeypatch):
     original = Ridge.predict
 
@@ -200,6 +207,7 @@ def test_the_input_example_is_the_tables_own_rows_whatever_predict_does_to_them(
     assert (example["fixed acidity"] > 0).all()
 
 
+@pytest.mark.slow
 def test_a_winner_with_whole_number_keys_is_found_again_by_promote(store):
     pathlib.Path("own.csv").write_text("a,b,y\n" + "\n".join(f"{n % 7},{n % 5},{int(n % 3 == 0)}" for n in range(80)))
     text = (

@@ -457,6 +457,7 @@ def past_of(numbers, values=range(1, 100)) -> list[Trial]:
     return [finished(Trial(number, {"x": values[number]})) for number in numbers]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 2, 4])
 @pytest.mark.parametrize("adaptive", [False, True])
 @pytest.mark.parametrize("seed", range(6))

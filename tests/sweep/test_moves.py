@@ -26,6 +26,7 @@ def output(ended):
     return " ".join(ended.stdout.split())
 
 
+@pytest.mark.slow
 def test_rollback_goes_back_one_and_again_one_and_is_in_the_ledger(promoted, store, in_process):
     shown = promoted(1, 2, 3)
     assert "wine-sweep history wine" in shown.stdout
@@ -54,6 +55,7 @@ def test_rollback_goes_back_one_and_again_one_and_is_in_the_ledger(promoted, sto
     assert "it hates white wine" in " ".join(text.split())
 
 
+@pytest.mark.slow
 def test_a_rollback_that_was_killed_half_way_is_finished_and_goes_back_no_further(promoted, store, in_process, monkeypatch):
     promoted(1, 2, 3)
 
@@ -76,6 +78,7 @@ def test_a_rollback_that_was_killed_half_way_is_finished_and_goes_back_no_furthe
     assert "Back to version 1" in output(in_process("rollback", "wine"))
 
 
+@pytest.mark.slow
 def test_a_version_that_does_not_load_is_not_gone_back_to(promoted, store, in_process):
     promoted(1, 2)
     shutil.rmtree(download_artifacts(store.client.get_model_version("wine", "1").source))
@@ -85,6 +88,7 @@ def test_a_version_that_does_not_load_is_not_gone_back_to(promoted, store, in_pr
     assert stages(store) == {1: "Archived", 2: "Staging"}
 
 
+@pytest.mark.slow
 def test_promote_to_production_moves_the_version_in_staging(promoted, store, in_process):
     promoted(1, 2)
     ended = in_process("promote", "--stage", "Production", "--name", "wine", "--dry-run")
@@ -106,6 +110,7 @@ def test_promote_to_production_moves_the_version_in_staging(promoted, store, in_
     assert document["stages"]["Staging"] is None
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("options", [(), ("--name", "wine"), ("--stage", "Staging", "--name", "wine"), ("--stage", "Production")])
 def test_promote_without_a_sweep_says_what_it_needs(in_process, options):
     ended = in_process("promote", *options)

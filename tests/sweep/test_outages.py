@@ -89,6 +89,7 @@ def assert_whole(client: MlflowClient, name: str, token: str) -> None:
     assert not Journal.of(token_of(token)).path.exists()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_stopped_and_started_gets_every_result(own_server, caplog):
     watcher = Watcher({3: lambda: own_server.stop(signal.SIGKILL), 8: own_server.start})
     run(own_server.uri, "stopped", watcher, "execution.tracking_timeout=3m", token="stopped")
@@ -101,6 +102,7 @@ def test_a_server_that_is_stopped_and_started_gets_every_result(own_server, capl
     assert "the tracking store is back after" in back
 
 
+@pytest.mark.slow
 def test_answers_that_get_lost_make_nothing_twice(gate, server):
     def lose_much() -> None:
         for method, part in [
@@ -120,6 +122,7 @@ def test_answers_that_get_lost_make_nothing_twice(gate, server):
     assert_whole(MlflowClient(server.uri), "lost", "lost")
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_waited_for(small_disk, migrated, monkeypatch):
     folder = small_disk("16m")
     monkeypatch.chdir(folder)
@@ -149,6 +152,7 @@ def test_a_full_disk_is_waited_for(small_disk, migrated, monkeypatch):
         assert connection.execute("pragma integrity_check").fetchone() == ("ok",)
 
 
+@pytest.mark.slow
 def test_a_server_that_never_comes_back_leaves_a_journal_with_what_it_did_not_get(gate, server):
     watcher = Watcher({4: lambda: setattr(gate, "is_shut", True)})
     with pytest.raises(OutageError) as caught:
@@ -169,6 +173,7 @@ def test_a_server_that_never_comes_back_leaves_a_journal_with_what_it_did_not_ge
     journal.discard()
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_the_store_is_away_ends_soon_and_names_the_journal(gate):
     watcher = Watcher({4: lambda: setattr(gate, "is_shut", True), 10: lambda: setattr(watcher, "on", True)})
     began = time.monotonic()
@@ -184,6 +189,7 @@ def test_ctrl_c_while_the_store_is_away_ends_soon_and_names_the_journal(gate):
     journal.discard()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stops", "finished"), [("choosing", 130), ("never", 0)])
 def test_a_journal_is_discarded_when_everything_is_written(store, stops, finished):
     watcher = Watcher({12: lambda: setattr(watcher, "on", stops == "choosing")})
@@ -195,6 +201,7 @@ def test_a_journal_is_discarded_when_everything_is_written(store, stops, finishe
     assert not Journal.of(token_of("written")).path.exists()
 
 
+@pytest.mark.slow
 def test_the_command_line_names_the_run_and_the_journal(gate, in_process_at, tmp_path):
     (tmp_path / "small.yaml").write_text(GRID.replace("NAME", "cli"))
     gate.shuts_after = ("/runs/create", 5)

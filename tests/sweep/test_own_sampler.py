@@ -69,6 +69,7 @@ def test_it_is_planned(folder, in_process):
     assert (plan["method"], plan["trials"]) == ("mysamplers.py:Annealing", 8)
 
 
+@pytest.mark.slow
 def test_it_runs_goes_on_as_if_never_stopped_and_is_reproduced(folder, store, in_process):
     file = folder / "mysamplers.py"
     file.write_text(ANNEALING)

@@ -67,6 +67,7 @@ def staged(store):
     return ModelRegistry(store.client).in_stage("wine", promote.Stage.STAGING)
 
 
+@pytest.mark.slow
 def test_a_model_of_red_wine_is_healthy_on_red_and_replaced_on_white(first, refresh, store, in_process):
     healthy = refresh("more-red.csv")
     assert (healthy["ending"], healthy["check"]["state"], healthy["sweep"]) == ("not_needed", "healthy", None)
@@ -88,6 +89,7 @@ def test_a_model_of_red_wine_is_healthy_on_red_and_replaced_on_white(first, refr
     assert staged(store).version == "2"
 
 
+@pytest.mark.slow
 def test_one_line_says_what_happened(first, in_process):
     ended = in_process("refresh", "wine.yaml", "--data", "more-red.csv")
     assert ended.returncode == 0
@@ -96,18 +98,21 @@ def test_one_line_says_what_happened(first, in_process):
     assert line.endswith("; nothing to do.")
 
 
+@pytest.mark.slow
 def test_who_is_not_better_on_new_rows_is_kept_out(first, refresh, store):
     done = refresh("white.csv", "--set", "registry.gate.min_improvement=100", code=3)
     assert (done["ending"], done["gate"]["ground"], done["promotion"]) == ("kept", "not_better", None)
     assert staged(store).version == "1"
 
 
+@pytest.mark.slow
 def test_force_sweeps_a_healthy_model_too(first, refresh, store):
     done = refresh("more-red.csv", "--force", code=3)
     assert (done["check"]["state"], done["ending"]) == ("healthy", "kept")
     assert len(sweeps(store)) == 2
 
 
+@pytest.mark.slow
 def test_the_very_model_that_is_there_is_no_promotion(first, refresh, store):
     fixed = ("--set", "search={parameters: {alpha: [1]}}")
     done = refresh("white.csv", *fixed)
@@ -116,6 +121,7 @@ def test_the_very_model_that_is_there_is_no_promotion(first, refresh, store):
     assert (again["check"]["state"], staged(store).version) != ("decayed", "1")
 
 
+@pytest.mark.slow
 def test_it_sweeps_no_sooner_than_it_should(first, refresh, store):
     refresh("white.csv", "--set", "registry.gate.min_improvement=100", code=3)
     again = refresh("white.csv", "--at-most-every", "7d", code=3)
@@ -131,6 +137,7 @@ def test_an_empty_stage_is_filled(tables, refresh, store):
     assert staged(store).version == "1"
 
 
+@pytest.mark.slow
 def test_of_two_at_once_the_second_is_told(first, in_process):
     with exclusive("wine", doing="refreshing"):
         ended = in_process("refresh", "wine.yaml", "--data", "white.csv")
@@ -138,6 +145,7 @@ def test_of_two_at_once_the_second_is_told(first, in_process):
     assert "another process on this machine is refreshing wine" in ended.stderr
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -152,6 +160,7 @@ def test_a_config_that_cannot_be_refreshed_is_an_error_at_its_key(tables, in_pro
     assert says in " ".join(ended.stderr.split())
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -169,6 +178,7 @@ def test_what_is_asked_for_wrongly_is_an_error_that_names_it(tables, in_process,
     assert len(sweeps(store)) == 1
 
 
+@pytest.mark.slow
 def test_new_rows_without_the_target_cannot_be_learned_from(first, tables, in_process, store):
     tables["white"].drop(columns="quality").to_csv(store.folder / "bare.csv", index=False)
     ended = in_process("refresh", "wine.yaml", "--data", "bare.csv", "--force")

@@ -124,6 +124,7 @@ def own_table(store):
     return table
 
 
+@pytest.mark.slow
 def test_a_trial_of_the_shipped_grid_agrees_in_every_value_and_nothing_is_written(grid):
     store, in_process, document = grid
     run = runs_of(store, document)[5]
@@ -158,6 +159,7 @@ def test_a_winner_is_fitted_again_and_its_test_metrics_are_compared(grid):
     assert tests == pytest.approx({name: metrics[name] for name in tests}, rel=1e-9)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("trial", "metric", "step", "named"), [(3, "mae", 0, "mae"), (4, "fold_r2", 2, "fold_r2"), (2, "rmse_std", 0, "rmse_std")]
 )
@@ -195,6 +197,7 @@ def test_what_is_no_trials_run_is_refused_and_the_winner_named(grid):
         assert words in done.stderr
 
 
+@pytest.mark.slow
 def test_what_has_no_result_is_refused_with_its_state(store, in_process):
     run_id = begin(store, FORESTS.replace("[3, 5]", "[3, 4, 5, 6]"), after=2)
     runs = list(runs_of(store, {"run_id": run_id}).values())
@@ -207,6 +210,7 @@ def test_what_has_no_result_is_refused_with_its_state(store, in_process):
         assert f"{words}; only one that has finished has a result" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_forest_without_a_seed_has_that_of_the_search_and_one_with_null_has_none(store, in_process):
     document = swept(in_process, FORESTS)
     done = in_process("reproduce", runs_of(store, document)[1].info.run_id, "--json")
@@ -219,6 +223,7 @@ def test_a_forest_without_a_seed_has_that_of_the_search_and_one_with_null_has_no
     assert "The config leaves random_state null, so that each fit draws anew." in done.stdout
 
 
+@pytest.mark.slow
 def test_versions_that_differ_are_named_and_may_be_why(store, in_process, own_table):
     document = swept(in_process, RIDGE)
     run = runs_of(store, document)[0]
@@ -245,6 +250,7 @@ def test_versions_that_differ_are_named_and_may_be_why(store, in_process, own_ta
     assert "Other versions may be why." in done.stdout
 
 
+@pytest.mark.slow
 def test_data_that_changed_since_is_refused(store, in_process, own_table):
     document = swept(in_process, RIDGE)
     own_table.head(50).to_csv("own.csv", index=False)
@@ -253,6 +259,7 @@ def test_data_that_changed_since_is_refused(store, in_process, own_table):
     assert "has changed since the sweep 'ridge' (60 rows then, 50 now)" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", ["", ", pruner: {type: median, n_startup_trials: 5}"])
 def test_a_function_is_called_again_and_for_the_winners_model_too(store, in_process, pruner):
     Path("code.py").write_text(CODE)
@@ -269,6 +276,7 @@ def test_a_function_is_called_again_and_for_the_winners_model_too(store, in_proc
     assert dump(store) == before
 
 
+@pytest.mark.slow
 def test_a_function_that_fails_now_or_throws_dice_does_not_agree(store, in_process):
     Path("code.py").write_text(CODE)
     plain = "name: f\nmodel: {function: code.py:%s}\nsearch: {parameters: {mood: [bad]}}\nobjective: rmse\n"
@@ -283,6 +291,7 @@ def test_a_function_that_fails_now_or_throws_dice_does_not_agree(store, in_proce
     assert "1 of 2 values differ: luck." in done.stdout
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("script", [SCRIPT, TRACKED], ids=["speaks JSON", "logs to MLflow"])
 def test_a_command_is_run_again_in_a_store_of_its_own(store, in_process, script):
     Path("train.py").write_text(script)
@@ -297,6 +306,7 @@ def test_a_command_is_run_again_in_a_store_of_its_own(store, in_process, script)
     assert sorted(Path().rglob("*")) == files
 
 
+@pytest.mark.slow
 def test_a_command_that_was_pruned_among_others_is_run_to_its_end(store, in_process):
     Path("train.py").write_text(SCRIPT)
     text = COMMAND.replace("[1, 3]}}", "[1, 3]}, pruner: {type: median, n_startup_trials: 5}}")

@@ -114,6 +114,7 @@ def winner(store, run_id: str) -> tuple:
     return tags["wine_sweep.best_trial"], results(store, run_id)[int(tags["wine_sweep.best_trial"])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "after"), [*((method, 5) for method in SPACES), ("grid", 0), ("tpe", 11), ("pruner", 13)])
 def test_it_ends_as_one_that_was_never_stopped(store, in_process, method, after):
     whole = begin(store, config(SPACES[method], name="whole"))
@@ -169,6 +170,7 @@ def test_a_recorded_regret_is_left_out_and_said_to_be(store, in_process):
     assert len(results(store, stopped)) == 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", ["choosing the winner", "fitting the winner", "saving the winner"])
 def test_what_was_done_after_the_trials_is_not_done_twice(store, in_process, phase):
     stopped = begin(store, config(SPACES["grid"]), phase=phase)
@@ -180,6 +182,7 @@ def test_what_was_done_after_the_trials_is_not_done_twice(store, in_process, pha
     assert len(store.client.search_logged_models([store.client.get_run(stopped).info.experiment_id])) == 1
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_running_is_closed_and_done_again(store, in_process):
     stopped = begin(store, config(SPACES["grid"]), after=5)
     left = children(store, stopped)[-2:]
@@ -196,6 +199,7 @@ def test_what_a_killed_process_left_running_is_closed_and_done_again(store, in_p
     assert sorted(row["trial"] for row in compared) == list(range(12)), "each trial is shown once"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("tag", "status"), [("running", "KILLED"), ("killed", "KILLED"), ("failed", "FAILED")])
 def test_a_run_that_its_own_process_has_ended_is_what_its_trial_came_to(store, in_process, tag, status):
     """A script to which a run was handed over ends it FINISHED, whatever its trial then comes to, if it comes to anything."""
@@ -210,6 +214,7 @@ def test_a_run_that_its_own_process_has_ended_is_what_its_trial_came_to(store, i
     assert len(children(store, stopped)) == 12 + (status == "KILLED")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["log_in_batches", "log_inputs", "config.yaml", "config.resolved.yaml", "environment.json"])
 def test_a_sweep_that_stopped_before_it_was_described_is_resumed_and_described(store, in_process, monkeypatch, step):
     def fails(*_arguments, **_keys):
@@ -232,6 +237,7 @@ def test_a_sweep_that_stopped_before_it_was_described_is_resumed_and_described(s
     assert "wine_sweep.config" not in parent.data.tags
 
 
+@pytest.mark.slow
 def test_a_finished_sweep_has_nothing_to_do_and_says_so(store, in_process):
     run_id = begin(store, config(SPACES["grid"]))
     before = store.client.get_run(run_id).to_dictionary()
@@ -247,6 +253,7 @@ def test_a_finished_sweep_has_nothing_to_do_and_says_so(store, in_process):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["random", "tpe"])
 def test_more_trials_are_those_that_a_longer_sweep_would_have_had(store, in_process, method):
     longer = begin(store, config(SPACES[method].replace("trials: 1", "trials: 2"), name="longer"))
@@ -259,6 +266,7 @@ def test_more_trials_are_those_that_a_longer_sweep_would_have_had(store, in_proc
     assert "Nothing to do" in in_process("resume", run_id).stdout
 
 
+@pytest.mark.slow
 def test_fewer_trials_than_it_has_are_refused(store, in_process):
     run_id = begin(store, config(SPACES["random"]))
     done = in_process("resume", run_id, "--trials", 5)
@@ -280,6 +288,7 @@ def test_a_space_that_changed_is_refused_with_what_differs(store, in_process):
     assert store.client.get_run(stopped).to_dictionary() == before
 
 
+@pytest.mark.slow
 def test_data_that_changed_is_refused_with_what_differs(store, in_process, tmp_path):
     table = pd.DataFrame({"x": range(60), "y": [number % 7 for number in range(60)], "target": [n * 0.5 for n in range(60)]})
     table.to_csv("own.csv", index=False)
@@ -296,6 +305,7 @@ def test_data_that_changed_is_refused_with_what_differs(store, in_process, tmp_p
     assert len(results(store, stopped)) == 12
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_alive_is_refused(store, in_process, monkeypatch):
     answers = []
 
@@ -310,6 +320,7 @@ def test_a_sweep_that_is_alive_is_refused(store, in_process, monkeypatch):
     assert len(children(store, result.run_id)) == 12
 
 
+@pytest.mark.slow
 def test_another_search_than_the_recorded_one_goes_on_from_what_is_known(store, in_process):
     stopped = begin(store, config(SPACES["tpe"]), after=8)
     third = next(run for run in children(store, stopped) if run.data.tags["wine_sweep.trial"] == "2")
@@ -320,6 +331,7 @@ def test_another_search_than_the_recorded_one_goes_on_from_what_is_known(store, 
     assert sorted(results(store, stopped)) == list(range(16))
 
 
+@pytest.mark.slow
 def test_a_time_limit_counts_what_was_measured_before(store, in_process, monkeypatch):
     text = config(SPACES["random"].replace("trials: 12", "timeout: 2h"))
     stopped = begin(store, text, after=3)
@@ -331,6 +343,7 @@ def test_a_time_limit_counts_what_was_measured_before(store, in_process, monkeyp
     assert len(results(store, stopped)) == 3
 
 
+@pytest.mark.slow
 def test_only_what_the_user_trusts_is_imported_again(store, in_process):
     Path("mine_resume.py").write_text("from sklearn.linear_model import Ridge\nclass Mine(Ridge):\n    pass\n")
     Path("own.yaml").write_text(config(SPACES["grid"]).replace("sklearn.linear_model.Ridge", "mine_resume.Mine"))
@@ -347,6 +360,7 @@ def test_only_what_the_user_trusts_is_imported_again(store, in_process):
     assert "It is there already: version 1 of small-model in Staging." in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_promoted", [False, True], ids=["before its promotion", "after it"])
 def test_a_resume_knows_the_model_that_this_machine_has_saved(store, in_process, monkeypatch, is_promoted):
     """It brings a copy of the module along, which a stranger's would too; it is this user's own work, byte for byte."""
@@ -375,6 +389,7 @@ def saved_models() -> set[Path]:
     return set((state_folder() / "journals").glob("*.model"))
 
 
+@pytest.mark.slow
 def test_a_result_whose_run_was_not_ended_in_time_has_an_end(store, in_process):
     """Its process stood still between writing the result and ending the run."""
     stopped = begin(store, config(SPACES["grid"]), after=5)
@@ -388,6 +403,7 @@ def test_a_result_whose_run_was_not_ended_in_time_has_an_end(store, in_process):
     assert sorted(results(store, stopped)) == list(range(12))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "known", "stays"), [(3, True, False), (3, False, True), (99, True, True)])
 def test_what_another_machine_finished_is_not_kept_here(store, in_process, number, known, stays):
     """Only what is this sweep's, and what MLflow has a result for."""
@@ -402,6 +418,7 @@ def test_what_another_machine_finished_is_not_kept_here(store, in_process, numbe
     assert journal.path.with_suffix(".run").exists() == (stays and known)
 
 
+@pytest.mark.slow
 def test_what_the_child_runs_share_they_share_after_a_resume(store, in_process):
     stopped = begin(store, config(SPACES["grid"]), after=3)
     assert in_process("resume", stopped).returncode == 0
@@ -409,6 +426,7 @@ def test_what_the_child_runs_share_they_share_after_a_resume(store, in_process):
     assert len(users) == 1
 
 
+@pytest.mark.slow
 def test_a_resume_that_fails_lets_go_of_the_sweep(store, in_process):
     stopped = begin(store, config(SPACES["grid"]), after=3)
     journal = Journal.of(store.client.get_run(stopped).data.tags["wine_sweep.journal"]).path

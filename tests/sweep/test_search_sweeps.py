@@ -50,6 +50,7 @@ def children(store, result):
     return sorted(found, key=lambda run: int(run.data.tags["wine_sweep.trial"]))
 
 
+@pytest.mark.slow
 def test_pruned_trials_are_killed_keep_their_folds_and_never_win(store, sweep):
     search = f"search: {{method: random, trials: 30, seed: 2, pruner: {{type: percentile, percentile: 25.0}}, {DEPTHS}}}"
     result = sweep(TREE + search)
@@ -75,6 +76,7 @@ def test_pruned_trials_are_killed_keep_their_folds_and_never_win(store, sweep):
     assert work[0].done < work[0].whole
 
 
+@pytest.mark.slow
 def test_a_budget_that_grows_is_in_the_winner_and_in_no_trials_parameters(store, sweep):
     search = (
         "model: {estimator: sklearn.ensemble.ExtraTreesRegressor}\n"
@@ -89,6 +91,7 @@ def test_a_budget_that_grows_is_in_the_winner_and_in_no_trials_parameters(store,
     assert result.winner.model.n_estimators == 16
 
 
+@pytest.mark.slow
 def test_the_pareto_front_is_marked_on_the_child_runs_and_the_rule_is_kept(store, sweep, in_process):
     search = f"search: {{method: nsga2, trials: 24, seed: 3, {DEPTHS}}}\n"
     goals = "objective: [rmse, {metric: fit_seconds}]\nselection: {pick: {weights: {rmse: 1}}, constraints: [r2 >= 0.2]}\n"
@@ -117,6 +120,7 @@ def test_the_pareto_front_is_marked_on_the_child_runs_and_the_rule_is_kept(store
     assert parent.data.params["objective"] == "minimize rmse, minimize fit_seconds (weights rmse 1)"
 
 
+@pytest.mark.slow
 def test_pruning_several_goals_and_learning_from_older_trials_on_a_tracking_server(server, rows):
     def run(text):
         draft = parse_config((HEAD + text).encode(), source="small.yaml", folder=rows, default_name="small")
@@ -140,12 +144,14 @@ def test_limits_that_nobody_keeps_fail_the_sweep_with_the_nearest(sweep):
         sweep(text)
 
 
+@pytest.mark.slow
 def test_a_pruner_that_leaves_nothing_fails_the_sweep_and_is_named(sweep):
     text = TREE + "search: {parameters: {max_depth: [1, 4]}, pruner: {type: threshold, upper: 0.001}}\n"
     with pytest.raises(SweepFailed, match=r"none of 2 trials finished, 0 failed, 2 pruned$"):
         sweep(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("keys", "reason", "most"),
     [
@@ -161,6 +167,7 @@ def test_what_stopped_the_sweep_stands_on_the_parent_run(store, sweep, keys, rea
     assert len(result.trials) <= most
 
 
+@pytest.mark.slow
 def test_what_auto_picked_and_why_stands_on_the_parent_run(store, sweep):
     result = sweep(TREE + "search: {method: auto, trials: 9, parameters: {max_depth: [1, 2, 3]}}")
     parent = store.client.get_run(result.run_id)
@@ -168,6 +175,7 @@ def test_what_auto_picked_and_why_stands_on_the_parent_run(store, sweep):
     assert parent.data.tags["wine_sweep.method_reason"] == "all 3 points fit into 9 trials"
 
 
+@pytest.mark.slow
 def test_each_family_is_tried_with_its_own_parameters_only(store, sweep):
     families = """
 models:
@@ -184,6 +192,7 @@ search: {method: grid}
     assert type(result.winner.model).__name__ == expected[result.selection.trial.params["model"]]
 
 
+@pytest.mark.slow
 def test_a_sweep_learns_from_an_older_one_of_the_same_space_and_says_from_which(store, sweep):
     space = "parameters: {max_depth: {low: 1, high: 12}, min_samples_leaf: {low: 1, high: 40}}"
     older = sweep(TREE + f"search: {{method: random, trials: 25, seed: 1, {space}}}")
@@ -194,6 +203,7 @@ def test_a_sweep_learns_from_an_older_one_of_the_same_space_and_says_from_which(
     assert len(warm.trials) == 5
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
@@ -208,6 +218,7 @@ def test_an_older_sweep_that_cannot_be_learned_from_is_an_error_with_its_place(s
     assert len(store.client.search_runs([store.client.get_experiment_by_name("search").experiment_id])) == 3
 
 
+@pytest.mark.slow
 def test_grid_and_random_try_the_same_trials_with_any_number_of_workers(sweep):
     for method in ("random", "qmc"):
         text = TREE + f"search: {{method: {method}, trials: 12, seed: 4, {DEPTHS}}}"

@@ -58,6 +58,7 @@ def test_patience_with_two_goals_asks_whether_the_front_moves():
     assert [stopper.add(trial(n, rmse=rmse, r2=r2)) for n, (rmse, r2) in enumerate(steps)] == [False, False, False, False, True]
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=40), st.integers(1, 6))
 def test_patience_stops_exactly_when_its_definition_says(values, patience):
     best, since, expected = None, 0, None

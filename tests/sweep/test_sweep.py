@@ -50,6 +50,7 @@ def runs_of(store):
     return parents, [run for run in found if run not in parents]
 
 
+@pytest.mark.slow
 def test_the_same_config_gives_the_same_metrics_to_the_last_digit_whatever_runs_it(store):
     forest = GRID.replace("linear_model.Ridge", "ensemble.RandomForestRegressor").replace(
         "{alpha: [0.1, 1, 10]}", "{n_estimators: [5, 9], max_depth: [3, null]}"
@@ -61,6 +62,7 @@ def test_the_same_config_gives_the_same_metrics_to_the_last_digit_whatever_runs_
     assert len({tuple(sorted(result.winner.test_scores.items())) for result in results}) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_seeded_tpe_sweep_is_repeated_exactly(store, workers):
     text = GRID.replace(
@@ -72,6 +74,7 @@ def test_a_seeded_tpe_sweep_is_repeated_exactly(store, workers):
     assert [dict(trial.scores) for trial in first.trials] == [dict(trial.scores) for trial in second.trials]
 
 
+@pytest.mark.slow
 def test_trials_that_fail_are_failed_runs_with_tag_and_traceback_and_the_rest_goes_on(store):
     text = GRID.replace("{alpha: [0.1, 1, 10]}", "{alpha: [0.1, 1], solver: [cholesky, lbfgs]}")
     result = sweep(text, store)
@@ -90,6 +93,7 @@ def test_trials_that_fail_are_failed_runs_with_tag_and_traceback_and_the_rest_go
     assert result.selection.trial.params["solver"] == "cholesky"
 
 
+@pytest.mark.slow
 def test_when_all_trials_fail_the_sweep_fails_and_promotes_nothing(store):
     text = GRID.replace("{alpha: [0.1, 1, 10]}", "{alpha: [0.1, 1], solver: [lbfgs]}")
     with pytest.raises(SweepFailed, match=r"none of 2 trials finished, 2 failed: ValueError: .* \(trials 0, 1\)"):
@@ -100,6 +104,7 @@ def test_when_all_trials_fail_the_sweep_fails_and_promotes_nothing(store):
     assert store.client.search_registered_models() == []
 
 
+@pytest.mark.slow
 def test_a_metric_that_is_not_finite_fails_its_trial_and_says_so(store):
     Path("tiny.csv").write_text("x,y\n" + "\n".join(f"{x},{x % 5 + x / 7}" for x in range(12)))
     text = GRID.replace("wine-quality-red, seed: 40", "tiny.csv, target: y") + "evaluation: {cv: 9, metrics: [r2]}"
@@ -109,6 +114,7 @@ def test_a_metric_that_is_not_finite_fails_its_trial_and_says_so(store):
     assert {run.data.tags["wine_sweep.error"] for run in children} == {"NonFiniteMetric: r2 is nan in fold 0"}
 
 
+@pytest.mark.slow
 def test_stopping_closes_everything_as_killed_and_names_the_run(store):
     observer = Watched()
     with pytest.raises(SweepInterrupted) as caught:
@@ -126,6 +132,7 @@ def test_a_store_that_is_not_there_ends_the_sweep_with_a_clear_error(store):
         sweep(GRID, store, uri="http://me:secret@127.0.0.1:9")
 
 
+@pytest.mark.slow
 def test_without_promotion_the_winner_is_still_kept_as_a_model(store):
     result = sweep(GRID, store, promote=False)
     assert result.promotion is None
@@ -134,6 +141,7 @@ def test_without_promotion_the_winner_is_still_kept_as_a_model(store):
     assert len(run.outputs.model_outputs) == 1
 
 
+@pytest.mark.slow
 def test_a_second_sweep_archives_the_first_ones_version(store):
     sweep(GRID, store)
     second = sweep(GRID, store, "search.parameters.alpha=[0.5, 5]", "registry.gate=false")
@@ -143,6 +151,7 @@ def test_a_second_sweep_archives_the_first_ones_version(store):
     assert int(store.client.get_model_version_by_alias("small-model", "staging").version) == 2
 
 
+@pytest.mark.slow
 def test_a_random_search_of_a_small_space_measures_each_point_once(store):
     result = sweep(GRID, store, "search.method=random", "search.trials=50")
     _, children = runs_of(store)
@@ -150,6 +159,7 @@ def test_a_random_search_of_a_small_space_measures_each_point_once(store):
     assert {run.data.params["alpha"] for run in children} == {"0.1", "1", "10"}
 
 
+@pytest.mark.slow
 def test_open_random_states_are_seeded_and_chosen_ones_are_not(store):
     text = GRID.replace("linear_model.Ridge}", "tree.ExtraTreeRegressor}").replace("{alpha: [0.1, 1, 10]}", "{max_depth: [4]}")
     assert sweep(text, store).winner.model.random_state == 0
@@ -157,6 +167,7 @@ def test_open_random_states_are_seeded_and_chosen_ones_are_not(store):
     assert sweep(text, store, "model.params={random_state: null}").winner.model.random_state is None
 
 
+@pytest.mark.slow
 def test_parameters_of_every_type_are_logged_and_read_back_exactly(store):
     from wine_sweep.tracking.reader import SweepReader
 
@@ -193,6 +204,7 @@ print(writer, [name for name in began if name.startswith("sqlalchemy")])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["grid", "tpe"])
 def test_sqlalchemy_is_imported_by_one_thread(store, method):
     """Two at once may each get half of it: the trials here take no time, so the main thread is done while the writer imports."""

@@ -92,6 +92,7 @@ def measured(model, red_wine, seeds=(0,), folds=4) -> tuple[np.ndarray, list]:
     return np.concatenate(found), models
 
 
+@pytest.mark.slow
 def test_the_rule_is_what_scikit_learn_and_a_pencil_give(in_process, store, red_wine):
     document = swept(in_process, RIDGE)
     folds = {alpha: measured(Ridge(alpha=alpha), red_wine, seeds=(5, 6))[0] for alpha in ALPHAS}
@@ -119,6 +120,7 @@ def test_the_rule_is_what_scikit_learn_and_a_pencil_give(in_process, store, red_
     assert "^ the best mean, + within one standard error of it" in note
 
 
+@pytest.mark.slow
 def test_the_size_of_a_model_is_a_metric_of_its_trial_and_decides(in_process, store, red_wine):
     document = swept(in_process, TREES)
     sizes, means = {}, {}
@@ -141,6 +143,7 @@ def test_the_size_of_a_model_is_a_metric_of_its_trial_and_decides(in_process, st
     assert json.loads(sorted_by_size.stdout)[0]["max_depth"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", [RIDGE, TREES, RIDGE.replace("[{alpha: highest}]", "fit_seconds")], ids=["order", "size", "time"]
 )
@@ -156,6 +159,7 @@ def test_promoting_later_selects_as_the_run_did_and_compare_shows_it(in_process,
     assert [row["trial"] for row in records if row["best_mean"]] == [best]
 
 
+@pytest.mark.slow
 def test_a_resumed_sweep_has_the_winner_of_one_that_was_never_stopped(in_process, store):
     whole = swept(in_process, TREES.replace("name: trees", "name: whole"))
     draft = parse_config(TREES.encode(), source="c.yaml", folder=Path.cwd(), default_name="c")
@@ -174,6 +178,7 @@ def test_a_resumed_sweep_has_the_winner_of_one_that_was_never_stopped(in_process
     assert resumed == whole["selection"]
 
 
+@pytest.mark.slow
 def test_a_function_that_returns_its_model_is_weighed_and_one_that_does_not_is_told_so(in_process, store):
     Path("code.py").write_text(CODE)
     text = TREES.replace(
@@ -201,6 +206,7 @@ def test_a_command_is_measured_once_and_has_no_standard_error(in_process, store)
     assert "selection.select: one_standard_error needs the spread of a metric" in refused.stderr
 
 
+@pytest.mark.slow
 def test_with_a_budget_models_are_weighed_where_it_is_full(in_process, store):
     text = TREES.replace("search: {", "search: {budget: {rows: 0.5}, pruner: {type: median, n_startup_trials: 6}, ")
     document = swept(in_process, text, "--no-promote")
@@ -218,6 +224,7 @@ def test_plan_says_the_rule(in_process):
     assert "the cheapest (highest alpha) of the trials within one standard error of the best mean" in shown.stdout
 
 
+@pytest.mark.slow
 def test_from_python_the_best_is_the_winner_and_the_table_begins_with_it(store):
     outcome = Sweep(yaml.safe_load(RIDGE), tracking_uri=store.uri).run(promote=False, quiet=True)
     assert outcome.best.number == outcome.trials.iloc[0]["trial"]

@@ -75,6 +75,7 @@ def prepared(text, folder, *overrides):
     return prepare(parse_config(text.encode(), source="c.yaml", folder=folder, default_name="c", overrides=overrides))
 
 
+@pytest.mark.slow
 def test_a_grouped_and_weighted_sweep_is_what_scikit_learn_gives_by_hand(swept, table):
     document, run = swept
     features, target, weights, groups, train, test = split_by_hand(table)
@@ -96,6 +97,7 @@ def test_a_grouped_and_weighted_sweep_is_what_scikit_learn_gives_by_hand(swept, 
     assert run.data.metrics["rmse"] == pytest.approx(np.mean(folds))
 
 
+@pytest.mark.slow
 def test_the_interval_stands_in_the_run_the_note_and_the_output(swept, table, store):
     document, run = swept
     features, target, weights, groups, train, test = split_by_hand(table)
@@ -116,6 +118,7 @@ def test_the_interval_stands_in_the_run_the_note_and_the_output(swept, table, st
     assert (low, high) == (pytest.approx(np.quantile(found, 0.025)), pytest.approx(np.quantile(found, 0.975)))
 
 
+@pytest.mark.slow
 def test_the_model_sees_neither_column_and_the_dataset_lists_both(swept, store):
     document, _ = swept
     info = mlflow.models.get_model_info("models:/biscuits@staging")
@@ -129,6 +132,7 @@ def test_the_model_sees_neither_column_and_the_dataset_lists_both(swept, store):
     assert (columns["batch"], columns["readings"]) == ("string", "double")
 
 
+@pytest.mark.slow
 def test_the_interval_is_printed_after_its_metric(table, store, in_process):
     (store.folder / "b.yaml").write_text(CONFIG)
     result = in_process("run", "b.yaml", "--quiet", "--set", "evaluation.bootstrap={resamples: 100, confidence: 0.8}")
@@ -137,6 +141,7 @@ def test_the_interval_is_printed_after_its_metric(table, store, in_process):
     assert " (80% interval 2." in text
 
 
+@pytest.mark.slow
 def test_promoting_another_trial_refits_it_with_weights_and_an_interval(swept, in_process, store, table):
     document, _ = swept
     other = document["selection"]["runners_up"][-1]
@@ -151,6 +156,7 @@ def test_promoting_another_trial_refits_it_with_weights_and_an_interval(swept, i
     assert metrics["test_rmse"] == pytest.approx(rmse)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", ["batch", "readings"])
 def test_a_sweep_whose_groups_or_weights_have_changed_is_not_promoted(column, swept, in_process, store, table):
     table.loc[0, column] = table.loc[100, column] if column == "batch" else 99
@@ -161,6 +167,7 @@ def test_a_sweep_whose_groups_or_weights_have_changed_is_not_promoted(column, sw
     assert "has changed since the sweep 'biscuits'" in " ".join(result.stderr.split())
 
 
+@pytest.mark.slow
 def test_a_sweep_from_before_these_keys_is_refitted_and_promoted(store, in_process):
     (store.folder / "plain.yaml").write_text(PLAIN)
     document = json.loads(in_process("run", "plain.yaml", "--json", "--no-promote").stdout)
@@ -187,6 +194,7 @@ def test_no_resamples_are_no_interval(tmp_path):
     assert set(candidate.test_scores) == {"rmse", "mae", "r2"}
 
 
+@pytest.mark.slow
 def test_the_interval_is_of_the_objective_and_the_searchs_seed_draws_it(tmp_path):
     def found(*overrides):
         return prepared(PLAIN, tmp_path, "evaluation.bootstrap=200", *overrides).refit(Trial(0, {"alpha": 1})).interval
@@ -197,6 +205,7 @@ def test_the_interval_is_of_the_objective_and_the_searchs_seed_draws_it(tmp_path
     assert found("objective.metric=r2").metric == "r2"
 
 
+@pytest.mark.slow
 def test_an_interval_that_too_many_resamples_lack_is_warned_of(tmp_path, caplog):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"a": rng.normal(size=80), "b": rng.normal(size=80), "y": np.arange(80) % 40 == 0})
@@ -225,6 +234,7 @@ def test_weights_reach_the_workers_training_rows_alone(table, store):
     assert measurement.features.columns.tolist() == ["moisture", "sugar", "acid", "heat"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [PLAIN, CONFIG])
 def test_what_a_worker_kept_of_the_folds_is_what_fitting_them_again_gives(table, store, text, monkeypatch):
     ready, trial_dirs = prepared(text, store.folder), TrialDirs(store.folder / "files")
@@ -245,6 +255,7 @@ def test_models_that_take_long_are_not_fitted_again_where_nobody_kept_what_they_
     assert len(ready.refit(slow).reference.folds) == 0
 
 
+@pytest.mark.slow
 def test_a_model_that_can_tell_probabilities_only_once_fitted_has_its_folds_too(tmp_path):
     frame = load_bundled("wine-quality-red").head(300)
     frame.assign(quality=(frame["quality"] > 5).astype(int)).to_csv(tmp_path / "good.csv", index=False)
@@ -294,6 +305,7 @@ registry: {name: wine}
 """
 
 
+@pytest.mark.slow
 def test_a_winner_that_searches_among_texts_is_promoted_and_checked_without_trust(store, in_process):
     (store.folder / "grid.yaml").write_text(GRID)
     result = in_process("run", "grid.yaml", "--json", "--quiet")

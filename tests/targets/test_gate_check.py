@@ -44,6 +44,7 @@ def test_a_sweep_with_rows_to_compare_models_on_has_a_gate(sweep, folder):
     assert prepared(folder, sweep).gate == expected  # for `promote --name`
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sweep", SWEEPS)
 def test_what_a_sweep_records_has_the_same_gate(sweep, folder):
     for registry in ("registry: {name: wine}", "registry: {name: wine, gate: false}"):

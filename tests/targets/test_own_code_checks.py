@@ -62,6 +62,7 @@ def model(text):
     return f"model: {{command: {text}}}"
 
 
+@pytest.mark.quick(19)
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [

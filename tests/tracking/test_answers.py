@@ -67,6 +67,7 @@ def raised(action) -> TrackingError:
     return caught.value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_a_page_that_is_not_mlflows_is_an_outage_for_every_call(alone, tmp_path, page):
@@ -105,6 +106,7 @@ def test_a_file_that_is_a_page_of_html_is_one(gate, server, tmp_path):
         assert Path(client.download_artifacts(run_id, name)).read_bytes() == (tmp_path / name).read_bytes()
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("status", [401, 407])
 def test_credentials_that_worked_and_do_so_no_longer_are_waited_for(alone, monkeypatch, status, caplog):
     for name, value in (("FIRST_WAIT", 0.01), ("LONGEST_WAIT", 0.05), ("JITTER", 0.01)):

@@ -48,6 +48,7 @@ def test_a_copy_is_the_store_that_mlflow_itself_makes(blank, migrated, tmp_path)
     assert list(path.parent.glob(".*")) == []
 
 
+@pytest.mark.slow
 def test_the_default_experiment_keeps_its_artifacts_in_the_folder_of_the_copy(tmp_path, monkeypatch, cache):
     places = []
     for name in ("first", "second"):
@@ -87,6 +88,7 @@ def test_a_damaged_copy_is_not_used(blank, spoil, tmp_path):
     assert not path.exists()
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_costs_nothing(tmp_path, monkeypatch):
     tmp_path.joinpath("cache").write_text("a file")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -61,6 +61,7 @@ def fitted(model, features, target):
         return model.fit(features, target, **own)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", list(boosted()))
 def test_it_is_kept_and_loads_back_without_trust(model, rows, keep):
     features, target = rows
@@ -69,6 +70,7 @@ def test_it_is_kept_and_loads_back_without_trust(model, rows, keep):
     check_loads_back(saved.uri, features, np.asarray(model.predict(features)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "grid"),
     [
@@ -86,6 +88,7 @@ def test_a_grid_of_what_is_no_number_is_kept_and_loads_back_without_trust(model,
     check_loads_back(saved.uri, features, searched.predict(features))
 
 
+@pytest.mark.slow
 def test_what_will_be_refused_later_is_known_when_it_is_kept(rows, keep):
     features, target = rows
     model = make_pipeline(FunctionTransformer(), Ridge())

@@ -68,6 +68,7 @@ def test_a_call_that_does_not_end_is_not_waited_for_when_the_check_is_interrupte
     assert (run.info.status, run.data.tags[names.CLOSED]) == ("KILLED", "the check was interrupted")
 
 
+@pytest.mark.slow
 def test_a_run_whose_making_was_not_answered_is_found_and_not_made_twice(gate, monkeypatch):
     from mlflow import MlflowClient
 
@@ -97,6 +98,7 @@ def test_a_check_of_another_machine_is_lost_once_its_lease_has_run_out(store):
     assert lost(store, 9001 + LEASE_SECONDS, model="other") == []
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("tags", [{}, {names.LEASE: "inf"}, {names.LEASE: "-5", names.OWNER: '{"token": "../../x"}'}])
 def test_a_check_without_a_lease_is_lost_an_hour_after_it_began(store, tags):
     run_id = left(store, **tags)

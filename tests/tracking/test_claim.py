@@ -57,6 +57,7 @@ def tag(store, run_id: str, owner: Owner) -> None:
     store.client.set_tag(run_id, names.OWNER, owner.text())
 
 
+@pytest.mark.slow
 def test_a_sweep_that_nobody_has_is_taken(store, parent):
     clock = Clock()
     claim = SweepLease(store.client, Owner.here(), sleep=clock)
@@ -70,6 +71,7 @@ def test_a_sweep_that_nobody_has_is_taken(store, parent):
     assert list((state_folder() / "locks").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_process_that_lives_on_this_machine_keeps_it_and_a_dead_one_does_not(store, parent):
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, store.uri, parent], stdout=subprocess.PIPE, text=True)
     try:
@@ -86,6 +88,7 @@ def test_a_process_that_lives_on_this_machine_keeps_it_and_a_dead_one_does_not(s
     assert clock.slept == SETTLE_SECONDS
 
 
+@pytest.mark.slow
 def test_a_lock_that_somebody_deletes_is_no_death(store, parent):
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, store.uri, parent], stdout=subprocess.PIPE, text=True)
     try:
@@ -103,6 +106,7 @@ def test_a_lock_that_somebody_deletes_is_no_death(store, parent):
     assert is_lost(parent, store.client.get_run(parent).data.tags)
 
 
+@pytest.mark.slow
 def test_a_machine_with_the_same_id_and_another_name_is_another(store, parent):
     """As where a home folder or an image was copied."""
     tag(store, parent, replace(Owner.here(), host="copied", beat=3))
@@ -121,6 +125,7 @@ def test_an_owner_on_another_machine_that_says_something_is_alive(store, parent)
     assert list((state_folder() / "locks").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_an_owner_on_another_machine_that_stays_silent_is_dead(store, parent):
     tag(store, parent, far_away(beat=3))
     assert not is_lost(parent, store.client.get_run(parent).data.tags), "nobody here can know"
@@ -129,6 +134,7 @@ def test_an_owner_on_another_machine_that_stays_silent_is_dead(store, parent):
     assert clock.slept == SILENCE_SECONDS + SETTLE_SECONDS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "meanwhile"])
 def test_an_owner_on_another_machine_that_ended_its_sweep_is_not_waited_for(store, parent, when):
     tag(store, parent, far_away())
@@ -140,6 +146,7 @@ def test_an_owner_on_another_machine_that_ended_its_sweep_is_not_waited_for(stor
     assert clock.slept <= 3 * SETTLE_SECONDS
 
 
+@pytest.mark.slow
 def test_of_two_that_take_over_at_the_same_moment_the_one_that_wrote_last_has_it(store, parent):
     other = far_away()
     with pytest.raises(OwnershipError, match="gpu-7"):
@@ -147,6 +154,7 @@ def test_of_two_that_take_over_at_the_same_moment_the_one_that_wrote_last_has_it
     assert Owner.from_tag(store.client.get_run(parent).data.tags.get(names.OWNER)) == other
 
 
+@pytest.mark.slow
 def test_whoever_was_taken_over_hears_of_it_at_the_next_beat(store, parent):
     claim = SweepLease(store.client, Owner.here(), sleep=Clock())
     claim.take(parent)
@@ -170,6 +178,7 @@ def test_a_sweep_that_has_just_begun_is_not_lost_before_its_process_holds_it(sto
 NONSENSE = json.dumps({"token": [], "machine": "a", "host": "b", "pid": 1})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["", "?", "[]", "{}", json.dumps({"who": 1}), "null", NONSENSE])
 def test_a_tag_that_is_no_owner_counts_as_none(store, parent, text):
     store.client.set_tag(parent, names.OWNER, text)

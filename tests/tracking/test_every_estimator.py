@@ -87,6 +87,7 @@ def registry_store(migrated, tmp_path_factory):
         mlflow.set_tracking_uri(None)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(("kind", "dotted"), list(cases()))
 def test_it_is_kept_promoted_and_loads_back(kind, dotted, rows, registry_store):
     client, experiment = registry_store

@@ -62,6 +62,7 @@ def measured(number: int, **params) -> Trial:
     return Trial(number, params, TrialState.FINISHED, {"rmse": score, "r2": score}, fit_seconds=0.1, started=1e9, ended=1e9 + 1)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(trial=trials)
 @example(trial=Trial(0, {"__items__": 1}, scores={"__items__": Score(0.5)}, reports=(Report(0, {"__items__": 0.5}),)))
@@ -142,6 +143,7 @@ def test_a_line_of_before_there_were_reports_is_read(tmp_path):
     assert journal.trials() == [measured(0)]
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_no_trial_that_it_added(tmp_path):
     program = (
         "import sys\nfrom wine_sweep.tracking.journal import Journal\nfrom wine_sweep.trial import Trial, TrialState\n"
@@ -216,6 +218,7 @@ def test_where_the_state_folder_cannot_be_made_the_temporary_one_is_taken_and_fo
     assert [trial.number for trial in Journal.of(TOKEN).trials()] == [7]
 
 
+@pytest.mark.slow
 def test_adding_ten_thousand_trials_is_cheap(tmp_path):
     journal = Journal(tmp_path / "a.jsonl")
     trials = [measured(number, alpha=0.1, l1_ratio=number / 10_000) for number in range(10_000)]

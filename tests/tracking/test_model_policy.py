@@ -106,6 +106,7 @@ def test_formats_of_libraries_are_data(folder):
     assert not judged(folder, native("catboost", data="data.json", model_type="CatBoost", save_format="json")).reasons
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -37,6 +37,7 @@ def test_a_model_pins_what_it_is_made_of():
     assert pinned == [f"{name}=={importlib.metadata.version(name)}" for name in names]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_from_another_distribution")
 def test_a_module_that_another_distribution_brings_along_is_pinned_by_that():
     if "xgboost" in importlib.metadata.packages_distributions() and _is_installed("xgboost"):

@@ -78,6 +78,7 @@ def test_a_connection_that_breaks_is_an_outage(gate, client):
     assert raised(lambda: client.create_run("0")).is_outage
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("over_http", [True, False])
 def test_a_run_that_is_not_there_and_a_value_that_is_not_allowed_are_none(store, client, over_http):
     asked = client if over_http else store.client
@@ -228,6 +229,7 @@ def test_who_wants_to_stop_does_not_wait_for_long(fast, monkeypatch):
     assert 0.4 < time.monotonic() - asked + 0.3 < 3
 
 
+@pytest.mark.slow
 def test_waits_grow_and_differ(monkeypatch):
     monkeypatch.setattr(retry, "FIRST_WAIT", 0.05)
     monkeypatch.setattr(retry, "LONGEST_WAIT", 0.4)

@@ -145,6 +145,7 @@ def measured(number: int, value: float = 1.0) -> Trial:
     return Trial(number, {"a": number}, TrialState.FINISHED, {"m": Score(value)}, started=1.7e9, ended=1.7e9 + 1)
 
 
+@pytest.mark.slow
 def test_a_child_run_that_was_begun_after_the_sweep_was_lost_does_not_count(store, monkeypatch):
     tags = {names.KIND: "sweep", names.OBJECTIVE: "m", names.DIRECTION: "minimize", names.JOURNAL: "f" * 32}
     header = SweepHeader("sweep", "experiment", 1.7e9, {}, tags, {})

@@ -68,6 +68,7 @@ def run_id(store):
     return store.client.create_run("0").info.run_id
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("values", [["a", "b"], [1, 2], [True, False], [1.5, 2.5]])
 def test_a_reference_is_read_as_it_was_written(values, store, run_id):
     written = mixed()
@@ -113,6 +114,7 @@ def test_a_server_that_is_away_is_an_outage(gate, monkeypatch):
     assert read_reference(client, run_id).digest == "ab"
 
 
+@pytest.mark.slow
 def test_a_winner_has_its_reference_where_it_has_its_model(store, in_process):
     (store.folder / "kept.yaml").write_text(CONFIG)
     document = json.loads(in_process("run", "kept.yaml", "--json", "--quiet").stdout)
@@ -140,6 +142,7 @@ def test_a_winner_has_its_reference_where_it_has_its_model(store, in_process):
     assert read_reference(store.client, other["run_id"]).digest == found.digest
 
 
+@pytest.mark.slow
 def test_so_has_a_functions_model(store, in_process):
     (store.folder / "train.py").write_text(FUNCTION)
     config = CONFIG.replace("estimator: sklearn.linear_model.Ridge", "function: train.py:train").replace("serial", "processes")

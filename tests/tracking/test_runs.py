@@ -68,6 +68,7 @@ def write(runs: SweepRuns, trial: Trial) -> str:
     return runs.trial_run_ids[trial.number]
 
 
+@pytest.mark.slow
 def test_a_trial_comes_back_as_it_was_written(store, runs):
     trial = measured(3, alpha=0.1, kind=None, sizes=[1, 2])
     run_id = write(runs, trial)
@@ -93,6 +94,7 @@ def test_a_trial_costs_three_calls(store, runs, monkeypatch):
     assert [call for call in calls if call != "get_run"] == ["create_run", "log_batch", "update_run_info"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("folds", "metrics", "params"), [(1200, 2, 1), (3, 1, 250), (5, 1, 0)])
 def test_more_than_a_batch_holds_is_written_whole(store, runs, folds, metrics, params):
     run_id = write(runs, measured(0, folds, metrics, **{f"p{index}": index for index in range(params)}))
@@ -160,6 +162,7 @@ def test_a_name_that_looks_like_an_id_is_found_by_its_name(store):
     assert SweepReader(store.client).find("decade").name == "decade"
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_not_there_is_named_with_the_newest(store):
     for index in range(7):
         SweepRuns.begin(store.client, header(name=f"sweep-{index}", started=1_700_000_000.0 + index))
@@ -167,6 +170,7 @@ def test_a_sweep_that_is_not_there_is_named_with_the_newest(store):
         SweepReader(store.client).find("nosuch")
 
 
+@pytest.mark.slow
 def test_the_latest_sweep_is_found_without_reading_the_others(store, monkeypatch):
     for index in range(12):
         SweepRuns.begin(store.client, header(name=f"sweep-{index}", started=1_700_000_000.0 + index))
@@ -190,6 +194,7 @@ def test_the_newest_of_a_name_and_of_all_is_found(store):
     assert reader.find("latest").name == "other"
 
 
+@pytest.mark.slow
 def test_more_children_than_a_page_are_all_read(store, runs, monkeypatch):
     monkeypatch.setattr("wine_sweep.tracking.store.PAGE", 7)
     for number in range(23):
@@ -209,6 +214,7 @@ def test_runs_of_others_are_no_sweeps(store, runs):
     assert [sweep.run_id for sweep in SweepReader(client).sweeps()] == [runs.run_id]
 
 
+@pytest.mark.slow
 def test_two_processes_that_make_the_same_store_do_not_spoil_it(tmp_path):
     program = f"from wine_sweep.tracking.store import open_store; open_store('sqlite:///{tmp_path / 'new.db'}', create=True)"
     makers = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True) for _ in range(2)]
@@ -330,6 +336,7 @@ KILLED, RUNNING, FINISHED, FAILED, PRUNED = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("states", "expected"),
     [
@@ -378,6 +385,7 @@ def test_a_run_whose_end_was_not_written_tells_what_was_measured(store, runs, mo
     assert (found.trial.state, found.trial.scores["m0"].mean) == (FINISHED, 2.0)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("calls", [1, 2])
 def test_what_was_written_in_part_is_no_result(store, runs, monkeypatch, calls):
     """The tag that says finished is written with the last of the batches."""
@@ -420,6 +428,7 @@ def children(runs: SweepRuns):
     return [(run.data.tags[names.TRIAL], run.info.status) for run in found]
 
 
+@pytest.mark.slow
 def test_a_parent_run_whose_making_was_not_answered_is_found_and_not_made_twice(gate, remote, policy):
     gate.lose(*CREATE_RUN)
     tags = {**header().tags, names.JOURNAL: "abc"}
@@ -429,6 +438,7 @@ def test_a_parent_run_whose_making_was_not_answered_is_found_and_not_made_twice(
     runs.release()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "lost", [CREATE_RUN, ("POST", "/runs/log-batch"), ("POST", "/runs/update"), ("PUT", "/mlflow-artifacts/")]
 )
@@ -445,6 +455,7 @@ def test_a_trial_whose_writing_was_not_answered_is_written_once(gate, remote, po
     runs.release()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("over_http", [True, False])
 def test_what_describes_a_sweep_and_a_trial_can_be_written_twice(store, remote, over_http):
     runs = SweepRuns.begin(remote if over_http else store.client, header(experiment="twice"))
@@ -478,6 +489,7 @@ def test_a_sweep_in_other_hands_keeps_its_children(store, runs):
     assert sorted(children(runs)) == [("0", "KILLED"), ("5", "RUNNING")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "lost",
     [
@@ -504,6 +516,7 @@ def test_a_promotion_that_was_not_answered_makes_one_version_and_tells_the_truth
     assert [each.progress for each in registry.ledger(name)] == ["done"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "lost", [("POST", "/logged-models"), ("PUT", "/mlflow-artifacts/"), ("PATCH", "/logged-models/"), ("POST", "/outputs")]
 )

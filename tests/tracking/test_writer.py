@@ -190,6 +190,7 @@ def test_a_periodic_action_that_is_refused_ends_the_writing():
     background.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wait", ["join", "close"])
 def test_who_wants_to_stop_does_not_wait_for_a_store_that_is_away(fast, monkeypatch, wait):
     monkeypatch.setattr(retry, "STOP_SECONDS", 0.2)
@@ -223,6 +224,7 @@ def test_who_wants_to_stop_does_not_wait_for_an_attempt_that_hangs(monkeypatch):
     hang.set()
 
 
+@pytest.mark.slow
 def test_who_wants_to_stop_waits_for_a_store_that_is_slow(monkeypatch):
     monkeypatch.setattr(writer, "STALL_SECONDS", 0.5)
     background = BackgroundWriter(list, stop=lambda: True)

@@ -2,6 +2,7 @@
 
 import pathlib
 
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from tests.wandb.strategies import are_distinct, sweeps_with_stopping
@@ -10,6 +11,8 @@ from wine_sweep.config import dump_yaml, parse_config
 from wine_sweep.errors import ConfigError
 from wine_sweep.wandb import read_sweep, translate, write_config
 from wine_sweep.wandb.document import UNUSED
+
+pytestmark = pytest.mark.slow
 
 MANY = settings(deadline=None, max_examples=300, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 

@@ -50,6 +50,7 @@ def test_a_factor_is_whole(eta, factor):
     assert notes["early_terminate.eta"].kind is (NoteKind.CARRIED if eta == factor else NoteKind.APPROXIMATED)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100, derandomize=True)
 @given(stopping)
 def test_optuna_takes_every_one(given):

@@ -2,6 +2,8 @@
 
 import pathlib
 
+import pytest
+
 from wine_sweep.config import parse_config
 from wine_sweep.config.yaml_io import read_yaml
 from wine_sweep.wandb.parameters import approximated, carried, left_out
@@ -50,6 +52,7 @@ def test_a_description_of_any_characters_stays_a_comment():
     assert "# first\n#\n# second?" in text
 
 
+@pytest.mark.slow
 def test_long_notes_are_wrapped():
     text = write(left_out("entity", "word " * 60), approximated("a", "word " * 60, ("search", "parameters", "a")))
     assert all(len(line) <= WIDTH for line in text.splitlines() if line.lstrip().startswith("#"))
