@@ -62,7 +62,6 @@ def red_wine(root):
     return features, target, groups, np.sort(train), np.sort(test)
 
 
-@pytest.mark.slow
 def test_there_is_one_child_for_each_point_with_the_parameters_own_names(runs, children):
     assert len(runs) == len(POINTS) + 1
     assert sorted((float(run.data.params["alpha"]), float(run.data.params["l1_ratio"])) for run in children) == sorted(POINTS)
@@ -184,7 +183,6 @@ def test_the_model_has_signature_example_and_pinned_requirements(swept):
     mlflow.set_tracking_uri(None)
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_the_model_in_staging_is_the_one_that_scikit_learn_fits(swept, red_wine, client, children):
     features, target, _, train, test = red_wine
@@ -199,7 +197,6 @@ def test_the_model_in_staging_is_the_one_that_scikit_learn_fits(swept, red_wine,
     assert best.data.metrics["test_rmse"] == pytest.approx(rmse, abs=1e-9)
 
 
-@pytest.mark.slow
 def test_every_trial_agrees_with_scikit_learns_cross_validate(children, red_wine):
     features, target, groups, train, _ = red_wine
     folds = GroupKFold(n_splits=5, shuffle=True, random_state=0)
