@@ -25,7 +25,7 @@ This module imports nothing of the package.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 ConfigPath = tuple[str | int, ...]
 """Where a value stands in a config: keys and positions from the top, ``("search", "parameters", "alpha", 0)``."""
@@ -62,12 +62,14 @@ class Problem:
         path: The key that it is about; empty for the file as a whole.
         place: Where that stands; None when it stands in no text.
         at_key: Whether the key itself is wrong (unknown, given twice) and not its value.
+        code: The kind of mistake in a stable word, for programs; ``docs/config.md`` lists them.
     """
 
     message: str
     path: ConfigPath = ()
     place: SourceLocation | None = None
     at_key: bool = False
+    code: str = field(default="invalid", compare=False)
 
     def __str__(self) -> str:
         parts = (str(self.place) if self.place else "", ".".join(map(str, self.path)), self.message)
@@ -83,11 +85,12 @@ class ConfigError(WineSweepError, ValueError):
 
 
 class DataError(WineSweepError, ValueError):
-    """The table cannot be used; `path` is the config key that names it (``("data", "target")``)."""
+    """The table cannot be used; `path` is the config key that names it (``("data", "target")``), `code` as `Problem` has it."""
 
-    def __init__(self, message: str, *, path: ConfigPath = ("data", "source")) -> None:
+    def __init__(self, message: str, *, path: ConfigPath = ("data", "source"), code: str = "bad-data") -> None:
         super().__init__(message)
         self.path = path
+        self.code = code
 
 
 class NotFoundError(WineSweepError, LookupError):

@@ -29,7 +29,7 @@ BEFORE = re.compile(r"((wine-sweep|mlflow) [a-z][a-z -]*|--[a-z][a-z-]* |pip ins
 QUOTES = {"shell_word", "shell_argument", "command", "arguments", "store", "trust", "config"}
 """What quotes such a word, and the names of what is made of words that are quoted."""
 
-NO_COMMANDS = {"config/overrides.py": "`--set …` is the name of a place, as the user has typed it"}
+NO_COMMANDS = {"config/loader.py": "`--set …` is the name of a place, as the user has typed it"}
 
 
 def unquoted(source: str) -> list[str]:

@@ -69,7 +69,7 @@ def check_command(request: CheckRequest) -> int:
             [Problem("names a version, and --stage one too; give one of the two", place=SourceLocation("--version"))]
         )
     stage = find_stage(request.stage, "--stage") or Stage.STAGING
-    Trust(request.trusted)
+    Trust(request.trusted).check()
     let_import_from(Path.cwd(), request.trusted)
     check = Check(
         request.name,

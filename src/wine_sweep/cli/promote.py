@@ -32,7 +32,7 @@ def rollback_command(
     Raises:
         WineSweepError: As `roll_back` says.
     """
-    Trust(trusted)
+    Trust(trusted).check()
     let_import_from(Path.cwd(), trusted)
     registry = ModelRegistry(open_store(tracking_uri))
     promotion = roll_back(registry, name, find_stage(stage, "--stage") or Stage.STAGING, why=why, trusted=trusted)
@@ -45,7 +45,7 @@ def move_on_command(name: str, *, trusted: Sequence[str], tracking_uri: str | No
     Raises:
         WineSweepError: As `move_on` says.
     """
-    Trust(trusted)
+    Trust(trusted).check()
     let_import_from(Path.cwd(), trusted)
     _print_promotion(move_on(ModelRegistry(open_store(tracking_uri)), name, trusted), "Now", as_json=as_json)
 

@@ -59,6 +59,16 @@ class Document:
                 return self.keys[path]
         return self.values.get((), SourceLocation(self.source, 1, 1))
 
+    def value_at(self, path: ConfigPath) -> Any:
+        """Return the value at a path; None where none stands there."""
+        value = self.value
+        for part in path:
+            try:
+                value = value[part]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
+
     def as_written(self, path: ConfigPath) -> ConfigPath:
         """Return the path that stands in the text for one that goes on where a short form ends: ``cv: 1`` for ``cv.folds``."""
         if path in self.values or path in self.keys:
@@ -86,9 +96,31 @@ class Document:
         placed = [replace(each, place=each.place or self.place(each.path, at_key=each.at_key)) for each in written]
         return sorted(dict.fromkeys(placed), key=self._order)
 
+    def renamed(self, moves: Iterable[tuple[ConfigPath, ConfigPath]]) -> Document:
+        """Return the document with keys under other names too, in the same places; outer ones first."""
+        document = self
+        for old, new in moves:
+
+            def moved(path: ConfigPath, old: ConfigPath = old, new: ConfigPath = new) -> ConfigPath:
+                return (*new, *path[len(old) :]) if path[: len(old)] == old else path
+
+            keys = {moved(path): place for path, place in document.keys.items()} | {old: document.place(old, at_key=True)}
+            values = {moved(path): place for path, place in document.values.items()}
+            document = Document(_renamed(document.value, old, new[-1]), self.source, keys, values)
+        return document
+
     def _order(self, problem: Problem) -> tuple[bool, int, int]:
         place = problem.place or SourceLocation(self.source)
         return place.source != self.source, place.line, place.column
+
+
+def _renamed(tree: Any, path: ConfigPath, name: str | int) -> Any:
+    part, *deeper = path
+    if isinstance(tree, list):
+        return [_renamed(item, tuple(deeper), name) if index == part else item for index, item in enumerate(tree)]
+    if not deeper:
+        return {name if key == part else key: value for key, value in tree.items()}
+    return {key: _renamed(value, tuple(deeper), name) if key == part else value for key, value in tree.items()}
 
 
 WIDTH = 100
@@ -324,7 +356,7 @@ class _Builder:
                 continue
             key = self._key(key_node, path)
             if key in result:
-                self._problem("given twice", (*path, _path_part(key)), key_node)
+                self._problem("given twice", (*path, path_part(key)), key_node)
                 continue
             result[key] = self._entry(key, key_node, value_node, path)
         for key_node, value_node in merged:
@@ -334,7 +366,7 @@ class _Builder:
         return result
 
     def _entry(self, key: Hashable, key_node: Node, value_node: Node, path: ConfigPath) -> Any:
-        inner = (*path, _path_part(key))
+        inner = (*path, path_part(key))
         self.keys[inner] = self._place(key_node)
         return self.build(value_node, inner)
 
@@ -419,7 +451,8 @@ def _joined_surrogates(text: str) -> str:
         raise ValueError("half of a surrogate pair is no character") from error
 
 
-def _path_part(key: Hashable) -> str | int:
+def path_part(key: Hashable) -> str | int:
+    """Return what stands for a key in a path."""
     return key if isinstance(key, str | int) else str(key)
 
 

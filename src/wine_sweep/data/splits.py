@@ -302,13 +302,47 @@ def load_material(config: DataConfig, folder: pathlib.Path, cv: CrossValidation,
     Raises:
         DataError: The table cannot be used so.
     """
+    loaded = load_rows(config, folder)
+    dataset = make_dataset(loaded.table, config, source=loaded.source, needs=needs, is_new=loaded.is_new)
+    return divide(dataset, config, cv, needs.task)
+
+
+@dataclass(frozen=True)
+class LoadedRows:
+    """A table as read, before anybody asks what its columns mean.
+
+    Args:
+        source: A bundled name or an absolute path.
+        table: All rows and columns, the new rows last.
+        is_new: Which rows those are, of shape (rows,); None where there are none.
+    """
+
+    source: str
+    table: pd.DataFrame
+    is_new: np.ndarray | None
+
+
+def load_rows(config: DataConfig, folder: pathlib.Path) -> LoadedRows:
+    """Load the table of a section `data`, whose relative paths start from `folder`.
+
+    Raises:
+        DataError: It cannot be read, or the new rows cannot.
+    """
     source = resolve_source(config.source, folder)
-    table, is_new = load_table(source, max_size=config.max_size), None
+    table, is_new = load_table(source, max_size=config.max_size).rename(columns=str), None
     if config.new is not None:
         table, is_new = _with_new(table, resolve_source(config.new, folder), config.max_size)
-    dataset = make_dataset(table, config, source=source, needs=needs, is_new=is_new)
-    split = split_rows(dataset, config, task=needs.task, in_time=cv.time_series is not None)
-    folds = make_folds(dataset, split, cv, task=needs.task, duplicates=config.duplicates)
+    return LoadedRows(source, table, is_new)
+
+
+def divide(dataset: Dataset, config: DataConfig, cv: CrossValidation, task: Task) -> TrainingData:
+    """Set the test rows of a dataset aside, and draw the folds.
+
+    Raises:
+        DataError: It cannot be divided so.
+    """
+    split = split_rows(dataset, config, task=task, in_time=cv.time_series is not None)
+    folds = make_folds(dataset, split, cv, task=task, duplicates=config.duplicates)
     return TrainingData(dataset, split, folds)
 
 

@@ -166,12 +166,12 @@ def task_of(scorer: str) -> Task | None:
     return Task.REGRESSION if scorer in _REGRESSION else Task.CLASSIFICATION
 
 
-def find_metric(name: str, task: Task) -> Metric:
+def find_metric(name: str, task: Task | None) -> Metric:
     """Look a metric up.
 
     Args:
         name: A short name (``rmse``) or a scikit-learn scorer's (``neg_mean_gamma_deviance``).
-        task: What the model does.
+        task: What the model does; None where that is not known.
 
     Raises:
         ValueError: There is no such metric, or it does not fit the task; the message says what does.
@@ -180,10 +180,11 @@ def find_metric(name: str, task: Task) -> Metric:
 
     known = get_scorer_names()
     scorer = ERRORS.get(name, name)
-    fitting = [each for each in (*ERRORS, *known) if task_of(ERRORS.get(each, each)) is task]
+    tasks = [task] if task is not None else list(Task)
+    fitting = [each for each in (*ERRORS, *known) if task_of(ERRORS.get(each, each)) in tasks]
     if scorer not in known:
-        raise ValueError(f"there is no metric '{name}'{did_you_mean(name, fitting) or '.'} {_offer(task)}")
-    if task_of(scorer) is not task:
+        raise ValueError(f"there is no metric '{name}'{did_you_mean(name, fitting) or '.'} {' '.join(map(_offer, tasks))}")
+    if task is not None and task_of(scorer) is not task:
         raise ValueError(f"{name} does not fit a {task.value} model. {_offer(task)}")
     sign = -1 if name in ERRORS else 1
     return Metric(name, scorer, sign, Direction.MINIMIZE if sign < 0 else Direction.MAXIMIZE)

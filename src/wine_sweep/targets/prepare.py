@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
-from wine_sweep.config import ModelForm, ParsedConfig
-from wine_sweep.errors import ConfigError, Problem
+from wine_sweep.config import ModelForm, ParsedConfig, known
 from wine_sweep.evaluation.function import Source
-from wine_sweep.targets.base import SweepPlan
-from wine_sweep.targets.command import CommandCheck
-from wine_sweep.targets.estimator import EstimatorCheck
-from wine_sweep.targets.function import FunctionCheck
-from wine_sweep.targets.trust import check_address
-
-
-class ConfigCheck(Protocol):
-    """Holds a draft against what it tunes; what depends on a broken section is left out.
-
-    Attributes:
-        problems: What is wrong, once it has run.
-    """
-
-    problems: list[Problem]
-
-    def run(self) -> None:
-        """Find what is wrong."""
-
-    def prepared(self) -> SweepPlan:
-        """Return the sweep; nothing is wrong with the draft."""
+from wine_sweep.execution import check_backend
+from wine_sweep.targets.base import Findings, SweepPlan
+from wine_sweep.targets.command import plan_command
+from wine_sweep.targets.estimator import plan_estimator
+from wine_sweep.targets.function import plan_function
+from wine_sweep.targets.trust import Trust, check_address
 
 
 def prepare(draft: ParsedConfig, *, trusted: Sequence[str] = (), source: Source | None = None) -> SweepPlan:
@@ -41,20 +24,12 @@ def prepare(draft: ParsedConfig, *, trusted: Sequence[str] = (), source: Source 
         source: The function that is swept, where the config's `model` only stands for it.
 
     Raises:
-        ConfigError: With every problem found, each at its place.
+        ConfigError: With every problem found, each at its place; what only follows from another is left out.
     """
-    check = _check_of(draft, tuple(trusted), source)
-    check.run()
-    problems = draft.document.locate([*draft.problems, *check.problems, *check_address(draft, trusted)])
-    if problems:
-        raise ConfigError(problems)
-    return check.prepared()
-
-
-def _check_of(draft: ParsedConfig, trusted: tuple[str, ...], source: Source | None) -> ConfigCheck:
-    model = draft.sections.get("model")
-    if model is not None and model.form is ModelForm.COMMAND:
-        return CommandCheck(draft, trusted)
-    if model is not None and model.form is ModelForm.FUNCTION:
-        return FunctionCheck(draft, trusted, source)
-    return EstimatorCheck(draft, trusted)
+    found = Findings(draft, Trust(trusted))
+    found.look(lambda: check_backend(draft.known.execution))
+    found.look(lambda: check_address(draft, trusted))
+    form = known(lambda: draft.known.form, ModelForm.ESTIMATOR)
+    if form is ModelForm.COMMAND:
+        return plan_command(found)
+    return plan_function(found, source) if form is ModelForm.FUNCTION else plan_estimator(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterator, Sequence
 
-from wine_sweep.config import ExecutionConfig, ParsedConfig
+from wine_sweep.config import ParsedConfig
 from wine_sweep.errors import ConfigError, Problem, SourceLocation
 from wine_sweep.importing import lies_in
 from wine_sweep.messages import MODEL_PREFIX, shell_word
@@ -24,8 +24,8 @@ class Trust:
     Args:
         given: The values of ``--trust``; relative paths start from the working folder.
 
-    Raises:
-        ConfigError: A value is none of these.
+    Attributes:
+        problems: The values that are none of these.
     """
 
     def __init__(self, given: Sequence[str]) -> None:
@@ -35,17 +35,18 @@ class Trust:
         self.paths = [path.resolve() for path in map(pathlib.Path, code) if _exists(path)]
         lost = [each for each in code if each not in self.packages and not _exists(pathlib.Path(each))]
         lost += [each for each in given if each == MODEL_PREFIX or not each.strip()]
-        if lost:
-            here = SourceLocation("--trust")
-            raise ConfigError(
-                [
-                    Problem(
-                        f"'{each}' is no file or folder here, no package's name, no {MODEL_PREFIX}NAME, and no tcp://HOST:PORT",
-                        place=here,
-                    )
-                    for each in lost
-                ]
-            )
+        what = f"no file or folder here, no package's name, no {MODEL_PREFIX}NAME, and no tcp://HOST:PORT"
+        here = SourceLocation("--trust")
+        self.problems = [Problem(f"'{each}' is {what}", place=here, code="missing-file") for each in lost]
+
+    def check(self) -> None:
+        """Raise what is wrong.
+
+        Raises:
+            ConfigError: A value is none of what it can be.
+        """
+        if self.problems:
+            raise ConfigError(self.problems)
 
     def covers(self, path: pathlib.Path) -> bool:
         """Return whether a file or folder is trusted, by itself or as part of a trusted folder."""
@@ -84,13 +85,13 @@ def check_address(draft: ParsedConfig, trusted: Sequence[str]) -> Iterator[Probl
         draft: The config as read.
         trusted: The values of ``--trust``.
     """
-    execution: ExecutionConfig | None = draft.sections.get("execution")
-    if execution is None or execution.address is None or execution.address in trusted:
+    address = draft.known.execution.address
+    if address is None or address in trusted:
         return
     if draft.document.place(_ADDRESS).source != draft.document.source:
         return  # it was given by --set
-    how = f"run with --trust {shell_word(execution.address)} if you trust it"
-    yield Problem(f"a Dask scheduler can run code in this process; {how}", _ADDRESS)
+    how = f"run with --trust {shell_word(address)} if you trust it"
+    yield Problem(f"a Dask scheduler can run code in this process; {how}", _ADDRESS, code="untrusted")
 
 
 def how_to_trust(path: pathlib.Path) -> str:
