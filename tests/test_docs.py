@@ -29,6 +29,7 @@ from wine_sweep.config import (
     SweepConfig,
     parse_config,
 )
+from wine_sweep.errors import CODES
 from wine_sweep.targets.prepare import prepare
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -106,6 +107,13 @@ def test_the_table_of_search_features_names_every_method_pruner_and_key():
     assert {pruner.value for pruner in PrunerType} <= named
     assert {rule.value for rule in (*PickRule, *SelectRule, *Cost)} <= named
     assert keys_of(SearchConfig) - {"seed"} <= named
+
+
+def test_the_docs_list_every_code_of_a_problem_and_what_it_means():
+    table = PAGES["config.md"].split("## Mistakes, for programs")[1]
+    assert dict(re.findall(r"^\| `([a-z-]+)` \| (.*) \|$", table, re.MULTILINE)) == CODES
+    sources = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    assert {code for code in CODES if f'"{code}"' not in sources.replace(f'    "{code}": "{CODES[code]}"', "")} == set()
 
 
 def test_the_readme_names_every_command_and_only_those():

@@ -53,6 +53,31 @@ class SourceLocation:
         return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
 
 
+CODES = {
+    "bad-data": "the table cannot be used as the config says",
+    "conflict": "two keys do not go together",
+    "duplicate": "a key or a name is given twice",
+    "invalid": "anything else; the message says what",
+    "missing-file": "there is no such file, folder or program",
+    "missing-key": "a key is needed and not there",
+    "not-installed": "a package is needed and not installed",
+    "not-yaml": "the text cannot be read as YAML, or uses what is refused",
+    "out-of-range": "a number, a text or a list is too large or too small",
+    "refused-value": "the estimator does not take this value of its parameter",
+    "unknown-column": "the table has no such column",
+    "unknown-estimator": "there is no such class or module",
+    "unknown-key": "no such key is known here",
+    "unknown-metric": "there is no such metric, or it does not fit the model",
+    "unknown-name": "nothing of this name is searched or measured",
+    "unknown-parameter": "the estimator has no such parameter",
+    "unknown-value": "not one of the words that the key takes",
+    "unreadable": "the file cannot be read",
+    "untrusted": "it could run code, and nobody trusts it; `--trust` does",
+    "wrong-type": "a value or a key is of another kind: text for a number, say",
+}
+"""The kinds of mistakes in words that stay, for programs, and what each means; ``docs/config.md`` has them too."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong with a config.
@@ -62,7 +87,8 @@ class Problem:
         path: The key that it is about; empty for the file as a whole.
         place: Where that stands; None when it stands in no text.
         at_key: Whether the key itself is wrong (unknown, given twice) and not its value.
-        code: The kind of mistake in a stable word, for programs; ``docs/config.md`` lists them.
+        code: The kind of mistake, one of `CODES`.
+        line: The line of the text that it stands in, to be shown; empty where that is not known.
     """
 
     message: str
@@ -70,6 +96,11 @@ class Problem:
     place: SourceLocation | None = None
     at_key: bool = False
     code: str = field(default="invalid", compare=False)
+    line: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if self.code not in CODES:
+            raise ValueError(f"a problem has the code {self.code}, which no program knows")
 
     def __str__(self) -> str:
         parts = (str(self.place) if self.place else "", ".".join(map(str, self.path)), self.message)

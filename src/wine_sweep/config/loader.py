@@ -37,7 +37,7 @@ def apply_overrides(document: Document, assignments: Sequence[str]) -> Document:
 def _apply(document: Document, assignment: str) -> Document:
     source = f"--set {assignment}"
     if any("\ud800" <= character <= "\udfff" for character in assignment):
-        raise ConfigError([Problem("is not UTF-8 text", place=SourceLocation(source))])
+        raise ConfigError([Problem("is not UTF-8 text", place=SourceLocation(source), code="not-yaml")])
     key, equals, text = assignment.partition("=")
     path: ConfigPath = tuple(key.strip().split("."))
     if not equals or not all(path):
@@ -50,7 +50,7 @@ def _apply(document: Document, assignment: str) -> Document:
     values = {old: place for old, place in document.values.items() if old[: len(path)] != path}
     values |= {each: here for each in outer if each not in document.values}
     values |= {(*path, *inner): here for inner in new.values}
-    return Document(value, document.source, keys, values)
+    return replace(document, value=value, keys=keys, values=values)
 
 
 def _assign(value: Any, path: ConfigPath, new: Any, source: str) -> Any:
@@ -100,7 +100,8 @@ def read_config(path: pathlib.Path, overrides: Sequence[str] = ()) -> ParsedConf
     try:
         content = read_file(path, MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError([Problem(f"cannot be read: {error.strerror or error}", place=SourceLocation(str(path)))]) from error
+        message = f"cannot be read: {error.strerror or error}"
+        raise ConfigError([Problem(message, place=SourceLocation(str(path)), code="unreadable")]) from error
     draft = parse_config(content, source=str(path), folder=path.resolve().parent, default_name=path.stem, overrides=overrides)
     return replace(draft, is_file=True)
 

@@ -40,12 +40,14 @@ class Document:
         source: The name to show for the text, usually its file.
         keys: The place of each key.
         values: The place of each value.
+        text: The text itself.
     """
 
     value: Any
     source: str
     keys: Mapping[ConfigPath, SourceLocation] = field(default_factory=dict)
     values: Mapping[ConfigPath, SourceLocation] = field(default_factory=dict)
+    text: str = ""
 
     def place(self, path: ConfigPath, *, at_key: bool = False) -> SourceLocation:
         """Find where `path` stands; what does not stand in the text is placed at the key that should hold it."""
@@ -94,7 +96,7 @@ class Document:
         """Return every problem that has none its place, and sort all by it; overrides of the command line come last."""
         written = [replace(each, path=self.as_written(each.path)) for each in problems]
         placed = [replace(each, place=each.place or self.place(each.path, at_key=each.at_key)) for each in written]
-        return sorted(dict.fromkeys(placed), key=self._order)
+        return with_lines(sorted(dict.fromkeys(placed), key=self._order), self.source, self.text)
 
     def renamed(self, moves: Iterable[tuple[ConfigPath, ConfigPath]]) -> Document:
         """Return the document with keys under other names too, in the same places; outer ones first."""
@@ -106,12 +108,28 @@ class Document:
 
             keys = {moved(path): place for path, place in document.keys.items()} | {old: document.place(old, at_key=True)}
             values = {moved(path): place for path, place in document.values.items()}
-            document = Document(_renamed(document.value, old, new[-1]), self.source, keys, values)
+            document = replace(document, value=_renamed(document.value, old, new[-1]), keys=keys, values=values)
         return document
 
     def _order(self, problem: Problem) -> tuple[bool, int, int]:
         place = problem.place or SourceLocation(self.source)
         return place.source != self.source, place.line, place.column
+
+
+_LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+"""As YAML counts lines."""
+
+
+def with_lines(problems: Iterable[Problem], source: str, text: str) -> list[Problem]:
+    """Return problems with the lines of the text that they stand in."""
+    lines = _LINE_END.split(text)
+
+    def line(problem: Problem) -> str:
+        place = problem.place
+        is_here = place is not None and place.source == source and 0 < place.line <= len(lines)
+        return lines[place.line - 1] if place is not None and is_here else problem.line
+
+    return [replace(each, line=line(each)) for each in problems]
 
 
 def _renamed(tree: Any, path: ConfigPath, name: str | int) -> Any:
@@ -201,18 +219,20 @@ def read_yaml(content: bytes, source: str, *, may_be_empty: bool = False, most_c
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise _refusal("the file is not UTF-8 text", SourceLocation(source, line, 1)) from error
-    node = _compose(text, source, most_choices)
-    if node is None and may_be_empty:
-        return Document(None, source, {}, {(): SourceLocation(source, 1, 1)})
-    if node is None:
-        raise _refusal(
-            "the file is empty; a config is a mapping of keys such as `data`, `model` and `search`", SourceLocation(source, 1, 1)
-        )
-    builder = _Builder(source)
-    value = builder.build(node, ())
-    if builder.problems:
-        raise ConfigError(builder.problems)
-    return Document(value, source, builder.keys, builder.values)
+    try:
+        node = _compose(text, source, most_choices)
+        if node is None and may_be_empty:
+            return Document(None, source, {}, {(): SourceLocation(source, 1, 1)}, text)
+        if node is None:
+            message = "the file is empty; a config is a mapping of keys such as `data`, `model` and `search`"
+            raise _refusal(message, SourceLocation(source, 1, 1))
+        builder = _Builder(source)
+        value = builder.build(node, ())
+        if builder.problems:
+            raise ConfigError(builder.problems)
+    except ConfigError as error:
+        raise ConfigError(with_lines(error.problems, source, text)) from error.__cause__
+    return Document(value, source, builder.keys, builder.values, text)
 
 
 def parse_scalar(text: str) -> Any:
@@ -261,7 +281,9 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
             if self._listed > self._most_choices:
                 mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # as above
                 place = SourceLocation(self._source, mark.line + 1, mark.column + 1)
-                raise ConfigError([Problem(too_many_choices(self._most_choices), tuple(self._path[1:-1]), place)])
+                raise ConfigError(
+                    [Problem(too_many_choices(self._most_choices), tuple(self._path[1:-1]), place, code="out-of-range")]
+                )
         node: Node | None = super().compose_node(parent, index)
         self._path.pop()
         return node
@@ -356,7 +378,7 @@ class _Builder:
                 continue
             key = self._key(key_node, path)
             if key in result:
-                self._problem("given twice", (*path, path_part(key)), key_node)
+                self._problem("given twice", (*path, path_part(key)), key_node, "duplicate")
                 continue
             result[key] = self._entry(key, key_node, value_node, path)
         for key_node, value_node in merged:
@@ -426,8 +448,8 @@ class _Builder:
         self._problem(f"the tag `{tag}` is not allowed; a config is plain data", path, node)
         return False
 
-    def _problem(self, message: str, path: ConfigPath, node: Node) -> None:
-        self.problems.append(Problem(message, path, self._place(node), at_key=True))
+    def _problem(self, message: str, path: ConfigPath, node: Node, code: str = "not-yaml") -> None:
+        self.problems.append(Problem(message, path, self._place(node), at_key=True, code=code))
 
     def _place(self, node: Node) -> SourceLocation:
         return SourceLocation(self.source, node.start_mark.line + 1, node.start_mark.column + 1)
@@ -457,7 +479,7 @@ def path_part(key: Hashable) -> str | int:
 
 
 def _refusal(message: str, place: SourceLocation) -> ConfigError:
-    return ConfigError([Problem(message, place=place)])
+    return ConfigError([Problem(message, place=place, code="not-yaml")])
 
 
 _OPEN_ALREADY = ("/dev/fd", "/proc/self/fd")

@@ -204,7 +204,8 @@ def _check_placeholders(model: ModelConfig, space: Space) -> Iterator[Problem]:
                 if name.removeprefix(ENVIRONMENT) not in os.environ:
                     yield Problem(f"the environment variable {name.removeprefix(ENVIRONMENT)} is not set", path)
             elif name not in known:
-                yield Problem(f"{{{name}}} is no parameter; {one_of(name, known)}; a literal brace is doubled", path)
+                message = f"{{{name}}} is no parameter; {one_of(name, known)}; a literal brace is doubled"
+                yield Problem(message, path, code="unknown-name")
             elif name in sometimes:
                 yield Problem(f"{{{name}}} is searched only sometimes; {{args}} lists what a trial has", path)
 

@@ -200,7 +200,7 @@ class Goals:
             for name in Expression(limit).names:
                 if name not in known:
                     message = f"'{name}' is not measured; {one_of(name, known)}"
-                    self.problems.append(Problem(message, ("selection", "constraints", index)))
+                    self.problems.append(Problem(message, ("selection", "constraints", index), code="unknown-name"))
 
 
 def check_weights(pick: PickConfig | None, known_goals: Sequence[str]) -> Iterator[Problem]:
@@ -418,7 +418,7 @@ def one_standard_error_of(selection: SelectionConfig, space: Space, *, values: i
 def _check_order(name: str, order: End | list[Any], space: Space, path: ConfigPath) -> Iterator[Problem]:
     dimensions = _named(name, space)
     if not dimensions:
-        yield Problem(f"is not searched; {one_of(name, space.names)}", path, at_key=True)
+        yield Problem(f"is not searched; {one_of(name, space.names)}", path, at_key=True, code="unknown-name")
     elif isinstance(order, End):
         strange = [value for value in _choices(dimensions) if not _is_number(value)]
         if strange:
