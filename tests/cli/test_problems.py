@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 from wine_sweep.cli.exits import point_at, report_error
 from wine_sweep.config import parse_config, read_config
-from wine_sweep.errors import CODES, ConfigError, Problem, SourceLocation
+from wine_sweep.errors import ConfigError, Problem, SourceLocation
 from wine_sweep.targets.prepare import prepare
 
 CONFIG = """\
@@ -69,12 +69,6 @@ def test_what_stands_in_no_text_has_no_line(capsys):
         "code": "missing-file",
     }
     assert (second["file"], second["line"], second["code"]) == (None, None, "invalid")
-
-
-def test_a_code_that_is_not_listed_is_refused():
-    with pytest.raises(ValueError, match="has the code nonsense"):
-        Problem("is wrong", code="nonsense")
-    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", code) for code in CODES)
 
 
 def shown(error, monkeypatch, **environment):

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from wine_sweep.errors import ConfigError, ConfigPath, Problem, SourceLocation
+from wine_sweep.errors import Code, ConfigError, ConfigPath, Problem, SourceLocation
 from wine_sweep.messages import one_of, show
 
 _WRONG = "wrong"
@@ -34,7 +34,7 @@ _PLAIN = {
     "too_short": "must not be empty",
     "string_too_short": "must not be empty",
 }
-_CODES = {
+_CODES: dict[str, Code] = {
     "missing": "missing-key",
     "enum": "unknown-value",
     "too_long": "out-of-range",
@@ -50,7 +50,7 @@ _LIMITS = {
 }
 
 
-def config_error(message: str, *at: str | int, code: str = "invalid") -> PydanticCustomError:
+def config_error(message: str, *at: str | int, code: Code = "invalid") -> PydanticCustomError:
     """Make the error that a validator raises; `at` leads from the validated object to the key that is to blame."""
     return PydanticCustomError(_WRONG, "{message}", {"message": message, "at": at, "code": code})
 
@@ -89,7 +89,7 @@ def _translate(detail: ErrorDetails, path: ConfigPath, model: type[BaseModel]) -
         return unknown_key(path, _keys_at(model, path[:-1]))
     if kind == "invalid_key" or path[-1:] == ("[key]",):
         return not_text(path[:-1] if path[-1] == "[key]" else path)
-    code = "wrong-type" if kind in _EXPECTED else "out-of-range" if kind in _LIMITS else _CODES.get(kind, "invalid")
+    code: Code = "wrong-type" if kind in _EXPECTED else "out-of-range" if kind in _LIMITS else _CODES.get(kind, "invalid")
     return Problem(_describe(kind, value, context) or f"{detail['msg']}, got {show(value)}", path, code=code)
 
 

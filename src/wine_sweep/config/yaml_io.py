@@ -27,7 +27,7 @@ from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 
 from wine_sweep.config.search import too_many_choices
-from wine_sweep.errors import ConfigError, ConfigPath, Problem, SourceLocation
+from wine_sweep.errors import Code, ConfigError, ConfigPath, Problem, SourceLocation
 from wine_sweep.messages import visible, visible_in_yaml
 
 
@@ -448,7 +448,7 @@ class _Builder:
         self._problem(f"the tag `{tag}` is not allowed; a config is plain data", path, node)
         return False
 
-    def _problem(self, message: str, path: ConfigPath, node: Node, code: str = "not-yaml") -> None:
+    def _problem(self, message: str, path: ConfigPath, node: Node, code: Code = "not-yaml") -> None:
         self.problems.append(Problem(message, path, self._place(node), at_key=True, code=code))
 
     def _place(self, node: Node) -> SourceLocation:

@@ -21,10 +21,10 @@ from sklearn.model_selection import (
 )
 
 from wine_sweep.config import CrossValidation, DataConfig, Duplicates
-from wine_sweep.data.dataset import GROUPS, TARGET, WEIGHTS, Dataset, make_dataset, rows
+from wine_sweep.data.dataset import GROUPS, TARGET, WEIGHTS, Dataset, rows
 from wine_sweep.data.table import load_table, resolve_source
 from wine_sweep.errors import ConfigPath, DataError
-from wine_sweep.trial import DataRequirements, Task
+from wine_sweep.trial import Task
 
 _CV: ConfigPath = ("evaluation", "cv")
 NEW: ConfigPath = ("data", "new")
@@ -288,23 +288,6 @@ class TrainingData:
         changes += [f"without {', '.join(gone)}"] if gone else []
         changes += [f"with {', '.join(new)} besides"] if new else []
         return "; ".join(changes) or "the same rows and columns, with other values"
-
-
-def load_material(config: DataConfig, folder: pathlib.Path, cv: CrossValidation, needs: DataRequirements) -> TrainingData:
-    """Load a table, set the test rows aside, and draw the folds.
-
-    Args:
-        config: The section `data`.
-        folder: What a relative source starts from.
-        cv: How the rows that are no test rows are split.
-        needs: What the model can learn from.
-
-    Raises:
-        DataError: The table cannot be used so.
-    """
-    loaded = load_rows(config, folder)
-    dataset = make_dataset(loaded.table, config, source=loaded.source, needs=needs, is_new=loaded.is_new)
-    return divide(dataset, config, cv, needs.task)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from wine_sweep.config import EstimatorConfig
-from wine_sweep.errors import ConfigPath, Problem
+from wine_sweep.errors import Code, ConfigPath, Problem
 from wine_sweep.importing import start_scripts_as_usual
 from wine_sweep.messages import did_you_mean, shell_word, show
 from wine_sweep.trial import DataRequirements, Task
@@ -373,7 +373,7 @@ def _classes(module: Any) -> list[str]:
     return [name for name, value in vars(module).items() if inspect.isclass(value) and hasattr(value, "get_params")]
 
 
-def _bad(path: ConfigPath, message: str, *, at_key: bool = False, code: str = "invalid") -> EstimatorError:
+def _bad(path: ConfigPath, message: str, *, at_key: bool = False, code: Code = "invalid") -> EstimatorError:
     return EstimatorError(Problem(message, path, at_key=at_key, code=code))
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from wine_sweep.config import GateConfig, HistoryReducer, NotKnown, ParsedConfig, SweepConfig
 from wine_sweep.data.splits import TrainingData
@@ -93,7 +93,7 @@ def independent(found: Findings) -> list[Problem]:
     wrong = [each.path for each in found.draft.problems if not each.at_key]
     entries = [path[: path.index("parameters") + 2] for path in wrong if "parameters" in path[:-1]]
     broken = {str(entry[-1]) for entry in entries}
-    searched = {*_searched(document.value), None}
+    searched = {None, *(path[-1] for path in document.keys if path[-2:-1] == ("parameters",))}
     meant = {suggested(each.message) for each in found.problems if each.code in _DECLARED} - searched
 
     def follows(problem: Problem) -> bool:
@@ -109,15 +109,6 @@ def independent(found: Findings) -> list[Problem]:
         return any(path[: len(entry)] == entry for entry in entries) or any(each[: len(path)] == path for each in wrong)
 
     return [each for each in found.problems if not follows(each)]
-
-
-def _searched(tree: Any) -> Iterator[str]:
-    """Yield the names of the parameters that a config searches, as it is written."""
-    sections = tree if isinstance(tree, dict) else {}
-    models = sections.get("models")
-    for section in (sections.get("search"), *(models.values() if isinstance(models, dict) else ())):
-        parameters = section.get("parameters") if isinstance(section, dict) else None
-        yield from parameters if isinstance(parameters, dict) else ()
 
 
 def present(value: Part | None) -> Part:

@@ -132,17 +132,8 @@ def plan_command(found: Findings) -> CommandSweep:
     variables = {**_threads(config.execution), **_retries()}
     command = Command(tuple(present(model().command)), folder(), model().params, config.search.seed, variables)
     changed = {"model": model().model_copy(update={"folder": str(folder())}), "search": plan.search}
-    return CommandSweep(
-        config.model_copy(update=changed),
-        draft,
-        plan.space,
-        plan.reason,
-        plan.objective,
-        found.trust.given,
-        None,
-        goals().of,
-        command,
-    )
+    made = config.model_copy(update=changed), draft, plan.space, plan.reason, plan.objective, found.trust.given
+    return CommandSweep(*made, None, goals().of, command)
 
 
 def _folder(model: ModelConfig, here: pathlib.Path) -> pathlib.Path:

@@ -386,18 +386,9 @@ def plan_estimator(found: Findings) -> EstimatorSweep:
     found.finish()
     plan, material = settled(), table.material()
     changed = {"data": resolved_data(present(config.data), material.dataset, found.draft.folder), "search": plan.search}
-    return EstimatorSweep(
-        config.model_copy(update=changed),
-        found.draft,
-        plan.space,
-        plan.reason,
-        plan.objective,
-        trust.given,
-        material,
-        ModelFactory(models.templates, config.search.seed, models.chosen, trust.packages, tuple(trust.paths)),
-        goals.metrics,
-        present(models.needs),
-    )
+    factory = ModelFactory(models.templates, config.search.seed, models.chosen, trust.packages, tuple(trust.paths))
+    made = config.model_copy(update=changed), found.draft, plan.space, plan.reason, plan.objective, trust.given
+    return EstimatorSweep(*made, material, factory, goals.metrics, present(models.needs))
 
 
 def _has_weights(config: SweepConfig) -> bool:

@@ -237,17 +237,8 @@ def plan_function(found: Findings, given: Source | None = None) -> FunctionSweep
     if config.data is not None:
         material = table.material()
         changed["data"] = resolved_data(config.data, material.dataset, folder)
-    return FunctionSweep(
-        config.model_copy(update=changed),
-        found.draft,
-        plan.space,
-        plan.reason,
-        plan.objective,
-        found.trust.given,
-        material,
-        goals().of,
-        given or source(),
-    )
+    made = config.model_copy(update=changed), found.draft, plan.space, plan.reason, plan.objective, found.trust.given
+    return FunctionSweep(*made, material, goals().of, given or source())
 
 
 def _source_of(model: ModelConfig, folder: pathlib.Path) -> FunctionSource:

@@ -31,7 +31,7 @@ from wine_sweep.config import (
 from wine_sweep.data import Dataset
 from wine_sweep.data.dataset import find_roles, make_dataset, wrong_roles
 from wine_sweep.data.splits import divide, load_rows
-from wine_sweep.errors import ConfigPath, Problem
+from wine_sweep.errors import Code, ConfigPath, Problem
 from wine_sweep.evaluation.metrics import DEFAULTS, ERRORS, Metric, find_metric, refusal_of_name
 from wine_sweep.gate.comparison import refusal
 from wine_sweep.messages import one_of, show
@@ -59,7 +59,7 @@ def check_gate(registry: RegistryConfig | None, columns: Sequence[str], dataset:
         except NotKnown:
             message = None if name in columns else f"there is no column '{name}' in the table; {one_of(name, columns, most=30)}"
         if message is not None:
-            code = "invalid" if name in columns else "unknown-column"
+            code: Code = "invalid" if name in columns else "unknown-column"
             yield Problem(message, ("registry", "gate", "slices", index), code=code)
 
 
