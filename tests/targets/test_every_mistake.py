@@ -182,6 +182,17 @@ def test_each_mistake_is_named_in_the_first_answer_and_nothing_that_follows_from
     assert tried > len(MISTAKES[kind]) * 2
 
 
+def test_a_key_that_is_given_twice_hides_nothing(folder):
+    text = textwrap.dedent(GOOD["function"]).replace("trials: 4,", "trials: 4, trials: 5,")
+    assert [line.partition(": ")[2] for line in problems(folder, text)] == ["search.trials: given twice"]
+    text = text.replace("target: y", "target: z").replace("metric: rmse", "metirc: rmse")
+    assert [line.partition(": ")[2].partition(":")[0] for line in problems(folder, text)] == [
+        "data.target",
+        "search.trials",
+        "objective.metirc",
+    ]
+
+
 def test_what_is_trusted_in_vain_is_named_with_the_rest(folder):
     text = textwrap.dedent(GOOD["command"]).replace("workers", "wokers")
     found = problems(folder, text, trust=["trian.py"])

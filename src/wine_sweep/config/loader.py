@@ -110,11 +110,12 @@ def parse_config(
     content: bytes, *, source: str, folder: pathlib.Path, default_name: str, overrides: Sequence[str] = ()
 ) -> ParsedConfig:
     """Hold a config's text against the schema; see `read_config`."""
-    document = apply_overrides(read_yaml(content, source, most_choices=_most_choices(content, overrides)), overrides)
+    most = _most_choices(content, overrides)
+    document = apply_overrides(read_yaml(content, source, most_choices=most, keep_duplicates=True), overrides)
     text = content.decode("utf-8-sig")
     if not isinstance(document.value, dict):
         problem = Problem("a config is a mapping of keys such as `data`, `model` and `search`", code="wrong-type")
-        return ParsedConfig(document, text, folder, None, nothing_of(SweepConfig), document.locate([problem]))
+        return ParsedConfig(document, text, folder, None, nothing_of(SweepConfig), document.locate([*document.problems, problem]))
     raw = document.value if document.value.get("name") is not None else {**document.value, "name": default_name}
     try:
         config = SweepConfig.model_validate(raw)
@@ -122,8 +123,9 @@ def parse_config(
         reader = _Reader()
         known = reader.section(SweepConfig, raw, ())
         document = document.renamed(reader.renamed)
-        return ParsedConfig(document, text, folder, None, known, document.locate(reader.problems))
-    return ParsedConfig(document, text, folder, config, config, [])
+        return ParsedConfig(document, text, folder, None, known, document.locate([*document.problems, *reader.problems]))
+    problems = document.locate(document.problems)
+    return ParsedConfig(document, text, folder, None if problems else config, config, problems)
 
 
 def _most_choices(content: bytes, overrides: Sequence[str]) -> int:

@@ -12,7 +12,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -41,6 +41,7 @@ class Document:
         keys: The place of each key.
         values: The place of each value.
         text: The text itself.
+        problems: The keys that are given twice, of which the first counts.
     """
 
     value: Any
@@ -48,6 +49,7 @@ class Document:
     keys: Mapping[ConfigPath, SourceLocation] = field(default_factory=dict)
     values: Mapping[ConfigPath, SourceLocation] = field(default_factory=dict)
     text: str = ""
+    problems: Sequence[Problem] = ()
 
     def place(self, path: ConfigPath, *, at_key: bool = False) -> SourceLocation:
         """Find where `path` stands; what does not stand in the text is placed at the key that should hold it."""
@@ -101,7 +103,9 @@ class Document:
     def renamed(self, moves: Iterable[tuple[ConfigPath, ConfigPath]]) -> Document:
         """Return the document with keys under other names too, in the same places; outer ones first."""
         document = self
-        for old, new in moves:
+        for path, meant in moves:
+            old = document.as_written(path)
+            new = (*old[:-1], meant[-1])
 
             def moved(path: ConfigPath, old: ConfigPath = old, new: ConfigPath = new) -> ConfigPath:
                 return (*new, *path[len(old) :]) if path[: len(old)] == old else path
@@ -200,7 +204,9 @@ _WORDS: dict[str, Any] = {
 }
 
 
-def read_yaml(content: bytes, source: str, *, may_be_empty: bool = False, most_choices: int | None = None) -> Document:
+def read_yaml(
+    content: bytes, source: str, *, may_be_empty: bool = False, most_choices: int | None = None, keep_duplicates: bool = False
+) -> Document:
     """Parse a config's bytes.
 
     Args:
@@ -208,6 +214,7 @@ def read_yaml(content: bytes, source: str, *, may_be_empty: bool = False, most_c
         source: The name to show in errors.
         most_choices: How many values the searched parameters may list; reading on would take long. None for no limit.
         may_be_empty: Whether nothing but space and comments is allowed; it is null.
+        keep_duplicates: Whether keys that are given twice are listed in the document's `problems`, and not raised.
 
     Raises:
         ConfigError: The text is not YAML, or uses what the module's docstring says is refused.
@@ -228,11 +235,11 @@ def read_yaml(content: bytes, source: str, *, may_be_empty: bool = False, most_c
             raise _refusal(message, SourceLocation(source, 1, 1))
         builder = _Builder(source)
         value = builder.build(node, ())
-        if builder.problems:
+        if builder.problems and not (keep_duplicates and all(each.code == "duplicate" for each in builder.problems)):
             raise ConfigError(builder.problems)
     except ConfigError as error:
         raise ConfigError(with_lines(error.problems, source, text)) from error.__cause__
-    return Document(value, source, builder.keys, builder.values, text)
+    return Document(value, source, builder.keys, builder.values, text, builder.problems)
 
 
 def parse_scalar(text: str) -> Any:
