@@ -275,7 +275,7 @@ class _Reader:
             return {**tree, part: self._without(tree[part], problem, depth + 1)} if part in tree else tree
         kept = {key: value for key, value in tree.items() if path_part(key) != part}
         meant = suggested(problem.message) if problem.code == "unknown-key" else None
-        if meant is not None and meant not in kept:
+        if meant is not None and meant not in kept and part in tree:
             kept[meant] = tree[part]
             self.renamed.append((path, (*path[:-1], meant)))
         return kept
