@@ -7,6 +7,7 @@ import pathlib
 import re
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 from pydantic import BaseModel
@@ -29,6 +30,7 @@ from wine_sweep.config import (
     SweepConfig,
     parse_config,
 )
+from wine_sweep.errors import Code
 from wine_sweep.targets.prepare import prepare
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -107,6 +109,14 @@ def test_the_table_of_search_features_names_every_method_pruner_and_key():
     assert {pruner.value for pruner in PrunerType} <= named
     assert {rule.value for rule in (*PickRule, *SelectRule, *Cost)} <= named
     assert keys_of(SearchConfig) - {"seed"} <= named
+
+
+def test_the_docs_list_every_code_of_a_problem_and_each_is_made_somewhere():
+    table = PAGES["config.md"].split("## Mistakes, for programs")[1]
+    assert re.findall(r"^\| `([a-z-]+)` \| .+ \|$", table, re.MULTILINE) == list(get_args(Code))
+    sources = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py") if path.name != "errors.py")
+    made = {*get_args(Code)} - {code for code in get_args(Code) if f'"{code}"' not in sources}
+    assert {*get_args(Code)} - made == {"bad-data"}  # which `DataError` has by itself
 
 
 def test_the_readme_names_every_command_and_only_those():

@@ -25,7 +25,8 @@ This module imports nothing of the package.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 ConfigPath = tuple[str | int, ...]
 """Where a value stands in a config: keys and positions from the top, ``("search", "parameters", "alpha", 0)``."""
@@ -53,6 +54,14 @@ class SourceLocation:
         return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
 
 
+Code = Literal[
+    "bad-data", "conflict", "duplicate", "invalid", "missing-file", "missing-key", "not-installed", "not-yaml", "out-of-range",
+    "refused-value", "unknown-column", "unknown-estimator", "unknown-key", "unknown-metric", "unknown-name", "unknown-parameter",
+    "unknown-value", "unreadable", "untrusted", "wrong-type",
+]  # fmt: skip
+"""The kinds of mistakes in words that stay, for programs; ``docs/config.md`` says what each means."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong with a config.
@@ -62,12 +71,16 @@ class Problem:
         path: The key that it is about; empty for the file as a whole.
         place: Where that stands; None when it stands in no text.
         at_key: Whether the key itself is wrong (unknown, given twice) and not its value.
+        code: The kind of mistake, a `Code`.
+        line: The line of the text that it stands in, to be shown; empty where that is not known.
     """
 
     message: str
     path: ConfigPath = ()
     place: SourceLocation | None = None
     at_key: bool = False
+    code: Code = field(default="invalid", compare=False)
+    line: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         parts = (str(self.place) if self.place else "", ".".join(map(str, self.path)), self.message)
@@ -83,11 +96,12 @@ class ConfigError(WineSweepError, ValueError):
 
 
 class DataError(WineSweepError, ValueError):
-    """The table cannot be used; `path` is the config key that names it (``("data", "target")``)."""
+    """The table cannot be used; `path` is the config key that names it (``("data", "target")``), `code` as `Problem` has it."""
 
-    def __init__(self, message: str, *, path: ConfigPath = ("data", "source")) -> None:
+    def __init__(self, message: str, *, path: ConfigPath = ("data", "source"), code: Code = "bad-data") -> None:
         super().__init__(message)
         self.path = path
+        self.code = code
 
 
 class NotFoundError(WineSweepError, LookupError):

@@ -20,6 +20,7 @@ _HIDDEN = re.compile(
 that Unicode has a display ignore (Default_Ignorable_Code_Point, https://www.unicode.org/reports/tr44/): what turns the direction
 of writing, tags, what chooses between forms of a character. Two names that look alike would be one to who reads them."""
 
+_SUGGESTED = re.compile(r"did you mean '([^']+)'")
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _FORMULA = re.compile(r"(^|;)(?=[=+@\uff1d\uff0b\uff0d\uff20-])")
@@ -31,6 +32,12 @@ def did_you_mean(name: object, allowed: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the nearest allowed name, or nothing when none is near."""
     near = difflib.get_close_matches(str(name), list(allowed), n=1, cutoff=0.6)
     return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def suggested(message: str) -> str | None:
+    """Return the name that `did_you_mean` has put into a message; None where it knew none."""
+    found = _SUGGESTED.search(message)
+    return found[1] if found else None
 
 
 def one_of(name: object, allowed: Iterable[str], *, most: int = 12) -> str:

@@ -550,7 +550,7 @@ BROKEN = {
         "4:45: evaluation.cv.stratified: ElasticNet predicts numbers, and only classes can be stratified; leave `stratified` out",
     ),
     "classes in time": (
-        config("evaluation: {cv: {time_series: 3, stratified: false}}"),
+        config("data: {source: table.csv, target: y, duplicates: keep}", "evaluation: {cv: {time_series: 3, stratified: false}}"),
         "4:47: evaluation.cv.stratified: `stratified` goes with `folds` and `holdout`",
     ),
     "`stratified: yes`": (
@@ -1369,6 +1369,8 @@ def test_every_problem_of_a_file_is_reported_in_its_order(folder):
         "1:13: experiment: expected text, got a list",
         "2:31: registry.stage: got 'staging' (text); did you mean 'Staging'? Allowed: Staging, Production",
         "4:15: evaluation.cv.folds: must be at least 2, got 1",
+        "5:19: evaluation.metrics.1: accuracy does not fit a regression model. "
+        "For regression: rmse, mae, mape, median_ae, max_error, r2, or a scikit-learn scorer's name",
         "8:5: search.parameters.aplha: ElasticNet has no parameter 'aplha'; did you mean 'alpha'?",
         "9:21: search.parameters.l1_ratio.1: The 'l1_ratio' parameter of ElasticNet must be a float in the range [0.0, 1.0]."
         " Got 2 instead.",

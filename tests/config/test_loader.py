@@ -12,6 +12,7 @@ from wine_sweep.config import (
     Choices,
     CrossValidation,
     Duplicates,
+    NotKnown,
     Range,
     Stage,
     SweepConfig,
@@ -175,14 +176,15 @@ def test_the_forms_of_the_bootstrap(text, expected):
     jsonschema.validate(tree, SweepConfig.model_json_schema())
 
 
-def test_the_sections_that_are_right_are_kept_when_others_are_wrong():
+def test_what_is_right_is_kept_when_something_else_is_wrong():
     text = "data: {source: a.csv, seed: -1}\nmodel: {estimator: a.B}\nsearch: {parameters: {c: []}}\n"
     draft = parse_config(text.encode(), source="c.yaml", folder=pathlib.Path(), default_name="c")
     assert draft.config is None
-    assert "data" not in draft.sections
-    assert "search" not in draft.sections
-    assert draft.sections["model"].estimator == "a.B"
-    assert draft.sections["evaluation"].cv.folds == 5
+    assert draft.known.data.source == "a.csv"
+    with pytest.raises(NotKnown, match="seed"):
+        _ = draft.known.data.seed
+    assert draft.known.model.estimator == "a.B"
+    assert draft.known.evaluation.cv.folds == 5
     assert [problem.path for problem in draft.problems] == [("data", "seed"), ("search", "parameters", "c")]
 
 

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from wine_sweep.config import CrossValidation, DataConfig
-from wine_sweep.data.splits import load_material, resolved_data
+from wine_sweep.data.dataset import make_dataset
+from wine_sweep.data.splits import divide, load_rows, resolved_data
 from wine_sweep.errors import DataError
 from wine_sweep.trial import DataRequirements, Task
 
@@ -23,7 +24,10 @@ def folder(tmp_path):
 
 
 def load(folder, **options):
-    return load_material(DataConfig(source="old.csv", target="y", **options), folder, CrossValidation(folds=3), NEEDS)
+    config = DataConfig(source="old.csv", target="y", **options)
+    loaded = load_rows(config, folder)
+    dataset = make_dataset(loaded.table, config, source=loaded.source, needs=NEEDS, is_new=loaded.is_new)
+    return divide(dataset, config, CrossValidation(folds=3), NEEDS.task)
 
 
 def test_new_rows_are_put_below_the_others_by_the_names_of_their_columns(folder):

@@ -6,10 +6,12 @@ import errno
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from itertools import accumulate
 from typing import Any, TextIO, cast
 
 from wine_sweep.errors import (
@@ -20,6 +22,8 @@ from wine_sweep.errors import (
     OutageError,
     OvertakenError,
     OwnershipError,
+    Problem,
+    SourceLocation,
     SweepInterrupted,
     WineSweepError,
 )
@@ -77,13 +81,20 @@ def exit_code(error: WineSweepError) -> int:
 
 
 def report_error(error: WineSweepError, *, as_json: bool) -> None:
-    """Show an error: on stderr a line for each problem, and as JSON on stdout where JSON was asked for."""
+    """Show an error: on stderr a line for each problem, and as JSON on stdout where JSON was asked for.
+
+    On a terminal, the line of the config that a problem stands in is shown below it.
+    """
     lines = _lines(error)
+    if isinstance(error, ConfigError) and sys.stderr.isatty():
+        lines = [line for each, shown in zip(error.problems, lines, strict=True) for line in (shown, *_excerpt(each))]
     if error.run_id or isinstance(error, SweepInterrupted | OutageError):
         lines.append(_what_next(error))
     print("\n".join(lines), file=sys.stderr)
     if as_json:
-        document = {"error": str(error), "exit_code": exit_code(error)}
+        document: dict[str, Any] = {"error": str(error), "exit_code": exit_code(error)}
+        if isinstance(error, ConfigError):
+            document["problems"] = list(map(_as_json, error.problems))
         if error.run_id or isinstance(error, SweepInterrupted | OutageError):
             document["run_id"] = error.run_id
         if isinstance(error, OutageError):
@@ -97,6 +108,72 @@ def _lines(error: WineSweepError) -> list[str]:
         return [visible(str(each)) if error.problems[0].place else visible(f"error: {each}") for each in error.problems]
     parts = str(error).split("\n") if isinstance(error, ExecutionError | OutageError) else [str(error)]
     return [visible(f"error: {part}") for part in parts]
+
+
+def _as_json(problem: Problem) -> dict[str, Any]:
+    place = problem.place or SourceLocation("")
+    return {
+        "file": place.source or None,
+        "line": place.line or None,
+        "column": place.column or None,
+        "key": ".".join(map(str, problem.path)) or None,
+        "message": problem.message,
+        "code": problem.code,
+    }
+
+
+_RED, _DIM, _PLAIN = "\x1b[1;31m", "\x1b[2m", "\x1b[0m"
+
+
+def _excerpt(problem: Problem) -> list[str]:
+    """Return the line that a problem stands in, as wide as the terminal at most, and a caret under the place."""
+    if problem.place is None or not problem.line.strip():
+        return []
+    gutter = f"{problem.place.line:>4} | "
+    try:
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    except OSError:
+        columns = 0
+    shown, before, caret = point_at(problem.line, problem.place.column, (columns or 80) - len(gutter) - 1)
+    has_colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+    red, dim, plain = (_RED, _DIM, _PLAIN) if has_colour else ("", "", "")
+    return [f"{dim}{gutter}{plain}{shown}", f"{dim}{'|':>6}{plain} {' ' * before}{red}{caret}{plain}"]
+
+
+def point_at(line: str, column: int, width: int) -> tuple[str, int, str]:
+    """Cut a line to a width around a place in it; tabs are four spaces, and what a terminal would act on is an escape.
+
+    Args:
+        line: The line.
+        column: The place, counted in characters from 1, a byte order mark not among them.
+        width: In cells of the terminal.
+
+    Returns:
+        What is shown, how many cells of it stand before the place, and the carets that go under the word there.
+    """
+    from rich.cells import cell_len  # takes its time to import, and no error is in a hurry
+
+    text = line.replace("\ufeff", "")
+    at = min(column - 1, len(text))
+    start = max(0, at - width)  # a character has one cell or more, but for accents
+    pieces = ["    " if character == "\t" else visible(character) for character in text[start : at + width]]
+    cells, here = list(map(cell_len, pieces)), at - start
+    word = re.match(r"[\w.+-]+", text[at:])
+    caret = sum(cells[here : here + len(word[0])]) if word else 1
+    before = sum(cells[:here])
+    if len(pieces) == len(text) and sum(cells) <= width:
+        return "".join(pieces), before, "^" * caret
+    room = width - 2  # one cell for each end that is cut
+    end = _reach(cells[here:], room - min(before, room // 2))
+    first = here - _reach(cells[:here][::-1], room - sum(cells[here : here + end]))
+    ends = "…" if start or first else "", "…" if here + end < len(pieces) or at + width < len(text) else ""
+    before = sum(cells[first:here]) + len(ends[0])
+    return ends[0] + "".join(pieces[first : here + end]) + ends[1], before, "^" * max(1, min(caret, width - before))
+
+
+def _reach(cells: list[int], room: int) -> int:
+    """Count the leading pieces that have room."""
+    return next((count for count, used in enumerate(accumulate(cells)) if used > room), len(cells))
 
 
 def report_interruption(*, as_json: bool) -> None:

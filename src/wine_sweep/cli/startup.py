@@ -114,7 +114,7 @@ def check_trusted(trusted: Sequence[str]) -> None:
     """
     from wine_sweep.targets.trust import Trust
 
-    Trust(trusted)
+    Trust(trusted).check()
     let_import_from(Path.cwd(), trusted)
 
 

@@ -33,6 +33,7 @@ from wine_sweep.config.selection import (
     Stage,
     find_stage,
 )
+from wine_sweep.config.validation import NotKnown, known
 from wine_sweep.config.yaml_io import Block, dump_yaml
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "Method",
     "ModelConfig",
     "ModelForm",
+    "NotKnown",
     "ObjectiveConfig",
     "ParsedConfig",
     "PickConfig",
@@ -81,6 +83,7 @@ __all__ = [
     "dump_tree",
     "dump_yaml",
     "find_stage",
+    "known",
     "parse_config",
     "read_config",
 ]

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from wine_sweep.config.search import ParameterConfig
-from wine_sweep.config.validation import Location, Model, Text, Values, config_error
+from wine_sweep.config.validation import Location, Model, NotKnown, Text, Values, config_error, known
 
 ENVIRONMENT = "env:"
 """What a placeholder for an environment variable begins with: ``{env:HOME}``."""
@@ -150,8 +150,11 @@ class EstimatorConfig(Model):
 
     @property
     def form(self) -> ModelForm:
-        """Which of the keys names the model."""
-        return next(form for form in self.forms() if getattr(self, form.value) is not None)
+        """Which of the keys names the model; one whose value is wrong does too."""
+        given = [form for form in self.forms() if known(lambda: getattr(self, form.value), form) is not None]  # noqa: B023
+        if len(given) != 1:
+            raise NotKnown("form")
+        return given[0]
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:

@@ -57,6 +57,11 @@ class CrossValidation(Model):
             raise config_error("`stratified` goes with `folds` and `holdout`", "stratified")
         return self
 
+    @property
+    def count(self) -> int:
+        """How many splits there are."""
+        return self.time_series or (self.folds or 1) * self.repeats
+
     def describe(self) -> str:
         """Describe what a mean over this evaluation is a mean over: ``5 folds``."""
         if self.folds is not None:
@@ -407,11 +412,17 @@ class SweepConfig(Model):
     @model_validator(mode="after")
     def _one_model(self) -> Self:
         if self.model is None and self.models is None:
-            raise config_error(NO_MODEL, "model")
+            raise config_error(NO_MODEL, "model", code="missing-key")
         if self.model is not None and self.models is not None:
-            raise config_error("give `model` or `models`, not both", "models")
-        if self.model is not None and not self.search.parameters:
-            raise config_error(NO_PARAMETERS, "search", "parameters")
+            raise config_error("give `model` or `models`, not both", "models", code="conflict")
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_search(self) -> Self:
+        if not self.search.parameters and self.models is None:
+            if "parameters" in self.search.model_fields_set:
+                raise config_error("must not be empty", "search", "parameters", code="out-of-range")
+            raise config_error(NO_PARAMETERS, "search", "parameters", code="missing-key")
         return self
 
     @model_validator(mode="after")
@@ -425,30 +436,48 @@ class SweepConfig(Model):
         return self
 
     @model_validator(mode="after")
-    def _what_goes_with_the_model(self) -> Self:
+    def _data_of_estimators(self) -> Self:
+        if self.data is None and self.form.is_estimator:
+            raise config_error(NO_DATA, "data", code="missing-key")
+        return self
+
+    @model_validator(mode="after")
+    def _objective_of_the_form(self) -> Self:
         form = self.form
-        if form.is_estimator:
-            if self.data is None:
-                raise config_error(NO_DATA, "data")
-            if any(each.of is not None for each in self.objective or ()):
-                raise config_error("`of` is for functions and commands, which report histories; folds are averaged", "objective")
-            return self
-        if not self.objective:
-            raise config_error(NO_OBJECTIVE.format(form=form.value), "objective")
-        if self.search.budget is not None:
-            raise config_error(f"a {form.value} reports its own steps; leave `budget` out", "search", "budget")
-        if self.registry is not None and self.registry.asks_for_gate and self.data is None:
-            raise config_error(NO_GATE[form], "registry", "gate")
-        if form is ModelForm.COMMAND:
-            for name, plain in (("data", None), ("evaluation", EvaluationConfig())):
-                if getattr(self, name) != plain:
-                    raise config_error(f"a command reads its data and measures by itself; leave `{name}` out", name)
-            return self
+        if form.is_estimator and any(each.of is not None for each in self.objective or ()):
+            message = "`of` is for functions and commands, which report histories; folds are averaged"
+            raise config_error(message, "objective", code="conflict")
+        if not form.is_estimator and not self.objective:
+            raise config_error(NO_OBJECTIVE.format(form=form.value), "objective", code="missing-key")
+        return self
+
+    @model_validator(mode="after")
+    def _budget_of_the_form(self) -> Self:
+        if not self.form.is_estimator and self.search.budget is not None:
+            message = f"a {self.form.value} reports its own steps; leave `budget` out"
+            raise config_error(message, "search", "budget", code="conflict")
+        return self
+
+    @model_validator(mode="after")
+    def _gate_of_the_form(self) -> Self:
+        form, registry = self.form, self.registry
+        if not form.is_estimator and registry is not None and registry.asks_for_gate and self.data is None:
+            raise config_error(NO_GATE[form], "registry", "gate", code="conflict")
+        return self
+
+    @model_validator(mode="after")
+    def _evaluation_of_the_form(self) -> Self:
         plain = EvaluationConfig()
-        for name in ("metrics", "bootstrap", *(("cv",) if self.data is None else ())):
-            if getattr(self.evaluation, name) != getattr(plain, name):
-                why = "there is no `data` to split" if name == "cv" else "a function measures by itself"
-                raise config_error(f"{why}; leave `{name}` out", "evaluation", name)
+        if self.form is ModelForm.COMMAND:
+            for name, nothing in (("data", None), ("evaluation", plain)):
+                if getattr(self, name) != nothing:
+                    message = f"a command reads its data and measures by itself; leave `{name}` out"
+                    raise config_error(message, name, code="conflict")
+        elif self.form is ModelForm.FUNCTION:
+            for name in ("metrics", "bootstrap", *(("cv",) if self.data is None else ())):
+                if getattr(self.evaluation, name) != getattr(plain, name):
+                    why = "there is no `data` to split" if name == "cv" else "a function measures by itself"
+                    raise config_error(f"{why}; leave `{name}` out", "evaluation", name, code="conflict")
         return self
 
     @model_validator(mode="after")

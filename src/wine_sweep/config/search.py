@@ -365,13 +365,13 @@ def _method(value: Any) -> Method:
     if isinstance(value, Method):
         return value
     if value == "brute_force":
-        raise config_error("brute_force is gone; grid tries the same points, in the order written")
+        raise config_error("brute_force is gone; grid tries the same points, in the order written", code="unknown-value")
     if isinstance(value, str) and (own := _OWN_SAMPLER.fullmatch(value)) is not None:
         return Method(value, own[2], source=checked_path(own[1]))
     if isinstance(value, str) and (":" in value or value.endswith(".py")):
         raise config_error(f"a sampler of one's own is written as FILE.py:CLASS or package.module:CLASS; got {show(value)}")
     if not isinstance(value, str) or value not in METHODS:
-        raise config_error(f"got {show(value)}; {one_of(value, METHODS)}")
+        raise config_error(f"got {show(value)}; {one_of(value, METHODS)}", code="unknown-value")
     return METHODS[value]
 
 

@@ -7,14 +7,14 @@ import pathlib
 import re
 import types
 import typing
-from collections.abc import Iterable
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from wine_sweep.errors import ConfigError, ConfigPath, Problem, SourceLocation
+from wine_sweep.errors import Code, ConfigError, ConfigPath, Problem, SourceLocation
 from wine_sweep.messages import one_of, show
 
 _WRONG = "wrong"
@@ -35,6 +35,14 @@ _PLAIN = {
     "string_too_short": "must not be empty",
 }
 _GONE = {("search", "regret"): "is gone, as is what Optuna had for it; stop by `trials`, `timeout`, `patience` or `target`"}
+_CODES: dict[str, Code] = {
+    "missing": "missing-key",
+    "enum": "unknown-value",
+    "too_long": "out-of-range",
+    "too_short": "out-of-range",
+    "string_too_long": "out-of-range",
+    "string_too_short": "out-of-range",
+}
 _LIMITS = {
     "greater_than": ("above", "gt"),
     "greater_than_equal": ("at least", "ge"),
@@ -43,23 +51,24 @@ _LIMITS = {
 }
 
 
-def config_error(message: str, *at: str | int) -> PydanticCustomError:
+def config_error(message: str, *at: str | int, code: Code = "invalid") -> PydanticCustomError:
     """Make the error that a validator raises; `at` leads from the validated object to the key that is to blame."""
-    return PydanticCustomError(_WRONG, "{message}", {"message": message, "at": at})
+    return PydanticCustomError(_WRONG, "{message}", {"message": message, "at": at, "code": code})
 
 
-def explain(error: ValidationError, model: type[BaseModel], *, union_tags: Iterable[str]) -> list[Problem]:
+def explain(error: ValidationError, model: type[BaseModel], *, union_tags: Iterable[str], at: ConfigPath = ()) -> list[Problem]:
     """Translate everything that pydantic found, once per place.
 
     Args:
-        error: What pydantic raised when `model` was validated.
+        error: What pydantic raised when the value at `at` was validated.
         model: The model at the top of the config.
         union_tags: Names that pydantic puts into an error's location and the config does not have.
+        at: Where the value stands.
     """
     tags = set(union_tags)
     problems = []
     for detail in error.errors(include_url=False):
-        location = detail["loc"]
+        location = (*at, *detail["loc"])
         path = tuple(part for index, part in enumerate(location) if not (part in tags and _is_tag(location, index)))
         problems.append(_translate(detail, path, model))
     return list(dict.fromkeys(problems))
@@ -76,18 +85,27 @@ def _translate(detail: ErrorDetails, path: ConfigPath, model: type[BaseModel]) -
     """Put one of pydantic's errors into words; `path` is where it is, without pydantic's own parts."""
     kind, value, context = detail["type"], detail.get("input"), detail.get("ctx", {})
     if kind == _WRONG:
-        return Problem(str(context["message"]), (*path, *context["at"]))
-    if kind == "extra_forbidden" and path in _GONE:
-        return Problem(_GONE[path], path, at_key=True)
+        return Problem(str(context["message"]), (*path, *context["at"]), code=context["code"])
     if kind == "extra_forbidden":
-        known = _keys_at(model, path[:-1])
-        message = (
-            "does not go with the other keys here" if path[-1] in known else f"unknown key; {one_of(path[-1], known, most=20)}"
-        )
-        return Problem(message, path, at_key=True)
+        return unknown_key(path, _keys_at(model, path[:-1]))
     if kind == "invalid_key" or path[-1:] == ("[key]",):
-        return Problem("a key must be text; put it in quotes", path[:-1] if path[-1] == "[key]" else path, at_key=True)
-    return Problem(_describe(kind, value, context) or f"{detail['msg']}, got {show(value)}", path)
+        return not_text(path[:-1] if path[-1] == "[key]" else path)
+    code: Code = "wrong-type" if kind in _EXPECTED else "out-of-range" if kind in _LIMITS else _CODES.get(kind, "invalid")
+    return Problem(_describe(kind, value, context) or f"{detail['msg']}, got {show(value)}", path, code=code)
+
+
+def unknown_key(path: ConfigPath, known: Sequence[str]) -> Problem:
+    """Report a key that is none of those known there, or does not go with the others."""
+    if path in _GONE:
+        return Problem(_GONE[path], path, at_key=True, code="unknown-key")
+    if path[-1] in known:
+        return Problem("does not go with the other keys here", path, at_key=True, code="conflict")
+    return Problem(f"unknown key; {one_of(path[-1], known, most=20)}", path, at_key=True, code="unknown-key")
+
+
+def not_text(path: ConfigPath) -> Problem:
+    """Report a key that is a number, say."""
+    return Problem("a key must be text; put it in quotes", path, at_key=True, code="wrong-type")
 
 
 def _describe(kind: str, value: object, context: dict[str, Any]) -> str | None:
@@ -109,13 +127,12 @@ def _keys_at(model: type[BaseModel], path: ConfigPath) -> list[str]:
     models = [model]
     for part in path:
         models = [inner for outer in models for inner in _models_in(_field(outer, part))] or models
-    return list(dict.fromkeys(name for each in models for name in map(_key, each.model_fields.items())))
+    return list(dict.fromkeys(key for each in models for key in fields_of(each)))
 
 
-def _key(field: tuple[str, FieldInfo]) -> str:
-    """Return the key that a config has for a field: its alias where its name is a word of Python's."""
-    name, info = field
-    return info.alias or name
+def fields_of(model: type[BaseModel]) -> dict[str, tuple[str, FieldInfo]]:
+    """Return a model's fields, each with its name, by the keys of a config: an alias where the name is a word of Python's."""
+    return {info.alias or name: (name, info) for name, info in model.model_fields.items()}
 
 
 def _field(model: type[BaseModel], part: str | int) -> Any:
@@ -193,10 +210,37 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]i?B|B)")
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 
 
+class NotKnown(Exception):  # noqa: N818  # no error: what was asked for is reported already
+    """A part of the config is asked for that is wrong: whatever depends on it cannot be said."""
+
+
+Read = TypeVar("Read")
+Other = TypeVar("Other")
+
+
+def known(read: Callable[[], Read], otherwise: Other) -> Read | Other:
+    """Return what is read of a config, or something else where that is wrong."""
+    try:
+        return read()
+    except NotKnown:
+        return otherwise
+
+
 class Model(BaseModel):
-    """What all sections share: frozen, and a key that they do not know is an error."""
+    """What all sections share: frozen, and a key that they do not know is an error.
+
+    Raises:
+        NotKnown: A field is read whose value was wrong, of a section that was kept for what is right in it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    if not TYPE_CHECKING:  # or every attribute would count as one
+
+        def __getattr__(self, name: str) -> Any:
+            if name in type(self).model_fields:
+                raise NotKnown(name)
+            return super().__getattr__(name)
 
 
 def parse_duration(value: Any) -> Any:

@@ -12,7 +12,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -27,7 +27,7 @@ from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 
 from wine_sweep.config.search import too_many_choices
-from wine_sweep.errors import ConfigError, ConfigPath, Problem, SourceLocation
+from wine_sweep.errors import Code, ConfigError, ConfigPath, Problem, SourceLocation
 from wine_sweep.messages import visible, visible_in_yaml
 
 
@@ -40,12 +40,16 @@ class Document:
         source: The name to show for the text, usually its file.
         keys: The place of each key.
         values: The place of each value.
+        text: The text itself.
+        problems: The keys that are given twice, of which the first counts.
     """
 
     value: Any
     source: str
     keys: Mapping[ConfigPath, SourceLocation] = field(default_factory=dict)
     values: Mapping[ConfigPath, SourceLocation] = field(default_factory=dict)
+    text: str = ""
+    problems: Sequence[Problem] = ()
 
     def place(self, path: ConfigPath, *, at_key: bool = False) -> SourceLocation:
         """Find where `path` stands; what does not stand in the text is placed at the key that should hold it."""
@@ -58,6 +62,16 @@ class Document:
             if path in self.keys:
                 return self.keys[path]
         return self.values.get((), SourceLocation(self.source, 1, 1))
+
+    def value_at(self, path: ConfigPath) -> Any:
+        """Return the value at a path; None where none stands there."""
+        value = self.value
+        for part in path:
+            try:
+                value = value[part]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
 
     def as_written(self, path: ConfigPath) -> ConfigPath:
         """Return the path that stands in the text for one that goes on where a short form ends: ``cv: 1`` for ``cv.folds``."""
@@ -84,11 +98,51 @@ class Document:
         """Return every problem that has none its place, and sort all by it; overrides of the command line come last."""
         written = [replace(each, path=self.as_written(each.path)) for each in problems]
         placed = [replace(each, place=each.place or self.place(each.path, at_key=each.at_key)) for each in written]
-        return sorted(dict.fromkeys(placed), key=self._order)
+        return with_lines(sorted(dict.fromkeys(placed), key=self._order), self.source, self.text)
+
+    def renamed(self, moves: Iterable[tuple[ConfigPath, ConfigPath]]) -> Document:
+        """Return the document with keys under other names too, in the same places; outer ones first."""
+        document = self
+        for path, meant in moves:
+            old = document.as_written(path)
+            new = (*old[:-1], meant[-1])
+
+            def moved(path: ConfigPath, old: ConfigPath = old, new: ConfigPath = new) -> ConfigPath:
+                return (*new, *path[len(old) :]) if path[: len(old)] == old else path
+
+            keys = {moved(path): place for path, place in document.keys.items()} | {old: document.place(old, at_key=True)}
+            values = {moved(path): place for path, place in document.values.items()}
+            document = replace(document, value=_renamed(document.value, old, new[-1]), keys=keys, values=values)
+        return document
 
     def _order(self, problem: Problem) -> tuple[bool, int, int]:
         place = problem.place or SourceLocation(self.source)
         return place.source != self.source, place.line, place.column
+
+
+_LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+"""As YAML counts lines."""
+
+
+def with_lines(problems: Iterable[Problem], source: str, text: str) -> list[Problem]:
+    """Return problems with the lines of the text that they stand in."""
+    lines = _LINE_END.split(text)
+
+    def line(problem: Problem) -> str:
+        place = problem.place
+        is_here = place is not None and place.source == source and 0 < place.line <= len(lines)
+        return lines[place.line - 1] if place is not None and is_here else problem.line
+
+    return [replace(each, line=line(each)) for each in problems]
+
+
+def _renamed(tree: Any, path: ConfigPath, name: str | int) -> Any:
+    part, *deeper = path
+    if isinstance(tree, list):
+        return [_renamed(item, tuple(deeper), name) if index == part else item for index, item in enumerate(tree)]
+    if not deeper:
+        return {name if key == part else key: value for key, value in tree.items()}
+    return {key: _renamed(value, tuple(deeper), name) if key == part else value for key, value in tree.items()}
 
 
 WIDTH = 100
@@ -150,7 +204,9 @@ _WORDS: dict[str, Any] = {
 }
 
 
-def read_yaml(content: bytes, source: str, *, may_be_empty: bool = False, most_choices: int | None = None) -> Document:
+def read_yaml(
+    content: bytes, source: str, *, may_be_empty: bool = False, most_choices: int | None = None, keep_duplicates: bool = False
+) -> Document:
     """Parse a config's bytes.
 
     Args:
@@ -158,6 +214,7 @@ def read_yaml(content: bytes, source: str, *, may_be_empty: bool = False, most_c
         source: The name to show in errors.
         most_choices: How many values the searched parameters may list; reading on would take long. None for no limit.
         may_be_empty: Whether nothing but space and comments is allowed; it is null.
+        keep_duplicates: Whether keys that are given twice are listed in the document's `problems`, and not raised.
 
     Raises:
         ConfigError: The text is not YAML, or uses what the module's docstring says is refused.
@@ -169,18 +226,20 @@ def read_yaml(content: bytes, source: str, *, may_be_empty: bool = False, most_c
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise _refusal("the file is not UTF-8 text", SourceLocation(source, line, 1)) from error
-    node = _compose(text, source, most_choices)
-    if node is None and may_be_empty:
-        return Document(None, source, {}, {(): SourceLocation(source, 1, 1)})
-    if node is None:
-        raise _refusal(
-            "the file is empty; a config is a mapping of keys such as `data`, `model` and `search`", SourceLocation(source, 1, 1)
-        )
-    builder = _Builder(source)
-    value = builder.build(node, ())
-    if builder.problems:
-        raise ConfigError(builder.problems)
-    return Document(value, source, builder.keys, builder.values)
+    try:
+        node = _compose(text, source, most_choices)
+        if node is None and may_be_empty:
+            return Document(None, source, {}, {(): SourceLocation(source, 1, 1)}, text)
+        if node is None:
+            message = "the file is empty; a config is a mapping of keys such as `data`, `model` and `search`"
+            raise _refusal(message, SourceLocation(source, 1, 1))
+        builder = _Builder(source)
+        value = builder.build(node, ())
+        if builder.problems and not (keep_duplicates and all(each.code == "duplicate" for each in builder.problems)):
+            raise ConfigError(builder.problems)
+    except ConfigError as error:
+        raise ConfigError(with_lines(error.problems, source, text)) from error.__cause__
+    return Document(value, source, builder.keys, builder.values, text, builder.problems)
 
 
 def parse_scalar(text: str) -> Any:
@@ -229,7 +288,9 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
             if self._listed > self._most_choices:
                 mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # as above
                 place = SourceLocation(self._source, mark.line + 1, mark.column + 1)
-                raise ConfigError([Problem(too_many_choices(self._most_choices), tuple(self._path[1:-1]), place)])
+                raise ConfigError(
+                    [Problem(too_many_choices(self._most_choices), tuple(self._path[1:-1]), place, code="out-of-range")]
+                )
         node: Node | None = super().compose_node(parent, index)
         self._path.pop()
         return node
@@ -324,7 +385,7 @@ class _Builder:
                 continue
             key = self._key(key_node, path)
             if key in result:
-                self._problem("given twice", (*path, _path_part(key)), key_node)
+                self._problem("given twice", (*path, path_part(key)), key_node, "duplicate")
                 continue
             result[key] = self._entry(key, key_node, value_node, path)
         for key_node, value_node in merged:
@@ -334,7 +395,7 @@ class _Builder:
         return result
 
     def _entry(self, key: Hashable, key_node: Node, value_node: Node, path: ConfigPath) -> Any:
-        inner = (*path, _path_part(key))
+        inner = (*path, path_part(key))
         self.keys[inner] = self._place(key_node)
         return self.build(value_node, inner)
 
@@ -394,8 +455,8 @@ class _Builder:
         self._problem(f"the tag `{tag}` is not allowed; a config is plain data", path, node)
         return False
 
-    def _problem(self, message: str, path: ConfigPath, node: Node) -> None:
-        self.problems.append(Problem(message, path, self._place(node), at_key=True))
+    def _problem(self, message: str, path: ConfigPath, node: Node, code: Code = "not-yaml") -> None:
+        self.problems.append(Problem(message, path, self._place(node), at_key=True, code=code))
 
     def _place(self, node: Node) -> SourceLocation:
         return SourceLocation(self.source, node.start_mark.line + 1, node.start_mark.column + 1)
@@ -419,12 +480,13 @@ def _joined_surrogates(text: str) -> str:
         raise ValueError("half of a surrogate pair is no character") from error
 
 
-def _path_part(key: Hashable) -> str | int:
+def path_part(key: Hashable) -> str | int:
+    """Return what stands for a key in a path."""
     return key if isinstance(key, str | int) else str(key)
 
 
 def _refusal(message: str, place: SourceLocation) -> ConfigError:
-    return ConfigError([Problem(message, place=place)])
+    return ConfigError([Problem(message, place=place, code="not-yaml")])
 
 
 _OPEN_ALREADY = ("/dev/fd", "/proc/self/fd")

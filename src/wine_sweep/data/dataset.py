@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import numbers
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from wine_sweep.config import DataConfig, Duplicates
+from wine_sweep.config import DataConfig, Duplicates, NotKnown
 from wine_sweep.data import table
 from wine_sweep.errors import ConfigPath, DataError
 from wine_sweep.messages import one_of
@@ -95,25 +95,48 @@ def find_roles(columns: Collection[str], config: DataConfig, source: str) -> Rol
     """Find the columns that are no features.
 
     Raises:
-        DataError: There is no such column, one is to be two of them, or no feature is left.
+        DataError: As `wrong_roles` says.
     """
-    target = config.target or (table.TARGET if source in table.NAMES else None)
-    if target is None:
-        raise DataError(f"is missing: which column is to be predicted? The table has: {', '.join(columns)}", path=TARGET)
-    roles = Roles(target, config.groups, config.weights)
+    for error in wrong_roles(columns, config, source):
+        raise error
+    return Roles(config.target or table.TARGET, config.groups, config.weights)
+
+
+def wrong_roles(columns: Collection[str], config: DataConfig, source: str) -> Iterator[DataError]:
+    """Find what is wrong with the columns that are no features: there is no such column, or it is to be two of them.
+
+    Only where nothing of that is wrong, it is looked at whether a feature is left.
+    """
+    usual = table.TARGET if source in table.NAMES else None
     taken: dict[str, str] = {}
-    for name, path in ((roles.target, TARGET), (roles.groups, GROUPS), (roles.weights, WEIGHTS)):
-        if name is None:
+    is_right = True
+    reads: dict[ConfigPath, Callable[[], str | None]] = {
+        TARGET: lambda: config.target or usual,
+        GROUPS: lambda: config.groups,
+        WEIGHTS: lambda: config.weights,
+    }
+    for path, read in reads.items():
+        try:
+            name = read()
+        except NotKnown:
+            is_right = False
             continue
-        if name not in columns:
-            raise DataError(f"there is no column '{name}' in the table; {one_of(name, list(columns), most=30)}", path=path)
-        if name in taken:
-            raise DataError(f"column '{name}' is `{taken[name]}` already; a column has one use", path=path)
-        taken[name] = str(path[-1])
-    if len(taken) == len(columns):
-        every = "is the only column" if len(taken) == 1 else "is all there is beside " + " and ".join(list(taken)[1:])
-        raise DataError(f"there is no feature: '{target}' {every}", path=SOURCE)
-    return roles
+        if name is None and path == TARGET:
+            message = f"is missing: which column is to be predicted? The table has: {', '.join(columns)}"
+            yield DataError(message, path=path, code="missing-key")
+        elif name is not None and name not in columns:
+            message = f"there is no column '{name}' in the table; {one_of(name, list(columns), most=30)}"
+            yield DataError(message, path=path, code="unknown-column")
+        elif name in taken:
+            yield DataError(f"column '{name}' is `{taken[name]}` already; a column has one use", path=path, code="conflict")
+        else:
+            taken |= {name: str(path[-1])} if name is not None else {}
+            continue
+        is_right = False
+    if is_right and len(taken) == len(columns):
+        target, *others = taken
+        every = "is the only column" if not others else "is all there is beside " + " and ".join(others)
+        yield DataError(f"there is no feature: '{target}' {every}", path=SOURCE)
 
 
 def check_groups(column: pd.Series) -> pd.Series:

@@ -21,10 +21,10 @@ from sklearn.model_selection import (
 )
 
 from wine_sweep.config import CrossValidation, DataConfig, Duplicates
-from wine_sweep.data.dataset import GROUPS, TARGET, WEIGHTS, Dataset, make_dataset, rows
+from wine_sweep.data.dataset import GROUPS, TARGET, WEIGHTS, Dataset, rows
 from wine_sweep.data.table import load_table, resolve_source
 from wine_sweep.errors import ConfigPath, DataError
-from wine_sweep.trial import DataRequirements, Task
+from wine_sweep.trial import Task
 
 _CV: ConfigPath = ("evaluation", "cv")
 NEW: ConfigPath = ("data", "new")
@@ -290,25 +290,42 @@ class TrainingData:
         return "; ".join(changes) or "the same rows and columns, with other values"
 
 
-def load_material(config: DataConfig, folder: pathlib.Path, cv: CrossValidation, needs: DataRequirements) -> TrainingData:
-    """Load a table, set the test rows aside, and draw the folds.
+@dataclass(frozen=True)
+class LoadedRows:
+    """A table as read, before anybody asks what its columns mean.
 
     Args:
-        config: The section `data`.
-        folder: What a relative source starts from.
-        cv: How the rows that are no test rows are split.
-        needs: What the model can learn from.
+        source: A bundled name or an absolute path.
+        table: All rows and columns, the new rows last.
+        is_new: Which rows those are, of shape (rows,); None where there are none.
+    """
+
+    source: str
+    table: pd.DataFrame
+    is_new: np.ndarray | None
+
+
+def load_rows(config: DataConfig, folder: pathlib.Path) -> LoadedRows:
+    """Load the table of a section `data`, whose relative paths start from `folder`.
 
     Raises:
-        DataError: The table cannot be used so.
+        DataError: It cannot be read, or the new rows cannot.
     """
     source = resolve_source(config.source, folder)
-    table, is_new = load_table(source, max_size=config.max_size), None
+    table, is_new = load_table(source, max_size=config.max_size).rename(columns=str), None
     if config.new is not None:
         table, is_new = _with_new(table, resolve_source(config.new, folder), config.max_size)
-    dataset = make_dataset(table, config, source=source, needs=needs, is_new=is_new)
-    split = split_rows(dataset, config, task=needs.task, in_time=cv.time_series is not None)
-    folds = make_folds(dataset, split, cv, task=needs.task, duplicates=config.duplicates)
+    return LoadedRows(source, table, is_new)
+
+
+def divide(dataset: Dataset, config: DataConfig, cv: CrossValidation, task: Task) -> TrainingData:
+    """Set the test rows of a dataset aside, and draw the folds.
+
+    Raises:
+        DataError: It cannot be divided so.
+    """
+    split = split_rows(dataset, config, task=task, in_time=cv.time_series is not None)
+    folds = make_folds(dataset, split, cv, task=task, duplicates=config.duplicates)
     return TrainingData(dataset, split, folds)
 
 

@@ -170,7 +170,9 @@ def load_table(source: str, *, max_size: int = MAX_TABLE, raised_by: str = "data
         raise DataError(f"'{path.name}' is neither a bundled table ({', '.join(NAMES)}) nor a {allowed} file")
     try:
         if not path.is_file():
-            raise DataError(f"{path} is no regular file" if path.exists() and not path.is_dir() else f"no such file: {path}")
+            is_strange = path.exists() and not path.is_dir()
+            message = f"{path} is no regular file" if is_strange else f"no such file: {path}"
+            raise DataError(message, code="missing-file")
         if has_more_than(path, max_size):
             raise DataError(f"{path} has more than {show_bytes(max_size)} unfolded; `{raised_by}` allows more")
         table = FORMATS[ending].read(path)

@@ -32,7 +32,7 @@ def check_fixed(model: Any, config: EstimatorConfig, at: ConfigPath = ("model",)
         fixed += [((*at, "pipeline", step, "params", name), f"{step}__{name}") for name in each.params]
     values = model.get_params(deep=True)
     refused = [(path, refusal(model, name, values[name])) for path, name in fixed if name in values]
-    return [Problem(message, path) for path, message in refused if message]
+    return [Problem(message, path, code="refused-value") for path, message in refused if message]
 
 
 def check_searched(model: Any, parameters: Mapping[str, Searched], trusted: Iterable[str]) -> list[Problem]:
@@ -59,10 +59,13 @@ def _check_one(model: Any, name: str, parameters: Mapping[str, Searched], truste
             candidate = materialize(value, trusted, path)
             changed = set_params(copy_of(model), {**outer, name: candidate}, trusted, at[:-1])
         except EstimatorError as error:
-            return [*problems, error.problem]
+            problems.append(error.problem)
+            if error.problem.at_key:  # the name is wrong, whatever the value
+                break
+            continue
         message = refusal(changed, name, candidate)
         if message:
-            problems.append(Problem(message, path))
+            problems.append(Problem(message, path, code="refused-value"))
     return problems
 
 
@@ -231,7 +234,7 @@ def _refused(
 ) -> Iterator[Problem]:
     for owners, name in called if not isinstance(value, list) else ():  # of a list, each value is looked at
         if (message := _why_refused(owners, name, value, covers)) is not None:
-            yield Problem(message, path)
+            yield Problem(message, path, code="untrusted")
             return
     if (nested := _class_of(value, trusted)) is not None:
         inner = value.get("params")

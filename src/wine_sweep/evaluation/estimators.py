@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from wine_sweep.config import EstimatorConfig
-from wine_sweep.errors import ConfigPath, Problem
+from wine_sweep.errors import Code, ConfigPath, Problem
 from wine_sweep.importing import start_scripts_as_usual
 from wine_sweep.messages import did_you_mean, shell_word, show
 from wine_sweep.trial import DataRequirements, Task
@@ -84,19 +84,24 @@ def find_class(dotted: str, trusted: Iterable[str], path: ConfigPath) -> type:
         raise _bad(
             path,
             f"the package '{package}' is not trusted{near or f'; run with --trust {shell_word(package)} if you trust its code'}",
+            code="untrusted",
         )
     module_name, _, class_name = dotted.rpartition(".")
     module = _import(module_name, path)
     found = getattr(module, class_name, None)
     if found is None:
         origin = "" if package in TRUSTED_PACKAGES else f" ({getattr(module, '__file__', None) or 'built in'})"
-        raise _bad(path, f"there is no '{class_name}' in {module_name}{origin}{did_you_mean(class_name, _classes(module))}")
+        raise _bad(
+            path,
+            f"there is no '{class_name}' in {module_name}{origin}{did_you_mean(class_name, _classes(module))}",
+            code="unknown-estimator",
+        )
     if dotted == "sklearn.pipeline.Pipeline":
         raise _bad(path, "a pipeline is written as `model.pipeline`, with named steps")
     if not (inspect.isclass(found) and hasattr(found, "fit") and hasattr(found, "get_params")):
         raise _bad(path, f"{dotted} is not an estimator: it needs `fit`, `get_params` and `set_params`")
     if package in TRUSTED_PACKAGES and (owner := found.__module__.partition(".")[0]) not in allowed:
-        raise _bad(path, f"{dotted} is a class of '{owner}', which is not trusted")
+        raise _bad(path, f"{dotted} is a class of '{owner}', which is not trusted", code="untrusted")
     return found
 
 
@@ -115,10 +120,14 @@ def _import(module_name: str, path: ConfigPath) -> ModuleType:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name == package:
-            raise _bad(path, f"'{package}' is not installed: pip install {shell_word(package)}") from error
+            raise _bad(path, f"'{package}' is not installed: pip install {shell_word(package)}", code="not-installed") from error
         if error.name != module_name and not module_name.startswith(f"{error.name}."):
-            raise _bad(path, f"the module '{module_name}' needs '{error.name}', which is not installed") from error
-        raise _bad(path, f"there is no module '{module_name}'{_near_module(package, module_name)}") from error
+            raise _bad(
+                path, f"the module '{module_name}' needs '{error.name}', which is not installed", code="not-installed"
+            ) from error
+        raise _bad(
+            path, f"there is no module '{module_name}'{_near_module(package, module_name)}", code="unknown-estimator"
+        ) from error
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a module may call sys.exit, or raise what is no Exception, as pytest's skip is not
@@ -132,7 +141,7 @@ def _brings_no_estimators(part: str) -> bool:
 
 @dataclass(frozen=True)
 class Built:
-    """An unfitted estimator, and what was wrong with the fixed parameters that it was to have."""
+    """An unfitted estimator, and what was wrong with its steps, where there is none, or with its fixed parameters."""
 
     model: Any
     problems: list[Problem]
@@ -159,9 +168,15 @@ def build_model(config: EstimatorConfig, trusted: Iterable[str], at: ConfigPath 
     steps, problems = [], []
     for name, step in (config.pipeline or {}).items():
         path = (*at, "pipeline", name)
-        each = _construct(find_class(step.estimator, trusted, path), step.params, trusted, path)
+        try:
+            each = _construct(find_class(step.estimator, trusted, path), step.params, trusted, path)
+        except EstimatorError as error:
+            problems.append(error.problem)
+            continue
         problems += _apply(each, step.params, trusted, (*path, "params"))
         steps.append((name, each))
+    if len(steps) < len(config.pipeline or {}):
+        return Built(None, problems)
     for name, each in steps[:-1]:
         if not hasattr(each, "transform"):
             raise _bad((*at, "pipeline", name), f"only the last step may be a model; {type(each).__name__} does not transform")
@@ -192,9 +207,8 @@ def set_params(model: Any, params: Mapping[str, Any], trusted: Iterable[str], pa
     known = _params_of(model, path)
     for name in params:
         if name not in known and not _reachable(model, name):
-            raise _bad(
-                (*path, name), f"{type(model).__name__} has no parameter '{name}'{_near_parameter(name, known)}", at_key=True
-            )
+            message = f"{type(model).__name__} has no parameter '{name}'{_near_parameter(name, known)}"
+            raise _bad((*path, name), message, at_key=True, code="unknown-parameter")
     values = {name: materialize(value, trusted, (*path, name)) for name, value in params.items()}
     try:
         return model.set_params(**values)
@@ -237,7 +251,7 @@ def _nested(value: Mapping[str, Any], trusted: Iterable[str], path: ConfigPath) 
     for name, each in model.get_params(deep=False).items():
         message = refusal(model, name, each) if name in params else None
         if message:
-            raise _bad((*path, "params", name), message)
+            raise _bad((*path, "params", name), message, code="refused-value")
     return model
 
 
@@ -359,8 +373,8 @@ def _classes(module: Any) -> list[str]:
     return [name for name, value in vars(module).items() if inspect.isclass(value) and hasattr(value, "get_params")]
 
 
-def _bad(path: ConfigPath, message: str, *, at_key: bool = False) -> EstimatorError:
-    return EstimatorError(Problem(message, path, at_key=at_key))
+def _bad(path: ConfigPath, message: str, *, at_key: bool = False, code: Code = "invalid") -> EstimatorError:
+    return EstimatorError(Problem(message, path, at_key=at_key, code=code))
 
 
 _WEIGHTS = "sample_weight"

@@ -219,12 +219,12 @@ def look_up(name: str) -> Metric | None:
     return metric if metric.scorer in get_scorer_names() else None
 
 
-def find_metric(name: str, task: Task) -> Metric:
+def find_metric(name: str, task: Task | None) -> Metric:
     """Look a metric up.
 
     Args:
         name: A short name, or a scikit-learn scorer's.
-        task: What the model does.
+        task: What the model does; None where that is not known.
 
     Raises:
         ValueError: There is no such metric, or it does not fit the task; the message says what does.
@@ -232,15 +232,20 @@ def find_metric(name: str, task: Task) -> Metric:
     from sklearn.metrics import get_scorer_names
 
     metric = look_up(name)
-    common = [each.name for each in METRICS.values() if each.is_common and each.task is task]
-    offer = f"For {task.value}: {', '.join(common)}, or a scikit-learn scorer's name"
+    tasks = [task] if task is not None else list(Task)
+    offer = " ".join(map(_offer, tasks))
     if metric is None:
-        known = (look_up(each) for each in (*common, *get_scorer_names()))
-        fitting = [each.name for each in known if each is not None and each.task is task]
+        known = (look_up(each) for each in (*METRICS, *get_scorer_names()))
+        fitting = [each.name for each in known if each is not None and each.task in tasks]
         raise ValueError(f"there is no metric '{name}'{did_you_mean(name, fitting) or '.'} {offer}")
-    if metric.task is not task:
+    if task is not None and metric.task is not task:
         raise ValueError(f"{name} does not fit a {task.value} model. {offer}")
     return metric
+
+
+def _offer(task: Task) -> str:
+    common = [metric.name for metric in METRICS.values() if metric.is_common and metric.task is task]
+    return f"For {task.value}: {', '.join(common)}, or a scikit-learn scorer's name"
 
 
 def check_classes(metric: Metric, target: pd.Series) -> str | None:

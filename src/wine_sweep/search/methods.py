@@ -102,13 +102,13 @@ def count_trials(config: SearchConfig, space: Space) -> int | None:
 
 
 def settle_method(
-    config: SearchConfig, space: Space, objectives: int, limits: bool, *, steps: int, folder: Path
+    config: SearchConfig, space: Space | None, objectives: int, limits: bool, *, steps: int, folder: Path
 ) -> tuple[tuple[Method, str], list[Problem]]:
     """Pick the method that `auto` stands for, or import one of the user's own, and check what it needs and its options.
 
     Args:
         config: The section `search`.
-        space: What is searched.
+        space: What is searched; None where that is not known, and then the config names a method.
         objectives: How many there are.
         limits: Whether there are limits on metrics.
         steps: How many steps a trial has; 0 where it counts them itself.
@@ -118,7 +118,7 @@ def settle_method(
         The method with the reason for it, which is empty where the config names one; and what is wrong.
     """
     method, reason = config.method, ""
-    if method.picks:
+    if method.picks and space is not None:
         method, reason = pick_method(config, space, objectives=objectives, limits=limits)
     if method.source:
         try:

@@ -3,19 +3,124 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from wine_sweep.config import GateConfig, HistoryReducer, ParsedConfig, SweepConfig
+from wine_sweep.config import GateConfig, HistoryReducer, NotKnown, ParsedConfig, SweepConfig
 from wine_sweep.data.splits import TrainingData
+from wine_sweep.errors import ConfigError, DataError, Problem
 from wine_sweep.execution.base import Task
+from wine_sweep.messages import suggested
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective
 from wine_sweep.targets.refit import Winner
-from wine_sweep.targets.trust import packages_among
+from wine_sweep.targets.trust import Trust, packages_among
 from wine_sweep.trial import FIT_SECONDS, Trial
+
+Part = TypeVar("Part")
+
+
+class Findings:
+    """What is wrong with a config, as its parts are made one after the other.
+
+    Args:
+        draft: The config as read.
+        trust: Whom the person at the keyboard trusts.
+
+    Attributes:
+        problems: What is wrong beside what the draft says of itself.
+    """
+
+    def __init__(self, draft: ParsedConfig, trust: Trust) -> None:
+        self.draft = draft
+        self.trust = trust
+        self.problems: list[Problem] = []
+
+    def part(self, make: Callable[[], Part]) -> Callable[[], Part]:
+        """Make a part of the plan.
+
+        Returns:
+            Gives the part; raises `NotKnown` where what it needs is wrong, or the table is, which is noted then.
+        """
+        try:
+            made = make()
+        except DataError as error:
+            self.problems.append(Problem(str(error), error.path, code=error.code))
+        except NotKnown:
+            pass
+        else:
+            return lambda: made
+
+        def missing() -> Part:
+            raise NotKnown
+
+        return missing
+
+    def look(self, check: Callable[[], Iterable[Problem]]) -> bool:
+        """Note what a check finds, as far as it gets; return whether it has got to its end and found nothing."""
+        before = len(self.problems)
+        with suppress(NotKnown):
+            self.problems.extend(check())
+            return len(self.problems) == before
+        return False
+
+    def finish(self) -> None:
+        """End the checks.
+
+        Raises:
+            ConfigError: With every problem found, each at its place, but for those that only follow from another.
+        """
+        reported = [*self.draft.problems, *self.trust.problems]
+        wrong = [*reported, *independent(self)] or self.problems
+        if wrong:
+            raise ConfigError(self.draft.document.locate(wrong))
+
+
+_DECLARED = ("unknown-parameter", "unknown-metric")
+
+
+def independent(found: Findings) -> list[Problem]:
+    """Leave out the problems that go once others are mended.
+
+    These are verdicts on a value of which a part is wrong; on a parameter whose own values are wrong; on a name that is
+    right, and misspelt where it is declared; and on code that is not trusted, where what is trusted is misspelt.
+    """
+    document = found.draft.document
+    wrong = [each.path for each in found.draft.problems if not each.at_key]
+    entries = [path[: path.index("parameters") + 2] for path in wrong if "parameters" in path[:-1]]
+    broken = {str(entry[-1]) for entry in entries}
+    searched = {None, *(path[-1] for path in document.keys if path[-2:-1] == ("parameters",))}
+    meant = {suggested(each.message) for each in found.problems if each.code in _DECLARED} - searched
+
+    def follows(problem: Problem) -> bool:
+        path = problem.path
+        if found.trust.problems and problem.code == "untrusted" and path[-1] in ("command", "function", "folder", "method"):
+            return True
+        if path[:1] == ("selection",) or path[:2] in (("search", "initial"), ("search", "constraints")) or "when" in path:
+            said = {*map(str, path), *re.findall(r"\w+", str(document.value_at(path)))}
+            if broken & said or any(name in path or problem.message.startswith(f"'{name}'") for name in meant):
+                return True
+        if problem.at_key or (problem.code == "untrusted" and path not in wrong):
+            return False
+        return any(path[: len(entry)] == entry for entry in entries) or any(each[: len(path)] == path for each in wrong)
+
+    return [each for each in found.problems if not follows(each)]
+
+
+def present(value: Part | None) -> Part:
+    """Return a value that there is.
+
+    Raises:
+        NotKnown: There is none, which is reported already.
+    """
+    if value is None:
+        raise NotKnown
+    return value
 
 
 @dataclass(frozen=True)

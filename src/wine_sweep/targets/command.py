@@ -13,16 +13,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wine_sweep.config import ExecutionConfig, ModelConfig, ParsedConfig
+from wine_sweep.config import ExecutionConfig, ModelConfig
 from wine_sweep.config.model import ENVIRONMENT, PLACEHOLDERS, WHOLE_WORDS, placeholders
 from wine_sweep.errors import Problem
 from wine_sweep.evaluation.command import RETRIES_VARIABLE, Command, CommandTask, path_with_this_python
-from wine_sweep.execution import check_backend, count_workers
+from wine_sweep.execution import count_workers
 from wine_sweep.messages import one_of
 from wine_sweep.search.space import Space
-from wine_sweep.targets.base import FitCount
+from wine_sweep.targets.base import Findings, FitCount, present
 from wine_sweep.targets.trust import how_to_trust
-from wine_sweep.targets.user_code import OwnCodeCheck, OwnCodeSweep
+from wine_sweep.targets.user_code import OwnCodeSweep, settle_own_code
 from wine_sweep.trial import Trial
 
 
@@ -111,81 +111,70 @@ _PYTHON = re.compile(r"python[\d.]*|\{python\}")
 """A Python of the PATH or of this process; one that is named by a path may be any program."""
 
 
-class CommandCheck(OwnCodeCheck):
-    """Holds a draft against its command.
+def plan_command(found: Findings) -> CommandSweep:
+    """Plan a sweep of a command.
 
     Args:
-        draft: The config as read; its section `model` is right by itself, and a command.
-        trusted: The values of ``--trust``.
+        found: What is wrong; its draft's `model` is a command.
+
+    Raises:
+        ConfigError: With every problem found.
     """
+    config, draft = found.draft.known, found.draft
+    model = found.part(lambda: present(config.model))
+    folder = found.part(lambda: _folder(model(), draft.folder))
+    found.look(lambda: _check_trust(model(), folder(), found))
+    found.look(lambda: _check_program(model(), folder()) if config.execution.address is None else ())
+    found.look(lambda: _check_placeholders(model(), Space.of(config.search)))
+    goals, settled = settle_own_code(found, "command", over=lambda: "", values=lambda: 1)
+    found.finish()
+    plan = settled()
+    variables = {**_threads(config.execution), **_retries()}
+    command = Command(tuple(present(model().command)), folder(), model().params, config.search.seed, variables)
+    changed = {"model": model().model_copy(update={"folder": str(folder())}), "search": plan.search}
+    made = config.model_copy(update=changed), draft, plan.space, plan.reason, plan.objective, found.trust.given
+    return CommandSweep(*made, None, goals().of, command)
 
-    def __init__(self, draft: ParsedConfig, trusted: tuple[str, ...]) -> None:
-        super().__init__(draft, trusted, "command")
 
-    def run(self) -> None:
-        """Find what is wrong."""
-        sections = self.draft.sections
-        model: ModelConfig = sections["model"]
-        execution: ExecutionConfig | None = sections.get("execution")
-        self.problems += self._check_trust(model)
-        if execution is not None:
-            self.problems += check_backend(execution)
-            if execution.address is None:
-                self.problems += self._check_program(model)
-        self.check_goals("")
-        if (search := sections.get("search")) is not None:
-            space = Space.of(search)
-            self.check_search(space, _check_placeholders(model, space), values=1)
+def _folder(model: ModelConfig, here: pathlib.Path) -> pathlib.Path:
+    return (here / pathlib.Path(model.folder or ".").expanduser()).resolve()
 
-    def prepared(self) -> CommandSweep:
-        """Return the sweep; nothing is wrong with the draft."""
-        config = self.draft.config
-        if not (config and config.model and config.model.command):
-            raise RuntimeError("a draft without problems lacks a part")
-        model = config.model
-        folder = self._folder(model)
-        variables = {**_threads(config.execution), **_retries()}
-        command = Command(tuple(config.model.command), folder, model.params, config.search.seed, variables)
-        changed = {"model": model.model_copy(update={"folder": str(folder)})}
-        return CommandSweep(*self.common(changed, None), command)
 
-    def _folder(self, model: ModelConfig) -> pathlib.Path:
-        return (self.draft.folder / pathlib.Path(model.folder or ".").expanduser()).resolve()
+def _check_trust(model: ModelConfig, folder: pathlib.Path, found: Findings) -> Iterator[Problem]:
+    """A command can do anything: where it runs and where it is written has to be trusted, or the one file that is run.
 
-    def _check_trust(self, model: ModelConfig) -> Iterator[Problem]:
-        """A command can do anything: where it runs and where it is written has to be trusted, or the one file that is run.
-
-        That file runs in its own folder then, or in the working folder: what it reads by a relative path is not a stranger's.
-        """
-        folder = self._folder(model)
-        if self.trust.covers(folder) and (self.trust.covers(self.draft.folder) or not self.draft.is_file):
+    That file runs in its own folder then, or in the working folder: what it reads by a relative path is not a stranger's.
+    """
+    covers, draft = found.trust.covers, found.draft
+    if covers(folder) and (covers(draft.folder) or not draft.is_file):
+        return
+    script = _script(model, folder)
+    if script is not None and is_file(script) and covers(script):
+        if covers(folder) or folder in (script.resolve().parent, pathlib.Path.cwd()):
             return
-        script = _script(model, folder)
-        if script is not None and is_file(script) and self.trust.covers(script):
-            if self.trust.covers(folder) or folder in (script.resolve().parent, pathlib.Path.cwd()):
-                return
-            yield Problem(f"a trusted file runs in another folder than its own; {how_to_trust(folder)}", ("model", "folder"))
-            return
-        elsewhere = self.draft.folder if self.trust.covers(folder) else folder
-        what = script if script is not None and is_file(script) else elsewhere
-        yield Problem(f"runs code of your own; {how_to_trust(what)}", ("model", "command"))
+        message = f"a trusted file runs in another folder than its own; {how_to_trust(folder)}"
+        yield Problem(message, ("model", "folder"), code="untrusted")
+        return
+    elsewhere = draft.folder if covers(folder) else folder
+    what = script if script is not None and is_file(script) else elsewhere
+    yield Problem(f"runs code of your own; {how_to_trust(what)}", ("model", "command"), code="untrusted")
 
-    def _check_program(self, model: ModelConfig) -> Iterator[Problem]:
-        """Look for the folder, the program, and the script of a Python."""
-        folder = self._folder(model)
-        if not folder.is_dir():
-            yield Problem(f"there is no folder {folder}", ("model", "folder"))
-            return
-        program = (model.command or [""])[0]
-        search = path_with_this_python(os.environ.get("PATH", os.defpath))
-        if "{" not in program:
-            found = is_file(folder / program) if os.sep in program else shutil.which(program, path=search)
-            if not found:
-                where = f"in {folder}" if os.sep in program else "on the PATH"
-                yield Problem(f"there is no program '{program}' {where}", ("model", "command", 0))
-        script = _script(model, folder)
-        if script is not None and os.sep not in program and not is_file(script):
-            yield Problem(f"there is no file {script}", ("model", "command", 1))
+
+def _check_program(model: ModelConfig, folder: pathlib.Path) -> Iterator[Problem]:
+    """Look for the folder, the program, and the script of a Python."""
+    if not folder.is_dir():
+        yield Problem(f"there is no folder {folder}", ("model", "folder"), code="missing-file")
+        return
+    program = (model.command or [""])[0]
+    search = path_with_this_python(os.environ.get("PATH", os.defpath))
+    if "{" not in program:
+        found = is_file(folder / program) if os.sep in program else shutil.which(program, path=search)
+        if not found:
+            where = f"in {folder}" if os.sep in program else "on the PATH"
+            yield Problem(f"there is no program '{program}' {where}", ("model", "command", 0), code="missing-file")
+    script = _script(model, folder)
+    if script is not None and os.sep not in program and not is_file(script):
+        yield Problem(f"there is no file {script}", ("model", "command", 1), code="missing-file")
 
 
 def is_file(path: pathlib.Path) -> bool:
@@ -206,7 +195,8 @@ def _check_placeholders(model: ModelConfig, space: Space) -> Iterator[Problem]:
                 if name.removeprefix(ENVIRONMENT) not in os.environ:
                     yield Problem(f"the environment variable {name.removeprefix(ENVIRONMENT)} is not set", path)
             elif name not in known:
-                yield Problem(f"{{{name}}} is no parameter; {one_of(name, known)}; a literal brace is doubled", path)
+                message = f"{{{name}}} is no parameter; {one_of(name, known)}; a literal brace is doubled"
+                yield Problem(message, path, code="unknown-name")
             elif name in sometimes:
                 yield Problem(f"{{{name}}} is searched only sometimes; {{args}} lists what a trial has", path)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,14 @@ from wine_sweep.config import (
     BudgetConfig,
     Choices,
     CrossValidation,
-    DataConfig,
     EstimatorConfig,
     EvaluationConfig,
-    FamilyConfig,
-    Method,
-    ParsedConfig,
-    SearchConfig,
-    SelectionConfig,
+    NotKnown,
+    SweepConfig,
+    known,
 )
-from wine_sweep.data.splits import TrainingData, load_material, resolved_data
-from wine_sweep.errors import ConfigPath, DataError, Problem
+from wine_sweep.data.splits import TrainingData, resolved_data
+from wine_sweep.errors import ConfigPath, Problem
 from wine_sweep.evaluation.capture import foreign_output_shown
 from wine_sweep.evaluation.cross_validation import CrossValidationTask, FoldMemory, recall
 from wine_sweep.evaluation.estimator_params import (
@@ -47,14 +45,10 @@ from wine_sweep.evaluation.estimators import (
 from wine_sweep.evaluation.estimators import refusal_of_weights as weights_refused_by
 from wine_sweep.evaluation.metrics import Metric, check_classes, takes_weights
 from wine_sweep.evaluation.row_losses import Predictions
-from wine_sweep.execution import check_backend
-from wine_sweep.search.checks import check_space
-from wine_sweep.search.methods import settle_method
 from wine_sweep.search.space import Space
-from wine_sweep.targets.base import FitCount, SweepPlan
-from wine_sweep.targets.objectives import Goals, check_cheapest, check_gate, check_spread, one_standard_error_of
+from wine_sweep.targets.base import Findings, FitCount, SweepPlan, present
+from wine_sweep.targets.objectives import Goals, TableParts, check_cheapest, check_search, settle
 from wine_sweep.targets.refit import Winner, fold_predictions, refit
-from wine_sweep.targets.trust import Trust
 from wine_sweep.trial import MODEL_SIZE, DataRequirements, Task, Trial
 
 MOST_FOLD_SECONDS = 60.0
@@ -207,6 +201,7 @@ class Models:
     Attributes:
         templates: The estimators by family, as far as they could be built.
         chosen: The parameters that the config fixes, by family.
+        task: What those that could be built do; None when there are none, or they do not do the same.
         needs: What they do, and what all of them need of a table; None when that cannot be said.
         problems: What is wrong with the sections.
     """
@@ -215,29 +210,40 @@ class Models:
         self._configs = configs
         self._trusted = trusted
         self.templates: dict[str | None, Any] = {}
-        self.chosen = {family: frozenset(chosen_states(config)) for family, config in configs.items()}
+        self.chosen: dict[str | None, frozenset[str]] = {}
         self.needs: DataRequirements | None = None
         self.problems: list[Problem] = []
+        self.task: Task | None = None
         needs: dict[str | None, DataRequirements] = {}
         for family, config in configs.items():
             at: ConfigPath = ("model",) if family is ALONE else ("models", family)
             try:
+                _ = config.form
+                self.chosen[family] = frozenset(chosen_states(config))
                 built = build_model(config, trusted, at)
+                self.problems += built.problems
+                if built.model is None:
+                    continue
                 self.templates[family] = built.model
-                self.problems += built.problems or check_fixed(built.model, config, at)
+                self.problems += check_fixed(built.model, config, at) if not built.problems else []
                 needs[family] = describe_needs(built.model, at)
             except EstimatorError as error:
                 self.problems.append(error.problem)
-        if needs and len(needs) == len(configs):
-            self._merge(needs)
+            except NotKnown:
+                continue
+        if needs:
+            self._merge(needs, are_all=len(needs) == len(configs))
 
-    def _merge(self, needs: Mapping[str | None, DataRequirements]) -> None:
+    def _merge(self, needs: Mapping[str | None, DataRequirements], *, are_all: bool) -> None:
         tasks = {family: each.task for family, each in needs.items()}
         first = next(iter(tasks.values()))
         other = next((family for family, task in tasks.items() if task is not first), None)
         if other is not None:
             message = f"does {tasks[other].value}, and the families before it do {first.value}; one sweep does one of them"
             self.problems.append(Problem(message, ("models", other)))
+            return
+        self.task = first
+        if not are_all:
             return
         picky = next((each for each in needs.values() if each.numbers), next(iter(needs.values())))
         takes_missing = all(each.takes_missing for each in needs.values())
@@ -273,7 +279,7 @@ class Models:
             for name, choices in outer.items():
                 for index, value in enumerate(choices):
                     found = find_refused(model, {name: value}, covers, self._trusted, (), outer=outer)
-                    problems += [Problem(each.message, (*searched[name][1], "choices", index, *each.path[1:])) for each in found]
+                    problems += [replace(each, path=(*searched[name][1], "choices", index, *each.path[1:])) for each in found]
         return problems
 
     def _check_budget(self, budget: BudgetConfig, name: str, space: Space, family: str | None) -> list[Problem]:
@@ -303,9 +309,11 @@ class Models:
             for name, value in parameters.items()
         )
 
-    def without_weights(self) -> list[str]:
-        """Describe which of the models cannot be fitted with weights, and why."""
-        return [message for template in self.templates.values() if (message := weights_refused_by(template))]
+    def check_weights(self) -> Iterator[Problem]:
+        """Find the models that cannot be fitted with weights."""
+        for template in self.templates.values():
+            if (message := weights_refused_by(template)) is not None:
+                yield Problem(message, ("data", "weights"))
 
     def without_probabilities(self, space: Space, metrics: Sequence[Metric]) -> list[tuple[str, str]]:
         """List metrics that need probabilities of a model that gives none, with any of the first values searched, and why."""
@@ -333,131 +341,68 @@ def _searched(space: Space, family: str | None) -> dict[str, Searched]:
     }
 
 
-class EstimatorCheck:
-    """Goes through the sections of a draft that are right by themselves; what depends on a broken one is left out.
+def plan_estimator(found: Findings) -> EstimatorSweep:
+    """Plan a sweep of an estimator, a pipeline or families, and load its table.
 
-    Args:
-        draft: The config as read.
-        trusted: The values of ``--trust``, of which packages count.
+    Raises:
+        ConfigError: With every problem found.
     """
+    config, trust = found.draft.known, found.trust
+    models = Models(known(lambda: config.families, {}), trust.packages)
+    found.problems += models.problems
+    space = found.part(lambda: Space.of(config.search, known(lambda: config.models, None)))
+    is_sound = found.look(lambda: check_search(config.search, space()))
+    is_sound &= found.look(lambda: models.check_searched(space(), known(lambda: config.search.budget, None)))
+    found.look(lambda: models.check_files(known(space, None), trust.covers))
+    found.look(lambda: models.check_seeds(config.evaluation))
+    found.look(lambda: check_cheapest(config.selection, space()))
+    found.look(lambda: _check_stratified(config.evaluation.cv, present(models.needs)))
 
-    def __init__(self, draft: ParsedConfig, trusted: tuple[str, ...]) -> None:
-        self.draft = draft
-        self.trust = Trust(trusted)
-        self.trusted = self.trust.packages
-        self.problems: list[Problem] = []
-        self.models: Models | None = None
-        self.space: Space | None = None
-        self.goals: Goals | None = None
-        self.material: TrainingData | None = None
-        self.method: tuple[Method, str] | None = None
+    goals = Goals(config, models.task, is_known=known(lambda: config.form.is_estimator, otherwise=False))
+    found.problems += goals.problems
+    is_sound = is_sound and not models.problems and not found.draft.problems
+    if is_sound:
+        refused = models.without_probabilities(space(), goals.metrics)
+        found.problems += [Problem(message, goals.path_of(name)) for name, message in refused]
 
-    def run(self) -> None:
-        """Find what is wrong."""
-        sections = self.draft.sections
-        families = sections.get("models") or ({ALONE: sections["model"]} if sections.get("model") else {})
-        self.models = Models(families, self.trusted)
-        self.problems += self.models.problems
-        if "execution" in sections:
-            self.problems += check_backend(sections["execution"])
-        needs, search, evaluation = self.models.needs, sections.get("search"), sections.get("evaluation")
-        if search is not None and "models" in sections:
-            self._check_search(search, sections["models"])
-        self.problems += self.models.check_files(self.space, self.trust.covers)
-        if needs is not None and evaluation is not None:
-            self.problems += self.models.check_seeds(evaluation)
-            if "objective" in sections:
-                self.goals = Goals(evaluation, sections["objective"], self._selection, needs.task)
-                self.problems += self.goals.problems
-        if self.space is not None:
-            self.problems += check_cheapest(self._selection, self.space)
-        if self.goals is not None and self.space is not None and not self.problems:
-            refused = self.models.without_probabilities(self.space, self.goals.metrics)
-            self.problems += [Problem(message, self.goals.path_of(name)) for name, message in refused]
-        if needs is not None and sections.get("data") is not None:
-            self._check_data(sections["data"], evaluation, needs)
-            if sections["data"].weights is not None:
-                self._check_weights(self.models)
-        if needs is not None and evaluation is not None:
-            self._check_stratified(evaluation.cv, needs)
-        if search is not None and not self.problems and not self.draft.problems:
-            self._settle_method(search)
+    table = TableParts(found, lambda _: present(models.needs))
+    for metric in goals.metrics:
+        found.look(partial(_check_metric, metric, goals.path_of(metric.name), config, table))
+    if _has_weights(config):
+        found.look(models.check_weights)
 
-    def prepared(self) -> EstimatorSweep:
-        """Return the sweep; nothing is wrong with the draft."""
-        config, models, goals, material = self.draft.config, self.models, self.goals, self.material
-        if not (config and config.data and models and models.needs and goals and goals.objective and material and self.space):
-            raise RuntimeError("a draft without problems lacks a part")
-        if self.method is None:
-            raise RuntimeError("a draft without problems has no method")
-        one_standard_error = one_standard_error_of(
-            self._selection, self.space, values=len(material.folds) * config.evaluation.seeds
-        )
-        method, reason = self.method
-        changed = {
-            "data": resolved_data(config.data, material.dataset, self.draft.folder),
-            "search": config.search.model_copy(update={"method": method}),
-        }
-        return EstimatorSweep(
-            config.model_copy(update=changed),
-            self.draft,
-            self.space,
-            reason,
-            replace(goals.objective, one_standard_error=one_standard_error),
-            self.trust.given,
-            material,
-            ModelFactory(models.templates, config.search.seed, models.chosen, self.trusted, tuple(self.trust.paths)),
-            goals.metrics,
-            models.needs,
-        )
+    def steps() -> int:
+        budget = config.search.budget
+        return config.evaluation.cv.count if budget is None else len(budget.steps())
 
-    def _check_search(self, search: SearchConfig, families: Mapping[str, FamilyConfig] | None) -> None:
-        assert self.models is not None  # made before
-        space = Space.of(search, families)
-        problems = [*check_space(search, space), *self.models.check_searched(space, search.budget)]
-        self.problems += problems
-        if not problems:
-            self.space = space
+    settled = settle(
+        found,
+        lambda: present(space() if is_sound else None),
+        lambda: present(goals.objective),
+        steps=steps,
+        values=lambda: config.evaluation.cv.count * config.evaluation.seeds,
+    )
+    found.finish()
+    plan, material = settled(), table.material()
+    changed = {"data": resolved_data(present(config.data), material.dataset, found.draft.folder), "search": plan.search}
+    factory = ModelFactory(models.templates, config.search.seed, models.chosen, trust.packages, tuple(trust.paths))
+    made = config.model_copy(update=changed), found.draft, plan.space, plan.reason, plan.objective, trust.given
+    return EstimatorSweep(*made, material, factory, goals.metrics, present(models.needs))
 
-    def _check_data(self, config: DataConfig, evaluation: EvaluationConfig | None, needs: DataRequirements) -> None:
-        try:
-            material = load_material(config, self.draft.folder, (evaluation or EvaluationConfig()).cv, needs)
-        except DataError as error:
-            self.problems.append(Problem(str(error), error.path))
-            return
-        self.material = material
-        self.problems += check_gate(self.draft.sections.get("registry"), material.dataset)
-        if self.goals is not None:
-            refused = ((metric, check_classes(metric, material.dataset.target)) for metric in self.goals.metrics)
-            self.problems += [Problem(message, self.goals.path_of(metric.name)) for metric, message in refused if message]
 
-    def _check_weights(self, models: Models) -> None:
-        """Refuse weights that a model or a metric would not take."""
-        goals = self.goals
-        self.problems += [Problem(message, ("data", "weights")) for message in models.without_weights()]
-        for metric in goals.metrics if goals else ():
-            if goals is not None and not takes_weights(metric):
-                message = f"{metric.name} takes no weights, and data.weights gives some; leave one of the two out"
-                self.problems.append(Problem(message, goals.path_of(metric.name)))
+def _has_weights(config: SweepConfig) -> bool:
+    return known(lambda: present(config.data).weights, None) is not None
 
-    def _check_stratified(self, cv: CrossValidation, needs: DataRequirements) -> None:
-        if cv.stratified and needs.task is Task.REGRESSION:
-            message = f"{needs.model} predicts numbers, and only classes can be stratified; leave `stratified` out"
-            self.problems.append(Problem(message, ("evaluation", "cv", "stratified")))
 
-    def _settle_method(self, search: SearchConfig) -> None:
-        """Pick the method that `auto` stands for, and check what it needs and the options that it is given."""
-        if not (self.space and self.goals and self.goals.objective and self.material):
-            raise RuntimeError("a draft without problems lacks a part")
-        objective, folds = self.goals.objective, len(self.material.folds)
-        steps = folds if search.budget is None else len(search.budget.steps())
-        values = folds * self.draft.sections["evaluation"].seeds
-        self.method, problems = settle_method(
-            search, self.space, len(objective.goals), bool(objective.limits), steps=steps, folder=self.draft.folder
-        )
-        self.problems += [*problems, *check_spread(self._selection, objective, values=values)]
+def _check_metric(metric: Metric, path: ConfigPath, config: SweepConfig, table: TableParts) -> Iterator[Problem]:
+    """Find why a metric cannot be computed for the rows, or with weights."""
+    if _has_weights(config) and not takes_weights(metric):
+        yield Problem(f"{metric.name} takes no weights, and data.weights gives some; leave one of the two out", path)
+    if (message := check_classes(metric, table.dataset().target)) is not None:
+        yield Problem(message, path)
 
-    @property
-    def _selection(self) -> SelectionConfig:
-        selection: SelectionConfig = self.draft.sections.get("selection", SelectionConfig())
-        return selection
+
+def _check_stratified(cv: CrossValidation, needs: DataRequirements) -> Iterator[Problem]:
+    if cv.stratified and needs.task is Task.REGRESSION:
+        message = f"{needs.model} predicts numbers, and only classes can be stratified; leave `stratified` out"
+        yield Problem(message, ("evaluation", "cv", "stratified"))

@@ -17,24 +17,21 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from wine_sweep.config import DataConfig, EvaluationConfig, ParsedConfig
-from wine_sweep.data import load_table
-from wine_sweep.data.dataset import find_roles
-from wine_sweep.data.splits import TrainingData, load_material, resolved_data
-from wine_sweep.data.table import absolute, resolve_source
-from wine_sweep.errors import ConfigPath, DataError, ModelError, Problem
+from wine_sweep.config import ModelConfig, known
+from wine_sweep.data.splits import TrainingData, resolved_data
+from wine_sweep.data.table import absolute
+from wine_sweep.errors import ConfigPath, ModelError, Problem
 from wine_sweep.evaluation.capture import foreign_output_shown
 from wine_sweep.evaluation.context import Rows, Table
 from wine_sweep.evaluation.function import NO_FILE, FittedTrial, FunctionSource, FunctionTask, RefitTask, Source
-from wine_sweep.execution import check_backend, make_workers
+from wine_sweep.execution import make_workers
 from wine_sweep.importing import module_name
 from wine_sweep.messages import did_you_mean
-from wine_sweep.search.space import Space
-from wine_sweep.targets.base import FitCount
-from wine_sweep.targets.objectives import check_gate, needed_metrics
+from wine_sweep.targets.base import Findings, FitCount, present
+from wine_sweep.targets.objectives import TableParts, needed_metrics
 from wine_sweep.targets.refit import Winner, reference_of, rows_of
-from wine_sweep.targets.trust import how_to_trust
-from wine_sweep.targets.user_code import OwnCodeCheck, OwnCodeSweep
+from wine_sweep.targets.trust import Trust, how_to_trust
+from wine_sweep.targets.user_code import OwnCodeSweep, settle_own_code
 from wine_sweep.trial import DataRequirements, Task, Trial
 
 
@@ -199,71 +196,65 @@ _FUNCTION: ConfigPath = ("model", "function")
 _TAKES = 2
 
 
-class FunctionCheck(OwnCodeCheck):
-    """Holds a draft against its function, and loads its table.
+def plan_function(found: Findings, given: Source | None = None) -> FunctionSweep:
+    """Plan a sweep of a function, and load its table.
 
     Args:
-        draft: The config as read; its section `model` is right by itself, and a function.
-        trusted: The values of ``--trust``.
+        found: What is wrong; its draft's `model` is a function.
         given: The function itself, where the config only stands for it; it is not looked for in a file then.
+
+    Raises:
+        ConfigError: With every problem found.
     """
+    config, folder = found.draft.known, found.draft.folder
+    source = found.part(lambda: _source_of(present(config.model), folder))
+    found.look(lambda: _check_source(source(), found.trust) if given is None else ())
 
-    def __init__(self, draft: ParsedConfig, trusted: tuple[str, ...], given: Source | None = None) -> None:
-        super().__init__(draft, trusted, "function")
-        self._material: TrainingData | None = None
-        file, self._name = draft.sections["model"].function_parts
-        self._given = given
-        self._file = absolute(file, draft.folder)
+    def needs(table: TableParts) -> DataRequirements:
+        name = known(lambda: f"{source().file.name}:{source().name}", "the function")
+        is_stratified = known(lambda: config.evaluation.cv.stratified, None)
+        task = Task.CLASSIFICATION if is_stratified else _task_of(table.target())
+        return DataRequirements(task, numbers=False, takes_missing=True, model=name)
 
-    def run(self) -> None:
-        """Find what is wrong."""
-        sections = self.draft.sections
-        evaluation: EvaluationConfig = sections.get("evaluation") or EvaluationConfig()
-        if self._given is None and self._file.name == NO_FILE and not self._file.is_file():
-            message = "the function was given from Python, and MLflow does not have it; only Sweep can run it again"
-            self.problems.append(Problem(message, _FUNCTION))
-        elif self._given is None:
-            if not self.trust.covers(self._file):
-                self.problems.append(Problem(f"runs code of your own; {how_to_trust(self._file)}", _FUNCTION))
-            self.problems += check_function(self._file, self._name)
-        if "execution" in sections:
-            self.problems += check_backend(sections["execution"])
-        if sections.get("data") is not None:
-            self._check_data(sections["data"], evaluation)
-        self.check_goals(self._over(evaluation))
-        if (search := sections.get("search")) is not None:
-            folds = len(self._material.folds) if self._material is not None else 1
-            self.check_search(Space.of(search), (), values=folds * evaluation.seeds)
-
-    def prepared(self) -> FunctionSweep:
-        """Return the sweep; nothing is wrong with the draft."""
-        config = self.draft.config
-        if not (config and config.model):
-            raise RuntimeError("a draft without problems lacks a part")
-        changed: dict[str, object] = {}
-        if self._given is None:
-            changed["model"] = config.model.model_copy(update={"function": f"{self._file}:{self._name}"})
-        if config.data is not None and self._material is not None:
-            changed["data"] = resolved_data(config.data, self._material.dataset, self.draft.folder)
-        source = self._given or FunctionSource(self._file, self._name)
-        return FunctionSweep(*self.common(changed, self._material), source)
-
-    def _over(self, evaluation: EvaluationConfig) -> str:
+    def over() -> str:
         """Describe what a mean is a mean over; empty where the function is called once."""
-        if self.draft.sections.get("data") is None:
+        evaluation = config.evaluation
+        if config.data is None:
             return f"{evaluation.seeds} seeds" if evaluation.seeds > 1 else ""
-        alone = evaluation.cv.holdout is not None and evaluation.seeds == 1
-        return "" if alone else evaluation.describe()
+        return "" if evaluation.cv.holdout is not None and evaluation.seeds == 1 else evaluation.describe()
 
-    def _check_data(self, config: DataConfig, evaluation: EvaluationConfig) -> None:
-        try:
-            task = _task_of(config, evaluation, self.draft.folder)
-            needs = DataRequirements(task, numbers=False, takes_missing=True, model=f"{self._file.name}:{self._name}")
-            self._material = load_material(config, self.draft.folder, evaluation.cv, needs)
-        except DataError as error:
-            self.problems.append(Problem(str(error), error.path))
-            return
-        self.problems += check_gate(self.draft.sections.get("registry"), self._material.dataset)
+    def values() -> int:
+        return (1 if config.data is None else config.evaluation.cv.count) * config.evaluation.seeds
+
+    table = TableParts(found, needs)
+    goals, settled = settle_own_code(found, "function", over=over, values=values)
+    found.finish()
+    plan = settled()
+    changed: dict[str, object] = {"search": plan.search}
+    if given is None:
+        file = f"{source().file}:{source().name}"
+        changed["model"] = present(config.model).model_copy(update={"function": file})
+    material = None
+    if config.data is not None:
+        material = table.material()
+        changed["data"] = resolved_data(config.data, material.dataset, folder)
+    made = config.model_copy(update=changed), found.draft, plan.space, plan.reason, plan.objective, found.trust.given
+    return FunctionSweep(*made, material, goals().of, given or source())
+
+
+def _source_of(model: ModelConfig, folder: pathlib.Path) -> FunctionSource:
+    present(model.function)
+    file, name = model.function_parts
+    return FunctionSource(absolute(file, folder), name)
+
+
+def _check_source(source: FunctionSource, trust: Trust) -> Iterator[Problem]:
+    if source.file.name == NO_FILE and not source.file.is_file():
+        yield Problem("the function was given from Python, and MLflow does not have it; only Sweep can run it again", _FUNCTION)
+        return
+    if not trust.covers(source.file):
+        yield Problem(f"runs code of your own; {how_to_trust(source.file)}", _FUNCTION, code="untrusted")
+    yield from check_function(source.file, source.name)
 
 
 def check_function(file: pathlib.Path, name: str) -> Iterator[Problem]:
@@ -309,11 +300,6 @@ def _bound(tree: ast.Module) -> set[str]:
     return names
 
 
-def _task_of(config: DataConfig, evaluation: EvaluationConfig, folder: pathlib.Path) -> Task:
-    """Return whether the target is classes or numbers: classes where it is no number, or folds are to be stratified."""
-    if evaluation.cv.stratified:
-        return Task.CLASSIFICATION
-    source = resolve_source(config.source, folder)
-    table = load_table(source, max_size=config.max_size).rename(columns=str)
-    target = table[find_roles(list(table.columns), config, source).target]
+def _task_of(target: pd.Series) -> Task:
+    """Return whether a target is numbers, or classes."""
     return Task.REGRESSION if is_numeric_dtype(target) and not is_bool_dtype(target) else Task.CLASSIFICATION

@@ -2,49 +2,119 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from wine_sweep.config import (
+    METHODS,
     Choices,
     Cost,
+    CrossValidation,
+    DataConfig,
     Direction,
     End,
-    EvaluationConfig,
     Expression,
     HistoryReducer,
+    Method,
+    NotKnown,
     ObjectiveConfig,
     PickConfig,
     RegistryConfig,
+    SearchConfig,
     SelectionConfig,
     SelectRule,
+    SweepConfig,
+    known,
 )
 from wine_sweep.data import Dataset
-from wine_sweep.errors import ConfigPath, Problem
+from wine_sweep.data.dataset import find_roles, make_dataset, wrong_roles
+from wine_sweep.data.splits import divide, load_rows
+from wine_sweep.data.table import absolute
+from wine_sweep.errors import Code, ConfigPath, Problem
 from wine_sweep.evaluation.metrics import Metric, default_metrics, find_metric, refusal_of_name, usual_direction
 from wine_sweep.gate.comparison import refusal
-from wine_sweep.messages import one_of, show
+from wine_sweep.messages import one_of, shell_word, show
+from wine_sweep.search.checks import check_space
+from wine_sweep.search.methods import settle_method
 from wine_sweep.search.space import Dimension, Space, describe
 from wine_sweep.selection import Goal, Objective, OneStandardError
 from wine_sweep.selection.objective import SPREAD, ParameterOrder
-from wine_sweep.trial import FIT_SECONDS, Task
+from wine_sweep.targets.base import Findings, present
+from wine_sweep.targets.trust import Trust, how_to_trust
+from wine_sweep.trial import FIT_SECONDS, DataRequirements, Task
 
 
-def check_gate(registry: RegistryConfig | None, data: Dataset) -> Iterator[Problem]:
+def check_gate(registry: RegistryConfig | None, columns: Sequence[str], dataset: Callable[[], Dataset]) -> Iterator[Problem]:
     """Find slices that the table's rows cannot be cut into.
 
     Args:
         registry: The section `registry`, if there is one.
-        data: The table.
+        columns: The table's columns.
+        dataset: Gives the table, or raises `NotKnown`; then it is only looked at whether there are such columns.
     """
     gate = registry.gate if registry is not None else None
     for index, name in enumerate(gate.slices if gate is not None else ()):
-        if (message := refusal(data, name)) is not None:
-            yield Problem(message, ("registry", "gate", "slices", index))
+        try:
+            message = refusal(dataset(), name)
+        except NotKnown:
+            message = None if name in columns else f"there is no column '{name}' in the table; {one_of(name, columns, most=30)}"
+        if message is not None:
+            code: Code = "invalid" if name in columns else "unknown-column"
+            yield Problem(message, ("registry", "gate", "slices", index), code=code)
+
+
+class TableParts:
+    """The table of a config, as far as it is right; what is wrong with it is noted.
+
+    Args:
+        found: Where that is noted.
+        needs: Gives what the model needs of a table; it may look at the target.
+
+    Attributes:
+        rows: Gives the table as read, as do the others: or raises `NotKnown`, see `Findings.part`.
+        dataset: Gives it taken apart into features and target.
+        material: Gives it divided into test rows and folds.
+    """
+
+    def __init__(self, found: Findings, needs: Callable[[TableParts], DataRequirements]) -> None:
+        config = found.draft.known
+        self.rows = found.part(lambda: load_rows(present(config.data), found.draft.folder))
+        self._config = config
+        self._has_roles = found.look(lambda: self._check_roles(present(config.data)))
+        self.dataset = found.part(lambda: self._make_dataset(needs(self)))
+        cv = known(lambda: config.evaluation.cv, CrossValidation(folds=2))
+        self.material = found.part(lambda: divide(self.dataset(), self._data(), cv, needs(self).task))
+        found.look(lambda: check_gate(config.registry, list(self.rows().table.columns), self.dataset))
+
+    def _check_roles(self, config: DataConfig) -> Iterator[Problem]:
+        rows = self.rows()
+        for error in wrong_roles(list(rows.table.columns), config, rows.source):
+            yield Problem(str(error), error.path, code=error.code)
+
+    def _data(self) -> DataConfig:
+        return present(self._config.data if self._has_roles else None)
+
+    def _make_dataset(self, needs: DataRequirements) -> Dataset:
+        rows = self.rows()
+        return make_dataset(rows.table, self._data(), source=rows.source, needs=needs, is_new=rows.is_new)
+
+    def target(self) -> pd.Series:
+        """Return the column to predict, as it was read."""
+        rows, config = self.rows(), self._data()
+        return rows.table[find_roles(list(rows.table.columns), config, rows.source).target]
 
 
 class Goals:
     """What is measured, and what decides.
+
+    Args:
+        config: The config, as far as it is right.
+        task: What the model does; None where that is not known, and then metrics are only looked up.
+        is_known: Whether it is known that the sweep is of estimators; else the metrics may be of somebody's own.
 
     Attributes:
         metrics: What is measured, the objective's metrics first.
@@ -52,30 +122,36 @@ class Goals:
         problems: What is wrong with the sections.
     """
 
-    def __init__(
-        self, evaluation: EvaluationConfig, objectives: Sequence[ObjectiveConfig] | None, selection: SelectionConfig, task: Task
-    ) -> None:
-        self._evaluation = evaluation
-        self._objectives = [each.metric for each in objectives or ()]
+    def __init__(self, config: SweepConfig, task: Task | None, *, is_known: bool = True) -> None:
+        objectives = known(lambda: config.objective, None) or []
+        self._objectives = [each.metric for each in objectives]
+        listed: list[str] | None = known(lambda: config.evaluation.metrics, None)
+        self._listed = listed or []
         self.metrics: list[Metric] = []
         self.problems: list[Problem] = []
-        goals = self._find_metrics(list(objectives or ()), task)
-        self.objective = self._make_objective(goals, selection)
-        if self.objective is not None:
-            self._check_limits(selection.constraints)
-            self._check_weights(selection.pick)
+        self.objective: Objective | None = None
+        if not is_known:
+            return
+        goals = self._find_metrics(list(objectives), task)
+        pick, limits = known(lambda: config.selection.pick, None), known(lambda: config.selection.constraints, [])
+        if task is not None or self._listed:
+            self._check_limits(limits)
+        if None not in goals:
+            self.problems += check_weights(pick, [goal.metric for goal in goals if goal is not None])
+        if task is not None:
+            self.objective = known(lambda: self._make_objective(goals, config.evaluation.describe(), pick, limits), None)
 
     def path_of(self, metric: str) -> ConfigPath:
         """Return the config key that names a metric."""
-        if metric in (self._evaluation.metrics or ()):
-            return ("evaluation", "metrics", (self._evaluation.metrics or []).index(metric))
+        if metric in self._listed:
+            return ("evaluation", "metrics", self._listed.index(metric))
         return (
             ("objective", self._objectives.index(metric), "metric") if metric in self._objectives else ("evaluation", "metrics")
         )
 
-    def _find_metrics(self, objectives: list[ObjectiveConfig], task: Task) -> list[Goal | None]:
+    def _find_metrics(self, objectives: list[ObjectiveConfig], task: Task | None) -> list[Goal | None]:
         """Look up every metric that is named; give the objectives' goals, None for one that is wrong."""
-        listed = self._evaluation.metrics or default_metrics(task)
+        listed = self._listed or (default_metrics(task) if task is not None else [])
         wanted: list[tuple[ConfigPath, str]] = [
             (("objective", index, "metric"), each.metric) for index, each in enumerate(objectives)
         ]
@@ -86,15 +162,15 @@ class Goals:
             if name == FIT_SECONDS and path[0] == "objective":
                 continue
             if name in found:
-                self.problems.append(Problem(f"{name} is given twice", path))
+                self.problems.append(Problem(f"{name} is given twice", path, code="duplicate"))
                 continue
             try:
                 found[name] = find_metric(name, task)
             except ValueError as error:
-                self.problems.append(Problem(str(error), path))
+                self.problems.append(Problem(str(error), path, code="unknown-metric"))
         self.metrics = list(found.values())
         if not objectives:
-            first = found.get(listed[0])
+            first = found.get(listed[0]) if listed else None
             return [Goal(first.name, first.direction) if first is not None else None]
         return [self._goal(each, found.get(each.metric), index) for index, each in enumerate(objectives)]
 
@@ -108,20 +184,18 @@ class Goals:
             self.problems.append(Problem(message, ("objective", index, "direction")))
         return Goal(config.metric, direction)
 
-    def _make_objective(self, goals: Sequence[Goal | None], selection: SelectionConfig) -> Objective | None:
-        known = [goal for goal in goals if goal is not None]
-        if len(known) < len(goals):
+    def _make_objective(
+        self, goals: Sequence[Goal | None], evaluation: str, pick: PickConfig | None, limits: Sequence[str]
+    ) -> Objective | None:
+        known_goals = [goal for goal in goals if goal is not None]
+        if len(known_goals) < len(goals):
             return None
         if not self.metrics:
             self.problems.append(Problem("nothing is measured but time; name a metric", ("evaluation", "metrics")))
             return None
+        first, *others = known_goals
         return Objective(
-            known[0].metric,
-            known[0].direction,
-            self._evaluation.describe(),
-            others=tuple(known[1:]),
-            pick=selection.pick or PickConfig(),
-            limits=tuple(selection.constraints),
+            first.metric, first.direction, evaluation, others=tuple(others), pick=pick or PickConfig(), limits=tuple(limits)
         )
 
     def _check_limits(self, limits: Sequence[str]) -> None:
@@ -130,23 +204,98 @@ class Goals:
             for name in Expression(limit).names:
                 if name not in known:
                     message = f"'{name}' is not measured; {one_of(name, known)}"
-                    self.problems.append(Problem(message, ("selection", "constraints", index)))
+                    self.problems.append(Problem(message, ("selection", "constraints", index), code="unknown-name"))
 
-    def _check_weights(self, pick: PickConfig | None) -> None:
-        known = self.objective.metrics if self.objective else []
-        for name in pick.weights if pick is not None and pick.weights else {}:
-            if name not in known:
-                path = ("selection", "pick", "weights", name)
-                self.problems.append(Problem(f"is no objective; {one_of(name, known)}", path, at_key=True))
+
+def check_weights(pick: PickConfig | None, known_goals: Sequence[str]) -> Iterator[Problem]:
+    """Find weights of what is no objective."""
+    for name in pick.weights if pick is not None and pick.weights else {}:
+        if name not in known_goals:
+            path = ("selection", "pick", "weights", name)
+            yield Problem(f"is no objective; {one_of(name, known_goals)}", path, at_key=True, code="unknown-name")
+
+
+def check_search(search: SearchConfig, space: Space) -> list[Problem]:
+    """Check a space as `check_space` does; where the method or the seed is wrong, as for the method that asks for least."""
+    method, seed = known(lambda: search.method, METHODS["random"]), known(lambda: search.seed, 0)
+    return check_space(search.model_copy(update={"method": method, "seed": seed}), space)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What is searched, how, and what decides.
+
+    Args:
+        space: What is searched.
+        search: The section `search`, its method not ``auto``.
+        reason: Why ``auto`` picked the method; empty where the config names one.
+        objective: What decides.
+    """
+
+    space: Space
+    search: SearchConfig
+    reason: str
+    objective: Objective
+
+
+def settle(
+    found: Findings,
+    space: Callable[[], Space],
+    objective: Callable[[], Objective],
+    *,
+    steps: Callable[[], int],
+    values: Callable[[], int],
+) -> Callable[[], Settled]:
+    """Settle the method and the rule of selection, and note what they lack; see `settle_method` and `Findings.part`.
+
+    Where it is another part that is wrong, only the options of a method that the config names are looked at; and a sampler of the
+    user's own is imported only when it is trusted.
+    """
+    config, folder = found.draft.known, found.draft.folder
+    may_import = found.look(lambda: _check_sampler(config.search.method, folder, found.trust))
+
+    def make() -> Settled:
+        search = config.search
+        try:
+            where, goals = space(), objective()
+        except NotKnown:
+            is_settled = not search.method.picks and not any("method" in each.path for each in found.draft.problems)
+            if may_import and is_settled and not (search.sampler and not search.method.sampler):
+                found.problems += settle_method(search, None, 1, limits=False, steps=known(steps, 0), folder=folder)[1]
+            raise
+        if not may_import:
+            raise NotKnown
+        (method, reason), problems = settle_method(
+            search, where, len(goals.goals), bool(goals.limits), steps=steps(), folder=folder
+        )
+        found.problems += [*problems, *check_spread(config.selection, goals, values=values())]
+        rule = one_standard_error_of(config.selection, where, values=values())
+        settled = search.model_copy(update={"method": method})
+        return Settled(where, settled, reason, replace(goals, one_standard_error=rule))
+
+    return found.part(make)
+
+
+def _check_sampler(method: Method, folder: Path, trust: Trust) -> Iterator[Problem]:
+    """Refuse a sampler of the user's own that nobody at the keyboard trusts, or whose file is not there; it is not imported."""
+    path: ConfigPath = ("search", "method")
+    if method.file is not None:
+        file = absolute(method.source, folder)
+        if not trust.covers(file):
+            yield Problem(f"runs code of your own; {how_to_trust(file)}", path, code="untrusted")
+        if not file.is_file():
+            yield Problem(f"there is no file {file}", path, code="missing-file")
+    elif method.source and (package := method.source.partition(".")[0]) not in trust.packages:
+        how = f"run with --trust {shell_word(package)} if you trust its code"
+        yield Problem(f"the package '{package}' is not trusted; {how}", path, code="untrusted")
 
 
 class UserObjective:
     """What decides among trials whose metrics are known by name alone.
 
     Args:
-        objectives: The section `objective`, one or more.
-        selection: The section `selection`.
-        evaluation: What a mean is a mean over; empty where there is none.
+        config: The config, as far as it is right; its objective is.
+        evaluation: Describes what a mean is a mean over; empty where there is none.
 
     Attributes:
         objective: What decides; None when that cannot be said.
@@ -154,23 +303,20 @@ class UserObjective:
         problems: What is wrong with the sections.
     """
 
-    def __init__(self, objectives: Sequence[ObjectiveConfig], selection: SelectionConfig, evaluation: str) -> None:
+    def __init__(self, config: SweepConfig, evaluation: Callable[[], str]) -> None:
+        objectives = config.objective or []
         self.problems: list[Problem] = []
         self.objective: Objective | None = None
         self.of = {each.metric: each.of for each in objectives if each.of is not None and each.of is not HistoryReducer.LAST}
-        self._spread = bool(evaluation)
         goals = [self._goal(each, index) for index, each in enumerate(objectives)]
-        self._check_limits(selection.constraints)
-        self._check_weights(selection.pick, [each.metric for each in objectives])
-        if not self.problems:
+        pick, limits = known(lambda: config.selection.pick, None), known(lambda: config.selection.constraints, [])
+        self.problems += check_weights(pick, [each.metric for each in objectives])
+        over = evaluation()
+        self._check_limits(limits, is_spread=bool(over))
+        if goals and not self.problems:
             first, *others = goals
             self.objective = Objective(
-                first.metric,
-                first.direction,
-                evaluation,
-                others=tuple(others),
-                pick=selection.pick or PickConfig(),
-                limits=tuple(selection.constraints),
+                first.metric, first.direction, over, others=tuple(others), pick=pick or PickConfig(), limits=tuple(limits)
             )
 
     def _goal(self, config: ObjectiveConfig, index: int) -> Goal:
@@ -184,18 +330,12 @@ class UserObjective:
             self.problems.append(Problem(f"{FIT_SECONDS} has no history", ("objective", index, "of")))
         return Goal(config.metric, direction or Direction.MINIMIZE)
 
-    def _check_limits(self, limits: Sequence[str]) -> None:
+    def _check_limits(self, limits: Sequence[str], *, is_spread: bool) -> None:
         for index, limit in enumerate(limits):
             name = next((name for name in Expression(limit).names if name.endswith(SPREAD)), None)
-            if name is not None and not self._spread:
+            if name is not None and not is_spread:
                 message = f"'{name}' would be a spread over folds or seeds, and there is one value a trial"
                 self.problems.append(Problem(message, ("selection", "constraints", index)))
-
-    def _check_weights(self, pick: PickConfig | None, known: Sequence[str]) -> None:
-        for name in pick.weights if pick is not None and pick.weights else {}:
-            if name not in known:
-                path = ("selection", "pick", "weights", name)
-                self.problems.append(Problem(f"is no objective; {one_of(name, known)}", path, at_key=True))
 
 
 def needed_metrics(objective: Objective) -> list[str]:
@@ -253,7 +393,7 @@ def one_standard_error_of(selection: SelectionConfig, space: Space, *, values: i
 def _check_order(name: str, order: End | list[Any], space: Space, path: ConfigPath) -> Iterator[Problem]:
     dimensions = _named(name, space)
     if not dimensions:
-        yield Problem(f"is not searched; {one_of(name, space.names)}", path, at_key=True)
+        yield Problem(f"is not searched; {one_of(name, space.names)}", path, at_key=True, code="unknown-name")
     elif isinstance(order, End):
         strange = [value for value in _choices(dimensions) if not _is_number(value)]
         if strange:

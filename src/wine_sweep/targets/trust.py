@@ -25,8 +25,8 @@ class Trust:
     Args:
         given: The values of ``--trust``; relative paths start from the working folder.
 
-    Raises:
-        ConfigError: A value is none of these.
+    Attributes:
+        problems: The values that are none of these.
     """
 
     def __init__(self, given: Sequence[str]) -> None:
@@ -36,17 +36,18 @@ class Trust:
         self.paths = [path.resolve() for path in map(pathlib.Path, code) if _exists(path)]
         lost = [each for each in code if each not in self.packages and not _exists(pathlib.Path(each))]
         lost += [each for each in given if each == MODEL_PREFIX or not each.strip()]
-        if lost:
-            here = SourceLocation("--trust")
-            raise ConfigError(
-                [
-                    Problem(
-                        f"'{each}' is no file or folder here, no package's name, no {MODEL_PREFIX}NAME, and no tcp://HOST:PORT",
-                        place=here,
-                    )
-                    for each in lost
-                ]
-            )
+        what = f"no file or folder here, no package's name, no {MODEL_PREFIX}NAME, and no tcp://HOST:PORT"
+        here = SourceLocation("--trust")
+        self.problems = [Problem(f"'{each}' is {what}", place=here, code="missing-file") for each in lost]
+
+    def check(self) -> None:
+        """Raise what is wrong.
+
+        Raises:
+            ConfigError: A value is none of what it can be.
+        """
+        if self.problems:
+            raise ConfigError(self.problems)
 
     def covers(self, path: pathlib.Path) -> bool:
         """Return whether a file or folder is trusted, by itself or as part of a trusted folder."""
@@ -75,23 +76,24 @@ def trusts_model(given: Sequence[str], name: str) -> bool:
     return f"{MODEL_PREFIX}{name}" in given
 
 
-def check_address(execution: ExecutionConfig | None, document: Document, trusted: Sequence[str]) -> Iterator[Problem]:
+def check_address(execution: ExecutionConfig, document: Document, trusted: Sequence[str]) -> Iterator[Problem]:
     """Refuse a Dask scheduler that the person at the keyboard has not named: what it sends is unpickled in this process.
 
     An address is named by ``--trust``, written as in the config, or by ``--set``: whoever may write a config or a recorded one
     does not write the command line.
 
     Args:
-        execution: The section `execution`; None where it is wrong.
+        execution: The section `execution`.
         document: What the file says, with places.
         trusted: The values of ``--trust``.
     """
-    if execution is None or execution.address is None or execution.address in trusted:
+    address = execution.address
+    if address is None or address in trusted:
         return
     if document.place(_ADDRESS).source != document.source:
         return  # it was given by --set
-    how = f"run with --trust {shell_word(execution.address)} if you trust it"
-    yield Problem(f"a Dask scheduler can run code in this process; {how}", _ADDRESS)
+    how = f"run with --trust {shell_word(address)} if you trust it"
+    yield Problem(f"a Dask scheduler can run code in this process; {how}", _ADDRESS, code="untrusted")
 
 
 def how_to_trust(path: pathlib.Path) -> str:

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from wine_sweep.config import HistoryReducer, Method, ParsedConfig, SelectionConfig, SweepConfig
-from wine_sweep.data.splits import TrainingData
+from wine_sweep.config import HistoryReducer, SweepConfig
 from wine_sweep.errors import Problem
-from wine_sweep.search.checks import check_space
-from wine_sweep.search.methods import settle_method
 from wine_sweep.search.space import Space
-from wine_sweep.selection import Objective, OneStandardError
-from wine_sweep.targets.base import SweepPlan
-from wine_sweep.targets.objectives import (
-    UserObjective,
-    check_cheapest,
-    check_spread,
-    needed_metrics,
-    one_standard_error_of,
-)
-from wine_sweep.targets.trust import Trust
+from wine_sweep.targets.base import Findings, SweepPlan, present
+from wine_sweep.targets.objectives import Settled, UserObjective, check_cheapest, check_search, needed_metrics, settle
 from wine_sweep.trial import MODEL_SIZE
-
-Common = tuple[
-    SweepConfig, ParsedConfig, Space, str, Objective, tuple[str, ...], TrainingData | None, Mapping[str, HistoryReducer]
-]
-"""The arguments of an `OwnCodeSweep`, in their order."""
 
 
 @dataclass(frozen=True)
@@ -55,78 +39,31 @@ class OwnCodeSweep(SweepPlan):
         return [*needed_metrics(self.objective), *([MODEL_SIZE] if self.objective.weighs_models else [])]
 
 
-class OwnCodeCheck:
-    """Goes through the sections of a draft that are right by themselves; what depends on a broken one is left out.
+def settle_own_code(
+    found: Findings, kind: str, *, over: Callable[[], str], values: Callable[[], int]
+) -> tuple[Callable[[], UserObjective], Callable[[], Settled]]:
+    """Check the sections `objective`, `selection` and `search`, and settle the method; see `Findings.part`.
 
     Args:
-        draft: The config as read; its section `model` is right by itself.
-        trusted: The values of ``--trust``.
+        found: Where what is wrong is noted.
         kind: What the code is, in a word.
-
-    Attributes:
-        problems: What is wrong, as far as that was looked for.
-        space: What is searched, once that is known to be right.
-        trust: Whom the user trusts.
+        over: Describes what a mean is a mean over; empty where there is one value a trial.
+        values: Gives how many values the objective's mean is a mean over.
     """
+    config = found.draft.known
+    goals = found.part(lambda: UserObjective(config, over))
+    found.look(lambda: goals().problems)
+    space = found.part(lambda: Space.of(config.search))
+    is_sound = found.look(lambda: check_search(config.search, space()))
+    found.look(lambda: check_cheapest(config.selection, space()))
+    found.look(lambda: _check_pruner(config, kind))
+    is_sound = is_sound and not found.draft.problems
+    sound = found.part(lambda: present(space() if is_sound else None))
+    return goals, settle(found, sound, lambda: present(goals().objective), steps=lambda: 0, values=values)
 
-    def __init__(self, draft: ParsedConfig, trusted: tuple[str, ...], kind: str) -> None:
-        self.draft = draft
-        self.trust = Trust(trusted)
-        self.problems: list[Problem] = []
-        self.space: Space | None = None
-        self._kind = kind
-        self._goals: UserObjective | None = None
-        self._method: tuple[Method, str] | None = None
-        self._one_standard_error: OneStandardError | None = None
 
-    def check_goals(self, evaluation: str) -> None:
-        """Look at the sections `objective` and `selection`; `evaluation` says what a mean is a mean over, if it is one."""
-        sections = self.draft.sections
-        if sections.get("objective"):
-            self._goals = UserObjective(sections["objective"], self._selection, evaluation)
-            self.problems += self._goals.problems
-
-    def check_search(self, space: Space, more: Iterable[Problem], *, values: int) -> None:
-        """Look at the section `search`, and settle the method once nothing is wrong.
-
-        Args:
-            space: What is searched.
-            more: What else is wrong with it.
-            values: How many values the objective's mean is a mean over.
-        """
-        search, execution = self.draft.sections["search"], self.draft.sections.get("execution")
-        problems = [*check_space(search, space), *more, *check_cheapest(self._selection, space)]
-        if search.pruner is not None and execution is not None and not execution.backend.traits.can_kill:
-            message = f"backend {execution.backend} cannot stop a {self._kind}; use `backend: processes`"
-            problems.append(Problem(message, ("search", "pruner")))
-        if not problems:
-            self.space = space
-        self.problems += problems
-        objective = self._goals.objective if self._goals is not None else None
-        if objective is not None and not self.problems and not self.draft.problems:
-            self._method, problems = settle_method(
-                search, space, len(objective.goals), bool(objective.limits), steps=0, folder=self.draft.folder
-            )
-            self.problems += [*problems, *check_spread(self._selection, objective, values=values)]
-            self._one_standard_error = one_standard_error_of(self._selection, space, values=values)
-
-    def common(self, changed: Mapping[str, object], material: TrainingData | None) -> Common:
-        """Return what every sweep of own code is made of, once nothing is wrong.
-
-        Args:
-            changed: The sections of the config that differ from the draft's, beside the method.
-            material: The rows, where there is a table.
-        """
-        config, goals = self.draft.config, self._goals
-        if not (config and goals and goals.objective and self.space and self._method):
-            raise RuntimeError("a draft without problems lacks a part")
-        method, reason = self._method
-        search = config.search.model_copy(update={"method": method})
-        config = config.model_copy(update={**changed, "search": search})
-        objective = replace(goals.objective, one_standard_error=self._one_standard_error)
-        return config, self.draft, self.space, reason, objective, self.trust.given, material, goals.of
-
-    @property
-    def _selection(self) -> SelectionConfig:
-        selection: SelectionConfig = self.draft.sections.get("selection", SelectionConfig())
-        return selection
+def _check_pruner(config: SweepConfig, kind: str) -> Iterator[Problem]:
+    backend = config.execution.backend
+    if config.search.pruner is not None and not backend.traits.can_kill:
+        message = f"backend {backend} cannot stop a {kind}; use `backend: processes`"
+        yield Problem(message, ("search", "pruner"), code="conflict")
