@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from wine_sweep.config import (
+    METHODS,
     Backend,
     BootstrapConfig,
     Choices,
@@ -186,6 +187,17 @@ def test_what_is_right_is_kept_when_something_else_is_wrong():
     assert draft.known.model.estimator == "a.B"
     assert draft.known.evaluation.cv.folds == 5
     assert [problem.path for problem in draft.problems] == [("data", "seed"), ("search", "parameters", "c")]
+
+
+@pytest.mark.parametrize(("regret", "problems"), [("null", []), ("false", []), ("{min_trials: 8}", [("search", "regret")])])
+def test_a_section_that_is_wrong_has_its_defaults_typed_and_may_leave_what_is_gone_off(regret, problems):
+    text = (
+        f"data: {{source: a.csv}}\nmodel: {{estimator: a.B}}\nsearch: {{parameters: {{c: [1]}}, trials: x, regret: {regret}}}\n"
+    )
+    draft = parse_config(text.encode(), source="c.yaml", folder=pathlib.Path(), default_name="c")
+    assert draft.known.search.method is METHODS["grid"]
+    assert [problem.path for problem in draft.problems] == [("search", "trials"), *problems]
+    assert [problem.code for problem in draft.problems][1:] == ["unknown-key"] * len(problems)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -72,6 +72,8 @@ def test_a_scorers_own_name_keeps_scikit_learns_sign():
     ("name", "task", "message"),
     [
         ("rsme", Task.REGRESSION, "there is no metric 'rsme'; did you mean 'rmse'? For regression: rmse, mae"),
+        ("rsme", None, "did you mean 'rmse'? For regression: rmse, mae"),
+        ("acuracy", None, "or a scikit-learn scorer's name For classification: log_loss, accuracy"),
         ("accuracy", Task.REGRESSION, "accuracy does not fit a regression model. For regression: rmse"),
         ("rmse", Task.CLASSIFICATION, "rmse does not fit a classification model. For classification: log_loss, accuracy"),
         ("adjusted_rand_score", Task.CLASSIFICATION, "adjusted_rand_score does not fit a classification model"),

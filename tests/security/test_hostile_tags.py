@@ -86,6 +86,7 @@ OF_SWEEPS = [
     names.VERSION,
     names.SUBJECT,
     names.PROGRAM,
+    names.SAMPLER,
     names.WINNER,
     names.BEST_TRIAL,
     names.STOPPED_BY,

@@ -182,6 +182,35 @@ def test_each_mistake_is_named_in_the_first_answer_and_nothing_that_follows_from
     assert tried > len(MISTAKES[kind]) * 2
 
 
+OWN = "open('imported', 'w').close()\nimport optuna\nclass Own(optuna.samplers.RandomSampler): ..."
+
+
+@pytest.mark.parametrize(
+    ("file", "trust", "expected"),
+    [
+        ("own.py", ["train.py"], {"runs code of your own; run with --trust own.py if you trust it": "untrusted"}),
+        ("none.py", ["."], {"there is no file {folder}/none.py": "missing-file"}),
+        ("own.py", ["."], {"Own has no such option; it has no options": "invalid"}),
+    ],
+)
+def test_a_sampler_of_ones_own_is_checked_among_other_mistakes_and_imported_only_when_it_is_trusted(
+    file, trust, expected, folder
+):
+    (folder / "own.py").write_text(OWN)
+    text = textwrap.dedent(GOOD["function"]).replace("method: tpe", f'method: "{file}:Own", sampler: {{sede: 1}}')
+    text = text.replace("metric: rmse", "metric: speed").replace("[depth < 9]", "[dpeth < 9]")
+    with pytest.raises(ConfigError) as caught:
+        prepare(parse_config(text.encode(), source="c.yaml", folder=folder, default_name="c"), trusted=trust)
+    of_sampler = {
+        each.message: each.code
+        for each in caught.value.problems
+        if each.path[:2] in (("search", "method"), ("search", "sampler"))
+    }
+    assert {key.format(folder=folder): code for key, code in expected.items()} == of_sampler
+    assert ("search", "constraints", 0) in [each.path for each in caught.value.problems]
+    assert (folder / "imported").exists() == (file == "own.py" and trust == ["."])
+
+
 def test_a_key_that_is_given_twice_hides_nothing(folder):
     text = textwrap.dedent(GOOD["function"]).replace("trials: 4,", "trials: 4, trials: 5,")
     assert [line.partition(": ")[2] for line in problems(folder, text)] == ["search.trials: given twice"]

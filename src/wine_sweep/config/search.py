@@ -37,9 +37,9 @@ MOST_POINTS = 1_000_000_000
 
 def _number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise config_error(f"expected a number, got {show(value)}")
+        raise config_error(f"expected a number, got {show(value)}", code="wrong-type")
     if not math.isfinite(value) if isinstance(value, float) else abs(value) > LARGEST_INT:
-        raise config_error(f"expected a number between -2**53 and 2**53, got {show(value)}")
+        raise config_error(f"expected a number between -2**53 and 2**53, got {show(value)}", code="out-of-range")
     return value
 
 
@@ -60,12 +60,12 @@ def exact_key(value: Any) -> str:
 
 def _distinct(values: list[Any]) -> list[Any]:
     if not values:
-        raise config_error("an empty list leaves nothing to try")
+        raise config_error("an empty list leaves nothing to try", code="out-of-range")
     seen: set[str] = set()
     for value in values:
         key = exact_key(value)
         if key in seen:
-            raise config_error(f"the value {key} is given twice")
+            raise config_error(f"the value {key} is given twice", code="duplicate")
         seen.add(key)
     return values
 
@@ -138,15 +138,17 @@ class Range(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.low >= self.high:
-            raise config_error(f"`low` must be below `high`; got low {self.low}, high {self.high}")
+            raise config_error(f"`low` must be below `high`; got low {self.low}, high {self.high}", code="out-of-range")
         if self.log and self.low <= 0:
-            raise config_error(f"with `log: true`, `low` must be above 0; got {self.low}", "low")
+            raise config_error(f"with `log: true`, `low` must be above 0; got {self.low}", "low", code="out-of-range")
         if self.step is not None and (self.log or self.num is not None):
-            raise config_error("`step` cannot be combined with `log` or `num`; give one of them", "step")
+            raise config_error("`step` cannot be combined with `log` or `num`; give one of them", "step", code="conflict")
         if self.step is not None and not 0 < self.step <= self.high - self.low:
-            raise config_error(f"`step` must be above 0 and at most high - low; got {self.step}", "step")
+            raise config_error(f"`step` must be above 0 and at most high - low; got {self.step}", "step", code="out-of-range")
         if self.step is not None and (self.high - self.low) / self.step > MOST_POINTS:
-            raise config_error(f"`step` makes more than {MOST_POINTS:,} points; a larger step, or no step", "step")
+            raise config_error(
+                f"`step` makes more than {MOST_POINTS:,} points; a larger step, or no step", "step", code="out-of-range"
+            )
         if self.type is NumberType.INT and not all(
             isinstance(value, int) for value in (self.low, self.high, self.step) if value is not None
         ):
@@ -350,7 +352,7 @@ def _named(value: Any) -> Any:
 
 def _condition(value: Any) -> Any:
     if not isinstance(value, str):
-        raise config_error("a constraint is text, such as 'min_samples_leaf <= max_depth'")
+        raise config_error("a constraint is text, such as 'min_samples_leaf <= max_depth'", code="wrong-type")
     try:
         Expression(value)
     except ExpressionError as error:
@@ -401,7 +403,7 @@ def check_choices(parameters: Mapping[tuple[str, ...], ParameterConfig], most: i
     for path, parameter in parameters.items():
         listed += len(parameter.choices) if isinstance(parameter, Choices) else 0
         if listed > most:
-            raise config_error(too_many_choices(most), *path)
+            raise config_error(too_many_choices(most), *path, code="out-of-range")
 
 
 NEEDS_POINTS = "needs `num` (how many points) or `step` in a range of floats"
@@ -462,7 +464,9 @@ class SearchConfig(Model):
     @model_validator(mode="after")
     def _bounded(self) -> Self:
         if not self.method.is_exhaustive and self.trials is None and self.timeout is None:
-            raise config_error(f"method {self.method} needs `trials` or `timeout`, or it would never end", "method")
+            raise config_error(
+                f"method {self.method} needs `trials` or `timeout`, or it would never end", "method", code="missing-key"
+            )
         return self
 
     @model_validator(mode="after")
@@ -475,25 +479,27 @@ class SearchConfig(Model):
     @model_validator(mode="after")
     def _steps_need_a_pruner(self) -> Self:
         if self.budget is not None and self.pruner is None:
-            raise config_error("a budget that grows is for a pruner to look at; add `pruner`", "budget")
+            raise config_error("a budget that grows is for a pruner to look at; add `pruner`", "budget", code="missing-key")
         if self.pruner is not None and self.pruner.type is PrunerType.WILCOXON and self.budget is not None:
-            raise config_error("wilcoxon compares folds with folds; it does not go with `budget`", "pruner")
+            raise config_error("wilcoxon compares folds with folds; it does not go with `budget`", "pruner", code="conflict")
         return self
 
     @model_validator(mode="after")
     def _nothing_to_hand_on(self) -> Self:
         if self.sampler and self.method.picks:
-            raise config_error(f"{self.method} picks the method; name one to set its options", "sampler")
+            raise config_error(f"{self.method} picks the method; name one to set its options", "sampler", code="conflict")
         if self.sampler and not self.method.sampler:
-            raise config_error(f"{self.method} has no sampler of Optuna's; leave `sampler` out", "sampler")
+            raise config_error(f"{self.method} has no sampler of Optuna's; leave `sampler` out", "sampler", code="conflict")
         if self.from_ is not None and not self.method.learns:
             others = _learners(METHODS.values())
-            raise config_error(f"{self.method} learns nothing from older trials; leave `from` out, or use {others}", "from")
+            raise config_error(
+                f"{self.method} learns nothing from older trials; leave `from` out, or use {others}", "from", code="conflict"
+            )
         return self
 
     @model_validator(mode="after")
     def _distinct_initial(self) -> Self:
         keys = [exact_key(point) for point in self.initial]
         if len(set(keys)) < len(keys):
-            raise config_error("the same parameters are given twice", "initial")
+            raise config_error("the same parameters are given twice", "initial", code="duplicate")
         return self

@@ -76,7 +76,7 @@ def check_backend(config: ExecutionConfig) -> list[Problem]:
     if not package or importlib.util.find_spec(package) is not None:
         return []
     lacking = f"{backend} needs {package}, which is not installed: pip install 'wine-sweep[{backend}]'"
-    return [Problem(lacking, ("execution", "backend"))]
+    return [Problem(lacking, ("execution", "backend"), code="not-installed")]
 
 
 def make_workers(config: ExecutionConfig, task: Task, *, packages: Sequence[str] = (), trial_dirs: Path | None = None) -> Workers:

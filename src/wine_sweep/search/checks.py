@@ -33,7 +33,9 @@ def _check_names(space: Space) -> Iterator[Problem]:
     shared = {each.name for each in space.dimensions if each.family is None}
     for each in space.dimensions:
         if each.family is not None and each.name in shared:
-            yield Problem("is searched for all families already, in `search.parameters`", each.path, at_key=True)
+            yield Problem(
+                "is searched for all families already, in `search.parameters`", each.path, at_key=True, code="duplicate"
+            )
 
 
 def _check_conditions(space: Space) -> Iterator[Problem]:
@@ -48,13 +50,13 @@ def _check_conditions(space: Space) -> Iterator[Problem]:
                 continue  # a circle, as small as can be
             if name not in known:
                 others = "of another family" if name in space.names else "not searched"
-                yield Problem(f"is {others}; {one_of(name, known)}", path, at_key=True)
+                yield Problem(f"is {others}; {one_of(name, known)}", path, at_key=True, code="unknown-name")
                 continue
             parent = next(one for one in reachable if one.name == name)
             for index, value in enumerate(values):
                 if not parent.contains(value):
                     message = f"{show(value)} is none of its values, so that this would never hold: {describe(parent.spec)}"
-                    yield Problem(message, (*path, index))
+                    yield Problem(message, (*path, index), code="out-of-range")
     yield from _check_circles(space)
 
 
@@ -72,7 +74,9 @@ def _check_constraint_names(space: Space) -> Iterator[Problem]:
     for index, constraint in enumerate(space.constraints):
         for name in constraint.names:
             if name not in space.names:
-                yield Problem(f"'{name}' is not searched; {one_of(name, space.names)}", (*_CONSTRAINTS, index))
+                yield Problem(
+                    f"'{name}' is not searched; {one_of(name, space.names)}", (*_CONSTRAINTS, index), code="unknown-name"
+                )
 
 
 def _check_constraint_values(space: Space) -> Iterator[Problem]:
@@ -112,21 +116,25 @@ def _check_point(config: SearchConfig, space: Space, given: Mapping[str, Any], p
     if config.method.is_exhaustive:
         missing = [each.name for each in space.active(point) if each.name not in point]
         if missing:
-            yield Problem(f"a grid's point names every parameter; missing: {', '.join(missing)}", path)
+            yield Problem(f"a grid's point names every parameter; missing: {', '.join(missing)}", path, code="missing-key")
             return
     undecided = [(name, other) for name, each in named for other in each.when if other not in point]
     if undecided:
         name, other = undecided[0]
-        yield Problem(f"is searched only with certain values of {other}; say which", (*path, name), at_key=True)
+        yield Problem(
+            f"is searched only with certain values of {other}; say which", (*path, name), at_key=True, code="missing-key"
+        )
         return
     idle = [name for name, each in named if not each.is_active(point)]
     if idle:
-        yield Problem(f"{idle[0]} is not searched with these values of {', '.join(_conditions(space, idle[0]))}", path)
+        yield Problem(
+            f"{idle[0]} is not searched with these values of {', '.join(_conditions(space, idle[0]))}", path, code="conflict"
+        )
     elif not space.keeps_constraints(point):
         broken = next(each.text for each in space.constraints if set(each.names) <= set(point) and not each.holds(point))
-        yield Problem(f"breaks the constraint '{broken}'", path)
+        yield Problem(f"breaks the constraint '{broken}'", path, code="conflict")
     elif not _can_keep_constraints(space, point, config.seed):
-        yield Problem("no point with these values keeps the constraints", path)
+        yield Problem("no point with these values keeps the constraints", path, code="conflict")
 
 
 def _check_values(
@@ -135,13 +143,15 @@ def _check_values(
     for name, value in given.items():
         each = found[name]
         if each is None and name in space.names:
-            yield Problem(f"is not searched for the family {show(given[FAMILY])}", (*path, name), at_key=True)
+            yield Problem(
+                f"is not searched for the family {show(given[FAMILY])}", (*path, name), at_key=True, code="unknown-name"
+            )
         elif each is None:
-            yield Problem(f"is not searched; {one_of(name, space.names)}", (*path, name), at_key=True)
+            yield Problem(f"is not searched; {one_of(name, space.names)}", (*path, name), at_key=True, code="unknown-name")
         elif each.family is not None and FAMILY not in given:
-            yield Problem(f"belongs to a family; say which, as `{FAMILY}`", (*path, name), at_key=True)
+            yield Problem(f"belongs to a family; say which, as `{FAMILY}`", (*path, name), at_key=True, code="missing-key")
         elif not each.contains(value):
-            yield Problem(f"{show(value)} lies outside the space: {describe(each.spec)}", (*path, name))
+            yield Problem(f"{show(value)} lies outside the space: {describe(each.spec)}", (*path, name), code="out-of-range")
 
 
 def _can_keep_constraints(space: Space, given: Mapping[str, Any], seed: int) -> bool:
@@ -166,7 +176,7 @@ def _check_size(config: SearchConfig, space: Space) -> Iterator[Problem]:
         empty = not _can_keep_constraints(space, {}, config.seed) if size is None else size == 0
     except TooManyToCountError:
         message = f"conditions and constraints make more than {MOST_COMBINATIONS:,} combinations; fewer values, or another method"
-        yield Problem(message, _CONSTRAINTS if space.constraints else ("search", "parameters"))
+        yield Problem(message, _CONSTRAINTS if space.constraints else ("search", "parameters"), code="out-of-range")
         return
     if empty:
-        yield Problem("no values of the parameters keep these constraints", _CONSTRAINTS)
+        yield Problem("no values of the parameters keep these constraints", _CONSTRAINTS, code="conflict")

@@ -154,12 +154,12 @@ def check_method(config: SearchConfig, *, steps: int, objectives: int = 1, limit
     """
     method = config.method
     if (refused := method.refusal(objectives=objectives, limits=limits)) is not None:
-        return [Problem(refused, ("search", "method"))]
+        return [Problem(refused, ("search", "method"), code="conflict")]
     if config.from_ is not None and not method.learns:
-        return [Problem(f"{method} learns nothing from older trials; leave `from` out", ("search", "from"))]
+        return [Problem(f"{method} learns nothing from older trials; leave `from` out", ("search", "from"), code="conflict")]
     if _lacks(method):
         lacking = f"{method} needs {method.package}, which is not installed: pip install 'wine-sweep[{method}]'"
-        return [Problem(lacking, ("search", "method"))]
+        return [Problem(lacking, ("search", "method"), code="not-installed")]
     return _check_options(config, steps) if config.sampler or config.pruner or method.source else []
 
 
