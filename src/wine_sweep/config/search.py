@@ -47,7 +47,7 @@ Number = Annotated[int | float, BeforeValidator(_number)]
 
 
 class NumberType(StrEnum):
-    """What a range yields."""
+    """What the values of a range are."""
 
     INT = "int"
     FLOAT = "float"
@@ -125,7 +125,7 @@ class Range(BaseModel):
 
     @property
     def is_int(self) -> bool:
-        """Return whether the range yields whole numbers."""
+        """Return whether the values of the range are whole numbers."""
         if self.type is not None:
             return self.type is NumberType.INT
         return all(isinstance(value, int) for value in (self.low, self.high, self.step) if value is not None)

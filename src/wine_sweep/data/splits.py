@@ -280,7 +280,7 @@ class TrainingData:
         }
 
     def why_changed(self, rows: int, columns: Sequence[str]) -> str:
-        """Describe in what the table differs from an earlier one of so many rows, with these columns."""
+        """Return in what the table differs from an earlier one of so many rows, with these columns."""
         table = self.dataset.table
         changes = [f"{rows} rows then, {len(table)} now"] if rows != len(table) else []
         gone = [name for name in columns if name not in table.columns]

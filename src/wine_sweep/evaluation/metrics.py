@@ -41,7 +41,7 @@ class PredictionRecorder:
         self.heard: dict[str, np.ndarray] = {}
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the model has; of its answers hear them."""
+        """Return what the model has; its answers are kept in `heard`."""
         if name.startswith("__"):  # a protocol that the model may have and this does not claim
             raise AttributeError(name)
         found = getattr(self._model, name)

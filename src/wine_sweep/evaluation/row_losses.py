@@ -209,7 +209,7 @@ _CURVES = frozenset({"roc_auc", "average_precision"})
 
 
 def row_loss_of(metric: str, task: Task, *, probabilities: bool) -> RowLoss:
-    """Describe by which loss models are compared where a metric decides: its own, or the nearest.
+    """Return by which loss models are compared where a metric decides: its own, or the nearest.
 
     Args:
         metric: The metric that decides; one of the user's own, or one for the other task, counts as the task's usual one.

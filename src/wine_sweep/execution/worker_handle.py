@@ -219,7 +219,7 @@ class WorkerHandle:
         return trial if self.job is None else replace(trial, spent=self.job.trial.spent + time.monotonic() - self.job.began)
 
     def excess(self) -> Failure | None:
-        """Describe which limit its trial exceeds, if it exceeds one."""
+        """Return which limit its trial exceeds, if it exceeds one."""
         if self.job is None:
             return None
         if time.monotonic() >= self.job.deadline and self._limits.seconds is not None:

@@ -279,7 +279,7 @@ def _masks(table: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _labels(column: pd.Series) -> tuple[np.ndarray, Sequence[str]]:
-    """Describe which slice of a column each row is in, and in which order the slices come."""
+    """Return which slice of a column each row is in, and in which order the slices come."""
     gap = column.isna().to_numpy()
     labels = np.full(len(column), GAP, dtype=object)
     if _is_number(column):

@@ -173,7 +173,7 @@ class Reference:
         return pd.concat([self.test, self.folds], ignore_index=True) if len(self.folds) else self.test
 
     def was_trained_on(self, features: pd.DataFrame) -> np.ndarray:
-        """Describe which rows the model was trained on, by their features.
+        """Return which rows the model was trained on, by their features.
 
         Args:
             features: Of shape (rows, at least the model's features).

@@ -185,7 +185,7 @@ class _Rows:
 
 
 def _saying_by_what(verdict: Verdict, prepared: SweepPlan, loss: RowLoss) -> Verdict:
-    """Describe which metric stands in for the one that decides, where that is no mean over rows."""
+    """Return which metric stands in for the one that decides, where that is no mean over rows."""
     metric = prepared.deciding_metric
     if verdict.comparison is None or metric == loss:
         return verdict

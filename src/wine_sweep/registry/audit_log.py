@@ -194,7 +194,7 @@ def read_entries(tags: Mapping[str, str], version: str | None) -> tuple[Sequence
 
 
 def in_stage(entries: Iterable[Entry], stage: str, *, at: datetime | None = None) -> Entry | None:
-    """Describe which entry put the version into a stage that was there at a moment; None when none was, as far as is written.
+    """Return which entry put the version into a stage that was there at a moment; None when none was, as far as is written.
 
     Args:
         entries: All of them, in the order of time.

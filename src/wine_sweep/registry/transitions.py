@@ -252,7 +252,7 @@ def _half_done(registered: RegisteredVersion, stage: Stage) -> str:
 
 
 def _last_put(versions: Sequence[RegisteredVersion], here: Sequence[str], entry: Entry, ended: Collection[str]) -> str:
-    """Describe which version was put into a stage last, of those that were put there at the same time.
+    """Return which version was put into a stage last, of those that were put there at the same time.
 
     Args:
         versions: All versions, with what the ledger says on them.

@@ -149,7 +149,7 @@ def as_records(board: Leaderboard) -> list[dict[str, Cell]]:
 
 
 def as_csv(board: Leaderboard) -> str:
-    """Write a leaderboard as CSV with a header, safe for spreadsheets (see `spreadsheet_cell`); JSON has every text as it is."""
+    """Write a leaderboard as CSV with a header, as in ``trials.csv``, safe for spreadsheets: see `spreadsheet_cell`."""
     buffer = io.StringIO()
     marks = ["best", *(["pareto"] if board.has_front else []), *(["near_best", "best_mean"] if board.has_near else [])]
     columns = ["sweep", "run_id", "trial", "state", *marks, *board.params]

@@ -139,7 +139,7 @@ class Dimension:
         return spec.step is None or Axis(spec).position(value) is not None
 
     def typed(self, value: Any) -> Any:
-        """Return a value the type that the space has for it: 1 is 1.0 in a range of floats."""
+        """Convert a value to the type that the space has for it: 1 is 1.0 in a range of floats."""
         return value if isinstance(self.spec, Choices) or self.spec.is_int else float(value)
 
     def draw(self, rng: random.Random) -> Any:
@@ -225,7 +225,7 @@ class Space:
         return all(each.holds(point) for each in self.constraints if all(name in point for name in each.names))
 
     def point(self, given: Params) -> Params:
-        """Put given values into the order of the space, and into the types that it yields."""
+        """Put given values into the order of the space, and into the types that it has."""
         found = {name: self.named(name, given) for name in self.names if name in given}
         return {name: each.typed(given[name]) if each else given[name] for name, each in found.items()}
 
@@ -304,7 +304,7 @@ def _ordered(dimensions: list[Dimension]) -> Iterator[Dimension]:
 
 
 def _with_typed_conditions(dimension: Dimension, dimensions: list[Dimension]) -> Dimension:
-    """Return the values in conditions the types that the parameters yield."""
+    """Convert the values in conditions to the types that the parameters have."""
     by_name = {each.name: each for each in parents(dimension, dimensions)}
     when = {
         name: [by_name[name].typed(value) if name in by_name and _is_number(value) else value for value in values]

@@ -129,7 +129,7 @@ def pareto_front(trials: Sequence[Trial], objective: Objective) -> list[Trial]:
 
 
 def non_dominated(losses: np.ndarray) -> np.ndarray:
-    """Describe which rows no other row dominates: is at most as large everywhere and smaller somewhere.
+    """Return which rows no other row dominates: is at most as large everywhere and smaller somewhere.
 
     Args:
         losses: Lower is better, of shape (points, goals).
@@ -329,7 +329,7 @@ def _span(front: Sequence[Trial], goal: Goal) -> str:
 
 
 def _left_out(trials: Sequence[Trial], objective: Objective) -> Iterable[str]:
-    """Describe which trials could not win, and why."""
+    """Return which trials could not win, and why."""
     pruned = sum(trial.state is TrialState.PRUNED for trial in trials)
     infeasible = sum(trial.state is TrialState.FINISHED and not trial.is_feasible for trial in trials)
     without = sum(trial.state not in (TrialState.FINISHED, TrialState.PRUNED) for trial in trials)

@@ -32,7 +32,7 @@ _VARIABLE = "MLFLOW_EXPERIMENT_NAME"
 
 
 def experiment_name(prepared: SweepPlan, given: str | None) -> str:
-    """Describe which experiment a sweep goes to: the command line's, the config's, MLFLOW_EXPERIMENT_NAME, or its own name.
+    """Return which experiment a sweep goes to: the command line's, the config's, MLFLOW_EXPERIMENT_NAME, or its own name.
 
     Raises:
         ConfigError: It is longer than MLflow takes.

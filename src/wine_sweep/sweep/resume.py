@@ -142,7 +142,7 @@ def is_point(prepared: SweepPlan, trial: Trial) -> bool:
 
 
 def changed_keys(recorded: StoredConfig, sweep: SweepRecord, prepared: SweepPlan) -> list[ConfigPath]:
-    """Describe which keys of a config differ from the recorded one; none of them may be such as make trials comparable.
+    """Return which keys of a config differ from the recorded one; none of them may be such as make trials comparable.
 
     Raises:
         ConfigError: With a problem for every key that differs.

@@ -216,7 +216,7 @@ def _script(model: ModelConfig, folder: pathlib.Path) -> pathlib.Path | None:
 
 
 def _threads(execution: ExecutionConfig) -> dict[str, str]:
-    """Return each process its share of the cores, unless the user has said how many threads there are to be."""
+    """Divide the cores among the processes, unless the user has said how many threads there are to be."""
     share = max(1, (os.cpu_count() or 1) // (count_workers(execution) or os.cpu_count() or 1))
     return {name: os.environ.get(name, str(share)) for name in THREADS}
 

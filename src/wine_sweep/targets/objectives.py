@@ -419,7 +419,7 @@ def _named(name: str, space: Space) -> list[Dimension]:
 
 
 def _typed(value: Any, dimensions: Sequence[Dimension]) -> Any:
-    """Return a value the type that the space has for it."""
+    """Convert a value to the type that the space has for it."""
     if not _is_number(value):
         return value
     return next((typed for each in dimensions if each.contains(typed := each.typed(value))), value)

@@ -327,7 +327,7 @@ class Owner:
         return cls(uuid.uuid4().hex, machine_id(), platform.node(), os.getpid())
 
     def numbered(self, number: int) -> Owner:
-        """Return it a new token, with the number of its take-over; whoever begins a sweep has 1."""
+        """Return the owner with a new token, which holds the number of its take-over; whoever begins a sweep has 1."""
         return replace(self, token=f"{number}-{uuid.uuid4().hex}")
 
     @property

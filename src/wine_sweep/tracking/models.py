@@ -412,7 +412,7 @@ def _trusted_types(to_log: ModelToLog) -> list[str]:
 
 
 def _how_to_trust(refused: Iterable[str]) -> str:
-    """Describe which packages to trust, but for Python's own: whoever trusts one of these trusts all that is in it."""
+    """Return which packages to trust, but for Python's own: whoever trusts one of these trusts all that is in it."""
     packages = sorted({name.partition(".")[0] for name in refused})
     foreign = [name for name in packages if name not in sys.stdlib_module_names]
     own = [name for name in packages if name in sys.stdlib_module_names]

@@ -441,7 +441,7 @@ class SweepRuns:
 
 
 def _left_as(run: Run) -> TrialState | None:
-    """Describe as what a process that has lost its sweep ends a run that it has made; None to leave it as it is."""
+    """Return as what a process that has lost its sweep ends a run that it has made; None to leave it as it is."""
     tags, status = run.data.tags, run.info.status
     closed_as = tags.get(names.CLOSED_AS)
     if closed_as in set(TrialState):

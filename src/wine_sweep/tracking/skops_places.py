@@ -163,7 +163,7 @@ def _ambiguous(schema: Any) -> Iterator[str]:
 
 
 def _malformed(node: Mapping[str, Any]) -> str | None:
-    """Describe in what a node differs from what skops writes, where that counts on loading."""
+    """Return in what a node differs from what skops writes, where that counts on loading."""
     loader, content = node["__loader__"], node.get("content")
     if not isinstance(loader, str):
         return f"{_shown(node)} without the name of a loader"

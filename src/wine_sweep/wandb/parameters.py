@@ -483,7 +483,7 @@ def _logarithmic_steps(low: float, high: float, step: float) -> Form:
 
 
 def _for_grid(form: Form, kind: Distribution) -> Form:
-    """Return a range an end of points where W&B refuses it in a grid, or where it has no end."""
+    """Limit the points of a range where W&B refuses it in a grid, or where it has no end."""
     spec = form.spec
     is_endless = isinstance(spec, dict) and "low" in spec and "step" not in spec and kind is not Distribution.INT_UNIFORM
     if is_endless:

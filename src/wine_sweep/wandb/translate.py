@@ -378,7 +378,7 @@ def write_config(translation: Translation, source: str) -> str:
 
 
 def _in_blocks(tree: dict[str, Any]) -> Block:
-    """Return every section a line for each of its keys, and every parameter a line."""
+    """Write each key of a section, and each parameter, on a line of its own."""
     search = Block({**tree["search"], "parameters": Block(tree["search"]["parameters"])})
     return Block({**tree, "model": Block(tree["model"]), "search": search, "execution": Block(tree["execution"])})
 
