@@ -59,8 +59,8 @@ def trials_in(store):
 @pytest.mark.parametrize("text", [GRID, TPE], ids=["grid", "tpe"])
 def test_a_cluster_gives_the_trials_and_the_metrics_that_processes_give(sweep, dask_cluster, text):
     here, there = sweep(text), sweep(text, backend="dask", address=dask_cluster.address)
-    assert [dict(trial.params) for trial in here.trials] == [dict(trial.params) for trial in there.trials]
-    assert [trial.scores for trial in here.trials] == [trial.scores for trial in there.trials]
+    assert [dict(trial.params) for trial in here.closing.trials] == [dict(trial.params) for trial in there.closing.trials]
+    assert [trial.scores for trial in here.closing.trials] == [trial.scores for trial in there.closing.trials]
     assert here.winner.test_scores == there.winner.test_scores
 
 
@@ -68,10 +68,10 @@ def test_a_cluster_gives_the_trials_and_the_metrics_that_processes_give(sweep, d
 @pytest.mark.parametrize("pruner", ["", ", pruner: median"])
 def test_a_lost_worker_is_retried_in_the_same_run_which_says_so(sweep, store, pruner):
     result = sweep(FRAGILE.replace("[1, 2, 3]}", f"[1, 2, 3]}}{pruner}"))
-    assert [trial.retries for trial in result.trials] == [0, 1, 0]
-    assert len({trial.run_id for trial in result.trials}) == 3
+    assert [trial.retries for trial in result.closing.trials] == [0, 1, 0]
+    assert len({trial.run_id for trial in result.closing.trials}) == 3
     assert [trial.retries for trial in trials_in(store)] == [0, 1, 0]
-    tags = [store.client.get_run(trial.run_id).data.tags for trial in result.trials]
+    tags = [store.client.get_run(trial.run_id).data.tags for trial in result.closing.trials]
     assert [each.get("wine_sweep.retries") for each in tags] == [None, "1", None]
     fits = (store.folder / "2.fits").stat().st_size
     assert fits == 2 + (3 if not pruner else 2), "a trial in steps goes on at the step that was lost"
@@ -90,8 +90,8 @@ def test_a_lost_worker_is_retried_in_the_same_run_which_says_so(sweep, store, pr
 def test_what_kills_a_trial_is_its_runs_error_and_the_others_finish(sweep, store, what, limits, failure):
     text = FRAGILE.replace("FOLDER}", f"FOLDER, what: {what}}}")
     result = sweep(text, retries=0, **limits)
-    assert [trial.state for trial in result.trials] == ["finished", "failed", "finished"]
-    run = store.client.get_run(result.trials[1].run_id)
+    assert [trial.state for trial in result.closing.trials] == ["finished", "failed", "finished"]
+    run = store.client.get_run(result.closing.trials[1].run_id)
     assert run.info.status == "FAILED"
     assert run.data.tags["wine_sweep.error"].startswith(failure)
     assert run.info.end_time >= run.info.start_time
@@ -115,8 +115,8 @@ def test_too_many_failures_fail_the_sweep_with_the_reasons_and_keep_what_finishe
 @pytest.mark.slow
 def test_errors_are_retried_where_the_config_asks_for_it(sweep):
     result = sweep(FRAGILE.replace("[1, 2, 3]", "[1, 10]"), retries="{error: 2}")
-    assert [trial.retries for trial in result.trials] == [0, 2]
-    assert result.trials[1].state is TrialState.FAILED
+    assert [trial.retries for trial in result.closing.trials] == [0, 2]
+    assert result.closing.trials[1].state is TrialState.FAILED
 
 
 def test_dask_without_distributed_is_found_before_anything_runs(sweep, monkeypatch):

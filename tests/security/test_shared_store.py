@@ -40,7 +40,8 @@ def shared():
     for user in USERS:
         (folder / str(user)).mkdir(mode=0o700)
         os.chown(folder / str(user), user, user)
-    command = [*as_user(USERS[0]), sys.executable, "-c", "import wine_sweep"]
+    reads = "import os, sys, wine_sweep, mlflow; sys.exit(not os.access(mlflow.__file__, os.F_OK))"  # as Alembic looks for files
+    command = [*as_user(USERS[0]), sys.executable, "-c", reads]
     if subprocess.run(command, check=False, capture_output=True, cwd="/").returncode:
         shutil.rmtree(folder)
         pytest.skip("setpriv cannot let another user read the packages of this test")

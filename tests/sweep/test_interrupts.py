@@ -184,7 +184,7 @@ def test_an_estimator_that_works_in_place_gives_what_any_other_does(store):
         Watcher(),
         text.replace("linear_model.Ridge}}", "linear_model.Ridge}, params: {scale__copy: false, ridge__copy_X: false}}"),
     )
-    assert [trial.scores for trial in plain.trials] == [trial.scores for trial in in_place.trials]
+    assert [trial.scores for trial in plain.closing.trials] == [trial.scores for trial in in_place.closing.trials]
     assert plain.winner.test_scores == in_place.winner.test_scores
 
 

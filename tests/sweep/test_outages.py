@@ -96,7 +96,7 @@ def test_a_server_that_is_stopped_and_started_gets_every_result(own_server, capl
     assert_whole(MlflowClient(own_server.uri), "stopped", "stopped")
     assert max(watcher.waiting) >= 1
     assert watcher.waiting[-1] == 0
-    gone, back = [record.message for record in caplog.records if record.name.endswith("tracking.outage")]
+    gone, back = [record.message for record in caplog.records if record.name.endswith("tracking.retry")]
     assert "Connection refused" in gone
     assert "trying again for 3m" in gone
     assert "the tracking store is back after" in back

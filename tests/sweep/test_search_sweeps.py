@@ -69,9 +69,9 @@ def test_pruned_trials_are_killed_keep_their_folds_and_never_win(store, sweep):
     assert parent.data.metrics["trials_pruned"] == len(pruned)
     reader = SweepReader(store.client)
     read = reader.trials(reader.find(result.run_id))
-    assert [trial.reported for trial in read] == [trial.reported for trial in result.trials]
+    assert [trial.reported for trial in read] == [trial.reported for trial in result.closing.trials]
     assert {len(trial.reported) for trial in read if trial.state is TrialState.FINISHED} == {3}
-    work = [count_work(trials, steps=[1, 1, 1, 1], whole=4) for trials in (read, result.trials)]
+    work = [count_work(trials, steps=[1, 1, 1, 1], whole=4) for trials in (read, result.closing.trials)]
     assert work[0] == work[1]
     assert work[0].done < work[0].whole
 
@@ -164,7 +164,7 @@ def test_what_stopped_the_sweep_stands_on_the_parent_run(store, sweep, keys, rea
     result = sweep(TREE + f"search: {{method: random, seed: 1, {DEPTHS}, timeout: 60, {keys}}}")
     parent = store.client.get_run(result.run_id)
     assert parent.data.tags["wine_sweep.stopped_by"] == reason
-    assert len(result.trials) <= most
+    assert len(result.closing.trials) <= most
 
 
 @pytest.mark.slow
@@ -199,8 +199,8 @@ def test_a_sweep_learns_from_an_older_one_of_the_same_space_and_says_from_which(
     warm = sweep(TREE + f"search: {{method: tpe, trials: 5, seed: 2, from: '{older.run_id[:8]}', {space}}}")
     cold = sweep(TREE + f"search: {{method: tpe, trials: 5, seed: 2, {space}}}")
     assert store.client.get_run(warm.run_id).data.tags["wine_sweep.from"] == older.run_id
-    assert [dict(each.params) for each in warm.trials] != [dict(each.params) for each in cold.trials]
-    assert len(warm.trials) == 5
+    assert [dict(each.params) for each in warm.closing.trials] != [dict(each.params) for each in cold.closing.trials]
+    assert len(warm.closing.trials) == 5
 
 
 @pytest.mark.quick(1)
@@ -222,6 +222,6 @@ def test_an_older_sweep_that_cannot_be_learned_from_is_an_error_with_its_place(s
 def test_grid_and_random_try_the_same_trials_with_any_number_of_workers(sweep):
     for method in ("random", "qmc"):
         text = TREE + f"search: {{method: {method}, trials: 12, seed: 4, {DEPTHS}}}"
-        one = [dict(trial.params) for trial in sweep(text).trials]
+        one = [dict(trial.params) for trial in sweep(text).closing.trials]
         many = sweep(text, "execution={backend: processes, workers: 3}")
-        assert [dict(trial.params) for trial in many.trials] == one
+        assert [dict(trial.params) for trial in many.closing.trials] == one

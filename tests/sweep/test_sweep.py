@@ -57,7 +57,7 @@ def test_the_same_config_gives_the_same_metrics_to_the_last_digit_whatever_runs_
     )
     ways = [(), ("execution.backend=processes", "execution.workers=1"), ("execution.backend=processes", "execution.workers=2")]
     results = [sweep(forest, store, *way) for way in (*ways, ways[2])]
-    scores = [[(dict(trial.params), dict(trial.scores)) for trial in result.trials] for result in results]
+    scores = [[(dict(trial.params), dict(trial.scores)) for trial in result.closing.trials] for result in results]
     assert all(each == scores[0] for each in scores)
     assert len({tuple(sorted(result.winner.test_scores.items())) for result in results}) == 1
 
@@ -70,8 +70,8 @@ def test_a_seeded_tpe_sweep_is_repeated_exactly(store, workers):
     )
     ways = ["execution.backend=processes", f"execution.workers={workers}"]
     first, second = sweep(text, store, *ways), sweep(text, store, *ways)
-    assert [dict(trial.params) for trial in first.trials] == [dict(trial.params) for trial in second.trials]
-    assert [dict(trial.scores) for trial in first.trials] == [dict(trial.scores) for trial in second.trials]
+    assert [dict(trial.params) for trial in first.closing.trials] == [dict(trial.params) for trial in second.closing.trials]
+    assert [dict(trial.scores) for trial in first.closing.trials] == [dict(trial.scores) for trial in second.closing.trials]
 
 
 @pytest.mark.slow
@@ -155,7 +155,7 @@ def test_a_second_sweep_archives_the_first_ones_version(store):
 def test_a_random_search_of_a_small_space_measures_each_point_once(store):
     result = sweep(GRID, store, "search.method=random", "search.trials=50")
     _, children = runs_of(store)
-    assert len(children) == len(result.trials) == 3
+    assert len(children) == len(result.closing.trials) == 3
     assert {run.data.params["alpha"] for run in children} == {"0.1", "1", "10"}
 
 
@@ -178,9 +178,9 @@ def test_parameters_of_every_type_are_logged_and_read_back_exactly(store):
     result = sweep(text, store, promote=False)
     reader = SweepReader(store.client)
     trials = reader.trials(reader.find(result.run_id))
-    assert [dict(trial.params) for trial in trials] == [dict(trial.params) for trial in result.trials]
-    assert [list(trial.params) for trial in trials] == [list(trial.params) for trial in result.trials]
-    assert [trial.key for trial in trials] == [trial.key for trial in result.trials]
+    assert [dict(trial.params) for trial in trials] == [dict(trial.params) for trial in result.closing.trials]
+    assert [list(trial.params) for trial in trials] == [list(trial.params) for trial in result.closing.trials]
+    assert [trial.key for trial in trials] == [trial.key for trial in result.closing.trials]
 
 
 IMPORTS_WATCHED = """
