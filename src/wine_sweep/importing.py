@@ -12,7 +12,6 @@ pandas, scikit-learn and MLflow take to import.
 from __future__ import annotations
 
 import gc
-import hashlib
 import importlib
 import importlib.util
 import os
@@ -215,6 +214,8 @@ def import_file(file: Path) -> ModuleType:
     Raises:
         Exception: Whatever the file raises when it is imported.
     """
+    import hashlib  # OpenSSL, which --help has no use for
+
     start_scripts_as_usual()
     name, digest = module_name(file), hashlib.sha256(file.read_bytes()).hexdigest()
     known = sys.modules.get(name)
