@@ -104,12 +104,14 @@ def test_a_method_that_the_page_adds_suggests_what_it_is_to(swept):
     assert later == pytest.approx([0.1, 10**-0.5, 1])
 
 
+@pytest.mark.slow
 def test_a_metric_that_the_page_adds_is_better_the_lower_it_is(swept):
     assert swept == sorted(swept, key=lambda trial: trial["mse"])
     for trial in swept:
         assert trial["mse"] == pytest.approx(trial["rmse"] ** 2 + trial["rmse_std"] ** 2)
 
 
+@pytest.mark.slow
 def test_a_drift_test_that_the_page_adds_finds_what_has_moved(changed):
     assert run(changed, "-c", DRIFT).splitlines() == ["Mann-Whitney False", "Mann-Whitney True"]
 

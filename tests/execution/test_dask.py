@@ -127,6 +127,7 @@ def test_a_worker_with_other_packages_that_joins_gets_no_trial(make, tasks, own_
     assert workers.size == 1
 
 
+@pytest.mark.slow
 def test_a_cluster_with_other_packages_is_refused_with_a_list(make, tasks, monkeypatch):
     own = dask_pool.own_versions
     theirs = own(["numpy"])["numpy"]
@@ -140,6 +141,7 @@ def test_a_cluster_with_other_packages_is_refused_with_a_list(make, tasks, monke
     assert all(line.endswith(f"numpy {theirs}, here 9.9, nonesuch is not installed, here 1.0") for line in lines)
 
 
+@pytest.mark.slow
 def test_a_task_that_cannot_be_loaded_there_is_an_error_before_the_first_trial(make, tasks, monkeypatch):
     monkeypatch.setenv("WINE_SWEEP_TEST_PID", str(os.getpid()))
     with pytest.raises(ExecutionError, match="cannot be used: ImportError: no such thing here"):
@@ -195,6 +197,7 @@ def test_a_scheduler_that_dies_ends_everything_promptly(make, tasks, own_cluster
     assert wait_until(lambda: all(map(is_gone, pids)), 40)
 
 
+@pytest.mark.slow
 def test_stop_ends_on_the_cluster_what_hangs(make, tasks, tmp_path):
     workers = make(tasks.pids)
     futures = [workers.submit(trial("hang", number, folder=str(tmp_path))) for number in range(3)]

@@ -124,7 +124,7 @@ def assert_no_traceback(command, *arguments: str) -> str:
     return " ".join(f"{ended.stdout} {ended.stderr}".split())
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [HOSTILE[name] for name in OF_OTHER_KINDS], ids=OF_OTHER_KINDS)
 def test_a_hostile_tag_of_a_trial_costs_that_trial_and_says_so(victim, value):
     command, client, run_id, children = victim

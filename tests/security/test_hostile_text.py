@@ -160,6 +160,7 @@ def test_on_a_terminal_nothing_but_our_own_styles_comes_out(swept, command_line)
     is_clean(STYLES.sub("", text).replace("\r\n", "\n"))
 
 
+@pytest.mark.slow
 def test_columns_of_a_table_cannot_write_to_the_terminal_or_forge_lines(in_process, store):
     names = [f"=x{NAMED}", "$\\frac{$", "[link=http://x]y[/link]", "@z|`*_<b>"]
     rows = io.StringIO()

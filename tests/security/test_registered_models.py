@@ -223,7 +223,7 @@ def is_refused(ended, said, marker, code):
     return True
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("hostile", [own_loader, code_folder, own_types], indirect=True)
 def test_a_model_that_brings_code_is_loaded_by_no_command_unless_it_is_trusted(hostile, run, store, in_process, marker):
     check = ("check", "wine", "--data", "wine-quality-white")

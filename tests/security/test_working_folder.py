@@ -188,6 +188,7 @@ def test_a_command_sees_what_the_user_has_set_and_imports_what_lies_beside_it(pl
         assert "No module named 'helper_of_train'" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_trusted_module_beside_the_config_is_imported_and_no_other(place):
     """Modules that are not installed are tried by libraries; they are imported before the folder is on the path, as the last."""
     (place.here / "mine.py").write_text("from sklearn.linear_model import Ridge\nclass Mine(Ridge):\n    pass\n")
@@ -221,6 +222,7 @@ def test_the_users_own_python_keeps_its_path_and_its_environment(place):
     assert done.stdout == "{'x': 1}\n"
 
 
+@pytest.mark.slow
 def test_the_ui_imports_nothing_from_the_working_folder(place):
     command = [*SCRIPT, "ui", "--port", (port := str(_free_port()))]
     log = (place.notes.parent / "ui.log").open("w")

@@ -292,6 +292,7 @@ def train(params, context):
 """
 
 
+@pytest.mark.slow
 def test_a_python_model_of_ones_own_is_compared_too(store, in_process):
     (store.folder / "code.py").write_text(PYTHON_MODEL)
     (store.folder / "c.yaml").write_text(

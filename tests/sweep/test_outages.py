@@ -216,6 +216,7 @@ def test_the_command_line_names_the_run_and_the_journal(gate, in_process_at, tmp
     assert "secret" not in done.stdout + done.stderr + pathlib.Path(document["journal"]).read_text()
 
 
+@pytest.mark.slow
 def test_a_store_that_is_deleted_when_all_is_written_keeps_the_journal(store):
     """A copy that is put back may be older, and lack what was written."""
     path = store.folder / "mlflow.db"

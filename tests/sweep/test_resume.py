@@ -144,6 +144,7 @@ def record_otherwise(store, run_id: str, old: str, new: str) -> None:
     store.client.set_tag(run_id, names.CONFIG, text.replace(old, new))
 
 
+@pytest.mark.slow
 def test_a_recorded_brute_force_goes_on_as_a_grid(store, in_process):
     """It had tried points of the grid in an order of its own, as a random search does."""
     points = "parameters: {alpha: [1, 2, 3, 4, 5, 6], fit_intercept: [true, false]}"
@@ -161,6 +162,7 @@ def test_a_recorded_brute_force_goes_on_as_a_grid(store, in_process):
     assert len(after) == len(tried) == 12
 
 
+@pytest.mark.slow
 def test_a_recorded_regret_is_left_out_and_said_to_be(store, in_process):
     stopped = begin(store, config("{method: random, trials: 10, parameters: {alpha: {low: 0.1, high: 100}}}"), after=3)
     record_otherwise(store, stopped, "  trials: 10\n", "  trials: 10\n  regret: {min_trials: 5}\n")

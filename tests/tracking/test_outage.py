@@ -61,6 +61,7 @@ def test_nobody_there_is_an_outage():
     assert "Connection refused" in str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_an_overloaded_server_is_an_outage(gate, client, status):
     gate.status = status
