@@ -151,7 +151,7 @@ class EstimatorConfig(Model):
     @property
     def form(self) -> ModelForm:
         """Which of the keys names the model; one whose value is wrong does too."""
-        given = [form for form in self.forms() if known(lambda: getattr(self, form.value), form) is not None]  # noqa: B023
+        given = [form for form in self.forms() if known(lambda: getattr(self, form.value), form) is not None]  # noqa: B023  # each is called at once
         if len(given) != 1:
             raise NotKnown("form")
         return given[0]
