@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 import random
@@ -85,9 +84,10 @@ class RetryPolicy:
             TrackingError: The last attempt's, when the outage lasted for the timeout, or for 5 s after somebody wanted to
                 stop; or any that is no outage, at once.
         """
-        began, wait = time.monotonic(), FIRST_WAIT
+        began, wait, attempts = time.monotonic(), FIRST_WAIT, 0
         deadline = _Deadline(began + self.timeout, stop or self._stop)
-        for attempts in itertools.count(1):
+        while True:
+            attempts += 1
             try:
                 result = self.once(action)
             except TrackingError as error:
@@ -105,7 +105,6 @@ class RetryPolicy:
                 return result
             deadline.sleep(wait + random.uniform(0, JITTER))  # noqa: S311  # no secret
             wait = min(2 * wait, LONGEST_WAIT)
-        raise AssertionError("unreachable")
 
     def once(self, action: Callable[[], Result]) -> Result:
         """Do something once.
