@@ -217,7 +217,8 @@ def import_file(file: Path) -> ModuleType:
     import hashlib  # OpenSSL, which --help has no use for
 
     start_scripts_as_usual()
-    name, digest = module_name(file), hashlib.sha256(file.read_bytes()).hexdigest()
+    name, content = module_name(file), file.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
     known = sys.modules.get(name)
     if known is not None and getattr(known, _DIGEST, None) == (str(file), digest):
         return known
@@ -228,7 +229,10 @@ def import_file(file: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        if isinstance(spec.loader, SourceFileLoader):  # not by its cache, which knows a change by size and second alone
+            exec(spec.loader.source_to_code(content, str(file)), vars(module))  # noqa: S102  # the file that the user trusts
+        else:
+            spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
