@@ -80,6 +80,19 @@ def test_contexts_lie_within_each_other_and_in_threads():
     assert (done.stdout, done.stderr) == ("out\n", "in\n" * 4)
 
 
+def test_threads_that_write_at_once_lose_nothing():
+    done = run("""
+        def compute():
+            for _ in range(20_000):
+                os.write(1, b"in\\n")
+        with foreign_output_shown():
+            threads = [threading.Thread(target=compute) for _ in range(2)]
+            [each.start() for each in threads]
+            [each.join() for each in threads]
+    """)
+    assert (done.stdout, done.stderr) == ("", "in\n" * 40_000)
+
+
 def test_whatever_is_raised_the_descriptors_are_put_back():
     done = run("""
         try:

@@ -418,6 +418,11 @@ _REDIRECTION = _Redirection()
 def _nameless_file() -> int:
     in_memory = hasattr(os, "memfd_create")
     with open(os.memfd_create("wine-sweep-output"), "w+b") if in_memory else tempfile.TemporaryFile() as file:
+        if os.name == "posix":
+            import fcntl
+
+            # Or two threads that write at once would write over each other: a file in memory has no lock for its place.
+            fcntl.fcntl(file, fcntl.F_SETFL, fcntl.fcntl(file, fcntl.F_GETFL) | os.O_APPEND)
         return _above_standard(file.fileno())
 
 
