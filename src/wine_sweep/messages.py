@@ -116,11 +116,6 @@ def _escape_in_json(character: str) -> str:
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
-def visible_in_yaml(document: str) -> str:
-    """Escape in a YAML text what `visible` would; right where such characters stand in double quotes alone."""
-    return _HIDDEN.sub(lambda found: found[0] if found[0] == "\n" else _escape(found[0]), document)
-
-
 def markdown(text: str) -> str:
     """Escape a line of text so that Markdown shows it as it is: no links, HTML, emphasis, headings or new lines."""
     plain = _MARKUP.sub(lambda found: re.sub(r"(.)", r"\\\1", found[0]), visible(text))

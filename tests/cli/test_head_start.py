@@ -1,4 +1,4 @@
-"""The workers' server starts as soon as a config says that there will be workers, and not otherwise."""
+"""The workers' server starts where a config says that there will be workers, and not otherwise."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import pytest
 pytestmark = pytest.mark.slow
 
 SERVERS = """\
-import pathlib, sys
+import sys
 import psutil
-from wine_sweep.cli.startup import read_ahead
-read_ahead(pathlib.Path(sys.argv[1]), [f"execution.backend={sys.argv[2]}"])
+from wine_sweep.cli.startup import start_server
+from wine_sweep.config import Backend
+start_server(Backend(sys.argv[1]))
 server = "fork" + "server"  # so that this program's own text does not name it
 print(sum(server in " ".join(child.cmdline()) for child in psutil.Process().children()))
 """
@@ -21,13 +22,6 @@ print(sum(server in " ".join(child.cmdline()) for child in psutil.Process().chil
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no server: each worker starts by itself")
 @pytest.mark.parametrize(("backend", "servers"), [("processes", 1), ("serial", 0)])
-def test_the_server_starts_where_trials_run_in_processes(tmp_path, backend, servers):
-    config = tmp_path / "sweep.yaml"
-    config.write_text(
-        "data: {source: wine-quality-red, target: quality}\n"
-        "model: {estimator: sklearn.linear_model.Ridge}\n"
-        "search: {parameters: {alpha: [0.1, 1.0]}}\n"
-        "objective: rmse\n"
-    )
-    told = subprocess.run([sys.executable, "-c", SERVERS, str(config), backend], check=True, capture_output=True, text=True)
+def test_the_server_starts_where_trials_run_in_processes(backend, servers):
+    told = subprocess.run([sys.executable, "-c", SERVERS, backend], check=True, capture_output=True, text=True)
     assert int(told.stdout) == servers

@@ -7,8 +7,18 @@ import json
 import pytest
 
 from wine_sweep.config import Direction
-from wine_sweep.report.leaderboard import as_csv, as_markdown, as_records, make_leaderboard, show_param, text_table
-from wine_sweep.report.summary import describe_trials, group_failures, group_warnings, markdown_summary
+from wine_sweep.report.trials import (
+    as_csv,
+    as_markdown,
+    as_records,
+    describe_trials,
+    group_failures,
+    group_warnings,
+    make_leaderboard,
+    markdown_summary,
+    show_param,
+    text_table,
+)
 from wine_sweep.selection import Objective, select
 from wine_sweep.trial import Failure, Score, Trial, TrialState
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from wine_sweep.report.summary import Work, count_work, describe_pruning
+from wine_sweep.report.trials import Work, count_work, describe_pruning
 from wine_sweep.trial import Score, Trial, TrialState
 
 FINISHED = Trial(0, {}, TrialState.FINISHED, {"rmse": Score.of([1.0, 2.0, 3.0, 4.0])})

@@ -11,8 +11,7 @@ from pydantic import ValidationError
 
 from wine_sweep.config import METHODS, SearchConfig
 from wine_sweep.config.search import Method
-from wine_sweep.search.checks import check_space
-from wine_sweep.search.methods import GENETIC_TRIALS, GP_TRIALS, check_method, pick_method
+from wine_sweep.search.methods import GENETIC_TRIALS, GP_TRIALS, check_method, check_space, pick_method
 from wine_sweep.search.space import Space
 
 MANY = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])

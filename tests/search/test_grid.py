@@ -11,9 +11,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from wine_sweep.config import Choices, Direction, Range, SearchConfig
-from wine_sweep.search.checks import check_space
 from wine_sweep.search.grid import MOST_COMBINATIONS, Grid, GridSearcher, TooManyToCountError, grid_points
-from wine_sweep.search.methods import count_points, count_trials
+from wine_sweep.search.methods import check_space, count_points, count_trials
 from wine_sweep.search.space import Dimension, Space
 from wine_sweep.trial import params_key
 

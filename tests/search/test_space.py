@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from wine_sweep.config import Choices, Range, SearchConfig
-from wine_sweep.search.checks import check_space
+from wine_sweep.search.methods import check_space
 from wine_sweep.search.space import Dimension, Space, same
 
 MANY = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])

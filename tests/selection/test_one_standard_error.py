@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wine_sweep.config import Cost, Direction
-from wine_sweep.report.leaderboard import as_records, make_leaderboard, text_table
+from wine_sweep.report.trials import as_records, make_leaderboard, text_table
 from wine_sweep.selection import Objective, OneStandardError, rank, select
 from wine_sweep.selection.objective import orders_of
 from wine_sweep.trial import Score, Trial, TrialState

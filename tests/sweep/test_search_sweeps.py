@@ -10,7 +10,7 @@ from tests.watching import Silent
 
 from wine_sweep.config import parse_config
 from wine_sweep.errors import ConfigError, SweepFailed
-from wine_sweep.report.summary import count_work
+from wine_sweep.report.trials import count_work
 from wine_sweep.sweep.run import RunOptions, run_sweep
 from wine_sweep.targets.prepare import prepare
 from wine_sweep.tracking.reader import SweepReader

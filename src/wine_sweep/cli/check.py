@@ -16,7 +16,7 @@ from wine_sweep.errors import ConfigError, Problem, SourceLocation
 from wine_sweep.messages import show
 from wine_sweep.monitoring.check import CheckResult, State
 from wine_sweep.progress.display import plain_table, stdout
-from wine_sweep.report.leaderboard import describe_params
+from wine_sweep.report.trials import describe_params
 from wine_sweep.sweep.check import CheckOutcome
 from wine_sweep.sweep.reproduce import Reproduction, ValueComparison
 from wine_sweep.tracking import names

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from wine_sweep.cli.exits import DONE, FAILED, REFUSED, Format, print_json
-from wine_sweep.cli.startup import check_surroundings, check_trusted, let_import_from, open_reader, read_ahead, start_server
+from wine_sweep.cli.startup import check_surroundings, check_trusted, let_import_from, open_reader, start_server
 from wine_sweep.errors import ConfigError, Problem, SourceLocation, SweepInterrupted
 from wine_sweep.importing import importing
 from wine_sweep.messages import mask
@@ -92,7 +92,11 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a sweep: its trials, the winner, the promotion."""
-    draft = read_ahead(config, _changes(overrides, workers, trials))
+    from wine_sweep.config import read_config
+
+    draft = read_config(config, _changes(overrides, workers, trials))
+    if draft.config is not None:
+        start_server(draft.config.execution.backend)
     with importing():
         from wine_sweep.progress.display import SweepProgress, start_logging, stderr
         from wine_sweep.progress.signals import stop_on_signals
@@ -153,7 +157,8 @@ def resume(
         found = reader.find(sweep)
         recorded = resuming.StoredConfig.of(reader, found)
         draft = recorded.draft(changes) if config is None else read_config(config, changes)
-        start_server(draft)
+        if draft.config is not None:
+            start_server(draft.config.execution.backend)
         let_import_from(draft.folder, trust)
         plan = resuming.plan_resume(reader, found, recorded, draft, trusted=trust)
         if found.status == "FINISHED" and not plan.has_more:

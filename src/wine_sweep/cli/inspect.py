@@ -23,7 +23,7 @@ from wine_sweep.messages import mask, one_of, visible
 from wine_sweep.progress.display import SafeTable, plain_table, print_leaderboard, stderr, stdout, styled
 from wine_sweep.registry import Action, Entry, Progress
 from wine_sweep.registry.transitions import History, StageContent
-from wine_sweep.report.leaderboard import Leaderboard, as_csv, as_markdown, as_records, make_leaderboard, show_param
+from wine_sweep.report.trials import Leaderboard, as_csv, as_markdown, as_records, make_leaderboard, show_param
 from wine_sweep.selection import Goal, Objective
 from wine_sweep.sweep.lost import close_sweep
 from wine_sweep.tracking import names

@@ -16,7 +16,7 @@ from wine_sweep.evaluation.row_losses import row_loss_of
 from wine_sweep.execution import count_workers
 from wine_sweep.messages import format_duration, show_bytes
 from wine_sweep.progress.display import plain_table, stdout, styled
-from wine_sweep.report.leaderboard import describe_params
+from wine_sweep.report.trials import describe_params
 from wine_sweep.search.grid import grid_points
 from wine_sweep.search.methods import count_trials
 from wine_sweep.search.searcher import describe_reproducibility

@@ -17,7 +17,7 @@ from wine_sweep.importing import find_installed, import_last, importing
 from wine_sweep.messages import one_of, show
 
 if TYPE_CHECKING:
-    from wine_sweep.config import ParsedConfig
+    from wine_sweep.config import Backend
     from wine_sweep.tracking.reader import SweepReader
 
 _LEVEL = "MLFLOW_LOGGING_LEVEL"
@@ -49,33 +49,15 @@ def check_surroundings() -> None:
         raise ConfigError(problems)
 
 
-def read_ahead(path: Path, overrides: Sequence[str]) -> ParsedConfig:
-    """Read a config, and start the workers' server.
-
-    Args:
-        path: The YAML file.
-        overrides: Changes, each ``key.path=value``.
-
-    Raises:
-        ConfigError: It cannot be read as a config at all; what else is wrong is in the draft.
-    """
-    from wine_sweep.config import read_config
-
-    draft = read_config(path, overrides)
-    start_server(draft)
-    return draft
-
-
-def start_server(draft: ParsedConfig) -> None:
+def start_server(backend: Backend) -> None:
     """Start the server that workers are forked from, if there will be any: it loads its libraries while this process works on.
 
     Args:
-        draft: What was read as a config.
+        backend: Where trials will run.
     """
     from wine_sweep.execution import start_forkserver
 
-    traits = draft.config.execution.backend.traits if draft.config is not None else None
-    if traits is not None and traits.shares_this_disk and not traits.runs_in_this_process:
+    if backend.traits.shares_this_disk and not backend.traits.runs_in_this_process:
         start_forkserver()
 
 

@@ -17,16 +17,17 @@ from wine_sweep.progress.display import print_leaderboard, stdout, styled
 from wine_sweep.promotion.manual import move_on, staged
 from wine_sweep.promotion.promote import NOT_PROMOTED, StagingResult
 from wine_sweep.registry import ModelRegistry, Promotion
-from wine_sweep.report.leaderboard import describe_params, show_param
-from wine_sweep.report.summary import (
+from wine_sweep.report.trials import (
     Work,
     count_states,
     count_work,
+    describe_params,
     describe_pruning,
     describe_test,
     describe_trials,
     group_failures,
     group_warnings,
+    show_param,
 )
 from wine_sweep.sweep.finish import SweepOutcome
 from wine_sweep.sweep.metadata import planned_trials

@@ -28,7 +28,7 @@ from yaml.scanner import Scanner
 
 from wine_sweep.config.search import too_many_choices
 from wine_sweep.errors import Code, ConfigError, ConfigPath, Problem, SourceLocation
-from wine_sweep.messages import visible, visible_in_yaml
+from wine_sweep.messages import visible
 
 
 @dataclass(frozen=True)
@@ -153,10 +153,14 @@ class Block(dict[str, Any]):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes every text that YAML 1.2 or 1.1 would read as something else, and writes no aliases."""
+    """Quotes every text that YAML 1.2 or 1.1 would read as something else, escapes what `visible` would, writes no aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # the signature of PyYAML
         return True
+
+    def write_double_quoted(self, text: str, split: bool = True) -> None:  # the signature of PyYAML
+        self.allow_unicode = visible(text) == text
+        super().write_double_quoted(text, split)
 
 
 def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
@@ -181,7 +185,7 @@ def dump_yaml(tree: Mapping[str, Any], *, flow: bool | None = None) -> str:
     """
     plain = tree if isinstance(tree, dict) else dict(tree)
     text: str = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=flow, width=WIDTH)
-    return visible_in_yaml(text)  # what it escapes stands in quotes
+    return text
 
 
 MAX_BYTES = 1024 * 1024

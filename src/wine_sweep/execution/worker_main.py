@@ -1,4 +1,4 @@
-"""What a worker process runs: wait for trials, measure them, and never outlive the parent."""
+"""What a worker runs: a process that waits for trials, measures them and never outlives the parent; or this process."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -19,7 +20,7 @@ from typing import NoReturn, TypeVar
 import psutil
 from threadpoolctl import threadpool_limits
 
-from wine_sweep.execution.base import TrialDirs, TrialIO, describe_error
+from wine_sweep.execution.base import Task, TrialDirs, TrialIO, describe_error, failure_of
 from wine_sweep.importing import guard_folders
 from wine_sweep.trial import Failure, Trial
 
@@ -129,6 +130,42 @@ def measure(task: Callable[[Trial, TrialIO], _Answer], trial: Trial, bench: File
         return task(trial, bench)
     finally:
         bench.close()
+
+
+class SerialWorkers:
+    """Measures a trial while it is submitted, with one BLAS/OpenMP thread, as a worker process would.
+
+    A task cannot report here: whoever would answer waits for `submit`. Functions and commands are therefore not pruned with
+    the backend serial, which the check of a config refuses; a report is a RuntimeError.
+
+    Args:
+        task: What measures a trial.
+        trial_dirs: Where trials put files; None for a temporary folder.
+    """
+
+    size = 1
+
+    def __init__(self, task: Task, trial_dirs: Path | None = None) -> None:
+        self._task = task
+        self._trial_dirs = TrialDirs.at(trial_dirs)
+
+    def submit(self, trial: Trial) -> Future[Trial]:
+        """Measure a trial; the future is done when this returns."""
+        future: Future[Trial] = Future()
+        with threadpool_limits(limits=1):
+            future.set_result(measure(self._task, trial, FileTrialIO(self._trial_dirs, trial.number)))
+        return future
+
+    def drop(self, trial: Trial) -> None:
+        """Nobody holds a trial here."""
+
+    def explain(self, error: BaseException) -> Failure:
+        """Name what the task let through; an estimator's own errors are in the trial already."""
+        return failure_of(error)
+
+    def stop(self) -> None:
+        """Remove temporary directories; nothing runs between two trials."""
+        self._trial_dirs.close()
 
 
 READY = "ready"

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wine_sweep.messages import visible, visible_lines
-from wine_sweep.report.leaderboard import MARKS, Leaderboard, describe_params, show_param, text_table
+from wine_sweep.report.trials import MARKS, Leaderboard, describe_params, show_param, text_table
 from wine_sweep.trial import Trial, TrialState
 
 PIPE_WIDTH = 400

@@ -17,11 +17,10 @@ from optuna.trial import Trial as OptunaTrial
 
 from wine_sweep.config import Direction, ExpressionError, SearchConfig
 from wine_sweep.errors import SearchError
-from wine_sweep.search.checks import DRAWS
 from wine_sweep.search.early_stopping import PruningStudy, StepReporter
 from wine_sweep.search.optuna_options import STUDY_NAME, Codec, make_sampler, one_thread, quieten
 from wine_sweep.search.searcher import Outcome, Suggestion
-from wine_sweep.search.space import Space
+from wine_sweep.search.space import DRAWS, Space
 from wine_sweep.trial import Params, TrialState
 
 KEPT = 500

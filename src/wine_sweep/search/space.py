@@ -18,6 +18,9 @@ from wine_sweep.trial import Params, canonical_json
 _DIGITS = 12
 """Significant digits of a computed grid point, so that 0.1 + 2 * 0.1 is 0.3; the ends are exact."""
 
+DRAWS = 10_000
+"""So many points are drawn before a space counts as empty."""
+
 
 class Axis(Sequence[Any]):
     """The values of one parameter in a grid, in the order written; computed one by one."""

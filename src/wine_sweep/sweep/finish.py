@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING, Any
 from wine_sweep.config import Expression
 from wine_sweep.errors import ModelError, SweepFailed, SweepInterrupted
 from wine_sweep.evaluation.bootstrap import Interval
-from wine_sweep.promotion.candidate import Challenger, log_winning_model
-from wine_sweep.promotion.promote import NOT_PROMOTED, StagingResult, put_in_stage
+from wine_sweep.promotion.promote import NOT_PROMOTED, Challenger, StagingResult, log_winning_model, put_in_stage
 from wine_sweep.registry import Promotion
-from wine_sweep.report.leaderboard import Leaderboard, as_csv, as_records, describe_params, make_leaderboard
-from wine_sweep.report.summary import count_states, describe_trials, group_failures, markdown_summary
+from wine_sweep.report.trials import (
+    Leaderboard,
+    as_csv,
+    as_records,
+    count_states,
+    describe_params,
+    describe_trials,
+    group_failures,
+    make_leaderboard,
+    markdown_summary,
+)
 from wine_sweep.selection import Selection, number, select
 from wine_sweep.selection.objective import known_values
 from wine_sweep.sweep.loop import StopReason

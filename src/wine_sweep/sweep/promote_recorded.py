@@ -10,8 +10,7 @@ from pydantic import ValidationError
 from wine_sweep.config import RegistryConfig, Stage, find_stage
 from wine_sweep.config.validation import explain
 from wine_sweep.errors import ConfigError, ModelError, NotFoundError, Problem, SourceLocation
-from wine_sweep.promotion.candidate import Challenger, log_winning_model
-from wine_sweep.promotion.promote import StagingResult, put_in_stage
+from wine_sweep.promotion.promote import Challenger, StagingResult, log_winning_model, put_in_stage
 from wine_sweep.registry import ModelRegistry
 from wine_sweep.selection import Selection, choose, select
 from wine_sweep.sweep.metadata import winner_tags

@@ -13,7 +13,7 @@ from typing import Any
 from wine_sweep.errors import ModelError, TrackingError
 from wine_sweep.execution import Workers, make_workers
 from wine_sweep.execution.base import POLL_SECONDS
-from wine_sweep.promotion.candidate import test_metrics
+from wine_sweep.promotion.promote import test_metrics
 from wine_sweep.sweep.metadata import environment
 from wine_sweep.sweep.program_workers import ProgramWorkers
 from wine_sweep.sweep.resume import StoredConfig, prepare_recorded, restored

@@ -21,8 +21,8 @@ from wine_sweep.execution import count_workers
 from wine_sweep.messages import one_of
 from wine_sweep.search.space import Space
 from wine_sweep.targets.base import Findings, FitCount, present
+from wine_sweep.targets.objectives import OwnCodeSweep, settle_own_code
 from wine_sweep.targets.trust import how_to_trust
-from wine_sweep.targets.user_code import OwnCodeSweep, settle_own_code
 from wine_sweep.trial import Trial
 
 

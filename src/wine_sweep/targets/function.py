@@ -28,10 +28,9 @@ from wine_sweep.execution import make_workers
 from wine_sweep.importing import module_name
 from wine_sweep.messages import did_you_mean
 from wine_sweep.targets.base import Findings, FitCount, present
-from wine_sweep.targets.objectives import TableParts, needed_metrics
+from wine_sweep.targets.objectives import OwnCodeSweep, TableParts, needed_metrics, settle_own_code
 from wine_sweep.targets.refit import Winner, reference_of, rows_of
 from wine_sweep.targets.trust import Trust, how_to_trust
-from wine_sweep.targets.user_code import OwnCodeSweep, settle_own_code
 from wine_sweep.trial import DataRequirements, Task, Trial
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,14 +38,13 @@ from wine_sweep.errors import Code, ConfigPath, Problem
 from wine_sweep.evaluation.metrics import Metric, default_metrics, find_metric, refusal_of_name, usual_direction
 from wine_sweep.gate.comparison import refusal
 from wine_sweep.messages import one_of, shell_word, show
-from wine_sweep.search.checks import check_space
-from wine_sweep.search.methods import settle_method
+from wine_sweep.search.methods import check_space, settle_method
 from wine_sweep.search.space import Dimension, Space, describe
 from wine_sweep.selection import Goal, Objective, OneStandardError
 from wine_sweep.selection.objective import SPREAD, ParameterOrder
-from wine_sweep.targets.base import Findings, present
+from wine_sweep.targets.base import Findings, SweepPlan, present
 from wine_sweep.targets.trust import Trust, how_to_trust
-from wine_sweep.trial import FIT_SECONDS, DataRequirements, Task
+from wine_sweep.trial import FIT_SECONDS, MODEL_SIZE, DataRequirements, Task
 
 
 def check_gate(registry: RegistryConfig | None, columns: Sequence[str], dataset: Callable[[], Dataset]) -> Iterator[Problem]:
@@ -435,3 +434,59 @@ def _shown(value: Any) -> str:
 
 def _plain(value: Any) -> str:
     return "null" if value is None else str(value)
+
+
+@dataclass(frozen=True)
+class OwnCodeSweep(SweepPlan):
+    """A sweep of code of the user's own.
+
+    Args:
+        chosen: Which value of a metric's history counts, where that is not the last.
+    """
+
+    chosen: Mapping[str, HistoryReducer]
+
+    @property
+    def of(self) -> Mapping[str, HistoryReducer]:
+        """See `SweepPlan`."""
+        return self.chosen
+
+    @property
+    def steps(self) -> int:
+        """0: the code counts its steps itself."""
+        return 0
+
+    @property
+    def measured(self) -> Sequence[str]:
+        """What decides or is limited; whatever else the code gives is kept too."""
+        return [*needed_metrics(self.objective), *([MODEL_SIZE] if self.objective.weighs_models else [])]
+
+
+def settle_own_code(
+    found: Findings, kind: str, *, over: Callable[[], str], values: Callable[[], int]
+) -> tuple[Callable[[], UserObjective], Callable[[], Settled]]:
+    """Check the sections `objective`, `selection` and `search`, and settle the method; see `Findings.part`.
+
+    Args:
+        found: Where what is wrong is noted.
+        kind: What the code is, in a word.
+        over: Describes what a mean is a mean over; empty where there is one value a trial.
+        values: Gives how many values the objective's mean is a mean over.
+    """
+    config = found.draft.known
+    goals = found.part(lambda: UserObjective(config, over))
+    found.look(lambda: goals().problems)
+    space = found.part(lambda: Space.of(config.search))
+    is_sound = found.look(lambda: check_search(config.search, space()))
+    found.look(lambda: check_cheapest(config.selection, space()))
+    found.look(lambda: _check_pruner(config, kind))
+    is_sound = is_sound and not found.draft.problems
+    sound = found.part(lambda: present(space() if is_sound else None))
+    return goals, settle(found, sound, lambda: present(goals().objective), steps=lambda: 0, values=values)
+
+
+def _check_pruner(config: SweepConfig, kind: str) -> Iterator[Problem]:
+    backend = config.execution.backend
+    if config.search.pruner is not None and not backend.traits.can_kill:
+        message = f"backend {backend} cannot stop a {kind}; use `backend: processes`"
+        yield Problem(message, ("search", "pruner"), code="conflict")

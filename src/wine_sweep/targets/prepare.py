@@ -11,7 +11,7 @@ from wine_sweep.targets.base import Findings, SweepPlan
 from wine_sweep.targets.command import plan_command
 from wine_sweep.targets.estimator import plan_estimator
 from wine_sweep.targets.function import plan_function
-from wine_sweep.targets.trust import Trust, check_address
+from wine_sweep.targets.trust import ADDRESS, Trust, check_address
 
 
 def prepare(draft: ParsedConfig, *, trusted: Sequence[str] = (), source: Source | None = None) -> SweepPlan:
@@ -28,7 +28,8 @@ def prepare(draft: ParsedConfig, *, trusted: Sequence[str] = (), source: Source 
     """
     found = Findings(draft, Trust(trusted))
     found.look(lambda: check_backend(draft.known.execution))
-    found.look(lambda: check_address(draft.known.execution, draft.document, trusted))
+    is_typed = draft.document.place(ADDRESS).source != draft.document.source
+    found.look(lambda: check_address(draft.known.execution.address, trusted, is_typed=is_typed))
     form = known(lambda: draft.known.form, ModelForm.ESTIMATOR)
     if form is ModelForm.COMMAND:
         return plan_command(found)

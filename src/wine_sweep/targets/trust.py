@@ -5,14 +5,13 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterator, Sequence
 
-from wine_sweep.config import ExecutionConfig
-from wine_sweep.config.yaml_io import Document
 from wine_sweep.errors import ConfigError, Problem, SourceLocation
 from wine_sweep.importing import lies_in
 from wine_sweep.messages import MODEL_PREFIX, shell_word
 
 _SCHEDULERS = ("tcp://", "tls://")
-_ADDRESS = ("execution", "address")
+ADDRESS = ("execution", "address")
+"""Where a config has a scheduler's address."""
 
 
 class Trust:
@@ -76,24 +75,21 @@ def trusts_model(given: Sequence[str], name: str) -> bool:
     return f"{MODEL_PREFIX}{name}" in given
 
 
-def check_address(execution: ExecutionConfig, document: Document, trusted: Sequence[str]) -> Iterator[Problem]:
+def check_address(address: str | None, trusted: Sequence[str], *, is_typed: bool) -> Iterator[Problem]:
     """Refuse a Dask scheduler that the person at the keyboard has not named: what it sends is unpickled in this process.
 
     An address is named by ``--trust``, written as in the config, or by ``--set``: whoever may write a config or a recorded one
     does not write the command line.
 
     Args:
-        execution: The section `execution`.
-        document: What the file says, with places.
+        address: `execution.address`.
         trusted: The values of ``--trust``.
+        is_typed: Whether it was given by ``--set``.
     """
-    address = execution.address
-    if address is None or address in trusted:
+    if address is None or address in trusted or is_typed:
         return
-    if document.place(_ADDRESS).source != document.source:
-        return  # it was given by --set
     how = f"run with --trust {shell_word(address)} if you trust it"
-    yield Problem(f"a Dask scheduler can run code in this process; {how}", _ADDRESS, code="untrusted")
+    yield Problem(f"a Dask scheduler can run code in this process; {how}", ADDRESS, code="untrusted")
 
 
 def how_to_trust(path: pathlib.Path) -> str:
