@@ -85,10 +85,10 @@ class Marks:
         """Begin to count."""
         self._began = time.perf_counter()
 
-    def trial_started(self, _trial: object) -> None:
+    def trial_started(self) -> None:
         """Do nothing."""
 
-    def trial_ended(self, _trial: object, _best: object) -> None:
+    def trial_ended(self, _state: object, _best: object) -> None:
         """Count a trial; after the last one wait, beside the sweep, until it is written."""
         self._ended += 1
         if self._ended == 1 or self._ended % self._every == 0:
@@ -96,7 +96,7 @@ class Marks:
         if self._ended == self._trials:
             threading.Thread(target=self._wait, daemon=True).start()
 
-    def trial_restored(self, _trial: object, _best: object) -> None:
+    def trial_restored(self, _state: object, _best: object) -> None:
         """Do nothing: a new sweep has no past."""
 
     def results_wait(self, _count: int) -> None:

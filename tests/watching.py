@@ -7,13 +7,13 @@ class Silent:
     def sweep_started(self, name, trials, workers) -> None:
         pass
 
-    def trial_started(self, trial) -> None:
+    def trial_started(self) -> None:
         pass
 
-    def trial_ended(self, trial, best) -> None:
+    def trial_ended(self, state, best) -> None:
         pass
 
-    def trial_restored(self, trial, best) -> None:
+    def trial_restored(self, state, best) -> None:
         pass
 
     def phase(self, what) -> None:

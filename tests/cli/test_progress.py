@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from wine_sweep.progress.display import LINE_SECONDS, WRITE_SECONDS, NotebookProgress, SweepProgress
-from wine_sweep.trial import Score, Trial, TrialState
+from wine_sweep.trial import TrialState
 
 
 @pytest.mark.parametrize(("count", "text"), [(1, "away: 1 result waits"), (12, "away: 12 results wait")])
@@ -16,8 +16,8 @@ def test_a_line_says_how_many_results_wait_for_a_store_that_is_away(count, text)
     for waiting in (count, 0):
         progress.results_wait(waiting)
         now[0] += LINE_SECONDS
-        progress.trial_started(Trial(0, {}))
-        progress.trial_ended(Trial(0, {}, TrialState.FAILED), None)
+        progress.trial_started()
+        progress.trial_ended(TrialState.FAILED, None)
     during, after = output.getvalue().splitlines()
     assert text in during
     assert "away" not in after
@@ -40,17 +40,16 @@ class Page:
 
 def test_a_notebook_shows_one_line_that_is_written_anew():
     page, now = Page(), [0.0]
-    done = Trial(0, {}, TrialState.FINISHED, {"rmse": Score(0.5)})
     console = Console(file=io.StringIO())
     with NotebookProgress(console, "rmse", quiet=False, show=page.show, monotonic=lambda: now[0]) as progress:
         progress.sweep_started("<grid>", 3, 2)
         assert page.line == "<grid>: 3 trials on 2 workers"
         for _ in range(100):
-            progress.trial_started(done)
-            progress.trial_ended(Trial(1, {}, TrialState.FAILED), done)
+            progress.trial_started()
+            progress.trial_ended(TrialState.FAILED, 0.5)
         assert page.written == 1
         now[0] += WRITE_SECONDS
-        progress.trial_started(done)
+        progress.trial_started()
         assert page.line == "<grid>: 100 of 3 trials done, 1 running, 100 failed, best rmse 0.5"
         progress.phase("choosing the winner")
         assert page.line == "<grid>: 100 of 3 trials done, choosing the winner"

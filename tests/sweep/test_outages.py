@@ -49,7 +49,7 @@ class Watcher(Silent):
     def __call__(self) -> bool:
         return self.on
 
-    def trial_ended(self, trial, best) -> None:
+    def trial_ended(self, state, best) -> None:
         self.ended += 1
         self.at.get(self.ended, lambda: None)()
 

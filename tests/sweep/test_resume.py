@@ -64,10 +64,10 @@ class Stopper(Silent):
     def __call__(self) -> bool:
         return self.on or (self.after is not None and self.ended >= self.after)
 
-    def trial_ended(self, trial, best) -> None:
+    def trial_ended(self, state, best) -> None:
         self.ended += 1
 
-    def trial_restored(self, trial, best) -> None:
+    def trial_restored(self, state, best) -> None:
         self.recalled += 1
 
     def phase(self, what) -> None:

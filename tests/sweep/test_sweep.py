@@ -32,7 +32,7 @@ class Watched(Silent):
     def __init__(self) -> None:
         self.ended = 0
 
-    def trial_ended(self, trial, best) -> None:
+    def trial_ended(self, state, best) -> None:
         self.ended += 1
 
 

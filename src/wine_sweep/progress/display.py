@@ -20,7 +20,7 @@ from rich.text import Text
 
 from wine_sweep.messages import visible, visible_lines
 from wine_sweep.report.trials import MARKS, Leaderboard, describe_params, show_param, text_table
-from wine_sweep.trial import Trial, TrialState
+from wine_sweep.trial import TrialState
 
 PIPE_WIDTH = 400
 """Columns when stdout is no terminal: nothing is cut that a program may want to read."""
@@ -169,7 +169,7 @@ class SweepProgress:
         self._monotonic = monotonic
         self._total: int | None = None
         self._done = self._failed = self._pruned = self._running = 0
-        self._best: Trial | None = None
+        self._best: float | None = None
         self._waiting = 0
         self._last_line = monotonic()
         self._bar = Progress(
@@ -200,23 +200,23 @@ class SweepProgress:
         count = trials if trials is not None else "as many as the time allows"
         self._line(f"{name}: {count} trials on {workers} worker{'s' * (workers > 1)}")
 
-    def trial_started(self, trial: Trial) -> None:  # noqa: ARG002  # the interface's signature
+    def trial_started(self) -> None:
         """Count a trial as running."""
         self._running += 1
         self._show()
 
-    def trial_ended(self, trial: Trial, best: Trial | None) -> None:
+    def trial_ended(self, state: TrialState, best: float | None) -> None:
         """Count a trial as done, and remember the best."""
         self._running -= 1
-        self.trial_restored(trial, best)
+        self.trial_restored(state, best)
         if self._monotonic() - self._last_line >= LINE_SECONDS:
             self._line(f"{self._done} of {self._total or '?'} trials done, {self._state()}")
 
-    def trial_restored(self, trial: Trial, best: Trial | None) -> None:
+    def trial_restored(self, state: TrialState, best: float | None) -> None:
         """Count a trial as done that ended before the sweep was resumed."""
         self._done += 1
-        self._failed += trial.state is TrialState.FAILED
-        self._pruned += trial.state is TrialState.PRUNED
+        self._failed += state is TrialState.FAILED
+        self._pruned += state is TrialState.PRUNED
         self._best = best
         self._bar.update(self._task, completed=self._done)
         self._show()
@@ -242,7 +242,7 @@ class SweepProgress:
         parts = [f"{self._running} running"] + ([f"{self._failed} failed"] if self._failed else [])
         parts += [f"{self._pruned} pruned"] if self._pruned else []
         if self._best is not None:
-            parts.append(f"best {self._metric} {show_param(self._best.score(self._metric).mean)}")
+            parts.append(f"best {self._metric} {show_param(self._best)}")
         if self._waiting:
             parts.append(f"the tracking store is away: {self._waiting} result{'s wait' if self._waiting > 1 else ' waits'}")
         return ", ".join(parts)
@@ -315,10 +315,10 @@ class NotebookProgress(SweepProgress):
         """Show what is being done now."""
         self._write(f"{self._counts()}, {what}")
 
-    def trial_ended(self, trial: Trial, best: Trial | None) -> None:
+    def trial_ended(self, state: TrialState, best: float | None) -> None:
         """Count a trial as done, and remember the best."""
         self._running -= 1
-        self.trial_restored(trial, best)
+        self.trial_restored(state, best)
 
     def _show(self) -> None:
         if self._monotonic() - self._written >= WRITE_SECONDS:

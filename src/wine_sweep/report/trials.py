@@ -164,7 +164,8 @@ def as_csv(board: Leaderboard) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(map(spreadsheet_cell, columns))
     for record in as_records(board):
-        writer.writerow("" if record[name] is None else spreadsheet_cell(record[name]) for name in columns)
+        cells = [record[name] for name in columns]
+        writer.writerow([spreadsheet_cell(cell) if isinstance(cell, str) else cell for cell in cells])
     return buffer.getvalue()
 
 

@@ -295,14 +295,14 @@ class Observer(Protocol):
     def sweep_started(self, name: str, trials: int | None, workers: int) -> None:
         """A sweep begins; `trials` is None when only a timeout ends it."""
 
-    def trial_started(self, trial: Trial) -> None:
+    def trial_started(self) -> None:
         """A trial is being measured."""
 
-    def trial_ended(self, trial: Trial, best: Trial | None) -> None:
-        """A trial has ended; `best` is the best so far."""
+    def trial_ended(self, state: TrialState, best: float | None) -> None:
+        """A trial has ended; `best` is the first goal's best mean so far."""
 
-    def trial_restored(self, trial: Trial, best: Trial | None) -> None:
-        """A trial that ended before the sweep was resumed is taken as it is; `best` is the best so far."""
+    def trial_restored(self, state: TrialState, best: float | None) -> None:
+        """A trial that ended before the sweep was resumed is taken as it is; `best` as above."""
 
     def trial_printed(self, number: int, line: str) -> None:
         """A trial has printed a line; told only where it was asked for."""
@@ -331,19 +331,21 @@ class WaitingResults:
 
 
 class BestSoFar:
-    """The best trial so far by the first goal; and, in the order of numbers, each time that any goal's best changed."""
+    """The best mean so far of the first goal; and, in the order of numbers, each time that any goal's best changed."""
 
     def __init__(self, objective: Objective) -> None:
         self._objective = objective
-        self.trial: Trial | None = None
+        self.value: float | None = None
         self._waiting: dict[int, Trial] = {}
         self._next = 0
         self._best_in_order: dict[str, float] = {}
 
     def add(self, trial: Trial) -> Iterator[tuple[int, str, float]]:
         """Take a trial that has ended; yield (number, metric, value) of improvements among the trials complete up to a number."""
-        if trial.can_win and (self.trial is None or self._better(trial, self.trial)):
-            self.trial = trial
+        if trial.can_win:
+            value = trial.score(self._objective.metric).mean
+            if self.value is None or self._objective.better(value, self.value):
+                self.value = value
         self._waiting[trial.number] = trial
         while (current := self._waiting.pop(self._next, None)) is not None:
             self._next += 1
@@ -356,10 +358,6 @@ class BestSoFar:
             if before is None or goal.better(value, before):
                 self._best_in_order[goal.metric] = value
                 yield trial.number, goal.metric, value
-
-    def _better(self, trial: Trial, than: Trial) -> bool:
-        metric = self._objective.metric
-        return self._objective.better(trial.score(metric).mean, than.score(metric).mean)
 
 
 class SweepRecorder:
@@ -403,7 +401,7 @@ class SweepRecorder:
         self._writer.do(lambda runs: runs.start_trial(trial, self._started[trial.number]))
         if self._outputs is not None:
             self._outputs.follow(trial)
-        self._observer.trial_started(trial)
+        self._observer.trial_started()
 
     def trial_ended(self, trial: Trial) -> None:
         """Put a result into the journal, have the child run filled and ended, and the parent's ``best_…`` continued.
@@ -420,12 +418,12 @@ class SweepRecorder:
         files = self._journal.trial_dirs.folder(trial.number)
         self._writer.do(lambda runs: runs.finish_trial(trial, files), is_result=is_result)
         self._add(trial)
-        self._observer.trial_ended(trial, self._best.trial)
+        self._observer.trial_ended(trial.state, self._best.value)
 
     def trial_restored(self, trial: Trial) -> None:
         """Take note of a trial whose child run stands in MLflow already."""
         self._add(trial)
-        self._observer.trial_restored(trial, self._best.trial)
+        self._observer.trial_restored(trial.state, self._best.value)
 
     def _add(self, trial: Trial) -> None:
         """Have the parent's ``best_…`` continued, where that was not done before the sweep was resumed."""
