@@ -123,13 +123,15 @@ def markdown(text: str) -> str:
     return _BLOCK.sub(lambda found: found[1] + (f"\\{found[2]}" if not found[2].isdigit() else f"{found[2]}\\"), plain)
 
 
-def spreadsheet_cell(text: str) -> str:
+def spreadsheet_cell(value: object) -> object:
     """Make a cell of a CSV that no spreadsheet runs: an apostrophe goes before what would begin a formula.
 
-    Text that is a number stays as it is; control characters are shown as `visible` does. See
+    Numbers, and text that is one, stay as they are; control characters are shown as `visible` does. See
     https://owasp.org/www-community/attacks/CSV_Injection. A semicolon begins a cell too, where the decimal point is a comma.
     """
-    return text if _NUMBER.fullmatch(text) else _FORMULA.sub(r"\1'", visible(text))
+    if not isinstance(value, str) or _NUMBER.fullmatch(value):
+        return value
+    return _FORMULA.sub(r"\1'", visible(value))
 
 
 def format_duration(seconds: float) -> str:

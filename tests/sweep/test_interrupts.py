@@ -17,7 +17,7 @@ from tests.watching import Silent
 
 from wine_sweep.config import parse_config
 from wine_sweep.errors import ModelError, NotFoundError, SweepInterrupted, TrackingError
-from wine_sweep.promotion import candidate
+from wine_sweep.promotion import promote
 from wine_sweep.sweep.promote_recorded import find_candidate, promote_candidate
 from wine_sweep.sweep.run import RunOptions, run_sweep
 from wine_sweep.targets import estimator
@@ -160,7 +160,7 @@ def test_a_model_that_does_not_load_back_is_never_promoted(store, monkeypatch):
         raise ModelError("it predicts something else")
 
     with monkeypatch.context() as patch:
-        patch.setattr(candidate, "check_loads_back", differs)
+        patch.setattr(promote, "check_loads_back", differs)
         with pytest.raises(ModelError, match="it predicts something else"):
             run(store, Watcher())
     assert store.client.search_registered_models() == []

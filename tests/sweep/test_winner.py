@@ -22,7 +22,7 @@ from wine_sweep.config import parse_config
 from wine_sweep.data.table import load_bundled
 from wine_sweep.execution.base import TrialDirs
 from wine_sweep.execution.worker_main import FileTrialIO
-from wine_sweep.promotion import candidate
+from wine_sweep.promotion import promote
 from wine_sweep.targets import estimator
 from wine_sweep.targets.prepare import prepare
 from wine_sweep.targets.refit import Winner
@@ -316,9 +316,9 @@ def test_a_winner_that_searches_among_texts_is_promoted_and_checked_without_trus
 
 def test_why_nobody_else_will_load_a_winner_is_said_when_it_is_kept(monkeypatch, caplog):
     saved = SavedModel("models:/m-1", None, ("its skops file holds 'numpy.square' as 'param_grid'",))
-    monkeypatch.setattr(candidate, "log_model", lambda *_, **__: saved)
+    monkeypatch.setattr(promote, "log_model", lambda *_, **__: saved)
     policy = SimpleNamespace(run=lambda step: step())
     runs = SimpleNamespace(client=None, experiment_id="1", log_metrics=lambda *_, **__: None, set_tags=lambda *_: None)
     monkeypatch.setattr(logging.getLogger("wine_sweep"), "propagate", True)
-    assert candidate.log_winning_model(Winner(Ridge(), {}), runs, "r", trusted=(), policy=policy) == saved
+    assert promote.log_winning_model(Winner(Ridge(), {}), runs, "r", trusted=(), policy=policy) == saved
     assert "only with --trust model:NAME, since it could run code (its skops file holds 'numpy.square'" in caplog.text

@@ -164,8 +164,7 @@ def as_csv(board: Leaderboard) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(map(spreadsheet_cell, columns))
     for record in as_records(board):
-        cells = [record[name] for name in columns]
-        writer.writerow([spreadsheet_cell(cell) if isinstance(cell, str) else cell for cell in cells])
+        writer.writerow(spreadsheet_cell(record[name]) for name in columns)
     return buffer.getvalue()
 
 
