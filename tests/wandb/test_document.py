@@ -3,8 +3,8 @@
 import pytest
 
 from wine_sweep.errors import ConfigError
-from wine_sweep.wandb.document import KEYS, Strategy, WandbGoal, read_sweep
 from wine_sweep.wandb.parameters import Distribution
+from wine_sweep.wandb.translate import KEYS, Strategy, WandbGoal, read_sweep
 
 START = "method: random\n"
 SPACE = "parameters: {a: {value: 1}}\n"

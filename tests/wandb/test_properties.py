@@ -10,7 +10,7 @@ from tests.wandb.strategies import are_distinct, sweeps_with_stopping
 from wine_sweep.config import dump_yaml, parse_config
 from wine_sweep.errors import ConfigError
 from wine_sweep.wandb import read_sweep, translate, write_config
-from wine_sweep.wandb.document import UNUSED
+from wine_sweep.wandb.translate import UNUSED
 
 pytestmark = pytest.mark.slow
 

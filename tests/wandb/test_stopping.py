@@ -6,9 +6,8 @@ from tests.wandb.strategies import stopping
 
 from wine_sweep.config import PrunerConfig
 from wine_sweep.search.optuna_options import make_pruner
-from wine_sweep.wandb.document import EarlyTermination
 from wine_sweep.wandb.parameters import NoteKind
-from wine_sweep.wandb.translate import convert_stopping
+from wine_sweep.wandb.translate import EarlyTermination, convert_stopping
 
 
 def convert(**given):

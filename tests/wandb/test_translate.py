@@ -7,8 +7,8 @@ import yaml
 
 from wine_sweep.config import parse_config
 from wine_sweep.wandb import read_sweep, report, translate, write_config
-from wine_sweep.wandb.document import UNUSED
 from wine_sweep.wandb.parameters import NoteKind
+from wine_sweep.wandb.translate import UNUSED
 
 BASE = {"program": "train.py", "method": "random", "parameters": {"a": {"values": [1, 2]}}, "metric": {"name": "loss"}}
 

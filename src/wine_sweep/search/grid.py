@@ -148,7 +148,7 @@ class GridSearcher:
         self._points = grid_points(config, space)
         self._pruning = None
         if config.pruner is not None:
-            from wine_sweep.search.early_stopping import PruningStudy, StepReporter  # a grid that prunes nothing needs no Optuna
+            from wine_sweep.search.optuna_searcher import PruningStudy, StepReporter  # a grid that prunes nothing needs no Optuna
 
             self._pruning = PruningStudy(StepReporter(config, steps), direction)
 

@@ -6,6 +6,7 @@ of the JSON schema in its package `sweeps` (https://github.com/wandb/sweeps).
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -56,11 +57,8 @@ def report(notes: Iterable[Note]) -> list[str]:
     first = [note for note in notes if note.key.startswith("wandb.")]
     groups = {"First, the program has to change": first}
     groups |= {_HEADINGS[kind]: [each for each in notes if each.kind is kind and each not in first] for kind in NoteKind}
-    lines: list[str] = []
-    for heading, group in groups.items():
-        if group:
-            lines += ["", heading, *(f"  {note.key}: {note.message}" for note in group)]
-    return lines[1:]
+    named = [["", heading, *(f"  {note.key}: {note.message}" for note in group)] for heading, group in groups.items() if group]
+    return list(itertools.chain(*named))[1:]
 
 
 def carried(key: str, message: str, at: ConfigPath = ()) -> Note:
