@@ -94,6 +94,11 @@ class ConfigError(WineSweepError, ValueError):
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
 
+    @classmethod
+    def at(cls, source: str, message: str, *, code: Code = "invalid") -> ConfigError:
+        """Make the error of one problem of an option, a variable or a whole file."""
+        return cls([Problem(message, place=SourceLocation(source), code=code)])
+
 
 class DataError(WineSweepError, ValueError):
     """The table cannot be used; `path` is the config key that names it (``("data", "target")``), `code` as `Problem` has it."""

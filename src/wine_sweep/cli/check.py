@@ -12,7 +12,7 @@ from rich.table import Table
 from wine_sweep.cli.exits import print_json
 from wine_sweep.config import MAX_TABLE
 from wine_sweep.config.validation import Bytes
-from wine_sweep.errors import ConfigError, Problem, SourceLocation
+from wine_sweep.errors import ConfigError
 from wine_sweep.messages import show
 from wine_sweep.monitoring.check import CheckResult, State
 from wine_sweep.progress.display import plain_table, stdout
@@ -42,9 +42,7 @@ def most_bytes(text: str | None) -> int:
     try:
         return MAX_TABLE if text is None else TypeAdapter[int](Bytes).validate_python(int(text) if text.isdecimal() else text)
     except ValueError as error:
-        raise ConfigError(
-            [Problem(f"is no size such as 4GB or 512MiB, got {show(text)}", place=SourceLocation("--max-size"))]
-        ) from error
+        raise ConfigError.at("--max-size", f"is no size such as 4GB or 512MiB, got {show(text)}") from error
 
 
 def print_check(outcome: CheckOutcome, *, as_json: bool) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from wine_sweep.cli.exits import DONE, FAILED, REFUSED, Format, print_json
 from wine_sweep.cli.startup import check_surroundings, check_trusted, let_import_from, open_reader, start_server
-from wine_sweep.errors import ConfigError, Problem, SourceLocation, SweepInterrupted
+from wine_sweep.errors import ConfigError, Problem, SweepInterrupted
 from wine_sweep.importing import importing
 from wine_sweep.messages import mask
 
@@ -203,7 +203,7 @@ def list_(
 ) -> None:
     """List the sweeps, the newest first."""
     if close and not lost:
-        raise ConfigError([Problem("ends what is lost, and nothing else; say `--lost --close`", place=SourceLocation("--close"))])
+        raise ConfigError.at("--close", "ends what is lost, and nothing else; say `--lost --close`")
     with importing():
         from wine_sweep.cli.inspect import close_all, print_sweeps
         from wine_sweep.progress.display import start_logging, stderr
@@ -384,7 +384,7 @@ def check(
     start_logging(stderr(), quiet=False)
     if stage is not None and version is not None:
         two = "names a version, and --stage one too; give one of the two"
-        raise ConfigError([Problem(two, place=SourceLocation("--version"))])
+        raise ConfigError.at("--version", two)
     wanted_stage = find_stage(stage, "--stage") or Stage.STAGING
     check_trusted(trust)
     wanted = Check(

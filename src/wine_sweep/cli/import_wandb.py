@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from wine_sweep.cli.exits import can_print, print_json
@@ -16,44 +15,32 @@ from wine_sweep.messages import shell_word, visible
 from wine_sweep.wandb import Note, WandbSweep, read_sweep, report, translate, write_config
 
 
-@dataclass(frozen=True)
-class Imported:
-    """A config made of a W&B sweep.
-
-    Args:
-        text: The config.
-        notes: What became of the sweep's keys.
-        trusted: What has to be trusted for a run: the config's folder, and that of its command.
-    """
-
-    text: str
-    notes: tuple[Note, ...]
-    trusted: tuple[Path, ...]
-
-
 def import_wandb_command(path: Path, *, output: Path | None, force: bool, as_json: bool) -> None:
     """Write the config that a W&B sweep comes to: the config to a file or stdout, what became of the keys to stderr.
 
     Raises:
         ConfigError: The file is no sweep that W&B would take, or the config cannot be written.
     """
-    imported = _import(path, output)
-    if output is None and not as_json and not can_print(imported.text):
+    text, notes, trusted = _import(path, output)
+    if output is None and not as_json and not can_print(text):
         wrong = f"has the encoding {sys.stdout.encoding}, and the config other characters; give --output, or set PYTHONUTF8=1"
-        raise ConfigError([Problem(wrong, place=SourceLocation("stdout"))])
+        raise ConfigError.at("stdout", wrong)
     if output is not None:
-        _write(imported.text, output, path, force=force)
+        _write(text, output, path, force=force)
     if as_json:
-        notes = [{"key": note.key, "kind": note.kind.value, "message": note.message} for note in imported.notes]
-        print_json({"config": imported.text, "notes": notes})
+        documents = [{"key": note.key, "kind": note.kind.value, "message": note.message} for note in notes]
+        print_json({"config": text, "notes": documents})
         return
     if output is None:
-        print(imported.text, end="")
-    print("\n".join(map(visible, [*report(imported.notes), *_next(output, imported.trusted)])), file=sys.stderr)
+        print(text, end="")
+    print("\n".join(map(visible, [*report(notes), *_next(output, trusted)])), file=sys.stderr)
 
 
-def _import(path: Path, output: Path | None) -> Imported:
-    """Read and translate; what our config could not hold would be found here, before anything is written."""
+def _import(path: Path, output: Path | None) -> tuple[str, Sequence[Note], tuple[Path, ...]]:
+    """Read and translate: the config, what became of the keys, and the folders to trust: the config's, and that of its command.
+
+    What our config could not hold is found here, before anything is written.
+    """
     sweep = read_sweep(_read(path), str(path))
     home = Path.cwd() if output is None else output.resolve().parent
     folder = _folder(sweep, home, path)
@@ -62,14 +49,14 @@ def _import(path: Path, output: Path | None) -> Imported:
     draft = parse_config(text.encode(), source=str(path), folder=home, default_name=path.stem)
     if draft.problems:
         raise ConfigError([Problem(each.message, each.path, SourceLocation(str(path))) for each in draft.problems])
-    return Imported(text, translation.notes, (folder,) if home.is_relative_to(folder) else (home, folder))
+    return text, translation.notes, (folder,) if home.is_relative_to(folder) else (home, folder)
 
 
 def _read(path: Path) -> bytes:
     try:
         return read_file(path, MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError([Problem(f"cannot be read: {error.strerror or error}", place=SourceLocation(str(path)))]) from error
+        raise ConfigError.at(str(path), f"cannot be read: {error.strerror or error}") from error
 
 
 def _folder(sweep: WandbSweep, home: Path, path: Path) -> Path:
@@ -79,16 +66,15 @@ def _folder(sweep: WandbSweep, home: Path, path: Path) -> Path:
 
 
 def _write(text: str, output: Path, source: Path, *, force: bool) -> None:
-    place = SourceLocation(str(output))
     if output.resolve() == source.resolve():
-        raise ConfigError([Problem("is the file to import; give the config another name", place=place)])
+        raise ConfigError.at(str(output), "is the file to import; give the config another name")
     try:
         with output.open("w" if force else "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError as error:
-        raise ConfigError([Problem("exists already; give another name, or --force to write over it", place=place)]) from error
+        raise ConfigError.at(str(output), "exists already; give another name, or --force to write over it") from error
     except OSError as error:
-        raise ConfigError([Problem(f"cannot be written: {error.strerror or error}", place=place)]) from error
+        raise ConfigError.at(str(output), f"cannot be written: {error.strerror or error}") from error
 
 
 def _next(output: Path | None, trusted: Sequence[Path]) -> list[str]:

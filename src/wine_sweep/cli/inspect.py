@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from rich.text import Text
 
 from wine_sweep.cli.exits import Format, print_json
 from wine_sweep.config import Direction
-from wine_sweep.errors import ConfigError, OwnershipError, Problem, SourceLocation, TrackingError
+from wine_sweep.errors import ConfigError, OwnershipError, TrackingError
 from wine_sweep.messages import mask, one_of, visible
 from wine_sweep.progress.display import SafeTable, plain_table, print_leaderboard, stderr, stdout, styled
 from wine_sweep.registry import Action, Entry, Progress
@@ -78,7 +78,7 @@ def _order(sort: str | None, entries: Sequence[tuple[str, Objective, Sequence[Tr
     measured = [name for _, _, trials in entries for trial in trials for name in trial.scores]
     known = dict.fromkeys([*measured, *(goal.metric for goal in goals)])
     if sort not in known:
-        raise ConfigError([Problem(f"no trial has the metric '{sort}'; {one_of(sort, known)}", place=SourceLocation("--sort"))])
+        raise ConfigError.at("--sort", f"no trial has the metric '{sort}'; {one_of(sort, known)}")
     return next((goal for goal in goals if goal.metric == sort), Goal(sort, usual_direction(sort) or Direction.MAXIMIZE))
 
 
@@ -204,49 +204,29 @@ def print_sweeps(
         stdout().print(WHAT_TO_DO, soft_wrap=True)
 
 
-@dataclass(frozen=True)
-class _Closing:
-    """Something lost that is to be ended.
-
-    Args:
-        document: What JSON says of it.
-        name: What it is called.
-        close: Ends it.
-    """
-
-    document: dict[str, Any]
-    name: str
-    close: Callable[[], object]
-
-
 def close_all(reader: SweepReader, sweeps: Sequence[SweepRecord], checks: Sequence[LostCheck], *, as_json: bool) -> bool:
     """End in MLflow what is lost, print of each whether that was done, and return whether it was done of all."""
-    closings = [_Closing(_document(each), f"the sweep {each.name}", partial(close_sweep, reader, each)) for each in sweeps]
-    closings += [
-        _Closing(_check_document(reader, each), f"the {each.name}", partial(close_check, reader.client, each)) for each in checks
+    lost: list[tuple[dict[str, Any], str, Callable[[], object]]] = [
+        *((_document(each), f"the sweep {each.name}", partial(close_sweep, reader, each)) for each in sweeps),
+        *((_check_document(reader, each), f"the {each.name}", partial(close_check, reader.client, each)) for each in checks),
     ]
     documents = []
-    for closing in closings:
-        which = f"{closing.name} ({closing.document['run_id'][:8]})"
-        reason = _reason_against(closing)
-        documents.append({**closing.document, "status": LOST if reason else "KILLED", "closed": not reason, "reason": reason})
+    for document, name, close in lost:
+        which = f"{name} ({document['run_id'][:8]})"
+        reason = None
+        try:
+            close()
+        except (OwnershipError, TrackingError) as error:
+            reason = str(error)
+        documents.append({**document, "status": LOST if reason else "KILLED", "closed": not reason, "reason": reason})
         if not as_json:
             console = stderr() if reason else stdout()
             console.print(f"not closed: {which}: {reason}" if reason else f"closed: {which}", soft_wrap=True)
     if as_json:
         print_json(documents)
-    elif not closings:
+    elif not lost:
         stdout().print("Nothing is lost here.")
     return all(document["closed"] for document in documents)
-
-
-def _reason_against(closing: _Closing) -> str | None:
-    """End something lost, or say why it could not be."""
-    try:
-        closing.close()
-    except (OwnershipError, TrackingError) as error:
-        return str(error)
-    return None
 
 
 def _status(sweep: SweepRecord) -> str:

@@ -84,7 +84,7 @@ def let_import_from(folder: Path, trusted: Sequence[str]) -> None:
         meant = Path.cwd() / name
         if meant.exists() and found.resolve() != meant.resolve():
             message = f"{name!r} is {meant} here, and beside the config lies another, {found}; run in that folder if you trust it"
-            raise ConfigError([Problem(message, place=SourceLocation("--trust"))])
+            raise ConfigError.at("--trust", message)
         import_last(folder, [name])
 
 

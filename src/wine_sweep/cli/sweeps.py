@@ -11,7 +11,7 @@ from rich.console import Console
 from wine_sweep.cli.exits import REFUSED, print_json
 from wine_sweep.config import Stage
 from wine_sweep.config.validation import parse_duration
-from wine_sweep.errors import ConfigError, Problem, SourceLocation
+from wine_sweep.errors import ConfigError
 from wine_sweep.messages import mask, shell_argument, shell_word
 from wine_sweep.progress.display import print_leaderboard, stdout, styled
 from wine_sweep.promotion.manual import move_on, staged
@@ -33,7 +33,6 @@ from wine_sweep.sweep.finish import SweepOutcome
 from wine_sweep.sweep.metadata import planned_trials
 from wine_sweep.sweep.promote_recorded import Candidate
 from wine_sweep.sweep.resume import Plan
-from wine_sweep.targets.base import SweepPlan
 from wine_sweep.trial import TrialState
 
 TOP = 10
@@ -45,17 +44,16 @@ def print_outcome(result: SweepOutcome, *, as_json: bool, tracking_uri: str | No
     Raises:
         typer.Exit: With exit code 3, where the gate said no.
     """
-    _print(result, as_json=as_json, tracking_uri=tracking_uri)
+    if as_json:
+        print_json(_document(result))
+    else:
+        _print(result, tracking_uri)
     if result.outcome is not None and result.outcome.is_refused:
         raise typer.Exit(REFUSED)
 
 
-def _print(result: SweepOutcome, *, as_json: bool, tracking_uri: str | None) -> None:
-    prepared = result.closing.prepared
-    if as_json:
-        print_json(_document(prepared, result))
-        return
-    console = stdout()
+def _print(result: SweepOutcome, tracking_uri: str | None) -> None:
+    console, prepared = stdout(), result.closing.prepared
     board = result.closing.leaderboard()
     counts = ", ".join(f"{count} {state.value}" for state, count in count_states(result.closing.trials).items() if count)
     console.print(styled((prepared.name, "bold"), f"  {prepared.objective.describe()}  {counts}"))
@@ -71,7 +69,7 @@ def _print(result: SweepOutcome, *, as_json: bool, tracking_uri: str | None) -> 
         console.print(f"- {line}")
     if result.outcome is not None:
         print_promotion(console, result.outcome)
-    _print_notes(console, prepared, result)
+    _print_notes(console, result)
     store = f" --tracking-uri {shell_word(mask(tracking_uri))}" if tracking_uri else ""
     _print_heading(console, "Next")
     for command in ["ui", "compare latest"]:
@@ -92,9 +90,9 @@ def print_promotion(console: Console, outcome: StagingResult) -> None:
         console.print(f"- {line}")
 
 
-def _print_notes(console: Console, prepared: SweepPlan, result: SweepOutcome) -> None:
+def _print_notes(console: Console, result: SweepOutcome) -> None:
     """Print what the user should know beside the result: failures, warnings, repeated suggestions, an early end."""
-    trials, best = result.closing.trials, result.best.params
+    prepared, trials, best = result.closing.prepared, result.closing.trials, result.best.params
     notes = [f"failed: {failure} ({describe_trials(numbers)})" for failure, numbers in group_failures(trials)]
     notes += [f"{category} in {describe_trials(numbers)}: {message}" for category, message, numbers in group_warnings(trials)]
     edges = prepared.space.at_the_edge(best)
@@ -102,7 +100,7 @@ def _print_notes(console: Console, prepared: SweepPlan, result: SweepOutcome) ->
     if prepared.method_reason:
         notes.insert(0, f"auto picked {prepared.config.search.method}: {prepared.method_reason}.")
     alone = prepared.objective.metric if prepared.objective.others else None
-    notes += describe_pruning(trials, _work(prepared, result), by=alone)
+    notes += describe_pruning(trials, _work(result), by=alone)
     if result.closing.repeats:
         notes.append(f"{result.closing.repeats} suggestions repeated earlier parameters; their results were reused.")
     if result.closing.stopped_by.ended_early:
@@ -113,8 +111,9 @@ def _print_notes(console: Console, prepared: SweepPlan, result: SweepOutcome) ->
         console.print(f"- {note}")
 
 
-def _work(prepared: SweepPlan, result: SweepOutcome) -> Work | None:
+def _work(result: SweepOutcome) -> Work | None:
     """Count the fits; None where trials were pruned that count their steps themselves."""
+    prepared = result.closing.prepared
     if not prepared.steps and count_states(result.closing.trials)[TrialState.PRUNED]:
         return None
     budget, full = prepared.config.search.budget, prepared.fits.full
@@ -123,9 +122,9 @@ def _work(prepared: SweepPlan, result: SweepOutcome) -> Work | None:
     return count_work(result.closing.trials, steps=steps, whole=full)
 
 
-def _document(prepared: SweepPlan, result: SweepOutcome) -> dict[str, Any]:
+def _document(result: SweepOutcome) -> dict[str, Any]:
     """Return what ``--json`` prints."""
-    work = _work(prepared, result)
+    prepared, work = result.closing.prepared, _work(result)
     return {
         "run_id": result.run_id,
         "name": prepared.name,
@@ -155,7 +154,7 @@ def parse_pause(text: str | None) -> float | None:
     try:
         seconds: float = parse_duration(text)
     except ValueError as error:
-        raise ConfigError([Problem(str(error), place=SourceLocation("--at-most-every"))]) from error
+        raise ConfigError.at("--at-most-every", str(error)) from error
     return seconds
 
 

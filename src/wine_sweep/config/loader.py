@@ -37,11 +37,11 @@ def apply_overrides(document: Document, assignments: Sequence[str]) -> Document:
 def _apply(document: Document, assignment: str) -> Document:
     source = f"--set {assignment}"
     if any("\ud800" <= character <= "\udfff" for character in assignment):
-        raise ConfigError([Problem("is not UTF-8 text", place=SourceLocation(source), code="not-yaml")])
+        raise ConfigError.at(source, "is not UTF-8 text", code="not-yaml")
     key, equals, text = assignment.partition("=")
     path: ConfigPath = tuple(key.strip().split("."))
     if not equals or not all(path):
-        raise ConfigError([Problem("expected key.path=value, as in search.trials=50", place=SourceLocation(source))])
+        raise ConfigError.at(source, "expected key.path=value, as in search.trials=50")
     new = read_yaml(text.encode(), source, may_be_empty=True)
     value = _assign(document.value, path, new.value, source)
     here = SourceLocation(source)
@@ -100,8 +100,7 @@ def read_config(path: pathlib.Path, overrides: Sequence[str] = ()) -> ParsedConf
     try:
         content = read_file(path, MAX_BYTES + 1)
     except OSError as error:
-        message = f"cannot be read: {error.strerror or error}"
-        raise ConfigError([Problem(message, place=SourceLocation(str(path)), code="unreadable")]) from error
+        raise ConfigError.at(str(path), f"cannot be read: {error.strerror or error}", code="unreadable") from error
     draft = parse_config(content, source=str(path), folder=path.resolve().parent, default_name=path.stem, overrides=overrides)
     return replace(draft, is_file=True)
 

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from wine_sweep.errors import Code, ConfigError, ConfigPath, Problem, SourceLocation
+from wine_sweep.errors import Code, ConfigError, ConfigPath, Problem
 from wine_sweep.messages import one_of, show
 
 _WRONG = "wrong"
@@ -171,7 +171,7 @@ def check_experiment(name: str, source: str) -> str:
     """
     if len(name) > LONGEST_EXPERIMENT:
         wrong_name = f"an experiment's name has {LONGEST_EXPERIMENT} characters at most; this has {len(name):,}"
-        raise ConfigError([Problem(wrong_name, place=SourceLocation(source))])
+        raise ConfigError.at(source, wrong_name)
     return name
 
 

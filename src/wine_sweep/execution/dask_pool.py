@@ -414,7 +414,7 @@ class DaskWorkers:
             self._dispatch()
 
     def _dispatch(self) -> None:
-        """Return what waits to the workers that have room, the least busy first. Called under the lock."""
+        """Give what waits to the workers that have room, the least busy first. Called under the lock."""
         while self._waiting:
             room = [(each.load, address) for address, each in self._dask_workers.items() if each.load < 1]
             if not room:

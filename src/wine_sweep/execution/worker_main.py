@@ -179,7 +179,7 @@ def serve(connection: Connection, pickled: bytes, trial_dirs: TrialDirs, folders
     """Measure trials until the other end of the connection is closed.
 
     For each trial one answer is sent back: the measured trial, or the failure of a task that raised. Before that the task
-    may ask, with a `Question`, and is brought True or False.
+    may ask, with a `ReportMessage`, and is brought True or False.
 
     Args:
         connection: Brings trials, takes answers.

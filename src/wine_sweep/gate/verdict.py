@@ -203,7 +203,7 @@ def judge_against_champion(
         target: The truth, of shape (rows,).
         groups: For every row, the number of its group.
         weights: The table's own weights, of shape (rows,); None when all rows count the same.
-        slices_table: The columns to slice by, of shape (rows, columns); see `slices.sliceable`.
+        slices_table: The columns to slice by, of shape (rows, columns); see `sliceable`.
         version: The champion's, for the reasons.
         excluded: How many test rows are not among these, since the champion was trained on them.
 
@@ -251,7 +251,7 @@ def judge_against_dummy(
     Args:
         gate: What is asked for; `min_improvement` and `slices` are about champions.
         loss: The metric that decides.
-        dummy_losses: What each row loses with the dummy, of shape (rows,); see `dummy.fit_dummy`.
+        dummy_losses: What each row loses with the dummy, of shape (rows,); see `fit_dummy`.
         challenger_losses: The same with the challenger.
         target: The truth, of shape (rows,).
         groups: For every row, the number of its group.

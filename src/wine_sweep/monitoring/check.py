@@ -87,14 +87,8 @@ def judge(
 ) -> CheckResult:
     """Decide: decayed where more is lost, surely and by enough; drifted where something has moved; healthy otherwise.
 
-    What cannot be told for want of rows is said, and is no reason to call a model decayed.
-
-    Args:
-        rows: How many new rows it was checked on.
-        excluded: How many were left out.
-        findings: What is in the new rows that was in no training row.
-        drifts: How far each column has moved, judged together.
-        loss: What the model loses; None where the truth is not known.
+    What cannot be told for want of rows is said, and is no reason to call a model decayed. The arguments are those of
+    `CheckResult`.
     """
     moved = [drift for drift in drifts if drift.moved]
     state = State.DRIFTED if moved else State.HEALTHY

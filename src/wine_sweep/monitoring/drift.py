@@ -116,11 +116,7 @@ class Drift:
 def compare_columns(before: Part, now: Part, columns: Iterable[ColumnProfile], *, aspect: Aspect = Aspect.VALUES) -> list[Drift]:
     """Test each column for whether new rows are distributed as earlier ones; `adjust` then judges all together.
 
-    Args:
-        before: The earlier rows.
-        now: The new rows.
-        columns: What to compare. One that has no value at all in either is left out.
-        aspect: What the columns are.
+    A column that has no value at all in either is left out.
     """
     found = []
     for column in columns:
@@ -172,13 +168,9 @@ def _chi_square(old: pd.Series, new: pd.Series, before: Part, now: Part) -> tupl
 
 
 def _pool_rare(table: np.ndarray) -> np.ndarray:
-    """Add up the rarest columns of a table of counts, so that every expected count is `LEAST_EXPECTED` at least.
+    """Add up the rarest columns of counts, of shape (2, values), so that every expected count is `LEAST_EXPECTED` at least.
 
-    Args:
-        table: Counts, of shape (2, values).
-
-    Returns:
-        Of shape (2, fewer values); one column where there are too few rows.
+    Where there are too few rows, one column is left.
     """
     table = table[:, np.argsort(-table.sum(axis=0), kind="stable")]
     least = LEAST_EXPECTED * table.sum() / table.sum(axis=1).min()
@@ -225,12 +217,8 @@ class Finding:
 def take_features(table: pd.DataFrame, columns: Sequence[ColumnProfile]) -> pd.DataFrame:
     """Return a model's features of a new table, of the types that the model was trained on.
 
-    Args:
-        table: All columns as read; others than the model's are left out.
-        columns: The features as they were in training.
-
     Returns:
-        Of shape (rows, features), in the model's order.
+        Of shape (rows, features), in the model's order; other columns are left out.
 
     Raises:
         DataError: A column is missing, or holds text, dates or infinities where the model needs numbers; it names all of these.
@@ -251,12 +239,7 @@ def take_features(table: pd.DataFrame, columns: Sequence[ColumnProfile]) -> pd.D
 
 
 def find_oddities(features: pd.DataFrame, columns: Sequence[ColumnProfile]) -> list[Finding]:
-    """List what is in new rows that was in no training row.
-
-    Args:
-        features: As `take_features` gives them.
-        columns: The features as they were in training.
-    """
+    """List what is in new rows, as `take_features` gives them, that was in no training row."""
     return [finding for column in columns for finding in _oddities(plain(features[column.name], column.kind), column)]
 
 

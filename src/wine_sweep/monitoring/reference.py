@@ -115,12 +115,7 @@ class Grouping:
     equal_rows: bool
 
     def groups_of(self, table: pd.DataFrame, features: pd.DataFrame) -> np.ndarray:
-        """Number the group of each row; a table without the column is grouped without.
-
-        Args:
-            table: All columns, of shape (rows, columns).
-            features: The features among them.
-        """
+        """Number the group of each row of a table with these features; one without the column is grouped without."""
         equal = row_digests(features, list(map(str, features))) if self.equal_rows else np.arange(len(features))
         number = np.unique(equal, return_inverse=True)[1]
         known = self.column is not None and self.column in table.columns and not table[self.column].isna().any()
@@ -173,14 +168,7 @@ class Reference:
         return pd.concat([self.test, self.folds], ignore_index=True) if len(self.folds) else self.test
 
     def was_trained_on(self, features: pd.DataFrame) -> np.ndarray:
-        """Return which rows the model was trained on, by their features.
-
-        Args:
-            features: Of shape (rows, at least the model's features).
-
-        Returns:
-            Of shape (rows,), bool.
-        """
+        """Return which rows the model was trained on, by their features: bool, of shape (rows,)."""
         digests = row_digests(plain_table(features, self.columns), self.names)
         return np.isin(digests, self.train_rows)
 

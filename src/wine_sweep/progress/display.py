@@ -121,19 +121,15 @@ def _print_table(console: Console, shown: Leaderboard) -> None:
         if Measurement.get(console, wide, table).maximum <= console.width:
             console.print(table)
             return
-    console.print(_narrow_table(shown))
+    console.print(_leaderboard_table(replace(shown, params=[], metrics=first), None, in_one=True))
 
 
-def _narrow_table(board: Leaderboard) -> Table:
-    header, lines = text_table(replace(board, params=[], metrics=[name for name in board.metrics if name in board.goals]))
-    table = plain_table([*header, "parameters"], right={"trial", *board.metrics})
-    for row, line in zip(board.rows, lines, strict=True):
-        table.add_row(*line, describe_params(row.params), style="bold green" if row.best else None)
-    return table
-
-
-def _leaderboard_table(board: Leaderboard, spreads: Sequence[str] | None) -> Table:
+def _leaderboard_table(board: Leaderboard, spreads: Sequence[str] | None, *, in_one: bool = False) -> Table:
+    """Make the table, its parameters in columns of their own or all in one, the last."""
     header, lines = text_table(board, spreads=spreads)
+    if in_one:
+        header = [*header, "parameters"]
+        lines = [[*line, describe_params(row.params)] for row, line in zip(board.rows, lines, strict=True)]
     table = plain_table(header, right={"trial", *board.metrics})
     for row, line in zip(board.rows, lines, strict=True):
         table.add_row(*line, style="bold green" if row.best else None)

@@ -139,11 +139,7 @@ class Entry:
         return entry
 
     def _refuse_other_types(self, key: str) -> None:
-        """Refuse what is no text where text belongs, and a moment that has not come for a long time.
-
-        Raises:
-            ValueError: There is such a thing.
-        """
+        """Raise ValueError at what is no text where text belongs, and at a moment that will not come for a long time."""
         words = [self.stage, self.who, self.ground, self.run_id, self.sweep, *self.reasons]
         words += [each for each in (self.before, self.after, self.left) if each is not None]
         if not all(isinstance(each, str) for each in words) or not isinstance(self.evidence, Mapping):
@@ -194,12 +190,9 @@ def read_entries(tags: Mapping[str, str], version: str | None) -> tuple[Sequence
 
 
 def in_stage(entries: Iterable[Entry], stage: str, *, at: datetime | None = None) -> Entry | None:
-    """Return which entry put the version into a stage that was there at a moment; None when none was, as far as is written.
+    """Return which of all entries, in the order of time, put the version into a stage that was there at a moment, or is now.
 
-    Args:
-        entries: All of them, in the order of time.
-        stage: The stage.
-        at: The moment; None for now.
+    None when none was, as far as is written.
     """
     found: Entry | None = None
     for entry in entries:

@@ -110,12 +110,7 @@ class RegisteredModels:
         if not name or {"'", '"'} <= set(name):
             return []  # MLflow has no name for such a model to be asked by
         found = self._step(f"read the model {name}", lambda: self._search(name))
-        found_versions = [
-            RegisteredVersion(
-                name, str(each.version), str(each.current_stage), each.run_id or "", each.source or "", _own_tags(each)
-            )
-            for each in found
-        ]
+        found_versions = [_registered(name, each) for each in found]
         strange = next((each.version for each in found_versions if not _NUMBER.fullmatch(each.version)), None)
         if strange is not None:
             raise TrackingError(f"the registered model '{name}' has a version {strange[:60]!r}; MLflow numbers versions from 1")
@@ -281,8 +276,9 @@ class RegisteredModels:
         return version
 
 
-def _own_tags(version: ModelVersion) -> dict[str, str]:
-    return {key: value for key, value in version.tags.items() if key.startswith(PREFIX) or key == names.MODEL_KEY}
+def _registered(name: str, found: ModelVersion) -> RegisteredVersion:
+    own = {key: value for key, value in found.tags.items() if key.startswith(PREFIX) or key == names.MODEL_KEY}
+    return RegisteredVersion(name, str(found.version), str(found.current_stage), found.run_id or "", found.source or "", own)
 
 
 def _quoted(name: str) -> str:

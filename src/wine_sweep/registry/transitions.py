@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
 from wine_sweep.config import Stage
-from wine_sweep.errors import ConfigError, NotFoundError, OvertakenError, Problem, SourceLocation, TrackingError
+from wine_sweep.errors import ConfigError, NotFoundError, OvertakenError, TrackingError
 from wine_sweep.messages import shell_argument
 from wine_sweep.registry.audit_log import Action, Entry, Progress, in_stage, read_entries
 from wine_sweep.registry.client import RegisteredModels, RegisteredVersion, exclusive
@@ -308,12 +308,7 @@ class History:
 
 
 def read_history(registry: ModelRegistry, name: str, *, at: datetime | None = None) -> History:
-    """Read a registered model's ledger, and what its stages hold.
-
-    Args:
-        registry: The Model Registry.
-        name: The registered model.
-        at: The moment to tell of; None for now.
+    """Read a registered model's ledger, and what its stages hold, at a moment; None for now.
 
     Raises:
         NotFoundError: There is no such registered model.
@@ -359,4 +354,4 @@ def parse_moment(text: str, source: str) -> datetime:
         return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         message = f"'{text}' is no date; expected one like 2026-11-25, or 2026-11-25T14:30"
-        raise ConfigError([Problem(message, place=SourceLocation(source))]) from error
+        raise ConfigError.at(source, message) from error

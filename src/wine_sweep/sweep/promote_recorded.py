@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from wine_sweep.config import RegistryConfig, Stage, find_stage
 from wine_sweep.config.validation import explain
-from wine_sweep.errors import ConfigError, ModelError, NotFoundError, Problem, SourceLocation
+from wine_sweep.errors import ConfigError, ModelError, NotFoundError, Problem
 from wine_sweep.promotion.promote import Challenger, StagingResult, log_winning_model, put_in_stage
 from wine_sweep.registry import ModelRegistry
 from wine_sweep.selection import Selection, choose, select
@@ -117,7 +117,7 @@ def _target(registry: RegistryConfig | None, name: str | None, stage: Stage | No
         )
     except ValidationError as error:
         message = "; ".join(problem.message for problem in explain(error, RegistryConfig, union_tags=()))
-        raise ConfigError([Problem(message, place=SourceLocation("--name"))]) from error
+        raise ConfigError.at("--name", message) from error
 
 
 def _refuse_to_empty_production(reader: SweepReader, candidate: Candidate) -> None:

@@ -141,19 +141,15 @@ class EstimatorSweep(SweepPlan):
     def refit(self, trial: Trial, common: Path | None = None) -> Winner:
         """See `SweepPlan`."""
         with foreign_output_shown():
-            return self._refit(trial, common)
-
-    def _refit(self, trial: Trial, common: Path | None) -> Winner:
-        evaluation, seed = self.config.evaluation, self.config.search.seed
-        return refit(
-            self.factory.make(trial.params),
-            self.material,
-            self.metrics,
-            bootstrap=evaluation.bootstrap,
-            objective=self.objective.metric,
-            seed=seed,
-            folds=self._folds(trial, common),
-        )
+            return refit(
+                self.factory.make(trial.params),
+                self.material,
+                self.metrics,
+                bootstrap=self.config.evaluation.bootstrap,
+                objective=self.objective.metric,
+                seed=self.config.search.seed,
+                folds=self._folds(trial, common),
+            )
 
     def _folds(self, trial: Trial, common: Path | None) -> Iterable[Predictions]:
         """Return what the trial's models predicted, as a worker has kept it, or by fitting them once more where that is quick."""

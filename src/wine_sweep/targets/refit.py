@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -140,23 +141,16 @@ def reference_of(
         folds: What models like it predict for rows that they were not fitted on.
     """
     dataset, split = material.dataset, material.split
-
-    def made(folds: Iterable[Predictions]) -> Reference:
-        return make_reference(
-            dataset, split, model, predictions, task=dataset.task, objective_metric=objective, seed=seed, folds=folds
-        )
-
+    make = partial(make_reference, dataset, split, model, predictions, task=dataset.task, objective_metric=objective, seed=seed)
+    attempts = [(folds, "later checks go by the test rows alone"), ((), "the model is kept without what later checks need")]
     with foreign_output_shown(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as in the trial
-        try:
-            return made(folds)
-        except Exception as error:  # noqa: BLE001  # models of the user's may raise anything; the test rows' part may stand
-            _logger.warning("later checks go by the test rows alone: %s: %s", type(error).__name__, error)
-        try:
-            return made(())
-        except Exception as error:  # noqa: BLE001  # a model may raise anything when asked for probabilities; it stands without
-            _logger.warning("the model is kept without what later checks need: %s: %s", type(error).__name__, error)
-            return None
+        for given, consequence in attempts:
+            try:
+                return make(folds=given)
+            except Exception as error:  # noqa: BLE001  # models of the user's may raise anything; without folds, or at all, it stands
+                _logger.warning("%s: %s: %s", consequence, type(error).__name__, error)
+    return None
 
 
 def _test_scores(model: Any, metrics: Sequence[Metric], sample: Sample) -> dict[str, float]:

@@ -47,11 +47,8 @@ def is_outage(error: BaseException) -> bool:
 
     What MLflow wraps is looked at as well. A clear answer (no such run, not allowed, an invalid value) is no outage.
     """
-    for each in chain(error):
-        verdict = _verdict(each)
-        if verdict is not None:
-            return verdict
-    return False
+    verdicts = map(_verdict, chain(error))
+    return next((each for each in verdicts if each is not None), False)
 
 
 def needs_login(error: BaseException) -> bool:
@@ -64,9 +61,15 @@ def _asks_for_login(error: BaseException) -> bool:
         return error.response is not None and error.response.status_code in _LOGIN_STATUSES
     if not isinstance(error, MlflowException):
         return False
+    code, status = _code_and_status(error)
+    return code in _LOGIN_CODES or status in _LOGIN_STATUSES
+
+
+def _code_and_status(error: MlflowException) -> tuple[str | None, int | None]:
+    """Return MLflow's code of an error, and HTTP's where there is one."""
     code = error.json.get("error_code") if isinstance(error, RestException) else error.error_code
     status = _STATUS.search(str(error)) or _NUMBER.fullmatch(str(code))
-    return code in _LOGIN_CODES or (status is not None and int(status.group(1)) in _LOGIN_STATUSES)
+    return code, None if status is None else int(status.group(1))
 
 
 def is_missing(error: MlflowException) -> bool:
@@ -103,12 +106,11 @@ def _verdict(error: BaseException) -> bool | None:
 
 
 def _verdict_of_mlflow(error: MlflowException) -> bool | None:
-    code = error.json.get("error_code") if isinstance(error, RestException) else error.error_code
+    code, status = _code_and_status(error)
     if code in _PASSING_CODES:
         return True
-    status = _STATUS.search(str(error)) or _NUMBER.fullmatch(str(code))
     if status is not None:
-        return int(status.group(1)) in _PASSING_STATUSES
+        return status in _PASSING_STATUSES
     if isinstance(error, RestException) and code == "INTERNAL_ERROR":
         return True
     return None if code in _UNSAID else False

@@ -61,9 +61,6 @@ class LoadedModel:
     """A model that was loaded from MLflow.
 
     It has `predict_proba` and `classes_` where the model that was saved has them.
-
-    Args:
-        loaded: As MLflow has loaded it.
     """
 
     def __init__(self, loaded: PyFuncModel) -> None:
@@ -150,7 +147,7 @@ def _is_trusted(folder: Path, trust: ModelTrust) -> bool:
 
 
 def _make_harmless(uri: str, folder: Path, trust: ModelTrust) -> None:
-    """Write an MLmodel with nothing in it but what was judged, or refuse the model.
+    """Write an MLmodel with nothing in it but what was judged.
 
     Raises:
         UntrustedModelError: It would run code of its own.
@@ -423,15 +420,8 @@ def _how_to_trust(refused: Iterable[str]) -> str:
 
 def _requirements(to_log: ModelToLog) -> list[str]:
     """Pin what the model needs to load: MLflow would start Python again, for many seconds, to find that out."""
-    packages = {
-        "sklearn",
-        "numpy",
-        "scipy",
-        "pandas",
-        "skops",
-        "cloudpickle",
-        *{*TRUSTED_PACKAGES, *to_log.trusted} & {found.__module__.partition(".")[0] for found in classes_of(to_log.model)},
-    }
+    used = {found.__module__.partition(".")[0] for found in classes_of(to_log.model)}
+    packages = {"sklearn", "numpy", "scipy", "pandas", "skops", "cloudpickle"} | (used & {*TRUSTED_PACKAGES, *to_log.trusted})
     distributions = {name for package in packages for name in _distributions_of(package)}
     return [f"{name}=={importlib.metadata.version(name)}" for name in sorted(distributions)]
 

@@ -94,13 +94,7 @@ def write_check(client: MlflowClient, record: CheckRecord) -> str:
 
 
 class _Writing:
-    """A check that is being written.
-
-    Args:
-        client: The open store.
-        record: What is written.
-        owner: This process.
-    """
+    """A check that is being written, by this process."""
 
     def __init__(self, client: MlflowClient, record: CheckRecord, owner: Owner) -> None:
         self._client = client
@@ -153,10 +147,8 @@ class _Writing:
             self._maybe_created = True
             if found is not None:
                 return found
-            made: str = self._client.create_run(
-                record.experiment_id, start_time=start, tags=tags, run_name=record.name
-            ).info.run_id
-            return made
+            made = self._client.create_run(record.experiment_id, start_time=start, tags=tags, run_name=record.name)
+            return str(made.info.run_id)
 
         self._run_id = self._do("begin the run of the check", make)
 
@@ -234,13 +226,8 @@ def _wait(done: threading.Event, seconds: float) -> bool:
 
 
 _FORMAT = 1
-_REFERENCE, _TRAIN, _TEST, _FOLDS, _ROWS = (
-    "reference.json",
-    "train.parquet",
-    "test.parquet",
-    "folds.parquet",
-    "rows.parquet",
-)
+_REFERENCE = "reference.json"
+_TRAIN, _TEST, _FOLDS, _ROWS = "train.parquet", "test.parquet", "folds.parquet", "rows.parquet"
 
 
 def write_reference(client: MlflowClient, run_id: str, reference: Reference) -> None:
@@ -320,22 +307,14 @@ def _restored(folder: Path) -> Reference:
 
 
 def _the(value: Any, kind: type | UnionType, name: str) -> Any:
-    """Return a value of a record that is of its kind.
-
-    Raises:
-        ValueError: It is of another.
-    """
+    """Return a value of a record that is of its kind, or raise ValueError."""
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise ValueError(f"{name} cannot be {show(value)}")
     return value
 
 
 def _measured(path: Path) -> pd.DataFrame:
-    """Read a table of rows that a model was measured on.
-
-    Raises:
-        ValueError: It lacks a column, or one that is calculated with holds something else than numbers.
-    """
+    """Read a table of rows that a model was measured on, or raise ValueError where it is none."""
     table = pd.read_parquet(path)
     missing = [name for name in MEASURED if name not in table.columns]
     if missing:

@@ -392,7 +392,7 @@ def _about_s(stopping: EarlyTermination, lowest: int) -> Note:
         return left_out(
             f"{_KEY}.s", "the number of rungs follows from min_resource, max_resource and reduction_factor", _STOPPING
         )
-    message = f"as min_resource {lowest}: max_iter divided by eta, {stopping.s:g} times"
+    message = f"as min_resource {lowest}: max_iter divided by eta, {int(stopping.s or 0)} times"
     return approximated(f"{_KEY}.s", message, _STOPPING)
 
 
