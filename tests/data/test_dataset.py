@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from wine_sweep.config import DataConfig
 from wine_sweep.data import make_dataset
-from wine_sweep.data.dataset import join_groups, rows
+from wine_sweep.data.dataset import join_groups
+from wine_sweep.data.table import rows
 from wine_sweep.errors import DataError
 from wine_sweep.trial import DataRequirements, Task
 

@@ -17,6 +17,7 @@ from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, 
 from wine_sweep.config.search import NEEDS_POINTS, ParameterConfig, SearchConfig, check_choices
 from wine_sweep.config.selection import RegistryConfig, SelectionConfig, SelectRule
 from wine_sweep.config.validation import Bytes, Count, Duration, Location, Model, Seed, Share, Text, config_error
+from wine_sweep.messages import show
 
 
 class Direction(StrEnum):
@@ -316,11 +317,75 @@ MAX_TABLE = 2_000_000_000
 """The most bytes of a table where nothing else is said."""
 
 
-class DataConfig(Model):
-    """The table, and the rows of it that no trial sees.
+class ColumnType(StrEnum):
+    """What the values of a column are read as, where that cannot be seen from them: ``01000`` may be a number or a zip code."""
+
+    NUMBER = "number"
+    TEXT = "text"
+    CATEGORY = "category"
+    DATE = "date"
+
+
+def _character(value: str) -> str:
+    if len(value) != 1 or value in '"\r\n':
+        raise config_error(f"is one character, and neither a quote nor the end of a line; got {show(value)}")
+    return value
+
+
+def _encoding(value: str) -> str:
+    try:
+        "".encode(value)
+    except (LookupError, ValueError) as error:
+        raise config_error(f"is an encoding that Python knows, such as utf-8, latin-1, cp1252; got {show(value)}") from error
+    return value
+
+
+Character = Annotated[str, Field(strict=True), AfterValidator(_character)]
+
+
+class Reading(Model):
+    """How a table's file becomes values.
 
     Args:
-        source: ``wine-quality-red``, ``wine-quality-white``, ``wine-quality``, or the path of a .csv, .csv.gz or .parquet.
+        separator: What separates the columns of text; by default tab in a .tsv, else whichever of comma, semicolon, tab and bar
+            the header has most of.
+        decimal: The decimal point of numbers in text.
+        thousands: What separates thousands in text, if anything does.
+        comment: What begins a comment in text, if anything does: the rest of the line does not count.
+        encoding: The encoding of text; by default UTF-8, with or without a byte order mark.
+        na_values: Text that is a gap, beside what is one anyway.
+        keep_default_na: Whether an empty field, NA, NaN, null, None, n/a and the like are gaps too.
+        dtypes: What columns are read as where their values do not show it: ``number``, ``text``, ``category``, ``date``.
+        max_size: How many bytes the table may have, unfolded where it is compressed; the rows of `new` too.
+    """
+
+    separator: Character | None = None
+    decimal: Character = "."
+    thousands: Character | None = None
+    comment: Character | None = None
+    encoding: Annotated[Text, AfterValidator(_encoding)] | None = None
+    na_values: list[Text] = Field(default_factory=list)
+    keep_default_na: Annotated[bool, Field(strict=True)] = True
+    dtypes: dict[Text, ColumnType] = Field(default_factory=dict)
+    max_size: Bytes = MAX_TABLE
+
+    @model_validator(mode="after")
+    def _different_characters(self) -> Self:
+        used: dict[str, str] = {}
+        for key in ("separator", "decimal", "thousands", "comment"):
+            character = getattr(self, key)
+            if character in used:
+                raise config_error(f"is the same as `{used[character]}`; they have to differ", key, code="conflict")
+            used |= {character: key} if character is not None else {}
+        return self
+
+
+class DataConfig(Reading):
+    """The table, and the rows of it that no trial sees; how it is read.
+
+    Args:
+        source: ``wine-quality-red``, ``wine-quality-white``, ``wine-quality``, or the path of a file: .csv, .tsv, .txt or .jsonl,
+            plain or with .gz, .bz2, .xz or .zip; .parquet, or a folder of such parts; .feather or .arrow.
         target: The column to predict; ``quality`` for the bundled tables.
         test_size: The share of the rows that is set aside before anything else, between 0 and 1.
         seed: Decides which rows those are.
@@ -329,7 +394,8 @@ class DataConfig(Model):
         groups: A column that is no feature: rows with the same value in it stay on one side of every split. Beside
             `duplicates`, rows that are joined by either, or by a chain of both, stay together.
         weights: A column that is no feature: how much each row counts, in fitting and in measuring.
-        max_size: How many bytes the table may have, unfolded where it is compressed; the rows of `new` too.
+        features: The columns to learn from; by default all that are nothing else.
+        drop: Columns that are not learned from; instead of `features`.
         new: Rows that came later, with the same columns: they are put below those of `source`, and the test rows are drawn
             from them alone, so that a model is measured on what it is going to meet.
     """
@@ -341,8 +407,15 @@ class DataConfig(Model):
     duplicates: Duplicates = Duplicates.GROUP
     groups: Text | None = None
     weights: Text | None = None
-    max_size: Bytes = MAX_TABLE
+    features: Annotated[list[Text], Field(min_length=1)] | None = None
+    drop: list[Text] = Field(default_factory=list)
     new: Location | None = None
+
+    @model_validator(mode="after")
+    def _features_or_drop(self) -> Self:
+        if self.features is not None and self.drop:
+            raise config_error("goes without `features`: what is not named there is not learned from", "drop", code="conflict")
+        return self
 
 
 FAMILY = "model"

@@ -13,8 +13,9 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from wine_sweep.config import DataConfig, Duplicates, NotKnown
+from wine_sweep.config import DataConfig, Duplicates, NotKnown, known
 from wine_sweep.data import table
+from wine_sweep.data.table import as_numbers, rows
 from wine_sweep.errors import ConfigPath, DataError
 from wine_sweep.messages import one_of
 from wine_sweep.trial import DataRequirements, Task
@@ -79,31 +80,30 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Roles:
-    """The names of the columns that are no features."""
+    """The names of the columns: the features, and what each other one is for that is used."""
 
+    features: Sequence[str]
     target: str
     groups: str | None
     weights: str | None
 
-    @property
-    def names(self) -> list[str]:
-        """All of them that there are."""
-        return [name for name in (self.target, self.groups, self.weights) if name is not None]
-
 
 def find_roles(columns: Collection[str], config: DataConfig, source: str) -> Roles:
-    """Find the columns that are no features.
+    """Find what each column is for.
 
     Raises:
         DataError: As `wrong_roles` says.
     """
     for error in wrong_roles(columns, config, source):
         raise error
-    return Roles(config.target or table.TARGET, config.groups, config.weights)
+    target = config.target or table.TARGET
+    others = {target, config.groups, config.weights, *config.drop}
+    features = config.features or [name for name in columns if name not in others]
+    return Roles(features, target, config.groups, config.weights)
 
 
 def wrong_roles(columns: Collection[str], config: DataConfig, source: str) -> Iterator[DataError]:
-    """Find what is wrong with the columns that are no features: there is no such column, or it is to be two of them.
+    """Find what is wrong with the uses of columns: there is no such column, or it is to have two.
 
     Only where nothing of that is wrong, it is looked at whether a feature is left.
     """
@@ -133,7 +133,20 @@ def wrong_roles(columns: Collection[str], config: DataConfig, source: str) -> It
             taken |= {name: str(path[-1])} if name is not None else {}
             continue
         is_right = False
-    if is_right and len(taken) == len(columns):
+    lists: dict[str, Callable[[], list[str]]] = {"features": lambda: config.features or [], "drop": lambda: config.drop}
+    for key, listed in lists.items():
+        for index, name in enumerate(known(listed, [])):
+            if name not in columns:
+                message = f"there is no column '{name}' in the table; {one_of(name, list(columns), most=30)}"
+                yield DataError(message, path=("data", key, index), code="unknown-column")
+            elif name in taken:
+                message = f"column '{name}' is `{taken[name]}` already; a column has one use"
+                yield DataError(message, path=("data", key, index), code="conflict")
+            else:
+                taken |= {name: key}
+                continue
+            is_right = False
+    if is_right and len(taken) == len(columns) and "features" not in taken.values():
         target, *others = taken
         every = "is the only column" if not others else "is all there is beside " + " and ".join(others)
         yield DataError(f"there is no feature: '{target}' {every}", path=SOURCE)
@@ -197,26 +210,6 @@ def join_groups(equal: np.ndarray, column: pd.Series | None) -> np.ndarray:
     return first
 
 
-def as_numbers(column: pd.Series, *, path: ConfigPath, why: str) -> pd.Series:
-    """Turn a column into float64; gaps stay.
-
-    Raises:
-        DataError: It holds what is no number; the message ends with `why` it should.
-    """
-    if is_numeric_dtype(column):
-        return column.astype("float64")
-    if column.dtype.kind in "Mm":
-        raise DataError(f"column '{column.name}' holds dates or times; {why}", path=path)
-    try:
-        converted = pd.to_numeric(column, errors="coerce").astype("float64")
-    except (OverflowError, TypeError) as error:
-        raise DataError(f"column '{column.name}' holds what is no number: {error}; {why}", path=path) from error
-    text = (converted.isna() & column.notna()).to_numpy()
-    if text.any():
-        raise DataError(f"column '{column.name}' holds '{column[text].iloc[0]}' in {rows(text)}; {why}", path=path)
-    return converted
-
-
 def refuse_infinite(column: pd.Series, path: ConfigPath) -> None:
     """Refuse infinities.
 
@@ -226,14 +219,6 @@ def refuse_infinite(column: pd.Series, path: ConfigPath) -> None:
     infinite = np.isinf(column.to_numpy())
     if infinite.any():
         raise DataError(f"column '{column.name}' is infinite in {rows(infinite)}", path=path)
-
-
-def rows(mask: np.ndarray) -> str:
-    """Name the rows where `mask` holds, counted from 1 below the header: ``rows 3, 17 and 5 more``."""
-    counted = np.flatnonzero(mask) + 1
-    shown = ", ".join(map(str, counted[:_SHOWN]))
-    more = f" and {len(counted) - _SHOWN} more" if len(counted) > _SHOWN else ""
-    return f"row {shown}" if len(counted) == 1 else f"rows {shown}{more}"
 
 
 @dataclass(frozen=True)
@@ -308,7 +293,7 @@ def make_dataset(
         beside["groups"] = check_groups(table[roles.groups])
     if roles.weights is not None:
         beside["weights"] = check_weights(table[roles.weights])
-    features = _check_features(table.drop(columns=roles.names), needs)
+    features = _check_features(table[list(roles.features)], needs)
     if config.duplicates is Duplicates.DROP:
         kept = ~pd.concat([features, target.rename("target"), *beside.values()], axis=1).duplicated()
         features, target = features[kept].reset_index(drop=True), target[kept].reset_index(drop=True)

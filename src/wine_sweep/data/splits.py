@@ -20,9 +20,9 @@ from sklearn.model_selection import (
     TimeSeriesSplit,
 )
 
-from wine_sweep.config import CrossValidation, DataConfig, Duplicates
-from wine_sweep.data.dataset import GROUPS, TARGET, WEIGHTS, Dataset, rows
-from wine_sweep.data.table import load_table, resolve_source
+from wine_sweep.config import CrossValidation, DataConfig, Duplicates, Reading
+from wine_sweep.data.dataset import GROUPS, TARGET, WEIGHTS, Dataset
+from wine_sweep.data.table import load_table, resolve_source, rows
 from wine_sweep.errors import ConfigPath, DataError
 from wine_sweep.trial import Task
 
@@ -312,9 +312,9 @@ def load_rows(config: DataConfig, folder: pathlib.Path) -> LoadedRows:
         DataError: It cannot be read, or the new rows cannot.
     """
     source = resolve_source(config.source, folder)
-    table, is_new = load_table(source, max_size=config.max_size).rename(columns=str), None
+    table, is_new = load_table(source, config), None
     if config.new is not None:
-        table, is_new = _with_new(table, resolve_source(config.new, folder), config.max_size)
+        table, is_new = _with_new(table, resolve_source(config.new, folder), config)
     return LoadedRows(source, table, is_new)
 
 
@@ -329,14 +329,14 @@ def divide(dataset: Dataset, config: DataConfig, cv: CrossValidation, task: Task
     return TrainingData(dataset, split, folds)
 
 
-def _with_new(table: pd.DataFrame, source: str, max_size: int) -> tuple[pd.DataFrame, np.ndarray]:
+def _with_new(table: pd.DataFrame, source: str, reading: Reading) -> tuple[pd.DataFrame, np.ndarray]:
     """Put new rows below a table, and say which they are; columns that only they have are left out.
 
     Raises:
         DataError: They cannot be read, or lack a column.
     """
     try:
-        new = load_table(source, max_size=max_size).rename(columns=str)
+        new = load_table(source, reading)
     except DataError as error:
         raise DataError(str(error), path=NEW) from error
     columns = [str(name) for name in table.columns]

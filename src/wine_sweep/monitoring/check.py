@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from wine_sweep.config import Direction
-from wine_sweep.data.dataset import as_numbers, check_weights, refuse_infinite
+from wine_sweep.data.dataset import check_weights, refuse_infinite
+from wine_sweep.data.table import as_numbers
 from wine_sweep.errors import DataError, ModelError
 from wine_sweep.monitoring.drift import (
     FALSE_DISCOVERIES,

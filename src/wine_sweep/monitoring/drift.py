@@ -28,7 +28,8 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
 from scipy import stats
 
-from wine_sweep.data.dataset import as_numbers, refuse_infinite
+from wine_sweep.data.dataset import refuse_infinite
+from wine_sweep.data.table import as_numbers
 from wine_sweep.errors import DataError
 from wine_sweep.messages import did_you_mean
 from wine_sweep.monitoring.reference import ColumnKind, ColumnProfile, plain

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from wine_sweep.config import MAX_TABLE, Stage
+from wine_sweep.config import MAX_TABLE, Reading, Stage
 from wine_sweep.data import load_table
 from wine_sweep.data.dataset import table_digest
 from wine_sweep.data.table import resolve_source
@@ -106,7 +106,7 @@ def check_model(reader: SweepReader, check: Check, *, folder: Path, clock: Calla
     """
     started = clock()
     source = resolve_source(check.source, folder)
-    table = load_table(source, max_size=check.max_size, raised_by=check.raised_by)
+    table = load_table(source, Reading(max_size=check.max_size), raised_by=check.raised_by)
     model = find_version(reader, check.name, check.stage, check.version)
     reference = _reference(reader, model)
     trust = ModelTrust(model.name, trusts_model(check.trusted, model.name))
