@@ -101,12 +101,18 @@ class ConfigError(WineSweepError, ValueError):
 
 
 class DataError(WineSweepError, ValueError):
-    """The table cannot be used; `path` is the config key that names it (``("data", "target")``), `code` as `Problem` has it."""
+    """The table cannot be used; `path` is the config key that names it (``("data", "target")``), `code` as `Problem` has it.
 
-    def __init__(self, message: str, *, path: ConfigPath = ("data", "source"), code: Code = "bad-data") -> None:
+    Where more is wrong with it, that is in `others`.
+    """
+
+    def __init__(
+        self, message: str, *, path: ConfigPath = ("data", "source"), code: Code = "bad-data", others: Sequence[DataError] = ()
+    ) -> None:
         super().__init__(message)
         self.path = path
         self.code = code
+        self.others = tuple(others)
 
 
 class NotFoundError(WineSweepError, LookupError):

@@ -167,7 +167,7 @@ BROKEN = {
     "a feature with text": (
         config("data: {source: words.csv, target: y}"),
         "1:16: data.source: column 'colour' holds 'red' in rows 3, 6; ElasticNet needs numbers;"
-        " leave the column out, or encode it in model.pipeline",
+        " leave it out by `data.drop`, or encode it in model.pipeline",
     ),
     "a target with text for a regressor": (
         config("data: {source: words.csv, target: colour}"),

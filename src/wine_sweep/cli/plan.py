@@ -10,6 +10,7 @@ from typing import Any
 from wine_sweep.cli.exits import print_json
 from wine_sweep.cli.startup import let_import_from
 from wine_sweep.config import FAMILY, DataConfig, ExecutionConfig, RegistryConfig, SearchConfig, SweepConfig, read_config
+from wine_sweep.data.remarks import remarks
 from wine_sweep.data.splits import TrainingData
 from wine_sweep.errors import ConfigError, Problem
 from wine_sweep.evaluation.row_losses import row_loss_of
@@ -139,6 +140,8 @@ def _lines_of_data(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "  groups", f"rows with the same {data['groups']} stay on one side of every split"
     if data["weights"]:
         yield "  weights", f"rows count by {data['weights']}, in fitting and in measuring"
+    for text in data["remarks"]:
+        yield "  look at", text
 
 
 def _fits(prepared: SweepPlan) -> int | None:
@@ -156,6 +159,7 @@ def _data(config: DataConfig, material: TrainingData) -> dict[str, Any]:
         "test_rows": len(material.split.test),
         "groups": config.groups,
         "weights": config.weights,
+        "remarks": remarks(material.dataset, config),
     }
 
 

@@ -329,27 +329,35 @@ def _check_target(target: pd.Series, task: Task) -> pd.Series:
 
 
 def _check_features(features: pd.DataFrame, needs: DataRequirements) -> pd.DataFrame:
-    columns = {}
+    columns, wrong = {}, []
     for name in features.columns:
-        column = features[name]
-        if needs.numbers or is_numeric_dtype(column):
-            column = as_numbers(
-                column, path=SOURCE, why=f"{needs.model} needs numbers; leave the column out, or encode it in model.pipeline"
-            )
-        columns[name] = column
-    for name, column in columns.items():
-        if any(isinstance(value, Collection) and not isinstance(value, str | bytes) for value in column.head(_SHOWN)):
-            raise DataError(f"column '{name}' holds lists or mappings; a feature holds numbers or text", path=SOURCE)
-        missing = column.isna().to_numpy()
-        if missing.any() and not needs.takes_missing:
-            raise DataError(
-                f"column '{name}' has no value in {rows(missing)}, and {needs.model} cannot take gaps;"
-                " drop the rows, or begin model.pipeline with sklearn.impute.SimpleImputer",
-                path=SOURCE,
-            )
-        if column.dtype == np.float64:
-            refuse_infinite(column, SOURCE)
+        try:
+            columns[name] = _checked_feature(features[name], needs)
+        except DataError as error:
+            wrong.append(error)
+    if wrong:
+        first, *others = wrong
+        raise DataError(str(first), path=first.path, code=first.code, others=others)
     return pd.DataFrame(columns)
+
+
+def _checked_feature(column: pd.Series, needs: DataRequirements) -> pd.Series:
+    name = column.name
+    if needs.numbers or is_numeric_dtype(column):
+        why = f"{needs.model} needs numbers; leave it out by `data.drop`, or encode it in model.pipeline"
+        column = as_numbers(column, path=SOURCE, why=why)
+    if any(isinstance(value, Collection) and not isinstance(value, str | bytes) for value in column.head(_SHOWN)):
+        raise DataError(f"column '{name}' holds lists or mappings; a feature holds numbers or text", path=SOURCE)
+    missing = column.isna().to_numpy()
+    if missing.any() and not needs.takes_missing:
+        raise DataError(
+            f"column '{name}' has no value in {rows(missing)}, and {needs.model} cannot take gaps;"
+            " drop the rows, or begin model.pipeline with sklearn.impute.SimpleImputer",
+            path=SOURCE,
+        )
+    if column.dtype == np.float64:
+        refuse_infinite(column, SOURCE)
+    return column
 
 
 def _digest(features: pd.DataFrame, beside: Mapping[str, pd.Series]) -> str:

@@ -98,14 +98,7 @@ def _unfolds_beyond(path: pathlib.Path, most: int) -> bool:
 
 def _read_csv(path: pathlib.Path, reading: Reading) -> pd.DataFrame:
     """Read text with a header, separated as `reading` says, or by what its header has most of: comma, semicolon, tab or bar."""
-    encoding = reading.encoding or "utf-8-sig"
-    with _opened(path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as file:
-        lines = iter(lambda: file.readline(_LONGEST_LINE), "")
-        header = next((line for line in lines if line.strip() and not _is_comment(line, reading)), "")
-    if len(header) >= _LONGEST_LINE:
-        raise ValueError(f"its header has more than {_LONGEST_LINE:,} characters")
-    separator = reading.separator or ("\t" if ".tsv" in path.suffixes else _separator_of(header, reading))
-    options: dict[str, Any] = {"sep": separator, "encoding": encoding, "comment": reading.comment}
+    options = _options(path, reading)
     with _opened(path) as file:
         names = pd.read_csv(file, header=None, nrows=1, dtype=str, **options).iloc[0].dropna()
     if names.duplicated().any():
@@ -115,6 +108,33 @@ def _read_csv(path: pathlib.Path, reading: Reading) -> pd.DataFrame:
     with warnings.catch_warnings(), _opened(path) as file:
         warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header would lose their end
         table: pd.DataFrame = pd.read_csv(file, index_col=False, na_values=reading.na_values or None, dtype=as_text, **options)
+    return table
+
+
+def _options(path: pathlib.Path, reading: Reading) -> dict[str, Any]:
+    """Return how pandas is to take a text apart."""
+    encoding = reading.encoding or "utf-8-sig"
+    with _opened(path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as file:
+        lines = iter(lambda: file.readline(_LONGEST_LINE), "")
+        header = next((line for line in lines if line.strip() and not _is_comment(line, reading)), "")
+    if len(header) >= _LONGEST_LINE:
+        raise ValueError(f"its header has more than {_LONGEST_LINE:,} characters")
+    separator = reading.separator or ("\t" if ".tsv" in path.suffixes else _separator_of(header, reading))
+    return {"sep": separator, "encoding": encoding, "comment": reading.comment}
+
+
+def first_texts(path: pathlib.Path, reading: Reading, *, with_gaps: bool, most: int = 20_000) -> pd.DataFrame:
+    """Return the first rows of a text that has been read before, nothing in it turned into numbers.
+
+    Args:
+        path: The file.
+        reading: How it was read.
+        with_gaps: Whether what is a gap by default is one, or text as all else.
+        most: How many rows.
+    """
+    with _opened(path) as file:
+        options = _options(path, reading)
+        table: pd.DataFrame = pd.read_csv(file, index_col=False, dtype=str, keep_default_na=with_gaps, nrows=most, **options)
     return table
 
 

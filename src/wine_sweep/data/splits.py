@@ -22,7 +22,7 @@ from sklearn.model_selection import (
 
 from wine_sweep.config import CrossValidation, DataConfig, Duplicates, Reading
 from wine_sweep.data.dataset import GROUPS, TARGET, WEIGHTS, Dataset
-from wine_sweep.data.table import load_table, resolve_source, rows
+from wine_sweep.data.table import load_table, of_types, resolve_source, rows
 from wine_sweep.errors import ConfigPath, DataError
 from wine_sweep.trial import Task
 
@@ -298,11 +298,13 @@ class LoadedRows:
         source: A bundled name or an absolute path.
         table: All rows and columns, the new rows last.
         is_new: Which rows those are, of shape (rows,); None where there are none.
+        wrong: What is wrong with columns that are to be of another type than they are.
     """
 
     source: str
     table: pd.DataFrame
     is_new: np.ndarray | None
+    wrong: Sequence[DataError] = ()
 
 
 def load_rows(config: DataConfig, folder: pathlib.Path) -> LoadedRows:
@@ -315,7 +317,8 @@ def load_rows(config: DataConfig, folder: pathlib.Path) -> LoadedRows:
     table, is_new = load_table(source, config), None
     if config.new is not None:
         table, is_new = _with_new(table, resolve_source(config.new, folder), config)
-    return LoadedRows(source, table, is_new)
+    typed, wrong = of_types(table, config.dtypes)
+    return LoadedRows(source, typed, is_new, wrong)
 
 
 def divide(dataset: Dataset, config: DataConfig, cv: CrossValidation, task: Task) -> TrainingData:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import pathlib
+import re
 from collections.abc import Mapping
 from importlib import resources
 
@@ -23,6 +24,7 @@ from wine_sweep.errors import ConfigPath, DataError
 from wine_sweep.messages import first_line, one_of, show_bytes
 
 AS_IT_IS = Reading()
+DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 _SHOWN = 5
 TARGET = "quality"
 _FILES = {
@@ -84,7 +86,7 @@ def absolute(path: str, folder: pathlib.Path) -> pathlib.Path:
 
 
 def load_table(source: str, reading: Reading = AS_IT_IS, *, raised_by: str = "data.max_size") -> pd.DataFrame:
-    """Read the whole table: its columns are of the types that `Reading.dtypes` names, and else as the file has them.
+    """Read the whole table, its columns as the file has them; what is to be another type is still text where it was text.
 
     Args:
         source: A bundled name, or the path of a file or folder; text has a header.
@@ -92,11 +94,11 @@ def load_table(source: str, reading: Reading = AS_IT_IS, *, raised_by: str = "da
         raised_by: The key or the option that allows more.
 
     Raises:
-        DataError: There is no such file, it is larger, its ending is another, it cannot be parsed, has no rows, names a
-            column twice, or has no such column as is to be of some type, or other values in it.
+        DataError: There is no such file, it is larger, its ending is another, it cannot be parsed, has no rows, or names a
+            column twice.
     """
     if source in NAMES:
-        return of_types(load_bundled(source), reading.dtypes)
+        return load_bundled(source)
     path = pathlib.Path(source)
     ending = ending_of(path)
     if ending is None:
@@ -114,7 +116,7 @@ def load_table(source: str, reading: Reading = AS_IT_IS, *, raised_by: str = "da
         raise DataError(f"{path} cannot be read: {first_line(error)}") from error
     if table.empty:
         raise DataError(f"{path} has no rows")
-    return of_types(table, reading.dtypes)
+    return table.rename(columns=str)
 
 
 def _refuse_strange(path: pathlib.Path) -> None:
@@ -131,20 +133,23 @@ def _refuse_keys_of_text(ending: str, reading: Reading) -> None:
             raise DataError(message, path=("data", key), code="conflict")
 
 
-def of_types(table: pd.DataFrame, dtypes: Mapping[str, ColumnType]) -> pd.DataFrame:
-    """Return a table with some of its columns turned into other types; gaps stay gaps.
+def of_types(table: pd.DataFrame, dtypes: Mapping[str, ColumnType]) -> tuple[pd.DataFrame, list[DataError]]:
+    """Turn some columns of a table into other types; gaps stay gaps.
 
-    Raises:
-        DataError: It names the columns that are not there, or the rows whose values are not of the type.
+    Returns:
+        The table, and what is wrong: columns that are not there, and those with values that are not of the type, which stay.
     """
-    table = table.rename(columns=str)
+    wrong, typed = [], {}
     for name, kind in dtypes.items():
         path = ("data", "dtypes", name)
-        if name not in table:
-            allowed = one_of(name, list(table.columns), most=30)
-            raise DataError(f"there is no column '{name}' in the table; {allowed}", path=path, code="unknown-column")
-        table[name] = _of_type(table[name], kind, path)
-    return table
+        try:
+            if name not in table:
+                allowed = one_of(name, list(table.columns), most=30)
+                raise DataError(f"there is no column '{name}' in the table; {allowed}", path=path, code="unknown-column")
+            typed[name] = _of_type(table[name], kind, path)
+        except DataError as error:
+            wrong.append(error)
+    return table.assign(**typed), wrong
 
 
 def _of_type(column: pd.Series, kind: ColumnType, path: ConfigPath) -> pd.Series:
@@ -181,7 +186,9 @@ def as_numbers(column: pd.Series, *, path: ConfigPath, why: str) -> pd.Series:
         raise DataError(f"column '{column.name}' holds what is no number: {error}; {why}", path=path) from error
     text = (converted.isna() & column.notna()).to_numpy()
     if text.any():
-        raise DataError(f"column '{column.name}' holds '{column[text].iloc[0]}' in {rows(text)}; {why}", path=path)
+        found = str(column[text].iloc[0])
+        why += '; for a decimal comma write `data.decimal: ","`' if DECIMAL_COMMA.fullmatch(found) else ""
+        raise DataError(f"column '{column.name}' holds '{found}' in {rows(text)}; {why}", path=path)
     return converted
 
 

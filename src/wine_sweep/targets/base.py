@@ -50,7 +50,7 @@ class Findings:
         try:
             made = make()
         except DataError as error:
-            self.problems.append(Problem(str(error), error.path, code=error.code))
+            self.problems += [Problem(str(each), each.path, code=each.code) for each in (error, *error.others)]
         except NotKnown:
             pass
         else:

@@ -83,19 +83,19 @@ class TableParts:
         config = found.draft.known
         self.rows = found.part(lambda: load_rows(present(config.data), found.draft.folder))
         self._config = config
-        self._has_roles = found.look(lambda: self._check_roles(present(config.data)))
+        self._is_sound = found.look(lambda: self._check_columns(present(config.data)))
         self.dataset = found.part(lambda: self._make_dataset(needs(self)))
         cv = known(lambda: config.evaluation.cv, CrossValidation(folds=2))
         self.material = found.part(lambda: divide(self.dataset(), self._data(), cv, needs(self).task))
         found.look(lambda: check_gate(config.registry, list(self.rows().table.columns), self.dataset))
 
-    def _check_roles(self, config: DataConfig) -> Iterator[Problem]:
+    def _check_columns(self, config: DataConfig) -> Iterator[Problem]:
         rows = self.rows()
-        for error in wrong_roles(list(rows.table.columns), config, rows.source):
+        for error in (*rows.wrong, *wrong_roles(list(rows.table.columns), config, rows.source)):
             yield Problem(str(error), error.path, code=error.code)
 
     def _data(self) -> DataConfig:
-        return present(self._config.data if self._has_roles else None)
+        return present(self._config.data if self._is_sound else None)
 
     def _make_dataset(self, needs: DataRequirements) -> Dataset:
         rows = self.rows()

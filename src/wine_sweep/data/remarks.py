@@ -1,0 +1,72 @@
+"""Point out columns that are probably not what they are read as, each with the line of the config that says otherwise."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
+
+from wine_sweep.config import ColumnType, Reading
+from wine_sweep.data.dataset import Dataset
+from wine_sweep.data.sources import FORMATS, ending_of, first_texts
+from wine_sweep.data.table import DECIMAL_COMMA, NAMES
+
+LEAST_ROWS = 20
+"""In so few rows each value may well stand once."""
+
+_ZEROS = re.compile(r"0\d+")
+
+
+def remarks(dataset: Dataset, reading: Reading) -> list[str]:
+    """Point out the features that number the rows or are different in each; and in text what was read as gaps or numbers.
+
+    Args:
+        dataset: The table as it is learned from.
+        reading: How it was read. Of the text, the first rows are looked at.
+    """
+    found = [text for name, column in dataset.features.items() if (text := _of_column(str(name), column)) is not None]
+    ending = None if dataset.source in NAMES else ending_of(pathlib.Path(dataset.source))
+    if ending is not None and FORMATS[ending].is_text:
+        texts, read = (first_texts(pathlib.Path(dataset.source), reading, with_gaps=each) for each in (False, True))
+        for name in (each for each in dataset.features if each in texts and each not in reading.dtypes):
+            gaps = texts[name][read[name].isna() & (texts[name] != "")]
+            found += _of_text(str(name), texts[name].str.strip(), gaps, dataset.features[name], reading)
+    return found
+
+
+def _of_column(name: str, column: pd.Series) -> str | None:
+    line = f"write `data.drop: [{_quoted(name)}]` if that tells nothing"
+    if len(column) < LEAST_ROWS or column.isna().any() or is_datetime64_any_dtype(column):
+        return None
+    if is_numeric_dtype(column):
+        values = column.to_numpy(dtype=float)
+        if not np.equal(values, np.floor(values)).all():
+            return None
+        if (np.diff(values) == 1).all():
+            return f"column '{name}' numbers the rows; {line}"
+    if not column.is_unique:
+        return None
+    return f"column '{name}' is different in every row, as a name or a number of each is; {line}"
+
+
+def _of_text(name: str, text: pd.Series, gaps: pd.Series, column: pd.Series, reading: Reading) -> Iterator[str]:
+    if is_numeric_dtype(column) and (found := text[text.map(lambda each: _ZEROS.fullmatch(each) is not None)]).size:
+        line = f"write `data.dtypes: {{{_quoted(name)}: {ColumnType.TEXT}}}` if these are no numbers"
+        yield f"column '{name}' holds {found.iloc[0]}, read as the number {int(found.iloc[0])}; {line}"
+    if is_numeric_dtype(column):
+        return
+    if reading.keep_default_na and gaps.size:
+        line = "write `data.keep_default_na: false` if it is a value"
+        yield f"column '{name}' holds '{gaps.iloc[0]}', read as a gap; {line}"
+    if reading.decimal == "." and text.map(lambda each: DECIMAL_COMMA.fullmatch(each) is not None).mean() > 0.5:
+        yield f"column '{name}' holds '{text.iloc[0]}', read as text; write `data.decimal: \",\"` if these are numbers"
+
+
+def _quoted(name: str) -> str:
+    """Write a column's name as YAML's flow style takes it."""
+    return name if re.fullmatch(r"[A-Za-z_]\w*", name) else json.dumps(name, ensure_ascii=False)
