@@ -21,7 +21,7 @@ WAYS = dict(re.findall(r"(?ms)^### (.*?)\n(.*?)(?=^### |\Z)", PAGE.split("## Six
 MOST_FILES = 3
 
 CONFIG = """
-data: {source: wine.feather, target: quality}
+data: {source: wine.orc, target: quality}
 model: {estimator: sklearn.linear_model.Ridge}
 search: {method: halton, trials: 4, sampler: {scramble: false}, parameters: {alpha: {low: 0.1, high: 10, log: true}}}
 evaluation: {cv: 3, metrics: [mse, rmse]}
@@ -88,7 +88,7 @@ def run(changed, *arguments):
 @pytest.fixture(scope="module")
 def swept(changed, migrated):
     shutil.copy(migrated, changed / "mlflow.db")
-    load_table("wine-quality-red").head(300).to_feather(changed / "wine.feather")
+    load_table("wine-quality-red").head(300).to_orc(changed / "wine.orc")
     (changed / "sweep.yaml").write_text(CONFIG)
     return json.loads(run(changed, "-c", SWEEP).splitlines()[-1])
 

@@ -97,17 +97,17 @@ def test_a_missing_file_is_named(tmp_path):
     assert refusal(tmp_path / "none.csv") == f"no such file: {tmp_path / 'none.csv'}"
 
 
-def test_a_folder_is_no_file(tmp_path):
+def test_a_folder_without_parts_is_no_table(tmp_path):
     (tmp_path / "t.csv").mkdir()
-    assert refusal(tmp_path / "t.csv") == f"no such file: {tmp_path / 't.csv'}"
+    assert refusal(tmp_path / "t.csv") == f"{tmp_path / 't.csv'} is a folder without .parquet files"
 
 
-@pytest.mark.parametrize("name", ["t.xlsx", "t.txt", "t", "t.csv.zip", "csv", "t.parquet.gz"])
+@pytest.mark.parametrize("name", ["t.sas7bdat", "t", "t.csv.7z", "csv", "t.parquet.gz"])
 def test_another_ending_is_refused_before_the_file_is_opened(name, tmp_path):
     message = refusal(tmp_path / name)
     assert message == (
-        f"'{name}' is neither a bundled table (wine-quality-red, wine-quality-white, wine-quality)"
-        " nor a .csv, .csv.gz or .parquet file"
+        f"'{name}' is neither a bundled table (wine-quality-red, wine-quality-white, wine-quality) nor a file of the endings"
+        " .csv, .tsv, .txt, .jsonl (also .gz, .bz2, .xz, .zip), .parquet, .feather or .arrow"
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import json
 import lzma
 import pathlib
 import struct
@@ -151,7 +152,13 @@ def _separator_of(header: str, reading: Reading) -> str:
 def _read_json_lines(path: pathlib.Path, _reading: Reading) -> pd.DataFrame:
     """Read a JSON object a line; its numbers are numbers and its text stays text."""
     with _opened(path) as file:
-        return pd.read_json(file, lines=True, dtype=False, convert_dates=False, precise_float=True)
+        try:
+            records = [json.loads(line) for line in file if line.strip()]
+        except RecursionError as error:
+            raise ValueError("a line of it is nested too deeply") from error
+    if not all(isinstance(record, dict) for record in records):
+        raise ValueError('each line is to be an object: {"column": value, …}')
+    return pd.DataFrame(records)
 
 
 def parts_of(path: pathlib.Path) -> list[pathlib.Path]:
