@@ -374,6 +374,10 @@ BROKEN = {
         config("model: {pipeline: {scale: {params: {}}, svr: sklearn.svm.SVR}}", SEARCH_SVR),
         "2:20: model.pipeline.scale.estimator: is missing",
     ),
+    "a step named as what it lacks": (
+        config("model: {pipeline: {estimator: {params: {}}, svr: sklearn.svm.SVR}}", SEARCH_SVR),
+        "2:20: model.pipeline.estimator.estimator: is missing",
+    ),
     "a step's unknown parameter": (
         config("model: {pipeline: {svr: {estimator: sklearn.svm.SVR, params: {gama: 1}}}}", SEARCH_SVR),
         "2:63: model.pipeline.svr.params.gama: SVR has no parameter 'gama'; did you mean 'gamma'?",

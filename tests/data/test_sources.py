@@ -200,9 +200,17 @@ def test_numbers_are_no_dates(tmp_path):
 )
 def test_keys_that_are_about_text_are_refused_for_what_has_types(key, value, tmp_path):
     TABLE.to_parquet(tmp_path / "t.parquet")
-    with pytest.raises(DataError, match=r"is for \.csv, \.tsv and \.txt; a \.parquet says itself what is in it") as caught:
-        load_table(str(tmp_path / "t.parquet"), Reading(**{key: value}))
-    assert caught.value.path == ("data", key)
+    (error,) = load_rows(DataConfig(source="t.parquet", **{key: value}), tmp_path).wrong
+    assert str(error) == "is for .csv, .tsv and .txt; a .parquet says itself what is in it"
+    assert error.path == ("data", key)
+    (error,) = load_rows(DataConfig(source="wine-quality-red", **{key: value}), tmp_path).wrong
+    assert str(error) == "is for .csv, .tsv and .txt; wine-quality-red says itself what is in it"
+
+
+def test_new_rows_may_be_of_another_format_than_text_with_a_decimal_comma(tmp_path):
+    TABLE.assign(a=[1.5, 2.5]).to_parquet(tmp_path / "new.parquet")
+    rows = read(tmp_path, "a;b;y\n1,5;2;x\n2,5;3;z\n", decimal=",", new="new.parquet")
+    assert rows.table["a"].tolist() == [1.5, 2.5, 1.5, 2.5]
 
 
 @pytest.mark.parametrize(

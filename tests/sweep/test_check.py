@@ -40,8 +40,8 @@ class Place:
     def check(self, *arguments):
         return self.run("check", *arguments)
 
-    def found(self, *arguments):
-        done = self.check("wine", "--json", *arguments)
+    def found(self, *arguments, model="wine"):
+        done = self.check(model, "--json", *arguments)
         return done.returncode, json.loads(done.stdout)
 
     def artifact(self, run, name):
@@ -227,3 +227,18 @@ def test_the_predictions_are_those_of_the_registered_model(place):
     with place.current():
         predicted = mlflow.pyfunc.load_model("models:/wine@staging").predict(new.drop(columns="quality").astype(float))
     assert found["loss"]["new"] == pytest.approx(np.sqrt(np.mean((new["quality"] - predicted) ** 2)))
+
+
+def test_new_rows_are_read_as_the_table_was_that_the_model_was_trained_on(place):
+    text = CONFIG.replace("red.csv", "comma.csv").replace("seed: 4}", 'seed: 4, decimal: ",", drop: [pH], na_values: ["?"]}')
+    for name, table in {"comma": "mixed", "later": "more"}.items():
+        wine = pd.read_csv(place.folder / f"{table}.csv").astype({"pH": object})
+        wine.loc[3, "pH"] = "?"
+        wine.to_csv(place.folder / f"{name}.csv", sep=";", decimal=",", index=False)
+    (place.folder / "comma.yaml").write_text(text.replace("name: wine}", "name: comma}").replace("name: red", "name: comma"))
+    assert place.run("run", "comma.yaml", "--quiet").returncode == 0
+    code, found = place.found("--data", "later.csv", model="comma")
+    assert code == 0
+    assert found["loss"]["new"] == pytest.approx(found["loss"]["recorded"], rel=0.2)
+    assert {each["column"] for each in found["drift"]} >= {"alcohol"}
+    assert "pH" not in {each["column"] for each in found["drift"]}

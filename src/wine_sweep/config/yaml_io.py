@@ -82,7 +82,7 @@ class Document:
             return listed
         value: Any = self.value
         written: list[str | int] = []
-        for part in path:
+        for depth, part in enumerate(path):
             if part == 0 and isinstance(value, dict) and 0 not in value:
                 continue  # one value in place of a list of one
             if not isinstance(value, dict | list):
@@ -90,7 +90,7 @@ class Document:
             try:
                 value = value[part]  # type: ignore[index]  # a list's position is a number, and a mapping has any key
             except (KeyError, IndexError, TypeError):
-                return tuple(written) if isinstance(value, list) else (*written, *path[path.index(part) :])
+                return tuple(written) if isinstance(value, list) else (*written, *path[depth:])
             written.append(part)
         return tuple(written)
 

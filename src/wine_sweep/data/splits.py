@@ -22,7 +22,7 @@ from sklearn.model_selection import (
 
 from wine_sweep.config import CrossValidation, DataConfig, Duplicates, Reading
 from wine_sweep.data.dataset import GROUPS, TARGET, WEIGHTS, Dataset
-from wine_sweep.data.table import load_table, of_types, resolve_source, rows
+from wine_sweep.data.table import load_table, of_types, resolve_source, rows, unused_keys
 from wine_sweep.errors import ConfigPath, DataError
 from wine_sweep.trial import Task
 
@@ -298,7 +298,7 @@ class LoadedRows:
         source: A bundled name or an absolute path.
         table: All rows and columns, the new rows last.
         is_new: Which rows those are, of shape (rows,); None where there are none.
-        wrong: What is wrong with columns that are to be of another type than they are.
+        wrong: Keys that have no use here, and what is wrong with columns that are to be of another type than they are.
     """
 
     source: str
@@ -318,7 +318,7 @@ def load_rows(config: DataConfig, folder: pathlib.Path) -> LoadedRows:
     if config.new is not None:
         table, is_new = _with_new(table, resolve_source(config.new, folder), config)
     typed, wrong = of_types(table, config.dtypes)
-    return LoadedRows(source, typed, is_new, wrong)
+    return LoadedRows(source, typed, is_new, [*unused_keys(source, config), *wrong])
 
 
 def divide(dataset: Dataset, config: DataConfig, cv: CrossValidation, task: Task) -> TrainingData:

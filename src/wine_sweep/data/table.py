@@ -24,6 +24,7 @@ from wine_sweep.errors import ConfigPath, DataError
 from wine_sweep.messages import first_line, one_of, show_bytes
 
 AS_IT_IS = Reading()
+_OF_TEXT = ("separator", "decimal", "thousands", "comment", "encoding", "na_values", "keep_default_na")
 DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 _SHOWN = 5
 TARGET = "quality"
@@ -107,8 +108,6 @@ def load_table(source: str, reading: Reading = AS_IT_IS, *, raised_by: str = "da
         _refuse_strange(path)
         if has_more_than(path, reading.max_size):
             raise DataError(f"{path} has more than {show_bytes(reading.max_size)} unfolded; `{raised_by}` allows more")
-        if not FORMATS[ending].is_text:
-            _refuse_keys_of_text(ending, reading)
         table = FORMATS[ending].read(path, reading)
     except DataError:
         raise
@@ -126,11 +125,14 @@ def _refuse_strange(path: pathlib.Path) -> None:
         raise DataError(f"{path} is no regular file" if path.exists() else f"no such file: {path}", code="missing-file")
 
 
-def _refuse_keys_of_text(ending: str, reading: Reading) -> None:
-    for key in ("separator", "decimal", "thousands", "comment", "encoding", "na_values", "keep_default_na"):
-        if getattr(reading, key) != getattr(AS_IT_IS, key):
-            message = f"is for .csv, .tsv and .txt; a {ending} says itself what is in it"
-            raise DataError(message, path=("data", key), code="conflict")
+def unused_keys(source: str, reading: Reading) -> list[DataError]:
+    """List the keys that say how text is read, where the table is none."""
+    ending = None if source in NAMES else ending_of(pathlib.Path(source))
+    if ending is not None and FORMATS[ending].is_text:
+        return []
+    given = [key for key in _OF_TEXT if getattr(reading, key) != getattr(AS_IT_IS, key)]
+    message = f"is for .csv, .tsv and .txt; {f'a {ending}' if ending else source} says itself what is in it"
+    return [DataError(message, path=("data", key), code="conflict") for key in given]
 
 
 def of_types(table: pd.DataFrame, dtypes: Mapping[str, ColumnType]) -> tuple[pd.DataFrame, list[DataError]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,16 +14,17 @@ from typing import Any
 
 import pandas as pd
 
-from wine_sweep.config import MAX_TABLE, Reading, Stage
+from wine_sweep.config import MAX_TABLE, NotKnown, Reading, Stage
 from wine_sweep.data import load_table
 from wine_sweep.data.dataset import table_digest
-from wine_sweep.data.table import resolve_source
-from wine_sweep.errors import NotFoundError
+from wine_sweep.data.table import of_types, resolve_source
+from wine_sweep.errors import ConfigError, NotFoundError, TrackingError
 from wine_sweep.messages import markdown, spreadsheet_cell
 from wine_sweep.monitoring.check import Checked, CheckResult, Thresholds, check_rows
 from wine_sweep.monitoring.drift import Aspect, Drift
 from wine_sweep.monitoring.reference import Reference
 from wine_sweep.registry import ModelRegistry, RegisteredVersion
+from wine_sweep.sweep.resume import StoredConfig
 from wine_sweep.targets.trust import trusts_model
 from wine_sweep.tracking import names
 from wine_sweep.tracking.encoding import SweepData
@@ -31,9 +33,11 @@ from wine_sweep.tracking.lock import close_lost_checks
 from wine_sweep.tracking.model_policy import ModelTrust
 from wine_sweep.tracking.models import load_model
 from wine_sweep.tracking.monitoring_runs import CheckRecord, read_reference, write_check
-from wine_sweep.tracking.reader import SweepReader
+from wine_sweep.tracking.reader import SweepReader, find_trial
 from wine_sweep.tracking.runs import experiment_of
 from wine_sweep.tracking.store import translated_errors
+
+_logger = logging.getLogger(__name__)
 
 _DRIFT_COLUMNS = ("column", "aspect", "test", "statistic", "p_value", "adjusted", "effect", "moved")
 
@@ -106,9 +110,9 @@ def check_model(reader: SweepReader, check: Check, *, folder: Path, clock: Calla
     """
     started = clock()
     source = resolve_source(check.source, folder)
-    table = load_table(source, Reading(max_size=check.max_size), raised_by=check.raised_by)
     model = find_version(reader, check.name, check.stage, check.version)
     reference = _reference(reader, model)
+    table = _new_rows(source, _reading(reader, model), check)
     trust = ModelTrust(model.name, trusts_model(check.trusted, model.name))
     checked = check_rows(reference, load_model(model.uri, trust), table, check.limits)
     data = SweepData(table.rename(columns=str), source, source.replace("\\", "/").rsplit("/", 1)[-1], table_digest(table))
@@ -125,6 +129,25 @@ def check_model(reader: SweepReader, check: Check, *, folder: Path, clock: Calla
     )
     close_lost_checks(reader.client, reader.experiment_ids, model.name)
     return CheckOutcome(model, data.name, write_check(reader.client, record), checked.result)
+
+
+def _new_rows(source: str, reading: Reading, check: Check) -> pd.DataFrame:
+    reading = reading.model_copy(update={"max_size": check.max_size})
+    table, wrong = of_types(load_table(source, reading, raised_by=check.raised_by), reading.dtypes)
+    if wrong:
+        raise wrong[0]
+    return table
+
+
+def _reading(reader: SweepReader, model: RegisteredVersion) -> Reading:
+    """Return how the table was read that the model was trained on; as it is where its sweep does not say any more."""
+    try:
+        config = StoredConfig.of(reader, find_trial(reader, model.run_id).sweep).draft().known
+        data = config.data or Reading()
+        return Reading(**{key: getattr(data, key) for key in Reading.model_fields})
+    except (NotFoundError, NotKnown, ConfigError, TrackingError) as error:
+        _logger.warning("the new rows are read as they are; how those of the model were read is not known any more: %s", error)
+        return Reading()
 
 
 def find_version(reader: SweepReader, name: str, stage: Stage, version: str | None) -> RegisteredVersion:
