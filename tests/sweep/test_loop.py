@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from concurrent.futures import Future
 from dataclasses import replace
@@ -418,6 +419,21 @@ def test_a_worker_hears_of_a_drop_before_the_trial_is_kept(monkeypatch):
     monkeypatch.setattr("wine_sweep.sweep.loop.wait", wait)
     loop.run()
     assert seen == [(TrialState.PRUNED, [0])]
+
+
+@pytest.mark.parametrize("is_interrupted", [False, True])
+def test_no_credentials_are_kept_of_a_trial_that_ends_or_has_ended_when_the_sweep_does(monkeypatch, is_interrupted):
+    def failed(trial):
+        return replace(trial, state=TrialState.FAILED, failure=Failure("URLError", "https://user:secret@host is away"))
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    loop, _, _, recorder, wait = make([1], outcome=failed)
+    monkeypatch.setattr("wine_sweep.sweep.loop.wait", interrupted if is_interrupted else wait)
+    with pytest.raises(KeyboardInterrupt) if is_interrupted else contextlib.nullcontext():
+        loop.run()
+    assert recorder.ended[0].failure.message == "https://***@host is away"
 
 
 def test_a_trial_that_breaks_a_limit_is_finished_and_told_by_how_much(run):

@@ -288,7 +288,7 @@ class TrialLoop:
             self._deadline = self.monotonic() + self.grace
         for future in sorted(done, key=lambda each: self._running[each].number):
             before = self._running.pop(future)
-            after = masked(self._outcome(future, before))
+            after = self._outcome(future, before)
             if after.state is TrialState.RUNNING:
                 self._go_on(after)
             elif self._may_retry(after):
@@ -358,10 +358,10 @@ class TrialLoop:
             return replace(trial, state=TrialState.KILLED, ended=self.clock())
         error = future.exception()
         if error is None:  # a task that reports knows only the trial that it began with
-            return replace(future.result(), reported=trial.reported, reported_at=trial.reported_at)
+            return masked(replace(future.result(), reported=trial.reported, reported_at=trial.reported_at))
         if self._deadline is not None:  # whoever stops the sweep may have stopped its workers too
             return replace(trial, state=TrialState.KILLED, ended=self.clock())
-        return replace(trial, state=TrialState.FAILED, failure=self.workers.explain(error), ended=self.clock())
+        return masked(replace(trial, state=TrialState.FAILED, failure=self.workers.explain(error), ended=self.clock()))
 
     def _end(self, trial: Trial) -> None:
         if trial.state is TrialState.FINISHED:
