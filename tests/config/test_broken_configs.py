@@ -25,7 +25,8 @@ CLASSIFICATION_METRICS = (
     " or a scikit-learn scorer's name"
 )
 NOT_A_TABLE = (
-    "is neither a bundled table (wine-quality-red, wine-quality-white, wine-quality) nor a .csv, .csv.gz or .parquet file"
+    "is neither a bundled table (wine-quality-red, wine-quality-white, wine-quality) nor a file of the endings"
+    " .csv, .tsv, .txt, .jsonl (also .gz, .bz2, .xz, .zip), .parquet, .feather or .arrow"
 )
 
 
@@ -100,7 +101,8 @@ BROKEN = {
     "an unknown key in data": (
         config("data: {source: table.csv, traget: y}"),
         "1:27: data.traget: unknown key; did you mean 'target'?"
-        " Allowed: source, target, test_size, seed, duplicates, groups, weights, max_size, new",
+        " Allowed: source, target, test_size, seed, duplicates, groups, weights, features, drop, new, separator, decimal, thousands,"
+        " comment, encoding, na_values, keep_default_na, dtypes, max_size",
     ),
     "a test_size of all rows": (
         config("data: {source: table.csv, target: y, test_size: 1.0}"),

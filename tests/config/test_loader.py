@@ -217,8 +217,18 @@ def test_a_dump_says_the_defaults_too():
         "duplicates": "group",
         "groups": None,
         "weights": None,
-        "max_size": 2_000_000_000,
+        "features": None,
+        "drop": [],
         "new": None,
+        "separator": None,
+        "decimal": ".",
+        "thousands": None,
+        "comment": None,
+        "encoding": None,
+        "na_values": [],
+        "keep_default_na": True,
+        "dtypes": {},
+        "max_size": 2_000_000_000,
     }
     assert dumped["evaluation"]["bootstrap"] == {"resamples": 1000, "confidence": 0.95}
     assert dumped["search"]["parameters"] == {"c": {"choices": [1], "when": None}}

@@ -380,8 +380,8 @@ class Reading(Model):
         return self
 
 
-class DataConfig(Reading):
-    """The table, and the rows of it that no trial sees; how it is read.
+class TableConfig(Model):
+    """The table, what its columns are for, and the rows of it that no trial sees.
 
     Args:
         source: ``wine-quality-red``, ``wine-quality-white``, ``wine-quality``, or the path of a file: .csv, .tsv, .txt or .jsonl,
@@ -416,6 +416,10 @@ class DataConfig(Reading):
         if self.features is not None and self.drop:
             raise config_error("goes without `features`: what is not named there is not learned from", "drop", code="conflict")
         return self
+
+
+class DataConfig(Reading, TableConfig):
+    """The section `data`: the table as `TableConfig` has it, read as `Reading` says."""
 
 
 FAMILY = "model"
