@@ -101,8 +101,8 @@ BROKEN = {
     "an unknown key in data": (
         config("data: {source: table.csv, traget: y}"),
         "1:27: data.traget: unknown key; did you mean 'target'?"
-        " Allowed: source, target, test_size, seed, duplicates, groups, weights, features, drop, new, separator, decimal, thousands,"
-        " comment, encoding, na_values, keep_default_na, dtypes, max_size",
+        " Allowed: source, target, test_size, seed, duplicates, groups, weights, features, drop, new, separator, decimal,"
+        " thousands, comment, encoding, na_values, keep_default_na, dtypes, max_size",
     ),
     "a test_size of all rows": (
         config("data: {source: table.csv, target: y, test_size: 1.0}"),
