@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from wine_sweep.config import Expression, ExpressionError, read_config
+from wine_sweep.config import Expression, ExpressionError, Reading, read_config
 from wine_sweep.data import load_table
 from wine_sweep.data.table import has_more_than, resolve_source
 from wine_sweep.errors import ConfigError, DataError
@@ -161,8 +161,8 @@ def test_tables_over_the_limit_are_refused_in_every_form(tmp_path):
     assert (tmp_path / "words.parquet").stat().st_size < 100_000, "one word stands for all"
     for name in ("t.csv", "t.csv.gz", "t.parquet", "words.parquet"):
         with pytest.raises(DataError, match=r"more than 300 KB unfolded; `--max-size` allows more"):
-            load_table(str(tmp_path / name), max_size=300_000, raised_by="--max-size")
-        assert len(load_table(str(tmp_path / name), max_size=GIGABYTE))
+            load_table(str(tmp_path / name), Reading(max_size=300_000), raised_by="--max-size")
+        assert len(load_table(str(tmp_path / name), Reading(max_size=GIGABYTE)))
 
 
 @pytest.mark.slow
