@@ -122,6 +122,14 @@ def test_a_folder_of_parts_is_one_table_by_the_names_of_its_files(tmp_path):
     assert has_more_than(tmp_path, 50)
 
 
+def test_of_a_folder_nothing_is_read_whose_size_was_not_looked_at(tmp_path):
+    TABLE.to_parquet(tmp_path / "part-0.parquet")
+    TABLE.assign(a=[5, 7]).to_parquet(tmp_path / "more")
+    (tmp_path / "within").mkdir()
+    TABLE.to_parquet(tmp_path / "within" / "part-1.parquet")
+    assert load_table(str(tmp_path))["a"].tolist() == [1, 3]
+
+
 def test_an_index_with_a_name_is_a_column(tmp_path):
     TABLE.set_index("a").to_parquet(tmp_path / "t.parquet")
     assert load_table(str(tmp_path / "t.parquet")).columns.tolist() == ["a", "b", "y"]

@@ -162,8 +162,8 @@ def _read_json_lines(path: pathlib.Path, _reading: Reading) -> pd.DataFrame:
 
 
 def parts_of(path: pathlib.Path) -> list[pathlib.Path]:
-    """List the files of a table: the file itself, or all Parquet files of a folder of parts, by name."""
-    return sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    """List the files of a table: the file itself, or the Parquet files that lie in a folder of parts, by name."""
+    return sorted(path.glob("*.parquet")) if path.is_dir() else [path]
 
 
 def _parquet_has_more(path: pathlib.Path, most: int) -> bool:
@@ -191,8 +191,8 @@ def _is_plain(kind: pa.DataType) -> bool:
 
 def _read_parquet(path: pathlib.Path, _reading: Reading) -> pd.DataFrame:
     with _notes_of_pandas():
-        table = pd.read_parquet(path)
-    return _checked(table)
+        tables = [_checked(pd.read_parquet(part)) for part in parts_of(path)]  # of a folder pandas would read other files too
+    return tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
 
 
 @contextmanager

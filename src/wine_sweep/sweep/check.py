@@ -115,7 +115,7 @@ def check_model(reader: SweepReader, check: Check, *, folder: Path, clock: Calla
     table = _new_rows(source, _reading(reader, model), check)
     trust = ModelTrust(model.name, trusts_model(check.trusted, model.name))
     checked = check_rows(reference, load_model(model.uri, trust), table, check.limits)
-    data = SweepData(table.rename(columns=str), source, source.replace("\\", "/").rsplit("/", 1)[-1], table_digest(table))
+    data = SweepData(table, source, source.replace("\\", "/").rsplit("/", 1)[-1], table_digest(table))
     record = CheckRecord(
         name=names.check_run_name(model.name, model.version),
         experiment_id=_experiment(reader, check, model),
