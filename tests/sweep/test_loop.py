@@ -95,12 +95,13 @@ class Shuffled:
 
 
 class Kept:
-    def __init__(self, fail_after: int | None = None) -> None:
+    def __init__(self, fail_after: int | None = None, *, is_outage: bool = False) -> None:
         self.events: list[tuple[str, int]] = []
         self.ended: dict[int, Trial] = {}
         self.recalled: list[int] = []
         self.behind = lambda recorder: False
         self._fail_after = fail_after
+        self._is_outage = is_outage
 
     def trial_started(self, trial) -> None:
         self.events.append(("started", trial.number))
@@ -119,7 +120,7 @@ class Kept:
 
     def check(self) -> None:
         if self._fail_after is not None and len(self.ended) >= self._fail_after:
-            raise TrackingError("the store is gone")
+            raise TrackingError("the store is gone", is_outage=self._is_outage)
 
 
 def finished(trial: Trial) -> Trial:
@@ -258,6 +259,15 @@ def test_a_recorder_that_fails_ends_the_sweep_and_the_workers(run):
         run(range(1, 100), size=2, kept=recorder)
     started = {number for event, number in recorder.events if event == "started"}
     assert started == set(recorder.ended)
+
+
+@pytest.mark.parametrize(("is_outage", "grace", "is_killed"), [(True, 20.0, False), (True, 0.0, True), (False, 20.0, True)])
+def test_what_runs_has_the_time_of_grace_when_the_store_stays_away(run, is_outage, grace, is_killed):
+    recorder = Kept(fail_after=3, is_outage=is_outage)
+    with pytest.raises(TrackingError, match="the store is gone"):
+        run(range(1, 100), size=6, kept=recorder, grace=grace)
+    assert {number for event, number in recorder.events if event == "started"} == set(recorder.ended)
+    assert (TrialState.KILLED in {trial.state for trial in recorder.ended.values()}) == is_killed
 
 
 @pytest.mark.parametrize("size", [1, 3])

@@ -376,13 +376,10 @@ class DaskWorkers:
     def _watch(self) -> None:
         """See who joins and who leaves, until the end."""
         while not self._stopping.wait(WATCH_SECONDS):
-            if self._client.status != "running":  # it may reconnect, but the scheduler has forgotten all that was ours
-                self._give_up(ExecutionError(f"the connection to the Dask scheduler at {self._name} was lost"))
-                return
             try:
-                threads = threads_of(self._client)
-            except Exception as error:  # noqa: BLE001  # Dask has no one class for a scheduler that does not answer
-                self._give_up(ExecutionError(f"the Dask scheduler at {self._name} is gone: {describe_error(error)}"))
+                threads = self._ask_for_threads()
+            except ExecutionError as error:
+                self._give_up(error)
                 return
             self._take_leave_of(set(self._dask_workers) - set(threads))
             for address in sorted(set(threads) - self._seen):
@@ -390,6 +387,19 @@ class DaskWorkers:
                 arguments = (address, threads[address])
                 threading.Thread(target=self._welcome, args=arguments, name="wine-sweep-dask-welcome", daemon=True).start()
             self._check_alone()
+
+    def _ask_for_threads(self) -> dict[str, int]:
+        """Return how many threads each worker has, by its address.
+
+        Raises:
+            ExecutionError: The scheduler is gone.
+        """
+        if self._client.status != "running":  # it may reconnect, but the scheduler has forgotten all that was ours
+            raise ExecutionError(f"the connection to the Dask scheduler at {self._name} was lost")
+        try:
+            return threads_of(self._client)
+        except Exception as error:  # Dask has no one class for a scheduler that does not answer
+            raise ExecutionError(f"the Dask scheduler at {self._name} is gone: {describe_error(error)}") from error
 
     def _welcome(self, address: str, threads: int) -> None:
         """Take in a worker that joined, if it is like us; otherwise it gets no trial."""
@@ -459,16 +469,24 @@ class DaskWorkers:
                 return
             if isinstance(outcome, RemoteResult) and outcome.is_held:
                 station.held[flight.trial.number] = None
-            if dask_future.cancelled() and self._client.status != "running":
-                self._give_up(ExecutionError(f"the connection to the Dask scheduler at {self._name} was lost"))
-        if dask_future.cancelled():  # not by us: with its worker went the executor that was to measure it
-            outcome = loss_of(address)
-            self._take_leave_of({address})
+        if isinstance(outcome, BaseException) and dask_future.status != "error":  # not raised over there: it did not come here
+            outcome = self._loss_or_end(address, is_cancelled=dask_future.cancelled())
         with self._lock:
             self._dispatch()
         trial = receive(outcome, self._trial_dirs) if isinstance(outcome, RemoteResult) else outcome
         if not conclude(flight.future, self._error or trial):
             self.drop(flight.trial)
+
+    def _loss_or_end(self, address: str, *, is_cancelled: bool) -> Failure | ExecutionError:
+        """Return why nothing came of a trial: its worker is lost, or the scheduler, and with that every trial."""
+        try:
+            self._ask_for_threads()
+        except ExecutionError as error:
+            self._give_up(error)
+            return error
+        if is_cancelled:  # not by us: with its worker went the executor that was to measure it
+            self._take_leave_of({address})
+        return loss_of(address)
 
     def _dropped(self, station: DaskWorkerState, number: int, dask_future: Any) -> None:
         """Take the files of a trial that was not to go on; its worker is free."""

@@ -16,6 +16,7 @@ from statistics import fmean
 from typing import Protocol
 
 from wine_sweep.config import RetriesConfig, SearchConfig
+from wine_sweep.errors import TrackingError
 from wine_sweep.execution import Workers, make_workers
 from wine_sweep.execution.base import POLL_SECONDS
 from wine_sweep.search.methods import count_points, count_trials, make_searcher
@@ -241,6 +242,10 @@ class TrialLoop:
                 else:
                     break
             ended = True
+        except TrackingError as error:
+            if error.is_outage:
+                self._let_finish()
+            raise
         finally:
             if not ended or self._stopped_by is StopReason.INTERRUPTED:
                 self._kill()
@@ -384,6 +389,15 @@ class TrialLoop:
                 if stopper.add(trial) and self._stopped_by is None:
                     self._stopped_by = stopper.reason
             self._judged += 1
+
+    def _let_finish(self) -> None:
+        """Give what runs the time of grace although the store is away: what it measures waits for `resume`."""
+        self._stopped_by = StopReason.INTERRUPTED
+        self._deadline = self.monotonic() + self.grace
+        if self._running:
+            _logger.warning("the store stays away: what runs may take %gs more.", self.grace)
+        while self._running:
+            self._collect()
 
     def _kill(self) -> None:
         """Keep what has finished, end the rest."""
