@@ -28,12 +28,14 @@ class DataRequirements:
         numbers: Whether every feature must be a number.
         takes_missing: Whether a feature may have gaps.
         model: The model's name, for messages.
+        categories: Whether columns of categories may stand beside the numbers.
     """
 
     task: Task
     numbers: bool
     takes_missing: bool
     model: str
+    categories: bool = False
 
 
 Params = Mapping[str, Any]

@@ -34,8 +34,8 @@ def refusal(columns, needs=REGRESSOR, path=("data", "source"), **options):
 def test_a_table_is_taken_apart():
     data = make({"a": [1, 2], "y": [3, 4], "b": [True, False]})
     assert data.features.columns.tolist() == ["a", "b"]
-    assert data.features.dtypes.tolist() == [np.float64, np.float64]
-    assert data.features["b"].tolist() == [1.0, 0.0]
+    assert data.features.dtypes.tolist() == [np.int64, np.bool_]
+    assert data.features["b"].tolist() == [True, False]
     assert data.target.tolist() == [3.0, 4.0]
     assert data.target.dtype == np.float64
     assert data.source == "/data/t.csv"

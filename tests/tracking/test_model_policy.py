@@ -153,7 +153,16 @@ def refused(path, model=None, change=lambda schema: None):
 
 
 @pytest.mark.parametrize(
-    "harmless", [np.log1p, np.mean, scipy.special.expit, functools.partial(np.clip, a_min=0), operator.itemgetter("x")]
+    "harmless",
+    [
+        np.log1p,
+        np.mean,
+        scipy.special.expit,
+        functools.partial(np.clip, a_min=0),
+        operator.itemgetter("x"),
+        operator.methodcaller("convert_dtypes"),
+        operator.methodcaller("astype", {"x": "Float64", "when": "datetime64[us, Europe/Paris]"}),
+    ],
 )
 def test_functions_that_only_reckon_may_be_held(tmp_path, harmless):
     assert refused(tmp_path, FunctionTransformer(harmless)) == ()

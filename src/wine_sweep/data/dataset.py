@@ -15,6 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from wine_sweep.config import DataConfig, Duplicates, NotKnown, known
 from wine_sweep.data import table
+from wine_sweep.data.columns import as_learned
 from wine_sweep.data.table import as_numbers, rows
 from wine_sweep.errors import ConfigPath, DataError
 from wine_sweep.messages import one_of
@@ -226,7 +227,7 @@ class Dataset:
     """What a sweep learns from.
 
     Args:
-        features: One row an example; numbers as float64.
+        features: One row an example, each column of the type that `as_learned` gives it.
         target: The column to predict, of the same length: float64 for regression, the classes as they are otherwise.
         groups: For every row, the number of its group; no split divides a group. Rows with equal features share one, and
             rows with the same value of the group column.
@@ -343,11 +344,13 @@ def _check_features(features: pd.DataFrame, needs: DataRequirements) -> pd.DataF
 
 def _checked_feature(column: pd.Series, needs: DataRequirements) -> pd.Series:
     name = column.name
-    if needs.numbers or is_numeric_dtype(column):
+    is_taken = needs.categories and isinstance(column.dtype, pd.CategoricalDtype)
+    if needs.numbers and not is_numeric_dtype(column) and not is_taken:
         why = f"{needs.model} needs numbers; leave it out by `data.drop`, or encode it in model.pipeline"
         column = as_numbers(column, path=SOURCE, why=why)
     if any(isinstance(value, Collection) and not isinstance(value, str | bytes) for value in column.head(_SHOWN)):
         raise DataError(f"column '{name}' holds lists or mappings; a feature holds numbers or text", path=SOURCE)
+    column = as_learned(column)
     missing = column.isna().to_numpy()
     if missing.any() and not needs.takes_missing:
         raise DataError(
@@ -355,7 +358,7 @@ def _checked_feature(column: pd.Series, needs: DataRequirements) -> pd.Series:
             " drop the rows, or begin model.pipeline with sklearn.impute.SimpleImputer",
             path=SOURCE,
         )
-    if column.dtype == np.float64:
+    if column.dtype.kind == "f":
         refuse_infinite(column, SOURCE)
     return column
 
@@ -363,7 +366,8 @@ def _checked_feature(column: pd.Series, needs: DataRequirements) -> pd.Series:
 def _digest(features: pd.DataFrame, beside: Mapping[str, pd.Series]) -> str:
     digest = hashlib.sha256()
     named = [(f"{role}:{column.name}", column) for role, column in beside.items()]
-    for name, column in [*features.items(), *named]:
+    numbers = {name: column.astype("float64") if is_numeric_dtype(column) else column for name, column in features.items()}
+    for name, column in [*numbers.items(), *named]:
         digest.update(f"{name}\0{column.dtype.kind}\0".encode())
         digest.update(_bytes_of(column))
     return digest.hexdigest()
@@ -380,6 +384,6 @@ def _bytes_of(column: pd.Series) -> bytes:
 
 def _equal_rows(features: pd.DataFrame, duplicates: Duplicates) -> np.ndarray:
     if duplicates is not Duplicates.KEEP:
-        equal: np.ndarray = features.groupby(list(features.columns), sort=False, dropna=False).ngroup().to_numpy()
+        equal: np.ndarray = features.groupby(list(features.columns), sort=False, dropna=False, observed=True).ngroup().to_numpy()
         return equal
     return np.arange(len(features))

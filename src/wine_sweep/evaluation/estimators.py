@@ -299,7 +299,16 @@ def describe_needs(model: Any, at: ConfigPath = ("model",)) -> DataRequirements:
     if task is None:
         raise _bad(path, f"{name} is neither a regressor nor a classifier")
     reads_text = type(steps[0]).__name__ in _TEXT_READERS or tags.string or tags.categorical
-    return DataRequirements(task, numbers=not reads_text, takes_missing=reads_text or takes_missing, model=name)
+    takes_missing = reads_text or takes_missing
+    return DataRequirements(task, not reads_text, takes_missing, name, categories=_takes_categories(steps[0]))
+
+
+def _takes_categories(model: Any) -> bool:
+    """Return whether a model learns from columns of pandas' categories as such, as it is set."""
+    if type(model).__module__.startswith("lightgbm."):
+        return True
+    params = model.get_params(deep=False)
+    return params.get("categorical_features") == "from_dtype" or params.get("enable_categorical") is True
 
 
 def _takes_missing(steps: list[Any]) -> bool:

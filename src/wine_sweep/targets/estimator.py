@@ -244,7 +244,9 @@ class Models:
         picky = next((each for each in needs.values() if each.numbers), next(iter(needs.values())))
         takes_missing = all(each.takes_missing for each in needs.values())
         name = picky.model if takes_missing else next(each.model for each in needs.values() if not each.takes_missing)
-        self.needs = DataRequirements(first, any(each.numbers for each in needs.values()), takes_missing, name)
+        numbers = any(each.numbers for each in needs.values())
+        categories = all(each.categories or not each.numbers for each in needs.values())
+        self.needs = DataRequirements(first, numbers, takes_missing, name, categories)
 
     def check_searched(self, space: Space, budget: BudgetConfig | None) -> list[Problem]:
         """Hold the searched parameters, and the one that grows, against the estimators that they are for."""

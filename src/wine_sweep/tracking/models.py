@@ -14,7 +14,7 @@ import warnings
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,7 +29,7 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model, infer_signature
+from mlflow.models import Model
 from mlflow.pyfunc import PyFuncModel, PythonModel
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
@@ -46,8 +46,9 @@ from wine_sweep.messages import MODEL_PREFIX, mask, shell_word
 from wine_sweep.tracking import names
 from wine_sweep.tracking.artifacts import Files, is_elsewhere, split_location
 from wine_sweep.tracking.encoding import log_in_batches
+from wine_sweep.tracking.model_inputs import as_declared, raw_rows, restoring, signature_of
 from wine_sweep.tracking.model_policy import MLMODEL, ModelTrust, judge, read_mlmodel
-from wine_sweep.tracking.skops_policy import DATA_TYPES
+from wine_sweep.tracking.skops_policy import CALLED_TYPES, DATA_TYPES
 from wine_sweep.tracking.store import quoted, translated_errors
 
 _MOST_STEPS = 4
@@ -91,11 +92,11 @@ class LoadedModel:
             return np.asarray(self._raw.predict_proba(self._own(features)))
 
     def _own(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Return the columns that the model knows, in its own order."""
+        """Return the columns that the model knows; see `as_declared`."""
         schema = self._loaded.metadata.get_input_schema()
         if schema is None or not schema.has_input_names():
             return features
-        return features[[name for name in schema.input_names() if name in features.columns]]
+        return as_declared(features, schema)
 
 
 def load_model(uri: str, trust: ModelTrust) -> LoadedModel:
@@ -229,6 +230,9 @@ _DISTRIBUTIONS = {name: name for name in (*TRUSTED_TYPES, "skops", "cloudpickle"
 
 EXAMPLE_ROWS = 3
 
+RAW_ROWS = 100
+"""How many rows are predicted once more as they come without types; those with gaps first."""
+
 
 @dataclass(frozen=True)
 class ModelToLog:
@@ -342,11 +346,14 @@ def _flavor(to_log: ModelToLog) -> tuple[ModuleType, dict[str, Any], Sequence[st
     if not (hasattr(model, "predict") and hasattr(model, "get_params")):
         name = type(model).__name__
         raise ModelError(f"a {name} cannot be kept: a model is a scikit-learn style estimator or an mlflow.pyfunc.PythonModel")
-    example = None if features is None else features.head(EXAMPLE_ROWS)
-    types = _trusted_types(to_log)
+    signature = None
+    if features is not None:
+        signature = signature_of(model, features, np.asarray(model.predict(features.head(EXAMPLE_ROWS).copy())))
+        model = restoring(model, features)
+    types = _trusted_types(replace(to_log, model=model))
     own = {
         "sk_model": model,
-        "signature": infer_signature(example, model.predict(example.copy())) if example is not None else None,
+        "signature": signature,
         "serialization_format": mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
         "skops_trusted_types": types,
     }
@@ -368,7 +375,7 @@ def check_loads_back(uri: str, features: pd.DataFrame, expected: np.ndarray, wri
 
     Args:
         uri: The model's URI.
-        features: Rows to predict, of shape (rows, features).
+        features: Rows to predict, of shape (rows, features), numbered from 0.
         expected: What the model in memory predicts for them, of shape (rows,).
         written: What this process has saved, by `fingerprint`; code of its own is run where the store gives that back.
 
@@ -378,11 +385,18 @@ def check_loads_back(uri: str, features: pd.DataFrame, expected: np.ndarray, wri
     with translated_errors("fetch the model"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            predicted = load_model(uri, ModelTrust(names.MODEL_NAME, written=written)).predict(features.copy())
+            model = load_model(uri, ModelTrust(names.MODEL_NAME, written=written))
+            predicted = model.predict(features.copy())
+            raw = raw_rows(features, RAW_ROWS)
+            predicted_raw = model.predict(raw)
         except ModelError as error:
             raise ModelError(f"the saved model does not load back: {error}") from error
         except (TypeError, ValueError, AttributeError, ImportError) as error:
             raise ModelError(f"the saved model does not load back: {type(error).__name__}: {error}") from error
+    of_raw = expected[raw.index.to_numpy()]
+    if not is_alike(predicted_raw, of_raw):
+        message = f"predicts otherwise for {np.sum(predicted_raw != of_raw)} of {len(raw)} rows that come without types"
+        raise ModelError(f"the saved model {message}: None for a gap, dates and categories as text")
     if not is_alike(predicted, expected):
         raise ModelError(
             f"the saved model predicts otherwise than the one in memory for {np.sum(predicted != expected)} of {len(expected)}"
@@ -402,7 +416,7 @@ def _trusted_types(to_log: ModelToLog) -> list[str]:
     except Exception as error:  # skops raises whatever an object's own reduction raises
         raise ModelError(f"{type(to_log.model).__name__} cannot be saved: {type(error).__name__}: {error}") from error
     allowed = TRUSTED_TYPES | set(to_log.trusted)
-    refused = [name for name in found if name not in DATA_TYPES and name.partition(".")[0] not in allowed]
+    refused = [name for name in found if name not in DATA_TYPES | CALLED_TYPES and name.partition(".")[0] not in allowed]
     if refused:
         raise ModelError(f"the model holds objects of types that nobody trusts: {', '.join(refused)}{_how_to_trust(refused)}")
     return list(found)

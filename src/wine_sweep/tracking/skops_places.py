@@ -56,7 +56,9 @@ HOLDING_FUNCTIONS = frozenset(
     }
 )
 _TAKING_COLUMNS = frozenset({"func", "inverse_func"})
-"""Of a FunctionTransformer: these may be an `operator.itemgetter`."""
+"""Of a FunctionTransformer: these may be an `operator.itemgetter`, or a `methodcaller` that changes types."""
+
+_COLUMN_TYPES = re.compile(r"boolean|category|Float64|float64|object|str|datetime64\[(s|ms|us|ns)(, \w[\w/+:-]*)?\]")
 
 _HOLDING_SCORERS = frozenset({"_curve_scorer", "_scorer", "_scorers", "owner", "scorer_", "scoring"})
 _HOLDING_TYPES = frozenset({"_dtype", "dtype"})
@@ -231,7 +233,26 @@ def _is_partial(_node: Mapping[str, Any], content: Any) -> bool:
     )
 
 
-def _takes_columns(node: Mapping[str, Any], _content: Any) -> bool:
+def _takes_columns_or_types(node: Mapping[str, Any], _content: Any) -> bool:
+    return _changes_types(node) if dotted(node) == "operator.methodcaller" else _takes_columns(node)
+
+
+def _changes_types(node: Mapping[str, Any]) -> bool:
+    """Return whether a `methodcaller` calls `convert_dtypes`, or `astype` with the types of columns by their names."""
+    arguments = node.get("attrs")
+    if not isinstance(arguments, dict) or _loader(arguments) != "TupleNode" or not isinstance(arguments.get("content"), list):
+        return False
+    called = [_text(each) if _loader(each) == _JSON else None for each in arguments["content"][:1]]
+    types = arguments["content"][1:]
+    if called == ["convert_dtypes"]:
+        return not types
+    if called != ["astype"] or len(types) != 1 or not _is_dict(types[0], keys="builtins.str"):
+        return False
+    kinds = [_text(each) if _loader(each) == _JSON else None for each in types[0]["content"].values()]
+    return all(isinstance(kind, str) and _COLUMN_TYPES.fullmatch(kind) is not None for kind in kinds)
+
+
+def _takes_columns(node: Mapping[str, Any]) -> bool:
     """Return whether an `itemgetter` takes columns by their names."""
     names = node.get("attrs")
     if not isinstance(names, dict) or _loader(names) != "TupleNode" or not _is_plain(names) or not names["content"]:
@@ -286,7 +307,7 @@ _FORMS: Mapping[str, Callable[[Mapping[str, Any], Any], bool]] = {
     "MaskedArrayNode": _is_masked,
     "NdArrayNode": _is_ndarray,
     "ObjectNode": _is_state,
-    "OperatorFuncNode": _takes_columns,
+    "OperatorFuncNode": _takes_columns_or_types,
     "PartialNode": _is_partial,
     "RandomGeneratorNode": _is_generator,
     "RandomStateNode": lambda _, content: _is_dict(content, keys="builtins.str") and _is_plain(content),

@@ -146,7 +146,7 @@ _BY_LOADER: Mapping[str, frozenset[str] | re.Pattern[str]] = {
     "LossNode": _LOSSES,
     "MaskedArrayNode": frozenset({"numpy.ma.MaskedArray", "numpy.ma.core.MaskedArray"}),
     "NdArrayNode": _DTYPES | {"numpy.ndarray"},
-    "OperatorFuncNode": frozenset({"operator.itemgetter"}),
+    "OperatorFuncNode": frozenset({"operator.itemgetter", "operator.methodcaller"}),
     "PartialNode": frozenset({"functools.partial"}),
     "RandomGeneratorNode": frozenset({"numpy.random.Generator", "numpy.random._generator.Generator"}),
     "RandomStateNode": frozenset({"numpy.random.RandomState", "numpy.random.mtrand.RandomState"}),
@@ -159,9 +159,12 @@ _BY_LOADER: Mapping[str, frozenset[str] | re.Pattern[str]] = {
 }
 """Loaders whose names are known without asking skops; `JsonNode` names nothing that is used, and skops writes no `CachedNode`."""
 
-DATA_TYPES: frozenset[str] = frozenset(
-    name for names in _BY_LOADER.values() if isinstance(names, frozenset) for name in names
-) - {"functools.partial", "operator.itemgetter"}
+CALLED_TYPES = frozenset({"functools.partial", "operator.itemgetter", "operator.methodcaller"})
+"""Python's own that call something: whether what they call is harmless shows in the whole file alone."""
+
+DATA_TYPES: frozenset[str] = (
+    frozenset(name for names in _BY_LOADER.values() if isinstance(names, frozenset) for name in names) - CALLED_TYPES
+)
 """Types of Python's and numpy's own that hold data and do nothing with it, whatever estimator holds them."""
 
 _VECTORIZERS = re.compile(r"sklearn\.feature_extraction\.text\.\w+Vectorizer")
