@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ def _describe(path: Path, prepared: SweepPlan, experiment: str | None) -> dict[s
             search, workers=count_workers(config.execution), goals=objective.metrics, limits=objective.limits
         ),
         "first_trials": [dict(point) for point in first],
-        "data": _data(config.data, prepared.material) if config.data and prepared.material else None,
+        "data": _data(config.data, prepared.material, prepared.columns()) if config.data and prepared.material else None,
         "evaluation": prepared.objective.evaluation,
         "metrics": list(prepared.measured),
         "objective": objective.describe(),
@@ -140,6 +140,8 @@ def _lines_of_data(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "  groups", f"rows with the same {data['groups']} stay on one side of every split"
     if data["weights"]:
         yield "  weights", f"rows count by {data['weights']}, in fitting and in measuring"
+    for kind, names in data["columns"].items():
+        yield "  columns", f"{kind}: {', '.join(names)}"
     for text in data["remarks"]:
         yield "  look at", text
 
@@ -150,7 +152,7 @@ def _fits(prepared: SweepPlan) -> int | None:
     return None if count is None else count * prepared.fits.trial + prepared.fits.winner
 
 
-def _data(config: DataConfig, material: TrainingData) -> dict[str, Any]:
+def _data(config: DataConfig, material: TrainingData, columns: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     return {
         "source": material.dataset.name,
         "target": material.dataset.target.name,
@@ -159,6 +161,7 @@ def _data(config: DataConfig, material: TrainingData) -> dict[str, Any]:
         "test_rows": len(material.split.test),
         "groups": config.groups,
         "weights": config.weights,
+        "columns": {kind: list(names) for kind, names in columns.items()},
         "remarks": remarks(material.dataset, config),
     }
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from wine_sweep.config.search import ParameterConfig
 from wine_sweep.config.validation import Location, Model, NotKnown, Text, Values, config_error, known
@@ -136,12 +136,26 @@ def _pattern(value: str) -> str:
     return value
 
 
+class Preprocess(StrEnum):
+    """Who prepares the columns for an estimator."""
+
+    AUTO = "auto"
+
+
 class EstimatorConfig(Model):
     """An estimator by its dotted path, or a pipeline of them, and the parameters that stay fixed."""
 
     estimator: Text | None = None
     pipeline: dict[Text, Annotated[StepConfig, BeforeValidator(_step, json_schema_input_type=Text | StepConfig)]] | None = None
     params: Values = Field(default_factory=dict)
+    preprocess: Preprocess | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        tree: dict[str, Any] = dump(self)
+        if tree.get("preprocess") is None:
+            tree.pop("preprocess", None)
+        return tree
 
     @classmethod
     def forms(cls) -> list[ModelForm]:
@@ -161,6 +175,8 @@ class EstimatorConfig(Model):
         if sum(getattr(self, form.value) is not None for form in self.forms()) != 1:
             *most, last = (f"`{form.value}`" for form in self.forms())
             raise config_error(f"give {'either' if len(most) == 1 else 'one of'} {', '.join(most)} or {last}")
+        if self.preprocess is not None and self.estimator is None:
+            raise config_error("goes with `estimator`; a pipeline has its own steps", "preprocess")
         if self.pipeline is not None:
             if not self.pipeline:
                 raise config_error("a pipeline has one step or more", "pipeline")
@@ -179,6 +195,7 @@ class ModelConfig(EstimatorConfig):
         estimator: An estimator's dotted path.
         pipeline: Named steps, each an estimator.
         params: Parameters that stay fixed.
+        preprocess: ``auto`` has skrub prepare the columns of any table for the estimator.
         function: A function of the user's own, ``FILE.py:NAME``, the file relative to the config.
         command: A program of the user's own and its arguments, run without a shell, with placeholders for parameters.
         folder: Where the command runs, relative to the config; the config's own folder by default.

@@ -16,6 +16,7 @@ from typing import Any
 from wine_sweep.config import FAMILY, Choices, EstimatorConfig, Range
 from wine_sweep.errors import ConfigPath, Problem
 from wine_sweep.evaluation.estimators import EstimatorError, copy_of, find_class, materialize, refusal, set_params, set_seed
+from wine_sweep.evaluation.preprocessing import last_step, preprocessed
 from wine_sweep.importing import lies_in, start_scripts_as_usual
 from wine_sweep.messages import shell_word
 from wine_sweep.trial import Params
@@ -276,6 +277,7 @@ class ModelFactory:
         chosen: Parameters that the config sets itself, by family, which no seed replaces.
         trusted: Packages that nested estimators may come from, beside the usual ones.
         paths: Resolved files and folders that parameters may name.
+        preprocessed: The families whose columns are prepared; see `evaluation.preprocessing`.
     """
 
     templates: Mapping[str | None, Any]
@@ -283,6 +285,7 @@ class ModelFactory:
     chosen: Mapping[str | None, frozenset[str]]
     trusted: tuple[str, ...] = ()
     paths: tuple[pathlib.Path, ...] = ()
+    preprocessed: frozenset[str | None] = frozenset()
 
     def make(self, params: Params, *, repeat: int = 0) -> Any:
         """Make an unfitted estimator with these parameters.
@@ -306,4 +309,8 @@ class ModelFactory:
         for problem in find_refused(model, own, lambda each: lies_in(each, self.paths), self.trusted, path, outer=outer):
             raise EstimatorError(problem)
         set_params(model, own, self.trusted, path)
-        return set_seed(model, self.seed + repeat, except_for=self.chosen[family] | set(own))
+        chosen = self.chosen[family] | set(own)
+        if family in self.preprocessed:
+            model = preprocessed(model)
+            chosen = frozenset(f"{last_step(model)}__{name}" for name in chosen)
+        return set_seed(model, self.seed + repeat, except_for=chosen)

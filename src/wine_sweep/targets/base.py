@@ -267,6 +267,10 @@ class SweepPlan(ABC):
         """Name the parameters by which a trial's fits differ each time, although the same is asked for, as far as is known."""
         return []
 
+    def columns(self) -> Mapping[str, Sequence[str]]:
+        """Tell what is made of each column of the table before it is learned from, in words; empty for nothing."""
+        return {}
+
     @abstractmethod
     def why_changed(self, rows: int, columns: Sequence[str]) -> str:
         """Describe what has changed since a sweep, where the digest has.

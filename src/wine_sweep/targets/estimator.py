@@ -44,7 +44,9 @@ from wine_sweep.evaluation.estimators import (
 )
 from wine_sweep.evaluation.estimators import refusal_of_weights as weights_refused_by
 from wine_sweep.evaluation.metrics import Metric, check_classes, takes_weights
+from wine_sweep.evaluation.preprocessing import describe_columns, preprocessed
 from wine_sweep.evaluation.row_losses import Predictions
+from wine_sweep.messages import first_line
 from wine_sweep.search.space import Space
 from wine_sweep.targets.base import Findings, FitCount, SweepPlan, present
 from wine_sweep.targets.objectives import Goals, TableParts, check_cheapest, check_search, settle
@@ -119,7 +121,13 @@ class EstimatorSweep(SweepPlan):
                 parts += part.values()
             elif isinstance(part, list | tuple):
                 parts += part
-        return sorted(found)
+        return sorted(found | ({"skrub"} if self.factory.preprocessed else set()))
+
+    def columns(self) -> Mapping[str, Sequence[str]]:
+        """Tell what preprocessing takes each column of the training rows for; see `describe_columns`."""
+        if not self.factory.preprocessed:
+            return {}
+        return describe_columns(self.material.dataset.features.iloc[self.material.split.train].reset_index(drop=True))
 
     def task(self) -> CrossValidationTask:
         """See `SweepPlan`."""
@@ -199,6 +207,7 @@ class Models:
         chosen: The parameters that the config fixes, by family.
         task: What those that could be built do; None when there are none, or they do not do the same.
         needs: What they do, and what all of them need of a table; None when that cannot be said.
+        preprocessed: The families whose columns are prepared.
         problems: What is wrong with the sections.
     """
 
@@ -210,6 +219,7 @@ class Models:
         self.needs: DataRequirements | None = None
         self.problems: list[Problem] = []
         self.task: Task | None = None
+        self.preprocessed: frozenset[str | None] = frozenset()
         needs: dict[str | None, DataRequirements] = {}
         for family, config in configs.items():
             at: ConfigPath = ("model",) if family is ALONE else ("models", family)
@@ -223,6 +233,10 @@ class Models:
                 self.templates[family] = built.model
                 self.problems += check_fixed(built.model, config, at) if not built.problems else []
                 needs[family] = describe_needs(built.model, at)
+                if known(lambda: config.preprocess, None) is not None:  # noqa: B023  # called at once
+                    self.preprocessed |= {family}
+                    needs[family] = replace(needs[family], numbers=False, takes_missing=True)
+                    self.problems += _check_preprocessed(built.model, (*at, "preprocess"))
             except EstimatorError as error:
                 self.problems.append(error.problem)
             except NotKnown:
@@ -383,9 +397,17 @@ def plan_estimator(found: Findings) -> EstimatorSweep:
     found.finish()
     plan, material = settled(), table.material()
     changed = {"data": resolved_data(present(config.data), material.dataset, found.draft.folder), "search": plan.search}
-    factory = ModelFactory(models.templates, config.search.seed, models.chosen, trust.packages, tuple(trust.paths))
+    made_of = models.templates, config.search.seed, models.chosen, trust.packages, tuple(trust.paths), models.preprocessed
+    factory = ModelFactory(*made_of)
     made = config.model_copy(update=changed), found.draft, plan.space, plan.reason, plan.objective, trust.given
     return EstimatorSweep(*made, material, factory, goals.metrics, present(models.needs))
+
+
+def _check_preprocessed(model: Any, path: ConfigPath) -> Iterator[Problem]:
+    try:
+        preprocessed(copy_of(model))
+    except TypeError as error:
+        yield Problem(f"skrub prepares nothing for {type(model).__name__}: {first_line(error)}", path)
 
 
 def _has_weights(config: SweepConfig) -> bool:

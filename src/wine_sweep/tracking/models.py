@@ -222,7 +222,7 @@ def fingerprint(folder: Path) -> Mapping[str, str]:
     return {**found, MLMODEL: hashlib.sha256(flavors.encode()).hexdigest()}
 
 
-TRUSTED_TYPES = frozenset({*TRUSTED_PACKAGES, "numpy", "scipy", "pandas"})
+TRUSTED_TYPES = frozenset({*TRUSTED_PACKAGES, "skrub", "numpy", "scipy", "pandas"})
 """Packages whose types a saved model may hold: those that estimators come from, and what these are made of."""
 
 _DISTRIBUTIONS = {name: name for name in (*TRUSTED_TYPES, "skops", "cloudpickle")} | {"sklearn": "scikit-learn"}
@@ -435,7 +435,7 @@ def _how_to_trust(refused: Iterable[str]) -> str:
 def _requirements(to_log: ModelToLog) -> list[str]:
     """Pin what the model needs to load: MLflow would start Python again, for many seconds, to find that out."""
     used = {found.__module__.partition(".")[0] for found in classes_of(to_log.model)}
-    packages = {"sklearn", "numpy", "scipy", "pandas", "skops", "cloudpickle"} | (used & {*TRUSTED_PACKAGES, *to_log.trusted})
+    packages = {"sklearn", "numpy", "scipy", "pandas", "skops", "cloudpickle"} | (used & {*TRUSTED_TYPES, *to_log.trusted})
     distributions = {name for package in packages for name in _distributions_of(package)}
     return [f"{name}=={importlib.metadata.version(name)}" for name in sorted(distributions)]
 

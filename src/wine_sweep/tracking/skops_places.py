@@ -52,6 +52,7 @@ HOLDING_FUNCTIONS = frozenset(
         "kernel",
         "metric",
         "pooling_func",
+        "predicate",
         "score_func",
     }
 )

@@ -52,6 +52,7 @@ _DTYPES = frozenset(f"numpy.{each.__name__}" for each in np.sctypeDict.values())
 _CONSTRUCTED = frozenset(
     {"builtins.frozenset", "builtins.complex", "builtins.range"}
     | {f"datetime.{name}" for name in ("date", "datetime", "time", "timedelta", "timezone")}
+    | {"zoneinfo.ZoneInfo"}
 )
 
 
@@ -95,6 +96,22 @@ _OBJECTS: frozenset[str] = frozenset().union(
     _names("lightgbm.sklearn", "LGBMModel LGBMClassifier LGBMRanker LGBMRegressor"),
     _names("lightgbm.basic", "Booster"),
     _names("catboost.core", "CatBoost CatBoostClassifier CatBoostRanker CatBoostRegressor"),
+    _names("pandas", "DatetimeTZDtype"),
+    _names("skrub._apply_to_each_col", "ApplyToEachCol"),
+    _names("skrub._check_input", "CheckInputDataFrame"),
+    _names("skrub._clean_categories", "CleanCategories"),
+    _names("skrub._clean_null_strings", "CleanNullStrings"),
+    _names("skrub._datetime_encoder", "DatetimeEncoder _SplineEncoder"),
+    _names("skrub._drop_uninformative", "DropUninformative"),
+    _names("skrub._duration_to_float", "DurationToFloat"),
+    _names("skrub._squashing_scaler", "SquashingScaler _MinMaxScaler"),
+    _names("skrub._string_encoder", "StringEncoder"),
+    _names("skrub._table_vectorizer", "PassThrough ShortReprDict TableVectorizer"),
+    _names("skrub._to_categorical", "ToCategorical"),
+    _names("skrub._to_datetime", "ToDatetime"),
+    _names("skrub._to_float", "ToFloat"),
+    _names("skrub._to_str", "ToStr"),
+    _names("skrub.selectors._base", "All And Cols Filter Sub"),
 )
 """Beside scikit-learn's estimators."""
 
@@ -103,7 +120,7 @@ _PREDICTORS: frozenset[str] = frozenset().union(
     _names("sklearn.gaussian_process._gpc", "_BinaryGaussianProcessClassifierLaplace"),
     _names("sklearn.model_selection._search_successive_halving", "HalvingGridSearchCV HalvingRandomSearchCV"),
     _names("sklearn.multiclass", "_ConstantPredictor"),
-    {name for name in _OBJECTS if name.startswith(tuple(f"{package}." for package in TRUSTED_PACKAGES[1:]))},
+    {name for name in _OBJECTS if name.startswith(tuple(f"{package}." for package in (*TRUSTED_PACKAGES[1:], "skrub")))},
 )
 """Those of them that stand where an estimator is expected."""
 
@@ -129,6 +146,9 @@ _FUNCTIONS: frozenset[str] = frozenset().union(
         "additive_chi2_kernel chi2_kernel cosine_distances cosine_similarity euclidean_distances haversine_distances"
         " laplacian_kernel linear_kernel manhattan_distances nan_euclidean_distances polynomial_kernel rbf_kernel sigmoid_kernel",
     ),
+    _names("skrub._dataframe._common", "is_any_date is_categorical is_numeric"),
+    _names("skrub._table_vectorizer", "_created_by_predicate"),
+    _names("skrub.selectors._selectors", "_cardinality_below"),
 )
 _SCORES = re.compile(
     r"sklearn\.metrics\.(_classification|_ranking|_regression|cluster\._supervised)"
