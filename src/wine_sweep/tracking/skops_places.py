@@ -14,6 +14,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from wine_sweep.evaluation.functions import PARAMETERS
+
 _JSON = "JsonNode"
 _FUNCTION_NODES = frozenset({"FunctionNode", "OperatorFuncNode", "PartialNode"})
 _LONGEST = 200
@@ -39,22 +41,10 @@ _ESTIMATORS = re.compile(rf"_?(\w+_)?({_KINDS})s_?|transformer_list|_?steps|name
 _TRANSFORMERS = re.compile(r"_?transformers_?")
 """Each of them has its columns at its end."""
 
-HOLDING_FUNCTIONS = frozenset(
-    {
-        "_asarray",
-        "_kmeans_single",
-        "_score_func",
-        "affinity",
-        "effective_metric_",
-        "fun",
-        "func",
-        "inverse_func",
-        "kernel",
-        "metric",
-        "pooling_func",
-        "score_func",
-    }
-)
+COLUMN_SELECTOR = "sklearn.compose._column_transformer.make_column_selector"
+"""It picks columns by their dtypes and names, which are data, and does so while a ColumnTransformer is fitted."""
+
+HOLDING_FUNCTIONS = PARAMETERS | {"_asarray", "_kmeans_single", "_score_func", "effective_metric_"}
 _TAKING_COLUMNS = frozenset({"func", "inverse_func"})
 """Of a FunctionTransformer: these may be an `operator.itemgetter`."""
 
@@ -360,9 +350,14 @@ def _are_estimators(value: Any, is_estimator: Callable[[str], bool], with_column
     loader, content = _loader(value), value.get("content") if isinstance(value, dict) else None
     if with_columns and loader == "TupleNode" and isinstance(content, list) and len(content) == 3:
         *content, columns = content
-        if not _is_plain(columns):
+        if not (_is_plain(columns) or _selects_columns(columns)):
             return False
     if loader == "DictNode" and isinstance(content, dict):
         content = list(content.values())
     is_list = loader in ("ListNode", "TupleNode", "DictNode") or (loader == "NdArrayNode" and value.get("type") == "json")
     return is_list and isinstance(content, list) and all(_are_estimators(each, is_estimator, with_columns) for each in content)
+
+
+def _selects_columns(node: Any) -> bool:
+    """Return whether a node is scikit-learn's own selector of columns, with nothing in it that could be called."""
+    return _loader(node) == "ObjectNode" and dotted(node) == COLUMN_SELECTOR and all(map(_is_plain, _attributes(node).values()))
