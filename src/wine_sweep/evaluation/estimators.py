@@ -286,7 +286,7 @@ def _argument(model: Any, name: str, value: Any, trusted: Iterable[str], path: C
         return [_member(item, trusted, (*path, index)) for index, item in enumerate(value)]
     if isinstance(value, list) and refusal(owner, last, value) and not refusal(owner, last, tuple(value)):
         return tuple(value)
-    return _named(owner, last, value, trusted, path) if is_dotted(value) else value
+    return _named(owner, last, value, trusted, path) if isinstance(value, str) else value
 
 
 def _named(owner: Any, name: str, dotted: str, trusted: Iterable[str], path: ConfigPath) -> Any:
@@ -295,10 +295,10 @@ def _named(owner: Any, name: str, dotted: str, trusted: Iterable[str], path: Con
 
     taken = getattr(owner, "_parameter_constraints", {}).get(name)
     if taken is None:
-        present = owner.get_params(deep=False).get(name) if hasattr(owner, "get_params") else None
-        is_place = hasattr(present, "fit") or present in _STAND_INS
-        return materialize({"estimator": dotted}, trusted, path) if is_place else dotted
-    if not isinstance(taken, list) or refusal(owner, name, dotted) is None:
+        present = owner.get_params(deep=True).get(name) if hasattr(owner, "get_params") else None
+        is_place = hasattr(present, "fit") or (isinstance(present, str) and present in _STAND_INS)
+        return _step(dotted, trusted, path) if is_place and dotted not in _STAND_INS else dotted
+    if not isinstance(taken, list) or not is_dotted(dotted) or refusal(owner, name, dotted) is None:
         return dotted
     if any(isinstance(each, HasMethods) for each in taken):
         return _step(dotted, trusted, path)

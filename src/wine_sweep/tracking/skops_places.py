@@ -17,6 +17,9 @@ from typing import Any
 from wine_sweep.evaluation.functions import PARAMETERS
 
 _JSON = "JsonNode"
+_DISTANCE_BY_FUNCTION = re.compile(r"sklearn\.metrics\._dist_metrics\.PyFuncDistance(32|64)?")
+"""It holds the function that is a metric, in a tree of neighbors."""
+
 _FUNCTION_NODES = frozenset({"FunctionNode", "OperatorFuncNode", "PartialNode"})
 _LONGEST = 200
 
@@ -101,6 +104,9 @@ def _within(node: Mapping[str, Any], attribute: str) -> list[_Place]:
     if named := _attributes(node):
         return [(value, name, True) for name, value in named.items()]
     content, loader = node.get("content"), node["__loader__"]
+    is_distance = loader == "ObjectNode" and _DISTANCE_BY_FUNCTION.fullmatch(dotted(node)) is not None
+    if is_distance and isinstance(content, dict) and _loader(content) == "TupleNode" and _malformed(content) is None:
+        return [(value, "metric", True) for value in content["content"]]
     if loader == "PartialNode" and isinstance(content, dict):
         return [(value, attribute, False) for key, value in content.items() if key != "func"]
     if loader == "DefaultDictNode" and isinstance(content, dict):
@@ -197,6 +203,13 @@ def _is_array(node: Any) -> bool:
     return isinstance(node, dict) and node.get("__loader__") == "NdArrayNode" and node.get("type") == "numpy"
 
 
+def _is_empty_array(node: Any) -> bool:
+    """Return whether a node is the array that skops writes for a dtype: of numbers by numpy, of objects by JSON."""
+    if not isinstance(node, dict) or _loader(node) != "NdArrayNode" or dotted(node) != "numpy.ndarray":
+        return False
+    return _is_array(node) or (node.get("type") == "json" and node.get("content") == [] and _is_plain(node.get("shape")))
+
+
 def _is_made(node: Mapping[str, Any], content: Any) -> bool:
     """Return whether it is made of plain arguments; a set of a list, since a range in its place fills the memory."""
     if not isinstance(content, dict) or _loader(content) != "TupleNode" or not _is_plain(content):
@@ -267,7 +280,7 @@ _FORMS: Mapping[str, Callable[[Mapping[str, Any], Any], bool]] = {
     "BytearrayNode": lambda node, _: isinstance(node.get("file"), str),
     "BytesNode": lambda node, _: isinstance(node.get("file"), str),
     "ConstructorFromReduceNode": _is_made,
-    "DTypeNode": lambda _, content: _is_array(content) and dotted(content) == "numpy.ndarray",
+    "DTypeNode": lambda _, content: _is_empty_array(content),
     "DefaultDictNode": _is_default,
     "DictNode": lambda node, _: _is_dict(node),
     _JSON: lambda node, _: isinstance(_text(node), str | int | float | None),
