@@ -374,11 +374,11 @@ BROKEN = {
     ),
     "a step without an estimator": (
         config("model: {pipeline: {scale: {params: {}}, svr: sklearn.svm.SVR}}", SEARCH_SVR),
-        "2:20: model.pipeline.scale.estimator: is missing",
+        "2:27: model.pipeline.scale: give either `estimator` or `pipeline`",
     ),
     "a step named as what it lacks": (
         config("model: {pipeline: {estimator: {params: {}}, svr: sklearn.svm.SVR}}", SEARCH_SVR),
-        "2:20: model.pipeline.estimator.estimator: is missing",
+        "2:31: model.pipeline.estimator: give either `estimator` or `pipeline`",
     ),
     "a step's unknown parameter": (
         config("model: {pipeline: {svr: {estimator: sklearn.svm.SVR, params: {gama: 1}}}}", SEARCH_SVR),

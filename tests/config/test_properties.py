@@ -5,6 +5,7 @@ import json
 import math
 import pathlib
 import re
+import shutil
 import string
 import warnings
 
@@ -91,6 +92,7 @@ def folder(tmp_path_factory):
     (folder / "own-data.csv").write_text("months,visits,left\n" + "".join(f"{a},{b},{c % 2}\n" for a, b, c in rows))
     batches = "".join(f"B{a},{b % 4},{at},{c}.5\n" for at, (a, b, c) in enumerate(rows))
     (folder / "groups-and-weights.csv").write_text("batch,readings,moisture,hardness\n" + batches)
+    shutil.copy(GOOD[0].with_name("penguins.csv"), folder)
     return folder
 
 

@@ -2,7 +2,7 @@
 
 from wine_sweep.config.expressions import Expression, ExpressionError
 from wine_sweep.config.loader import ParsedConfig, dump_config, dump_tree, parse_config, read_config
-from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, ModelForm, StepConfig
+from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, ModelForm, StepConfig, wrong_step
 from wine_sweep.config.schema import (
     FAMILY,
     MAX_TABLE,
@@ -90,4 +90,5 @@ __all__ = [
     "known",
     "parse_config",
     "read_config",
+    "wrong_step",
 ]

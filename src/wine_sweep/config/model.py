@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import string
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
@@ -82,11 +82,56 @@ def _step(value: Any) -> Any:
     return {"estimator": value} if isinstance(value, str) else value
 
 
-class StepConfig(Model):
-    """One named step of a pipeline: a dotted path, or that and parameters."""
+def wrong_step(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return the first name that no step of a pipeline can have, and why; None where all can."""
+    bad = next((name for name in names if "__" in name or name in _PIPELINE_WORDS.split(", ")), None)
+    return None if bad is None else (bad, f"a step cannot be called '{bad}': no name holds `__` or is one of {_PIPELINE_WORDS}")
 
-    estimator: Text
+
+class StepConfig(Model):
+    """One named step of a pipeline: a dotted path or a pipeline of its own, and parameters.
+
+    Args:
+        estimator: An estimator's dotted path, or ``passthrough``.
+        pipeline: Named steps, each like this one; not dumped where there are none.
+        params: Parameters that stay fixed.
+    """
+
+    estimator: Text | None = None
+    pipeline: Steps | None = None
     params: Values = Field(default_factory=dict)
+
+    @property
+    def value(self) -> Any:
+        """The step as a parameter's value is written: a dotted path, or a mapping with `estimator` or `pipeline`."""
+        if self.pipeline is None and not self.params:
+            return self.estimator
+        tree: dict[str, Any] = {"params": self.params} if self.params else {}
+        if self.pipeline is None:
+            return {"estimator": self.estimator, **tree}
+        return {"pipeline": {name: step.value for name, step in self.pipeline.items()}, **tree}
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if (self.estimator is None) == (self.pipeline is None):
+            raise config_error("give either `estimator` or `pipeline`")
+        _check_steps(self.pipeline)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        unused = "estimator" if self.pipeline is not None else "pipeline"
+        return {name: value for name, value in dump(self).items() if name != unused}
+
+
+Steps = dict[Text, Annotated[StepConfig, BeforeValidator(_step, json_schema_input_type=Text | StepConfig)]]
+
+
+def _check_steps(steps: Steps | None) -> None:
+    if steps is not None and not steps:
+        raise config_error("a pipeline has one step or more", "pipeline")
+    if (wrong := wrong_step(steps or ())) is not None:
+        raise config_error(wrong[1], "pipeline", wrong[0])
 
 
 class ModelForm(StrEnum):
@@ -146,7 +191,7 @@ class EstimatorConfig(Model):
     """An estimator by its dotted path, or a pipeline of them, and the parameters that stay fixed."""
 
     estimator: Text | None = None
-    pipeline: dict[Text, Annotated[StepConfig, BeforeValidator(_step, json_schema_input_type=Text | StepConfig)]] | None = None
+    pipeline: Steps | None = None
     params: Values = Field(default_factory=dict)
     preprocess: Preprocess | None = None
 
@@ -177,14 +222,7 @@ class EstimatorConfig(Model):
             raise config_error(f"give {'either' if len(most) == 1 else 'one of'} {', '.join(most)} or {last}")
         if self.preprocess is not None and self.estimator is None:
             raise config_error("goes with `estimator`; a pipeline has its own steps", "preprocess")
-        if self.pipeline is not None:
-            if not self.pipeline:
-                raise config_error("a pipeline has one step or more", "pipeline")
-            bad = next((name for name in self.pipeline if "__" in name or name in _PIPELINE_WORDS.split(", ")), None)
-            if bad is not None:
-                raise config_error(
-                    f"a step cannot be called '{bad}': no name holds `__` or is one of {_PIPELINE_WORDS}", "pipeline", bad
-                )
+        _check_steps(self.pipeline)
         return self
 
 

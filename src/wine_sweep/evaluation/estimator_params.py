@@ -9,70 +9,118 @@ read their files in C++, where no hook hears of it, so theirs is from their docu
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice, product
+from typing import Any, NamedTuple
 
 from wine_sweep.config import FAMILY, Choices, EstimatorConfig, Range
 from wine_sweep.errors import ConfigPath, Problem
-from wine_sweep.evaluation.estimators import EstimatorError, copy_of, find_class, materialize, refusal, set_params, set_seed
+from wine_sweep.evaluation.estimators import MEMBERS, EstimatorError, copy_of, find_class, refusal, set_params, set_seed
+from wine_sweep.evaluation.functions import is_dotted
+from wine_sweep.evaluation.nested import dotted_paths, is_pipeline, names_set, params_of, steps_of
 from wine_sweep.evaluation.preprocessing import last_step, preprocessed
 from wine_sweep.importing import lies_in, start_scripts_as_usual
 from wine_sweep.messages import shell_word
 from wine_sweep.trial import Params
 
 Spec = Choices | Range
-Searched = tuple[Spec, ConfigPath]
-"""A searched parameter's values, and where they stand in the config."""
+
+
+class Searched(NamedTuple):
+    """A searched parameter.
+
+    Args:
+        spec: Its values.
+        path: Where they stand in the config; the name comes last.
+        when: The values of others for which it is searched, by name, those for which these are searched included.
+    """
+
+    spec: Spec
+    path: ConfigPath
+    when: Mapping[str, Sequence[Any]]
+
+
+MOST_CONTEXTS = 50
+"""With so many combinations of the values of outer parameters an inner one is checked."""
 
 
 def check_fixed(model: Any, config: EstimatorConfig, at: ConfigPath = ("model",)) -> list[Problem]:
     """Hold the fixed parameters of a built model, whose section stands `at`, against its constraints."""
     fixed: list[tuple[ConfigPath, str]] = [((*at, "params", name), name) for name in config.params]
     for step, each in (config.pipeline or {}).items():
-        fixed += [((*at, "pipeline", step, "params", name), f"{step}__{name}") for name in each.params]
+        own = each.params if each.pipeline is None else ()  # a nested pipeline was checked when it was made
+        fixed += [((*at, "pipeline", step, "params", name), f"{step}__{name}") for name in own]
     values = model.get_params(deep=True)
     refused = [(path, refusal(model, name, values[name])) for path, name in fixed if name in values]
     return [Problem(message, path, code="refused-value") for path, message in refused if message]
 
 
-def check_searched(model: Any, parameters: Mapping[str, Searched], trusted: Iterable[str]) -> list[Problem]:
+def check_searched(
+    model: Any, parameters: Mapping[str, Searched], trusted: Iterable[str], *, all_meet: bool = True
+) -> list[Problem]:
     """Hold the searched parameters against the estimator.
 
     Args:
         model: The unfitted estimator, with the fixed parameters set.
         parameters: What is searched for it, by name.
         trusted: Packages that may be imported beside the usual ones.
+        all_meet: Whether every value of a parameter meets all values of those that it is not conditional on; where
+            constraints rule some out, a value has to fit only one of them.
 
     Returns:
         A problem for each unknown parameter and for each value that the estimator's constraints refuse.
     """
-    return [problem for name in parameters for problem in _check_one(model, name, parameters, trusted)]
+    return [problem for name in parameters for problem in _check_one(model, name, parameters, trusted, all_meet=all_meet)]
 
 
-def _check_one(model: Any, name: str, parameters: Mapping[str, Searched], trusted: Iterable[str]) -> list[Problem]:
-    problems: list[Problem] = []
-    outer = {each: first_value(spec) for each, (spec, _) in parameters.items() if name.startswith(f"{each}__")}
-    spec, at = parameters[name]
-    for where, value in _candidates(spec):
-        path = (*at, *where)
-        try:
-            candidate = materialize(value, trusted, path)
-            changed = set_params(copy_of(model), {**outer, name: candidate}, trusted, at[:-1])
-        except EstimatorError as error:
-            problems.append(error.problem)
-            if error.problem.at_key:  # the name is wrong, whatever the value
-                break
+def _check_one(
+    model: Any, name: str, parameters: Mapping[str, Searched], trusted: Iterable[str], *, all_meet: bool
+) -> Iterator[Problem]:
+    searched, contexts = parameters[name], _contexts(name, parameters)
+    for where, value in _candidates(searched.spec):
+        found = [_misfit(model, {**outer, name: value}, searched.path, where, trusted) for outer in contexts]
+        problem = next(filter(None, found), None)
+        if problem is None or not (all_meet or all(found)):
             continue
-        message = refusal(changed, name, candidate)
-        if message:
-            problems.append(Problem(message, path, code="refused-value"))
-    return problems
+        yield problem
+        if problem.at_key:  # the name is wrong, whatever the value
+            return
+
+
+def _contexts(name: str, parameters: Mapping[str, Searched]) -> list[dict[str, Any]]:
+    """List the values of the parameters whose estimators a name leads into, as they meet in a trial."""
+    outer = [each for each in parameters if each != name and _holds(each, name)]
+    values = [parameters[name].when.get(each) or _values(parameters[each].spec) for each in outer]
+    return [dict(zip(outer, chosen, strict=True)) for chosen in islice(product(*values), MOST_CONTEXTS)]
+
+
+def _holds(outer: str, name: str) -> bool:
+    """Return whether a parameter's value holds, or lists, the estimator that a name leads into."""
+    head, _, last = outer.rpartition("__")
+    return name.startswith(f"{outer}__") or (last in MEMBERS and name.startswith(f"{head}__" if head else ""))
+
+
+def _misfit(model: Any, params: Mapping[str, Any], at: ConfigPath, where: ConfigPath, trusted: Iterable[str]) -> Problem | None:
+    """Return why the last of some parameters, which stands `at`, cannot have its value, found `where` in it."""
+    name, value = list(params.items())[-1]
+    try:
+        changed = set_params(copy_of(model), params, trusted, at[:-1])
+    except EstimatorError as error:
+        problem = error.problem
+        is_of_value = not problem.at_key and problem.path[: len(at)] == at
+        return replace(problem, path=(*at, *where, *problem.path[len(at) :])) if is_of_value else problem
+    message = refusal(changed, name, changed.get_params(deep=True).get(name, value))
+    return Problem(message, (*at, *where), code="refused-value") if message else None
 
 
 def first_value(spec: Spec) -> Any:
     """Return a value that a parameter may take: the first choice, or a range's lower end."""
     return spec.choices[0] if isinstance(spec, Choices) else (int(spec.low) if spec.is_int else float(spec.low))
+
+
+def _values(spec: Spec) -> Sequence[Any]:
+    return spec.choices if isinstance(spec, Choices) else [first_value(spec)]
 
 
 def _candidates(spec: Spec) -> list[tuple[ConfigPath, Any]]:
@@ -194,14 +242,24 @@ def find_refused(
         yield from _refused(called, value, covers=covers, trusted=trusted, path=(*path, name), within=within)
 
 
+def find_in_value(value: Any, covers: Covers, trusted: Iterable[str], path: ConfigPath) -> Iterator[Problem]:
+    """Find the same in a nested estimator or pipeline that stands at `path`; see `find_refused`."""
+    yield from _refused((), value, covers=covers, trusted=trusted, path=path, within=tuple(_classes_in(value, trusted)))
+
+
 def _owners(model: Any, name: str, outer: Mapping[str, Iterable[Any]], trusted: Iterable[str]) -> list[type]:
     """Return the classes that a parameter may belong to; none where that cannot be told."""
     head = name.rpartition("__")[0]
     if not head:
         return [model if isinstance(model, type) else type(model)]
+    if any(head.startswith(f"{each}__") or each.rpartition("__")[2] in MEMBERS for each in outer):
+        return []  # what holds its owner is replaced as a whole
     inner = None if isinstance(model, type) else model.get_params(deep=True).get(head)
     found = [type(inner)] if hasattr(inner, "get_params") else []
-    return found + [each for value in outer.get(head, ()) if (each := _class_of(value, trusted)) is not None]
+    values = list(outer.get(head, ()))
+    if any(map(is_pipeline, values)):
+        found.append(_pipeline())
+    return found + [each for value in values if (each := _class_of(value, trusted)) is not None]
 
 
 def classes_of(model: Any) -> Iterator[type]:
@@ -212,22 +270,26 @@ def classes_of(model: Any) -> Iterator[type]:
 
 
 def _classes_in(value: Any, trusted: Iterable[str]) -> Iterator[type]:
-    """Yield the classes of the estimators that a value names, at any depth."""
-    if (found := _class_of(value, trusted)) is not None:
-        yield found
-    if isinstance(value, Mapping | list):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _classes_in(item, trusted)
+    """Yield the classes of the estimators that a value names, at any depth, as text alone too."""
+    yield from (found for dotted in set(dotted_paths(value)) if (found := _class_of(dotted, trusted)) is not None)
 
 
 def _class_of(value: Any, trusted: Iterable[str]) -> type | None:
-    """Return the class that ``{estimator: dotted.path}`` names; None where it names none, which is reported elsewhere."""
-    if not isinstance(value, dict) or not isinstance(value.get("estimator"), str):
+    """Return the class that a dotted path or ``{estimator: dotted.path}`` names; None where it names none, reported elsewhere."""
+    dotted = value.get("estimator") if isinstance(value, dict) else value
+    if not isinstance(dotted, str) or not is_dotted(dotted):
         return None
     try:
-        return find_class(value["estimator"], trusted, ())
+        return find_class(dotted, trusted, ())
     except EstimatorError:
         return None
+
+
+def _pipeline() -> type:
+    from sklearn.pipeline import Pipeline
+
+    found: type = Pipeline
+    return found
 
 
 def _refused(
@@ -237,15 +299,21 @@ def _refused(
         if (message := _why_refused(owners, name, value, covers)) is not None:
             yield Problem(message, path, code="untrusted")
             return
-    if (nested := _class_of(value, trusted)) is not None:
-        inner = value.get("params")
-        if isinstance(inner, dict):
-            yield from find_refused(nested, inner, covers, trusted, (*path, "params"))
+    nested = _pipeline() if is_pipeline(value) else _class_of(value, trusted) if isinstance(value, dict) else None
+    if nested is not None:
+        for step, each in steps_of(value).items():
+            yield from _refused((), each, covers=covers, trusted=trusted, path=(*path, "pipeline", step), within=within)
+        yield from find_refused(nested, params_of(value), covers, trusted, (*path, "params"), outer=_steps_outer(value))
     elif isinstance(value, list | dict):
         has_names = isinstance(value, dict) and not _LABELS.intersection(name for _, name in called)
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             also: _Called = ((within, key.rpartition("__")[2]),) if has_names and isinstance(key, str) else ()
             yield from _refused((*called, *also), item, covers=covers, trusted=trusted, path=(*path, key), within=within)
+
+
+def _steps_outer(value: Any) -> dict[str, list[Any]]:
+    """Return a nested pipeline's steps as what its parameters, ``step__name``, lead to."""
+    return {step: [each] for step, each in steps_of(value).items()}
 
 
 def _why_refused(owners: Iterable[type], name: str, value: Any, covers: Covers) -> str | None:
@@ -309,8 +377,9 @@ class ModelFactory:
         for problem in find_refused(model, own, lambda each: lies_in(each, self.paths), self.trusted, path, outer=outer):
             raise EstimatorError(problem)
         set_params(model, own, self.trusted, path)
-        chosen = self.chosen[family] | set(own)
+        kept = {name for name in self.chosen[family] if not any(name.startswith(f"{replaced}__") for replaced in own)}
+        chosen = {*kept, *names_set(own)}
         if family in self.preprocessed:
             model = preprocessed(model)
-            chosen = frozenset(f"{last_step(model)}__{name}" for name in chosen)
+            chosen = {f"{last_step(model)}__{name}" for name in chosen}
         return set_seed(model, self.seed + repeat, except_for=chosen)

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from wine_sweep.config import EstimatorConfig
+from wine_sweep.config import ColumnType, EstimatorConfig, StepConfig, wrong_step
 from wine_sweep.errors import Code, ConfigPath, Problem
+from wine_sweep.evaluation.functions import PARAMETERS, FunctionError, find_function, is_dotted
+from wine_sweep.evaluation.nested import is_estimator, is_pipeline, names_set, names_within
 from wine_sweep.importing import start_scripts_as_usual
 from wine_sweep.messages import did_you_mean, shell_word, show
 from wine_sweep.trial import DataRequirements, Task
@@ -37,12 +40,13 @@ def refusal(model: Any, name: str, value: Any) -> str | None:
     if owner:
         model = model.get_params(deep=True).get(owner)
     constraints = getattr(model, "_parameter_constraints", {})
+    hint = "; did you mean null?" if isinstance(value, str) and value == "None" else ""
     if last not in constraints:
-        return None
+        return f"'None' is text, and no {last}{hint}" if hint else None
     try:
         validate_parameter_constraints({last: constraints[last]}, {last: value}, caller_name=type(model).__name__)
     except InvalidParameterError as error:
-        return str(error)
+        return f"{error}{hint}"
     return None
 
 
@@ -53,6 +57,11 @@ _NO_ESTIMATORS = frozenset(
 """Modules of these packages that bring no estimators for a sweep, or import other packages, such as a cluster's client."""
 
 _TEXT_READERS = ("ColumnTransformer", "FunctionTransformer", "FeatureUnion")
+_HANDING_ON = (
+    *("CalibratedClassifierCV", "SearchCV", "ThresholdClassifier", "ThresholdClassifierCV", "TransformedTargetRegressor"),
+    *("StackingClassifier", "StackingRegressor", "VotingClassifier", "VotingRegressor"),
+)
+"""How the names of estimators end that give the table to others as it came."""
 
 
 class EstimatorError(ValueError):
@@ -97,7 +106,7 @@ def find_class(dotted: str, trusted: Iterable[str], path: ConfigPath) -> type:
             code="unknown-estimator",
         )
     if dotted == "sklearn.pipeline.Pipeline":
-        raise _bad(path, "a pipeline is written as `model.pipeline`, with named steps")
+        raise _bad(path, "a pipeline is written as {pipeline: {step: …}}, with named steps")
     if not (inspect.isclass(found) and hasattr(found, "fit") and hasattr(found, "get_params")):
         raise _bad(path, f"{dotted} is not an estimator: it needs `fit`, `get_params` and `set_params`")
     if package in TRUSTED_PACKAGES and (owner := found.__module__.partition(".")[0]) not in allowed:
@@ -169,22 +178,34 @@ def build_model(config: EstimatorConfig, trusted: Iterable[str], at: ConfigPath 
     for name, step in (config.pipeline or {}).items():
         path = (*at, "pipeline", name)
         try:
-            each = _construct(find_class(step.estimator, trusted, path), step.params, trusted, path)
+            each, wrong = _made_step(step, trusted, path)
         except EstimatorError as error:
             problems.append(error.problem)
             continue
-        problems += _apply(each, step.params, trusted, (*path, "params"))
+        problems += wrong
         steps.append((name, each))
     if len(steps) < len(config.pipeline or {}):
         return Built(None, problems)
-    for name, each in steps[:-1]:
-        if not hasattr(each, "transform"):
-            raise _bad((*at, "pipeline", name), f"only the last step may be a model; {type(each).__name__} does not transform")
+    _check_steps(steps, (*at, "pipeline"))
     model = Pipeline(steps)
     params = {name: value for name, value in config.params.items() if name != "steps"}
     if "steps" in config.params:
         problems.append(Problem("the steps are those of `model.pipeline`", (*at, "params", "steps"), at_key=True))
     return Built(model, problems + _apply(model, params, trusted, (*at, "params")))
+
+
+def _made_step(step: StepConfig, trusted: Iterable[str], path: ConfigPath) -> tuple[Any, list[Problem]]:
+    """Make a step of `model.pipeline`, and collect what is wrong with its parameters."""
+    if step.estimator is None or step.value == _PASSTHROUGH:
+        return _step(step.value, trusted, path), []
+    made = _construct(find_class(step.estimator, trusted, path), step.params, trusted, path)
+    return made, _apply(made, step.params, trusted, (*path, "params"))
+
+
+def _check_steps(steps: list[tuple[str, Any]], path: ConfigPath) -> None:
+    for name, each in steps[:-1]:
+        if not (hasattr(each, "transform") or each == _PASSTHROUGH):
+            raise _bad((*path, name), f"only the last step may be a model; {type(each).__name__} does not transform")
 
 
 def _apply(model: Any, params: Mapping[str, Any], trusted: Iterable[str], path: ConfigPath) -> list[Problem]:
@@ -199,23 +220,128 @@ def _apply(model: Any, params: Mapping[str, Any], trusted: Iterable[str], path: 
 
 
 def set_params(model: Any, params: Mapping[str, Any], trusted: Iterable[str], path: ConfigPath) -> Any:
-    """Set parameters on an estimator and give it back; ``{estimator, params}`` values become estimators.
+    """Set parameters on an estimator, outer ones first, and give it back.
+
+    What a config cannot write becomes what the estimator takes: ``{estimator: …}`` and ``{pipeline: …}`` become estimators; see
+    `_argument` for tuples, functions and columns.
 
     Raises:
-        EstimatorError: The estimator has no such parameter, or a nested estimator is not usable.
+        EstimatorError: The estimator has no such parameter, or a nested estimator or a function is not usable.
     """
-    known = _params_of(model, path)
-    for name in params:
-        if name not in known and not _reachable(model, name):
-            message = f"{type(model).__name__} has no parameter '{name}'{_near_parameter(name, known)}"
-            raise _bad((*path, name), message, at_key=True, code="unknown-parameter")
-    values = {name: materialize(value, trusted, (*path, name)) for name, value in params.items()}
-    try:
-        return model.set_params(**values)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # estimators raise what they like when a part of them is no estimator
-        raise _bad((*path, *list(params)[:1]), f"{type(model).__name__} does not take it: {_describe(error)}") from error
+    for _, group in groupby(sorted(params, key=_depth), key=_depth):
+        names, known = list(group), _params_of(model, path)
+        for name in names:
+            if name not in known and not _reachable(model, name):
+                raise _unknown_parameter(model, name, known, path)
+        values = {name: _argument(model, name, params[name], trusted, (*path, name)) for name in names}
+        try:
+            model = model.set_params(**values)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # estimators raise what they like when a part of them is no estimator
+            raise _bad((*path, *names[:1]), f"{type(model).__name__} does not take it: {_describe(error)}") from error
+    return model
+
+
+def _depth(name: str) -> int:
+    return name.count("__")
+
+
+def _unknown_parameter(model: Any, name: str, known: Mapping[str, Any], path: ConfigPath) -> EstimatorError:
+    head = next((each for each in _heads(name) if each in known and not hasattr(known[each], "get_params")), None)
+    if head is not None:
+        message = f"'{head}' is {show(known[head])}, which has no parameters; name by `when` its values that have this one"
+        return _bad((*path, name), message, code="unknown-parameter")
+    message = f"{type(model).__name__} has no parameter '{name}'{_near_parameter(name, known)}"
+    return _bad((*path, name), message, at_key=True, code="unknown-parameter")
+
+
+def _heads(name: str) -> Iterator[str]:
+    """Yield what leads to a parameter: ``a``, then ``a__b``, of ``a__b__c``."""
+    parts = name.split("__")
+    yield from ("__".join(parts[:length]) for length in range(1, len(parts)))
+
+
+_PASSTHROUGH = "passthrough"
+_STAND_INS = (_PASSTHROUGH, "drop")
+"""What may stand in place of an estimator."""
+
+MEMBERS = frozenset({"estimators", "steps", "transformer_list", "transformers"})
+"""Parameters that list estimators with their names."""
+
+
+def _argument(model: Any, name: str, value: Any, trusted: Iterable[str], path: ConfigPath) -> Any:
+    """Return what an estimator takes for a parameter, of what a config can write.
+
+    A list is a tuple where only a tuple is taken. A dotted path is an estimator or a function where such is taken and the text
+    itself is not. Estimators with names are tuples, and the columns of a ColumnTransformer may be told by their type.
+
+    Raises:
+        EstimatorError: A class or function is not usable, or the columns are not told as they should be.
+    """
+    value = materialize(value, trusted, path)
+    head, _, last = name.rpartition("__")
+    owner = model.get_params(deep=True).get(head) if head else model
+    if last in MEMBERS and isinstance(value, list):
+        return [_member(item, trusted, (*path, index)) for index, item in enumerate(value)]
+    if isinstance(value, list) and refusal(owner, last, value) and not refusal(owner, last, tuple(value)):
+        return tuple(value)
+    return _named(owner, last, value, trusted, path) if isinstance(value, str) else value
+
+
+def _named(owner: Any, name: str, dotted: str, trusted: Iterable[str], path: ConfigPath) -> Any:
+    """Return the estimator or the function that a text names where such is taken and the text is not; else the text."""
+    from sklearn.utils._param_validation import HasMethods
+
+    taken = getattr(owner, "_parameter_constraints", {}).get(name)
+    if taken is None:
+        present = owner.get_params(deep=True).get(name) if hasattr(owner, "get_params") else None
+        is_place = hasattr(present, "fit") or (isinstance(present, str) and present in _STAND_INS)
+        return _step(dotted, trusted, path) if is_place and dotted not in _STAND_INS else dotted
+    if not isinstance(taken, list) or not is_dotted(dotted) or refusal(owner, name, dotted) is None:
+        return dotted
+    if any(isinstance(each, HasMethods) for each in taken):
+        return _step(dotted, trusted, path)
+    if callable in taken and (name in PARAMETERS or dotted.partition(".")[0] in trusted):
+        try:
+            return find_function(dotted, trusted)
+        except FunctionError as error:
+            raise _bad(path, str(error), code=error.code) from error
+    return dotted
+
+
+def _member(item: Any, trusted: Iterable[str], path: ConfigPath) -> Any:
+    """Return one of the named estimators of a composition: its name, itself, and of a ColumnTransformer's its columns."""
+    if not isinstance(item, list) or len(item) not in (2, 3):
+        return item
+    name, each, *columns = item
+    made = _step(each, trusted, (*path, 1)) if is_dotted(each) else each
+    return (name, made, *(_columns(value, (*path, 2)) for value in columns))
+
+
+_DTYPES: Mapping[ColumnType, list[str]] = {
+    ColumnType.NUMBER: ["number", "bool"],
+    ColumnType.TEXT: ["object", "string"],
+    ColumnType.CATEGORY: ["category"],
+    ColumnType.DATE: ["datetime", "datetimetz"],
+}
+"""The dtypes of pandas, as `select_dtypes` calls them, of each type of column."""
+
+
+def _columns(value: Any, path: ConfigPath) -> Any:
+    """Return the columns of a transformer: names as they are, and ``{dtype: number}`` as scikit-learn's own selector."""
+    if isinstance(value, dict) and set(value) == {"columns"}:
+        value, path = value["columns"], (*path, "columns")
+    if not isinstance(value, dict):
+        return value
+    types = value.get("dtype")
+    types = types if isinstance(types, list) else [types]
+    if set(value) != {"dtype"} or not types or not set(map(str, types)) <= {*ColumnType}:
+        allowed = ", ".join(ColumnType)
+        raise _bad(path, f"columns are a name, a list of names, or {{dtype: …}} with one of {allowed}, or a list of them")
+    from sklearn.compose import make_column_selector
+
+    return make_column_selector(dtype_include=[dtype for each in types for dtype in _DTYPES[ColumnType(each)]])
 
 
 def copy_of(model: Any) -> Any:
@@ -226,30 +352,72 @@ def copy_of(model: Any) -> Any:
 
 
 def materialize(value: Any, trusted: Iterable[str], path: ConfigPath = ()) -> Any:
-    """Turn every ``{estimator: dotted.path, params: {…}}`` within a value into an estimator; the rest stays as it is.
+    """Turn every ``{estimator: dotted.path, params: {…}}`` and ``{pipeline: {step: …}}`` within a value into an estimator.
+
+    The rest stays as it is.
 
     Raises:
-        EstimatorError: The path names no usable estimator, or its parameters are not right for it.
+        EstimatorError: A path names no usable estimator, or its parameters are not right for it.
     """
     if isinstance(value, list):
         return [materialize(item, trusted, (*path, index)) for index, item in enumerate(value)]
     if not isinstance(value, dict):
         return value
-    if "estimator" not in value:
-        return {key: materialize(item, trusted, (*path, key)) for key, item in value.items()}
-    return _nested(value, trusted, path)
+    if is_estimator(value):
+        return _nested(value, trusted, path)
+    if is_pipeline(value):
+        return _nested_pipeline(value, trusted, path)
+    return {key: materialize(item, trusted, (*path, key)) for key, item in value.items()}
 
 
 def _nested(value: Mapping[str, Any], trusted: Iterable[str], path: ConfigPath) -> Any:
     params = value.get("params") or {}
     if not isinstance(value["estimator"], str) or not isinstance(params, dict) or not set(value) <= {"estimator", "params"}:
         raise _bad(path, "a nested estimator is {estimator: dotted.path, params: {…}}, and nothing else")
+    _check_names(params, path)
+    found = find_class(value["estimator"], trusted, (*path, "estimator"))
+    return _checked(_construct(found, params, trusted, path), params, trusted, path)
+
+
+def _nested_pipeline(value: Mapping[str, Any], trusted: Iterable[str], path: ConfigPath) -> Any:
+    from sklearn.pipeline import Pipeline
+
+    steps, params, at = value["pipeline"], value.get("params") or {}, (*path, "pipeline")
+    is_formed = isinstance(steps, dict) and steps and all(isinstance(name, str) for name in steps) and isinstance(params, dict)
+    if not is_formed or not set(value) <= {"pipeline", "params"}:
+        raise _bad(path, "a nested pipeline is {pipeline: {name: step, …}, params: {…}}, and nothing else")
+    if (wrong := wrong_step(steps)) is not None:
+        raise _bad((*at, wrong[0]), wrong[1])
+    _check_names(params, path)
+    made = [(name, _step(step, trusted, (*at, name))) for name, step in steps.items()]
+    _check_steps(made, at)
+    if "steps" in params:
+        raise _bad((*path, "params", "steps"), "the steps are those of `pipeline`", at_key=True)
+    return _checked(Pipeline(made), params, trusted, path)
+
+
+def _step(value: Any, trusted: Iterable[str], path: ConfigPath) -> Any:
+    """Make what stands where an estimator is expected: a dotted path, an estimator or a pipeline, or ``passthrough``."""
+    if value == _PASSTHROUGH:
+        return value
+    if isinstance(value, str):
+        return _construct(find_class(value, trusted, path), {}, trusted, path)
+    if is_estimator(value) or is_pipeline(value):
+        return materialize(value, trusted, path)
+    raise _bad(path, f"a step is a dotted path, {{estimator: …, params: {{…}}}} or {{pipeline: {{…}}}}, got {show(value)}")
+
+
+def _check_names(params: Mapping[Any, Any], path: ConfigPath) -> None:
     if not all(isinstance(name, str) for name in params):
         raise _bad((*path, "params"), "a parameter's name is text")
-    found = find_class(value["estimator"], trusted, (*path, "estimator"))
-    model = set_params(_construct(found, params, trusted, path), params, trusted, (*path, "params"))
-    for name, each in model.get_params(deep=False).items():
-        message = refusal(model, name, each) if name in params else None
+
+
+def _checked(model: Any, params: Mapping[str, Any], trusted: Iterable[str], path: ConfigPath) -> Any:
+    """Set the parameters of a nested estimator, and hold them against its constraints."""
+    model = set_params(model, params, trusted, (*path, "params"))
+    values = model.get_params(deep=True)
+    for name in params:
+        message = refusal(model, name, values[name]) if name in values else None
         if message:
             raise _bad((*path, "params", name), message, code="refused-value")
     return model
@@ -268,8 +436,8 @@ def set_seed(model: Any, seed: int, *, except_for: Iterable[str] = ()) -> Any:
 
 def chosen_states(config: EstimatorConfig) -> set[str]:
     """List the parameters that a config sets itself, by the names under which `get_params` knows them."""
-    steps = {f"{step}__{name}" for step, each in (config.pipeline or {}).items() for name in each.params}
-    return {*config.params, *steps}
+    steps = {f"{step}__{name}" for step, each in (config.pipeline or {}).items() for name in names_within(each.value)}
+    return {*names_set(config.params), *steps}
 
 
 def describe_needs(model: Any, at: ConfigPath = ("model",)) -> DataRequirements:
@@ -281,7 +449,7 @@ def describe_needs(model: Any, at: ConfigPath = ("model",)) -> DataRequirements:
     from sklearn.base import is_classifier, is_regressor
     from sklearn.pipeline import Pipeline
 
-    steps = [step for _, step in model.steps if hasattr(step, "fit")] if isinstance(model, Pipeline) else [model]
+    steps = list(_flat_steps(model))
     path: ConfigPath = (*at, "pipeline" if isinstance(model, Pipeline) else "estimator")
     name = type(steps[-1] if steps else model).__name__
     for step, each in model.steps if isinstance(model, Pipeline) else ():
@@ -289,7 +457,7 @@ def describe_needs(model: Any, at: ConfigPath = ("model",)) -> DataRequirements:
             raise _bad((*path, step), f"a step is an estimator or `passthrough`, got {show(each)}")
     try:
         task = Task.CLASSIFICATION if is_classifier(model) else Task.REGRESSION if is_regressor(model) else None
-        tags = _input_tags(steps[0])
+        reads_text = _reads_text(steps[0])
         takes_missing = _takes_missing(steps)
     except KeyboardInterrupt:
         raise
@@ -298,7 +466,6 @@ def describe_needs(model: Any, at: ConfigPath = ("model",)) -> DataRequirements:
         raise _bad(path, message) from error
     if task is None:
         raise _bad(path, f"{name} is neither a regressor nor a classifier")
-    reads_text = type(steps[0]).__name__ in _TEXT_READERS or tags.string or tags.categorical
     takes_missing = reads_text or takes_missing
     return DataRequirements(task, not reads_text, takes_missing, name, categories=_takes_categories(steps[0]))
 
@@ -309,6 +476,31 @@ def _takes_categories(model: Any) -> bool:
         return True
     params = model.get_params(deep=False)
     return params.get("categorical_features") == "from_dtype" or params.get("enable_categorical") is True
+
+
+def _flat_steps(model: Any) -> Iterator[Any]:
+    """Yield the steps of a pipeline that are estimators, those of pipelines in it too; of any other model itself."""
+    from sklearn.pipeline import Pipeline
+
+    if not isinstance(model, Pipeline):
+        yield model
+        return
+    for _, step in model.steps:
+        if hasattr(step, "fit"):
+            yield from _flat_steps(step)
+
+
+def _reads_text(model: Any) -> bool:
+    """Return whether columns of text may come in: it reads them itself, or hands the table on to estimators that all do."""
+    tags = _input_tags(model)
+    if type(model).__name__ in _TEXT_READERS or tags.string or tags.categorical:
+        return True
+    if not type(model).__name__.endswith(_HANDING_ON):
+        return False
+    inner = [model.get_params(deep=False).get(name) for name in ("estimator", "regressor")]
+    inner += [each for _, each in getattr(model, "estimators", None) or []]
+    first = [next(_flat_steps(each)) for each in inner if hasattr(each, "fit")]
+    return bool(first) and all(map(_reads_text, first))
 
 
 def _takes_missing(steps: list[Any]) -> bool:

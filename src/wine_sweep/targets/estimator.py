@@ -16,6 +16,7 @@ from wine_sweep.config import (
     EstimatorConfig,
     EvaluationConfig,
     NotKnown,
+    StepConfig,
     SweepConfig,
     known,
 )
@@ -29,10 +30,12 @@ from wine_sweep.evaluation.estimator_params import (
     Searched,
     check_fixed,
     check_searched,
+    find_in_value,
     find_refused,
     first_value,
 )
 from wine_sweep.evaluation.estimators import (
+    TRUSTED_PACKAGES,
     EstimatorError,
     build_model,
     chosen_states,
@@ -44,10 +47,11 @@ from wine_sweep.evaluation.estimators import (
 )
 from wine_sweep.evaluation.estimators import refusal_of_weights as weights_refused_by
 from wine_sweep.evaluation.metrics import Metric, check_classes, takes_weights
+from wine_sweep.evaluation.nested import dotted_paths
 from wine_sweep.evaluation.preprocessing import describe_columns, preprocessed
 from wine_sweep.evaluation.row_losses import Predictions
 from wine_sweep.messages import first_line
-from wine_sweep.search.space import Space
+from wine_sweep.search.space import Dimension, Space
 from wine_sweep.targets.base import Findings, FitCount, SweepPlan, present
 from wine_sweep.targets.objectives import Goals, TableParts, check_cheapest, check_search, settle
 from wine_sweep.targets.refit import Winner, fold_predictions, refit
@@ -111,17 +115,9 @@ class EstimatorSweep(SweepPlan):
     @property
     def packages(self) -> list[str]:
         """The top-level modules that the estimators come from, those among parameters too."""
-        found = {*self.factory.trusted}
-        parts: list[object] = [self.config.model_dump(include={"model", "models", "search"})]
-        while parts:
-            part = parts.pop()
-            if isinstance(part, Mapping):
-                estimator = part.get("estimator")
-                found |= {estimator.partition(".")[0]} if isinstance(estimator, str) else set()
-                parts += part.values()
-            elif isinstance(part, list | tuple):
-                parts += part
-        return sorted(found | ({"skrub"} if self.factory.preprocessed else set()))
+        named = {path.partition(".")[0] for path in dotted_paths(self.config.model_dump(include={"model", "models", "search"}))}
+        prepares = {"skrub"} if self.factory.preprocessed else set()
+        return sorted({*self.factory.trusted, *named.intersection(TRUSTED_PACKAGES), *prepares})
 
     def columns(self) -> Mapping[str, Sequence[str]]:
         """Tell what preprocessing takes each column of the training rows for; see `describe_columns`."""
@@ -188,7 +184,13 @@ class EstimatorSweep(SweepPlan):
 def _model_name(model: EstimatorConfig) -> str:
     if model.estimator is not None:
         return model.estimator
-    return " > ".join(step.estimator.rpartition(".")[2] for step in (model.pipeline or {}).values())
+    return " > ".join(_step_names(model.pipeline or {}))
+
+
+def _step_names(steps: Mapping[str, StepConfig]) -> Iterator[str]:
+    """Name the classes of a pipeline's steps, those of pipelines in it too."""
+    for step in steps.values():
+        yield from [(step.estimator or "").rpartition(".")[2]] if step.pipeline is None else _step_names(step.pipeline)
 
 
 ALONE: None = None
@@ -266,7 +268,8 @@ class Models:
         """Hold the searched parameters, and the one that grows, against the estimators that they are for."""
         problems: list[Problem] = []
         for family, template in self.templates.items():
-            problems += check_searched(template, _searched(space, family), self._trusted)
+            all_meet = not space.constraints
+            problems += check_searched(template, _searched(space, family), self._trusted, all_meet=all_meet)
             if budget is not None and budget.parameter is not None:
                 problems += self._check_budget(budget, budget.parameter, space, family)
         return problems
@@ -282,16 +285,20 @@ class Models:
         for family, model in self.templates.items():
             config, at = self._configs[family], ("model",) if family is ALONE else ("models", family)
             for step, each in (config.pipeline or {}).items():
-                path = (*at, "pipeline", step, "params")
-                problems += find_refused(model.named_steps[step], each.params, covers, self._trusted, path)
+                path = (*at, "pipeline", step)
+                if each.pipeline is None:
+                    made = model.named_steps[step]
+                    problems += find_refused(made, each.params, covers, self._trusted, (*path, "params"))
+                else:
+                    problems += find_in_value(each.value, covers, self._trusted, path)
             searched = _searched(space, family) if space is not None else {}
-            outer = {name: spec.choices for name, (spec, _) in searched.items() if isinstance(spec, Choices)}
+            outer = {name: each.spec.choices for name, each in searched.items() if isinstance(each.spec, Choices)}
             for name, value in config.params.items():
                 problems += find_refused(model, {name: value}, covers, self._trusted, (*at, "params"), outer=outer)
             for name, choices in outer.items():
                 for index, value in enumerate(choices):
                     found = find_refused(model, {name: value}, covers, self._trusted, (), outer=outer)
-                    problems += [replace(each, path=(*searched[name][1], "choices", index, *each.path[1:])) for each in found]
+                    problems += [replace(each, path=(*searched[name].path, "choices", index, *each.path[1:])) for each in found]
         return problems
 
     def _check_budget(self, budget: BudgetConfig, name: str, space: Space, family: str | None) -> list[Problem]:
@@ -331,7 +338,7 @@ class Models:
         """List metrics that need probabilities of a model that gives none, with any of the first values searched, and why."""
         refused = []
         for family, template in self.templates.items():
-            first = {name: first_value(spec) for name, (spec, _) in _searched(space, family).items()}
+            first = _first_point(space, family)
             model = set_params(copy_of(template), first, self._trusted, ("search", "parameters"))
             of = "the model" if family is ALONE else f"the model of {family}"
             refused += [
@@ -342,15 +349,35 @@ class Models:
         return refused
 
 
-def _searched(space: Space, family: str | None) -> dict[str, Searched]:
+def _dimensions(space: Space, family: str | None) -> list[Dimension]:
     """List what is searched for a family: its own parameters, and those of all families that do not leave it out."""
-    return {
-        each.name: (each.spec, each.path)
+    return [
+        each
         for each in space.dimensions
         if each.family in (None, family)
         and each.path != ("models",)
         and (family is ALONE or family in each.when.get(FAMILY, [family]))
-    }
+    ]
+
+
+def _searched(space: Space, family: str | None) -> dict[str, Searched]:
+    """Describe what is searched for a family, by name; conditions include those of what they depend on."""
+    found: dict[str, Searched] = {}
+    for each in _dimensions(space, family):  # which come after those that their conditions name
+        when = dict(each.when)
+        for name in each.when:
+            when = {**(found[name].when if name in found else {}), **when}
+        found[each.name] = Searched(each.spec, each.path, when)
+    return found
+
+
+def _first_point(space: Space, family: str | None) -> dict[str, Any]:
+    """Return the first value of every parameter that is searched where those before it have their first."""
+    point: dict[str, Any] = {} if family is ALONE else {FAMILY: family}
+    for each in _dimensions(space, family):
+        if each.is_active(point):
+            point[each.name] = first_value(each.spec)
+    return {name: value for name, value in point.items() if family is ALONE or name != FAMILY}
 
 
 def plan_estimator(found: Findings) -> EstimatorSweep:

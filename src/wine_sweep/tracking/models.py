@@ -41,6 +41,7 @@ from wine_sweep.errors import ModelError, TrackingError, UntrustedModelError
 from wine_sweep.evaluation.capture import foreign_output_shown
 from wine_sweep.evaluation.estimator_params import classes_of
 from wine_sweep.evaluation.estimators import TRUSTED_PACKAGES
+from wine_sweep.evaluation.functions import FUNCTIONS
 from wine_sweep.execution.base import describe_error
 from wine_sweep.messages import MODEL_PREFIX, mask, shell_word
 from wine_sweep.tracking import names
@@ -416,7 +417,8 @@ def _trusted_types(to_log: ModelToLog) -> list[str]:
     except Exception as error:  # skops raises whatever an object's own reduction raises
         raise ModelError(f"{type(to_log.model).__name__} cannot be saved: {type(error).__name__}: {error}") from error
     allowed = TRUSTED_TYPES | set(to_log.trusted)
-    refused = [name for name in found if name not in DATA_TYPES | CALLED_TYPES and name.partition(".")[0] not in allowed]
+    known = DATA_TYPES | CALLED_TYPES | FUNCTIONS
+    refused = [name for name in found if name not in known and name.partition(".")[0] not in allowed]
     if refused:
         raise ModelError(f"the model holds objects of types that nobody trusts: {', '.join(refused)}{_how_to_trust(refused)}")
     return list(found)

@@ -14,7 +14,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from wine_sweep.evaluation.functions import PARAMETERS
+
 _JSON = "JsonNode"
+_DISTANCE_BY_FUNCTION = re.compile(r"sklearn\.metrics\._dist_metrics\.PyFuncDistance(32|64)?")
+"""It holds the function that is a metric, in a tree of neighbors."""
+
 _FUNCTION_NODES = frozenset({"FunctionNode", "OperatorFuncNode", "PartialNode"})
 _LONGEST = 200
 
@@ -39,23 +44,10 @@ _ESTIMATORS = re.compile(rf"_?(\w+_)?({_KINDS})s_?|transformer_list|_?steps|name
 _TRANSFORMERS = re.compile(r"_?transformers_?")
 """Each of them has its columns at its end."""
 
-HOLDING_FUNCTIONS = frozenset(
-    {
-        "_asarray",
-        "_kmeans_single",
-        "_score_func",
-        "affinity",
-        "effective_metric_",
-        "fun",
-        "func",
-        "inverse_func",
-        "kernel",
-        "metric",
-        "pooling_func",
-        "predicate",
-        "score_func",
-    }
-)
+COLUMN_SELECTOR = "sklearn.compose._column_transformer.make_column_selector"
+"""It picks columns by their dtypes and names, which are data, and does so while a ColumnTransformer is fitted."""
+
+HOLDING_FUNCTIONS = PARAMETERS | {"_asarray", "_kmeans_single", "_score_func", "effective_metric_", "predicate"}
 _TAKING_COLUMNS = frozenset({"func", "inverse_func"})
 """Of a FunctionTransformer: these may be an `operator.itemgetter`, or a `methodcaller` that changes types."""
 
@@ -114,6 +106,9 @@ def _within(node: Mapping[str, Any], attribute: str) -> list[_Place]:
     if named := _attributes(node):
         return [(value, name, True) for name, value in named.items()]
     content, loader = node.get("content"), node["__loader__"]
+    is_distance = loader == "ObjectNode" and _DISTANCE_BY_FUNCTION.fullmatch(dotted(node)) is not None
+    if is_distance and isinstance(content, dict) and _loader(content) == "TupleNode" and _malformed(content) is None:
+        return [(value, "metric", True) for value in content["content"]]
     if loader == "PartialNode" and isinstance(content, dict):
         return [(value, attribute, False) for key, value in content.items() if key != "func"]
     if loader == "DefaultDictNode" and isinstance(content, dict):
@@ -210,6 +205,13 @@ def _is_array(node: Any) -> bool:
     return isinstance(node, dict) and node.get("__loader__") == "NdArrayNode" and node.get("type") == "numpy"
 
 
+def _is_empty_array(node: Any) -> bool:
+    """Return whether a node is the array that skops writes for a dtype: of numbers by numpy, of objects by JSON."""
+    if not isinstance(node, dict) or _loader(node) != "NdArrayNode" or dotted(node) != "numpy.ndarray":
+        return False
+    return _is_array(node) or (node.get("type") == "json" and node.get("content") == [] and _is_plain(node.get("shape")))
+
+
 def _is_made(node: Mapping[str, Any], content: Any) -> bool:
     """Return whether it is made of plain arguments; a set of a list, since a range in its place fills the memory."""
     if not isinstance(content, dict) or _loader(content) != "TupleNode" or not _is_plain(content):
@@ -299,7 +301,7 @@ _FORMS: Mapping[str, Callable[[Mapping[str, Any], Any], bool]] = {
     "BytearrayNode": lambda node, _: isinstance(node.get("file"), str),
     "BytesNode": lambda node, _: isinstance(node.get("file"), str),
     "ConstructorFromReduceNode": _is_made,
-    "DTypeNode": lambda _, content: _is_array(content) and dotted(content) == "numpy.ndarray",
+    "DTypeNode": lambda _, content: _is_empty_array(content),
     "DefaultDictNode": _is_default,
     "DictNode": lambda node, _: _is_dict(node),
     _JSON: lambda node, _: isinstance(_text(node), str | int | float | None),
@@ -382,9 +384,14 @@ def _are_estimators(value: Any, is_estimator: Callable[[str], bool], with_column
     loader, content = _loader(value), value.get("content") if isinstance(value, dict) else None
     if with_columns and loader == "TupleNode" and isinstance(content, list) and len(content) == 3:
         *content, columns = content
-        if not _is_plain(columns):
+        if not (_is_plain(columns) or _selects_columns(columns)):
             return False
     if loader == "DictNode" and isinstance(content, dict):
         content = list(content.values())
     is_list = loader in ("ListNode", "TupleNode", "DictNode") or (loader == "NdArrayNode" and value.get("type") == "json")
     return is_list and isinstance(content, list) and all(_are_estimators(each, is_estimator, with_columns) for each in content)
+
+
+def _selects_columns(node: Any) -> bool:
+    """Return whether a node is scikit-learn's own selector of columns, with nothing in it that could be called."""
+    return _loader(node) == "ObjectNode" and dotted(node) == COLUMN_SELECTOR and all(map(_is_plain, _attributes(node).values()))

@@ -26,8 +26,9 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 import numpy as np
 
 from wine_sweep.evaluation.estimators import TRUSTED_PACKAGES
+from wine_sweep.evaluation.functions import FUNCTIONS, SCORES
+from wine_sweep.tracking.skops_places import COLUMN_SELECTOR, misplaced
 from wine_sweep.tracking.skops_places import dotted as _dotted
-from wine_sweep.tracking.skops_places import misplaced
 
 _SCHEMA = "schema.json"
 _OLDEST_PROTOCOL = 1
@@ -70,6 +71,7 @@ _OBJECTS: frozenset[str] = frozenset().union(
     ),
     _names("sklearn.calibration", "_CalibratedClassifier _SigmoidCalibration _TemperatureScaling"),
     _names("sklearn.cluster._bisect_k_means", "_BisectingTree"),
+    {COLUMN_SELECTOR},
     _names("sklearn.ensemble._hist_gradient_boosting.binning", "_BinMapper"),
     _names("sklearn.ensemble._hist_gradient_boosting.predictor", "TreePredictor"),
     _names("sklearn.gaussian_process._gpc", "_BinaryGaussianProcessClassifierLaplace"),
@@ -131,29 +133,12 @@ _LOSSES = re.compile(
 )
 _SPARSE = re.compile(r"scipy\.sparse\._[a-z]+\.[a-z]+_(array|matrix)")
 
-_FUNCTIONS: frozenset[str] = frozenset().union(
-    _names(
-        "numpy",
-        "amax amin argmax argmin around clip cumprod cumsum max mean median min nan_to_num nanmax nanmean nanmedian nanmin nanstd"
-        " nansum nanvar prod ptp ravel round squeeze std sum var",
-    ),
-    _names("scipy._lib.array_api_compat.numpy._aliases", "asarray"),
-    _names("sklearn.cluster._kmeans", "_kmeans_single_elkan _kmeans_single_lloyd"),
-    _names("sklearn.feature_selection._mutual_info", "mutual_info_classif mutual_info_regression"),
-    _names("sklearn.feature_selection._univariate_selection", "chi2 f_classif f_oneway f_regression r_regression"),
-    _names(
-        "sklearn.metrics.pairwise",
-        "additive_chi2_kernel chi2_kernel cosine_distances cosine_similarity euclidean_distances haversine_distances"
-        " laplacian_kernel linear_kernel manhattan_distances nan_euclidean_distances polynomial_kernel rbf_kernel sigmoid_kernel",
-    ),
+_PREDICATES = frozenset().union(
     _names("skrub._dataframe._common", "is_any_date is_categorical is_numeric"),
     _names("skrub._table_vectorizer", "_created_by_predicate"),
     _names("skrub.selectors._selectors", "_cardinality_below"),
 )
-_SCORES = re.compile(
-    r"sklearn\.metrics\.(_classification|_ranking|_regression|cluster\._supervised)"
-    r"\.[a-z0-9_]+_(score|error|loss|deviance|coef|coefficient)"
-)
+"""Functions by which skrub selects columns; no config names one."""
 
 _BY_LOADER: Mapping[str, frozenset[str] | re.Pattern[str]] = {
     "BytearrayNode": frozenset({"builtins.bytearray"}),
@@ -292,7 +277,7 @@ def _may(loader: str, dotted: str) -> bool:
     if loader == "ObjectNode":
         return dotted in _OBJECTS or _DISTANCES.fullmatch(dotted) is not None or dotted in _estimators()
     if loader == "FunctionNode":
-        return dotted in _FUNCTIONS or _SCORES.fullmatch(dotted) is not None or dotted in _ufuncs()
+        return dotted in FUNCTIONS | _PREDICATES or SCORES.fullmatch(dotted) is not None or dotted in _ufuncs()
     known = _BY_LOADER.get(loader, frozenset())
     return dotted in known if isinstance(known, frozenset) else known.fullmatch(dotted) is not None
 
