@@ -1,4 +1,4 @@
-"""Read files: text with columns, JSON lines, Parquet, Arrow; how much they unfold to is looked at first.
+"""Read files: text with columns, JSON lines, Parquet, Arrow, Excel; how much they unfold to is looked at first.
 
 Whoever has written a file decides what it claims of itself: what it says of its size is enough to refuse it, and never to
 trust it.
@@ -28,6 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wine_sweep.config import ColumnType, Reading
+from wine_sweep.data.excel import read_workbook, workbook_has_more
 
 _SEPARATORS = ",;\t|"
 _LONGEST_LINE = 10_000_000
@@ -55,11 +56,13 @@ class TableFormat:
         read: Reads the whole table.
         unfolds_beyond: Whether a file, itself no larger, has more than so many bytes once it is unfolded; None where the file
             is what is read.
-        is_text: Whether the text of its values is turned into numbers here, as the keys of `Reading` say.
+        keys: The keys of `Reading` that say how its content becomes values, beside those that are for all formats.
+        is_text: Whether the text of its values is turned into numbers here.
     """
 
     read: Callable[[pathlib.Path, Reading], pd.DataFrame]
     unfolds_beyond: Callable[[pathlib.Path, int], bool] | None = None
+    keys: tuple[str, ...] = ()
     is_text: bool = False
 
 
@@ -281,22 +284,26 @@ def _unfolded_buffers(metadata: bytes, body: pa.Buffer, is_dictionary: bool) -> 
         yield length if unfolded < 0 else unfolded
 
 
+_OF_GAPS = ("na_values", "keep_default_na")
+OF_TEXT = ("separator", "decimal", "thousands", "comment", "encoding", *_OF_GAPS)
+OF_SHEETS = ("sheet", *_OF_GAPS)
 _TEXT = {".csv": _read_csv, ".tsv": _read_csv, ".txt": _read_csv, ".jsonl": _read_json_lines}
 _FOLDED = {"": None, **dict.fromkeys((".gz", ".bz2", ".xz", ".zip"), _unfolds_beyond)}
 
 FORMATS = {
     **{
-        f"{ending}{folded}": TableFormat(read, unfolds_beyond, is_text=read is _read_csv)
+        f"{ending}{folded}": TableFormat(read, unfolds_beyond, OF_TEXT if read is _read_csv else (), is_text=read is _read_csv)
         for ending, read in _TEXT.items()
         for folded, unfolds_beyond in _FOLDED.items()
     },
     ".parquet": TableFormat(_read_parquet, _parquet_has_more),
     ".feather": TableFormat(_read_arrow, _arrow_has_more),
     ".arrow": TableFormat(_read_arrow, _arrow_has_more),
+    ".xlsx": TableFormat(read_workbook, workbook_has_more, OF_SHEETS),
 }
 """Formats by the ending of a file's name."""
 
-ENDINGS = ".csv, .tsv, .txt, .jsonl (also .gz, .bz2, .xz, .zip), .parquet, .feather or .arrow"
+ENDINGS = ".csv, .tsv, .txt, .jsonl (also .gz, .bz2, .xz, .zip), .parquet, .feather, .arrow or .xlsx"
 """The same in words."""
 
 

@@ -19,12 +19,11 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from wine_sweep.config import ColumnType, Reading
-from wine_sweep.data.sources import ENDINGS, FORMATS, UNREADABLE, ending_of, has_more_than, parts_of
+from wine_sweep.data.sources import ENDINGS, FORMATS, OF_SHEETS, OF_TEXT, UNREADABLE, ending_of, has_more_than, parts_of
 from wine_sweep.errors import ConfigPath, DataError
 from wine_sweep.messages import first_line, one_of, show_bytes
 
 AS_IT_IS = Reading()
-_OF_TEXT = ("separator", "decimal", "thousands", "comment", "encoding", "na_values", "keep_default_na")
 DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 _SHOWN = 5
 TARGET = "quality"
@@ -126,13 +125,17 @@ def _refuse_strange(path: pathlib.Path) -> None:
 
 
 def unused_keys(source: str, reading: Reading) -> list[DataError]:
-    """List the keys that say how text is read, where the table is none."""
+    """List the keys that say how other formats are read than the table's."""
     ending = None if source in NAMES else ending_of(pathlib.Path(source))
-    if ending is not None and FORMATS[ending].is_text:
-        return []
-    given = [key for key in _OF_TEXT if getattr(reading, key) != getattr(AS_IT_IS, key)]
-    message = f"is for .csv, .tsv and .txt; {f'a {ending}' if ending else source} says itself what is in it"
-    return [DataError(message, path=("data", key), code="conflict") for key in given]
+    used = () if ending is None else FORMATS[ending].keys
+    formats = {".csv, .tsv and .txt": OF_TEXT, ".xlsx": OF_SHEETS}
+    given = [key for key in dict.fromkeys((*OF_TEXT, *OF_SHEETS)) if getattr(reading, key) != getattr(AS_IT_IS, key)]
+    whose = {key: ", ".join(name for name, keys in formats.items() if key in keys) for key in given if key not in used}
+    what = f"a {ending}" if ending else source
+    return [
+        DataError(f"is for {formats}; {what} says itself what is in it", path=("data", key), code="conflict")
+        for key, formats in whose.items()
+    ]
 
 
 def of_types(table: pd.DataFrame, dtypes: Mapping[str, ColumnType]) -> tuple[pd.DataFrame, list[DataError]]:
