@@ -13,7 +13,15 @@ from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
 
 from wine_sweep.config import ColumnType, Reading
 from wine_sweep.data.dataset import Dataset
-from wine_sweep.data.sources import FORMATS, OF_SHEETS, TableFormat, ending_of, first_texts
+from wine_sweep.data.sources import (
+    FORMATS,
+    INDEX_LEFT_OUT,
+    OF_SHEETS,
+    TableFormat,
+    ending_of,
+    first_texts,
+    leaves_index_out,
+)
 from wine_sweep.data.table import DECIMAL_COMMA, NAMES
 
 LEAST_ROWS = 20
@@ -38,6 +46,8 @@ def remarks(dataset: Dataset, reading: Reading) -> list[str]:
             found += _of_text(str(name), texts[name].str.strip(), gaps, dataset.features[name], reading)
     if ending is not None and FORMATS[ending].keys == OF_SHEETS and reading.keep_default_na:
         found += _of_sheet(dataset, reading, FORMATS[ending])
+    if ending is not None and leaves_index_out(pathlib.Path(dataset.source)):
+        found.append(INDEX_LEFT_OUT)
     return found
 
 
