@@ -59,6 +59,8 @@ class Sweep:
         config: As `load_config` gives it, or the same keys as a mapping; relative paths start from the working folder.
         function: What is swept, in place of the config's `model`: called as ``function(params, context)``, it returns
             metrics, or metrics and a fitted model. It may be defined anywhere, a notebook too.
+        data: The table, of pandas, polars, Arrow or another library that narwhals knows, in place of the config's `data.source`.
+            An index that has a name is columns.
         trust: Packages, files and folders whose code is trusted, and Dask schedulers' addresses, as the command line's
             ``--trust``.
         tracking_uri: MLflow's store; by default what MLFLOW_TRACKING_URI or MLflow itself says.
@@ -74,13 +76,14 @@ class Sweep:
         config: SweepConfig | Mapping[str, Any],
         *,
         function: Train | None = None,
+        data: Any = None,
         trust: str | Sequence[str] = (),
         tracking_uri: str | None = None,
         experiment: str | None = None,
     ) -> None:
         source = None if function is None else source_of(function)
         trusted = (trust,) if isinstance(trust, str) else tuple(trust)
-        self._prepared = prepare(_draft(config, function), trusted=trusted, source=source)
+        self._prepared = prepare(_draft(config, function, data), trusted=trusted, source=source, frame=data)
         self._tracking_uri = tracking_uri
         self._experiment = experiment
 
@@ -143,7 +146,7 @@ def _absolute(config: SweepConfig, folder: pathlib.Path) -> SweepConfig:
     return config.model_copy(update=changed)
 
 
-def _draft(config: SweepConfig | Mapping[str, Any], function: Train | None) -> ParsedConfig:
+def _draft(config: SweepConfig | Mapping[str, Any], function: Train | None, data: Any) -> ParsedConfig:
     """Write a config as the text that a file would hold, and read it back: one way in for all."""
     if not isinstance(config, SweepConfig | Mapping):
         raise ConfigError([Problem(f"expected a mapping of keys, or what `load_config` gives; got {type(config).__name__}")])
@@ -152,6 +155,10 @@ def _draft(config: SweepConfig | Mapping[str, Any], function: Train | None) -> P
         if tree.get("model") is not None or tree.get("models") is not None:
             raise ConfigError([Problem("names a model, and a function was given too; keep one of the two", ("model",))])
         tree["model"] = {"function": f"{NO_FILE}:{name_of(function)}"}
+    if data is not None and isinstance(tree.get("data", {}), Mapping):
+        from wine_sweep.data.frames import FRAME
+
+        tree["data"] = {**tree.get("data", {}), "source": FRAME}
     try:
         text = dump_yaml(tree)
     except YAMLError as error:

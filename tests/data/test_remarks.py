@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.feather
 import pytest
 
 from wine_sweep.config import DataConfig
@@ -81,3 +83,25 @@ def test_nothing_is_said_any_more_where_the_line_is_written(column, keys, tmp_pa
 def test_a_table_with_types_is_looked_at_too(tmp_path):
     (remark,) = said(tmp_path, {"c": list(range(COUNT))}, "t.parquet")
     assert "numbers the rows" in remark
+
+
+@pytest.mark.parametrize("ending", ["parquet", "feather"])
+def test_an_index_that_is_left_out_is_named_where_it_tells_something(ending, tmp_path):
+    table = pd.DataFrame({"a": [1.5, 2.5] * LEAST_ROWS, "y": [1.0, 2.0] * LEAST_ROWS})
+    config = DataConfig(source=str(tmp_path / f"t.{ending}"), target="y")
+    pairs = pd.MultiIndex.from_product([range(LEAST_ROWS), ["x", "z"]])
+    for index, is_left_out in (
+        (pd.RangeIndex(5, 5 + COUNT), False),
+        (pd.Index(PRIMES), True),
+        (pairs, True),
+        (pairs.set_names(["g", None]), False),
+    ):
+        pyarrow.feather.write_feather(pa.Table.from_pandas(table.set_axis(index)), config.source)
+        if ending == "parquet":
+            table.set_axis(index).to_parquet(config.source)
+        read = load_rows(config, tmp_path).table
+        found = remarks(make_dataset(read, config, source=config.source, needs=NEEDS), config)
+        assert (
+            "the index has no name and is left out; with one it would be a column: `table.index.name = …`" in found
+        ) == is_left_out
+        assert read.index.equals(pd.RangeIndex(COUNT))

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from wine_sweep.config import DataConfig, Reading
 from wine_sweep.data import load_table
-from wine_sweep.data.sources import has_more_than
+from wine_sweep.data.sources import OF_GAPS, has_more_than
 from wine_sweep.data.splits import load_rows
 from wine_sweep.errors import DataError
 
@@ -209,10 +209,11 @@ def test_numbers_are_no_dates(tmp_path):
 def test_keys_that_are_about_text_are_refused_for_what_has_types(key, value, tmp_path):
     TABLE.to_parquet(tmp_path / "t.parquet")
     (error,) = load_rows(DataConfig(source="t.parquet", **{key: value}), tmp_path).wrong
-    assert str(error) == "is for .csv, .tsv and .txt; a .parquet says itself what is in it"
+    formats = ".csv, .tsv, .txt and .xlsx" if key in OF_GAPS else ".csv, .tsv and .txt"
+    assert str(error) == f"is for {formats}; a .parquet says itself what is in it"
     assert error.path == ("data", key)
     (error,) = load_rows(DataConfig(source="wine-quality-red", **{key: value}), tmp_path).wrong
-    assert str(error) == "is for .csv, .tsv and .txt; wine-quality-red says itself what is in it"
+    assert str(error) == f"is for {formats}; wine-quality-red says itself what is in it"
 
 
 def test_new_rows_may_be_of_another_format_than_text_with_a_decimal_comma(tmp_path):

@@ -107,7 +107,7 @@ def test_another_ending_is_refused_before_the_file_is_opened(name, tmp_path):
     message = refusal(tmp_path / name)
     assert message == (
         f"'{name}' is neither a bundled table (wine-quality-red, wine-quality-white, wine-quality) nor a file of the endings"
-        " .csv, .tsv, .txt, .jsonl (also .gz, .bz2, .xz, .zip), .parquet, .feather or .arrow"
+        " .csv, .tsv, .txt, .jsonl (also .gz, .bz2, .xz, .zip), .parquet, .feather, .arrow or .xlsx"
     )
 
 

@@ -353,6 +353,7 @@ class Reading(Model):
         thousands: What separates thousands in text, if anything does.
         comment: What begins a comment in text, if anything does: the rest of the line does not count.
         encoding: The encoding of text; by default UTF-8, with or without a byte order mark.
+        sheet: The sheet of an .xlsx; by default the only one that holds something.
         na_values: Text that is a gap, beside what is one anyway.
         keep_default_na: Whether an empty field, NA, NaN, null, None, n/a and the like are gaps too.
         dtypes: What columns are read as where their values do not show it: ``number``, ``text``, ``category``, ``date``.
@@ -364,6 +365,7 @@ class Reading(Model):
     thousands: Character | None = None
     comment: Character | None = None
     encoding: Annotated[Text, AfterValidator(_encoding)] | None = None
+    sheet: Text | None = None
     na_values: list[Text] = Field(default_factory=list)
     keep_default_na: Annotated[bool, Field(strict=True)] = True
     dtypes: dict[Text, ColumnType] = Field(default_factory=dict)
@@ -385,7 +387,7 @@ class TableConfig(Model):
 
     Args:
         source: ``wine-quality-red``, ``wine-quality-white``, ``wine-quality``, or the path of a file: .csv, .tsv, .txt or .jsonl,
-            plain or with .gz, .bz2, .xz or .zip; .parquet, or a folder of such parts; .feather or .arrow.
+            plain or with .gz, .bz2, .xz or .zip; .parquet, or a folder of such parts; .feather, .arrow or .xlsx.
         target: The column to predict; ``quality`` for the bundled tables.
         test_size: The share of the rows that is set aside before anything else, between 0 and 1.
         seed: Decides which rows those are.

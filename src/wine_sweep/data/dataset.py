@@ -16,6 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from wine_sweep.config import DataConfig, Duplicates, NotKnown, known
 from wine_sweep.data import table
 from wine_sweep.data.columns import as_learned
+from wine_sweep.data.frames import FRAME
 from wine_sweep.data.table import as_numbers, rows
 from wine_sweep.errors import ConfigPath, DataError
 from wine_sweep.messages import one_of
@@ -265,8 +266,8 @@ class Dataset:
 
     @property
     def name(self) -> str:
-        """The short name: a bundled name, or the file's."""
-        return self.source.replace("\\", "/").rsplit("/", 1)[-1]
+        """The short name: a bundled name, or the file's; what a table from Python is called."""
+        return self.source.strip("<>") if self.source == FRAME else self.source.replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def make_dataset(

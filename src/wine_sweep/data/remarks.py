@@ -13,7 +13,15 @@ from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
 
 from wine_sweep.config import ColumnType, Reading
 from wine_sweep.data.dataset import Dataset
-from wine_sweep.data.sources import FORMATS, ending_of, first_texts
+from wine_sweep.data.sources import (
+    FORMATS,
+    INDEX_LEFT_OUT,
+    OF_SHEETS,
+    TableFormat,
+    ending_of,
+    first_texts,
+    leaves_index_out,
+)
 from wine_sweep.data.table import DECIMAL_COMMA, NAMES
 
 LEAST_ROWS = 20
@@ -36,7 +44,20 @@ def remarks(dataset: Dataset, reading: Reading) -> list[str]:
         for name in (each for each in dataset.features if each in texts and each not in reading.dtypes):
             gaps = texts[name][read[name].isna() & (texts[name] != "")]
             found += _of_text(str(name), texts[name].str.strip(), gaps, dataset.features[name], reading)
+    if ending is not None and FORMATS[ending].keys == OF_SHEETS and reading.keep_default_na:
+        found += _of_sheet(dataset, reading, FORMATS[ending])
+    if ending is not None and leaves_index_out(pathlib.Path(dataset.source)):
+        found.append(INDEX_LEFT_OUT)
     return found
+
+
+def _of_sheet(dataset: Dataset, reading: Reading, sheets: TableFormat) -> Iterator[str]:
+    """Point out text of a sheet's cells that was read as gaps, in columns of text."""
+    path = pathlib.Path(dataset.source)
+    read, texts = sheets.read(path, reading), sheets.read(path, reading.model_copy(update={"keep_default_na": False}))
+    for name in (each for each in dataset.features if each in texts and not is_numeric_dtype(read[each])):
+        gaps = texts[name][read[name].isna() & texts[name].notna()]
+        yield from _of_text(str(name), texts[name].astype(str), gaps, read[name], reading.model_copy(update={"decimal": ","}))
 
 
 def _of_column(name: str, column: pd.Series) -> str | None:

@@ -1,4 +1,4 @@
-"""Read files: text with columns, JSON lines, Parquet, Arrow; how much they unfold to is looked at first.
+"""Read files: text with columns, JSON lines, Parquet, Arrow, Excel; how much they unfold to is looked at first.
 
 Whoever has written a file decides what it claims of itself: what it says of its size is enough to refuse it, and never to
 trust it.
@@ -12,6 +12,7 @@ import io
 import json
 import lzma
 import pathlib
+import re
 import struct
 import warnings
 import zipfile
@@ -28,6 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wine_sweep.config import ColumnType, Reading
+from wine_sweep.data.excel import read_workbook, workbook_has_more
 
 _SEPARATORS = ",;\t|"
 _LONGEST_LINE = 10_000_000
@@ -37,6 +39,7 @@ _RATIO = 1032
 _PIECE = 1024 * 1024
 _ROWS = 1024
 _NUMBER = 8
+_NO_NAME = re.compile(r"__index_level_\d+__")
 _DAMAGED = (LookupError, TypeError, AttributeError, OverflowError, AssertionError, RecursionError)
 """What pandas and PyArrow raise where the notes of pandas within a file are not what pandas writes."""
 
@@ -55,11 +58,13 @@ class TableFormat:
         read: Reads the whole table.
         unfolds_beyond: Whether a file, itself no larger, has more than so many bytes once it is unfolded; None where the file
             is what is read.
-        is_text: Whether the text of its values is turned into numbers here, as the keys of `Reading` say.
+        keys: The keys of `Reading` that say how its content becomes values, beside those that are for all formats.
+        is_text: Whether the text of its values is turned into numbers here.
     """
 
     read: Callable[[pathlib.Path, Reading], pd.DataFrame]
     unfolds_beyond: Callable[[pathlib.Path, int], bool] | None = None
+    keys: tuple[str, ...] = ()
     is_text: bool = False
 
 
@@ -219,7 +224,33 @@ def _checked(table: pd.DataFrame) -> pd.DataFrame:
                 pa.array(values).validate(full=True)
             except pa.ArrowInvalid as error:
                 raise ValueError(f"the text in its {what} is not UTF-8") from error
-    return table.reset_index() if any(name is not None for name in table.index.names) else table
+    return with_index(table)
+
+
+INDEX_LEFT_OUT = "the index has no name and is left out; with one it would be a column: `table.index.name = …`"
+
+
+def with_index(table: pd.DataFrame) -> pd.DataFrame:
+    """Make columns of an index of which a level has a name; one without is left out, and the rows are numbered.
+
+    Raises:
+        ValueError: A column has that name.
+    """
+    return table.reset_index(drop=all(name is None for name in table.index.names))
+
+
+def leaves_index_out(path: pathlib.Path) -> bool:
+    """Return whether a file that has been read before has an index without a name that is more than the rows' numbers."""
+    first = parts_of(path)[0]
+    if path.suffix in (".feather", ".arrow"):
+        with first.open("rb") as file:
+            schema = _arrow_reader(file).schema
+    elif path.suffix == ".parquet" or path.is_dir():
+        schema = pq.read_schema(first)
+    else:
+        return False
+    stored = [each for each in (schema.pandas_metadata or {}).get("index_columns", ()) if isinstance(each, str)]
+    return bool(stored) and all(_NO_NAME.fullmatch(name) for name in stored)
 
 
 def _read_arrow(path: pathlib.Path, _reading: Reading) -> pd.DataFrame:
@@ -281,22 +312,26 @@ def _unfolded_buffers(metadata: bytes, body: pa.Buffer, is_dictionary: bool) -> 
         yield length if unfolded < 0 else unfolded
 
 
+OF_GAPS = ("na_values", "keep_default_na")
+OF_TEXT = ("separator", "decimal", "thousands", "comment", "encoding", *OF_GAPS)
+OF_SHEETS = ("sheet", *OF_GAPS)
 _TEXT = {".csv": _read_csv, ".tsv": _read_csv, ".txt": _read_csv, ".jsonl": _read_json_lines}
 _FOLDED = {"": None, **dict.fromkeys((".gz", ".bz2", ".xz", ".zip"), _unfolds_beyond)}
 
 FORMATS = {
     **{
-        f"{ending}{folded}": TableFormat(read, unfolds_beyond, is_text=read is _read_csv)
+        f"{ending}{folded}": TableFormat(read, unfolds_beyond, OF_TEXT if read is _read_csv else (), is_text=read is _read_csv)
         for ending, read in _TEXT.items()
         for folded, unfolds_beyond in _FOLDED.items()
     },
     ".parquet": TableFormat(_read_parquet, _parquet_has_more),
     ".feather": TableFormat(_read_arrow, _arrow_has_more),
     ".arrow": TableFormat(_read_arrow, _arrow_has_more),
+    ".xlsx": TableFormat(read_workbook, workbook_has_more, OF_SHEETS),
 }
 """Formats by the ending of a file's name."""
 
-ENDINGS = ".csv, .tsv, .txt, .jsonl (also .gz, .bz2, .xz, .zip), .parquet, .feather or .arrow"
+ENDINGS = ".csv, .tsv, .txt, .jsonl (also .gz, .bz2, .xz, .zip), .parquet, .feather, .arrow or .xlsx"
 """The same in words."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from sklearn.model_selection import (
 
 from wine_sweep.config import CrossValidation, DataConfig, Duplicates, Reading
 from wine_sweep.data.dataset import GROUPS, TARGET, WEIGHTS, Dataset
+from wine_sweep.data.frames import to_pandas
 from wine_sweep.data.table import load_table, of_types, resolve_source, rows, unused_keys
 from wine_sweep.errors import ConfigPath, DataError
 from wine_sweep.trial import Task
@@ -307,14 +309,19 @@ class LoadedRows:
     wrong: Sequence[DataError] = ()
 
 
-def load_rows(config: DataConfig, folder: pathlib.Path) -> LoadedRows:
+def load_rows(config: DataConfig, folder: pathlib.Path, frame: Any = None) -> LoadedRows:
     """Load the table of a section `data`, whose relative paths start from `folder`.
+
+    Args:
+        config: The section.
+        folder: What relative paths start from.
+        frame: The table where it was given from Python; None where a file or a bundled table is read.
 
     Raises:
         DataError: It cannot be read, or the new rows cannot.
     """
     source = resolve_source(config.source, folder)
-    table, is_new = load_table(source, config), None
+    table, is_new = load_table(source, config) if frame is None else to_pandas(frame), None
     if config.new is not None:
         table, is_new = _with_new(table, resolve_source(config.new, folder), config)
     typed, wrong = of_types(table, config.dtypes)

@@ -19,12 +19,12 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from wine_sweep.config import ColumnType, Reading
-from wine_sweep.data.sources import ENDINGS, FORMATS, UNREADABLE, ending_of, has_more_than, parts_of
+from wine_sweep.data.frames import FRAME, NOT_GIVEN
+from wine_sweep.data.sources import ENDINGS, FORMATS, OF_SHEETS, OF_TEXT, UNREADABLE, ending_of, has_more_than, parts_of
 from wine_sweep.errors import ConfigPath, DataError
 from wine_sweep.messages import first_line, one_of, show_bytes
 
 AS_IT_IS = Reading()
-_OF_TEXT = ("separator", "decimal", "thousands", "comment", "encoding", "na_values", "keep_default_na")
 DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 _SHOWN = 5
 TARGET = "quality"
@@ -66,7 +66,7 @@ def resolve_source(source: str, folder: pathlib.Path) -> str:
     Raises:
         DataError: It is no path that this machine can have.
     """
-    if source in NAMES:
+    if source in NAMES or source == FRAME:
         return source
     try:
         return str(absolute(source, folder))
@@ -100,6 +100,8 @@ def load_table(source: str, reading: Reading = AS_IT_IS, *, raised_by: str = "da
     """
     if source in NAMES:
         return load_bundled(source)
+    if source == FRAME:
+        raise DataError(NOT_GIVEN, code="missing-file")
     path = pathlib.Path(source)
     ending = ending_of(path)
     if ending is None:
@@ -126,13 +128,16 @@ def _refuse_strange(path: pathlib.Path) -> None:
 
 
 def unused_keys(source: str, reading: Reading) -> list[DataError]:
-    """List the keys that say how text is read, where the table is none."""
-    ending = None if source in NAMES else ending_of(pathlib.Path(source))
-    if ending is not None and FORMATS[ending].is_text:
-        return []
-    given = [key for key in _OF_TEXT if getattr(reading, key) != getattr(AS_IT_IS, key)]
-    message = f"is for .csv, .tsv and .txt; {f'a {ending}' if ending else source} says itself what is in it"
-    return [DataError(message, path=("data", key), code="conflict") for key in given]
+    """List the keys that say how other formats are read than the table's."""
+    ending = None if source in (*NAMES, FRAME) else ending_of(pathlib.Path(source))
+    used, what = (FORMATS[ending].keys, f"a {ending}") if ending is not None else ((), source.strip("<>"))
+    wrong = []
+    for key in dict.fromkeys((*OF_TEXT, *OF_SHEETS)):
+        if key not in used and getattr(reading, key) != getattr(AS_IT_IS, key):
+            *others, last = [each for each in (".csv", ".tsv", ".txt", ".xlsx") if key in FORMATS[each].keys]
+            message = f"is for {', '.join(others)}{' and ' if others else ''}{last}; {what} says itself what is in it"
+            wrong.append(DataError(message, path=("data", key), code="conflict"))
+    return wrong
 
 
 def of_types(table: pd.DataFrame, dtypes: Mapping[str, ColumnType]) -> tuple[pd.DataFrame, list[DataError]]:

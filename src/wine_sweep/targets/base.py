@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from wine_sweep.config import GateConfig, HistoryReducer, NotKnown, ParsedConfig, SweepConfig
 from wine_sweep.data.splits import TrainingData
@@ -31,14 +31,16 @@ class Findings:
     Args:
         draft: The config as read.
         trust: Whom the person at the keyboard trusts.
+        frame: The table, where it was given from Python.
 
     Attributes:
         problems: What is wrong beside what the draft says of itself.
     """
 
-    def __init__(self, draft: ParsedConfig, trust: Trust) -> None:
+    def __init__(self, draft: ParsedConfig, trust: Trust, frame: Any = None) -> None:
         self.draft = draft
         self.trust = trust
+        self.frame = frame
         self.problems: list[Problem] = []
 
     def part(self, make: Callable[[], Part]) -> Callable[[], Part]:

@@ -81,7 +81,7 @@ class TableParts:
 
     def __init__(self, found: Findings, needs: Callable[[TableParts], DataRequirements]) -> None:
         config = found.draft.known
-        self.rows = found.part(lambda: load_rows(present(config.data), found.draft.folder))
+        self.rows = found.part(lambda: load_rows(present(config.data), found.draft.folder, found.frame))
         self._config = config
         self._is_sound = found.look(lambda: self._check_columns(present(config.data)))
         self.dataset = found.part(lambda: self._make_dataset(needs(self)))

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 from mlflow import MlflowClient
+from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.dataset_source import DatasetSource
 from mlflow.data.http_dataset_source import HTTPDatasetSource
 from mlflow.data.sources import LocalArtifactDatasetSource
@@ -330,8 +331,11 @@ def _column_type(column: pd.Series) -> DataType:
 
 
 def _dataset_source(source: str) -> DatasetSource:
+    from wine_sweep.data.frames import FRAME
     from wine_sweep.data.table import DOI, NAMES  # with scikit-learn, which commands that only read do without
 
     if source in NAMES:
         return HTTPDatasetSource(DOI)
+    if source == FRAME:
+        return CodeDatasetSource({"mlflow.source.name": source.strip("<>")})
     return LocalArtifactDatasetSource(source)
