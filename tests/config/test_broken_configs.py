@@ -101,7 +101,7 @@ BROKEN = {
     "an unknown key in data": (
         config("data: {source: table.csv, traget: y}"),
         "1:27: data.traget: unknown key; did you mean 'target'?"
-        " Allowed: source, target, test_size, seed, duplicates, groups, weights, features, drop, new, separator, decimal,"
+        " Allowed: source, target, test_size, seed, duplicates, groups, weights, features, drop, new, time, separator, decimal,"
         " thousands, comment, encoding, na_values, keep_default_na, dtypes, max_size",
     ),
     "a test_size of all rows": (
@@ -542,10 +542,14 @@ BROKEN = {
         config("evaluation: {cv: {holdout: 0.2, repeats: 2}}"),
         "4:42: evaluation.cv.repeats: `repeats` goes with `folds`",
     ),
+    "a gap between folds": (
+        config("evaluation: {cv: {folds: 3, gap: 2}}"),
+        "4:34: evaluation.cv.gap: `gap` goes with `time_series`",
+    ),
     "an unknown key in cv": (
         config("evaluation: {cv: {fold: 5, holdout: 0.2}}"),
         "4:19: evaluation.cv.fold: unknown key; did you mean 'folds'?"
-        " Allowed: folds, repeats, seed, holdout, time_series, stratified",
+        " Allowed: folds, repeats, seed, holdout, time_series, gap, max_train, stratified",
     ),
     "classes where there are none": (
         config("evaluation: {cv: {folds: 3, stratified: true}}"),

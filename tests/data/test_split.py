@@ -1,5 +1,6 @@
 """No equal rows on both sides of anything, and the same folds as scikit-learn draws by hand."""
 
+import datetime as dt
 import warnings
 
 import numpy as np
@@ -251,7 +252,112 @@ def test_splits_in_time_cannot_group(duplicates):
         lambda: folds_of(data, split_of(data, in_time=True), CrossValidation(time_series=3), duplicates=duplicates),
         ("data", "duplicates"),
     )
-    assert message == "splits in time cannot keep equal rows together; say `duplicates: keep`"
+    assert message.startswith("splits in time cannot keep equal rows together; say `duplicates: keep`, or name")
+
+
+def days(count=60, a_day=1, start="2025-12-01"):
+    """A table of so many rows, `a_day` of them each day, in no order; `a` is the row's number in the order of time."""
+    when = pd.date_range(start, periods=count // a_day).repeat(a_day).strftime("%Y-%m-%d")
+    frame = pd.DataFrame({"when": when, "a": range(count), "y": np.arange(count) % 3})
+    return frame.sample(frac=1, random_state=4).sort_values("a", key=lambda a: a % a_day, kind="stable", ignore_index=True)
+
+
+def test_rows_are_in_the_order_of_their_times_whatever_the_order_of_the_file():
+    data, again = (dataset(frame, time="when") for frame in (days(), days().iloc[::-1]))
+    assert data.features.columns.tolist() == ["a"]
+    assert data.features["a"].tolist() == list(range(60))
+    assert data.time.is_monotonic_increasing
+    assert data.digest == again.digest != dataset(days().drop(columns="when").sort_values("a")).digest
+    assert data.table.columns.tolist() == ["a", "when", "y"]
+    split = split_of(data, in_time=True, test_size=0.25)
+    assert split.test.tolist() == list(range(45, 60))
+
+
+@pytest.mark.parametrize("options", [{}, {"gap": 3}, {"max_train": 9}, {"gap": 2, "max_train": 4}])
+def test_splits_in_time_are_those_of_time_series_split(options):
+    data = dataset(days(), time="when")  # with equal rows as they fall: what is past is known
+    folds = folds_of(data, split_of(data, in_time=True), CrossValidation(time_series=4, **options))
+    by_hand = TimeSeriesSplit(n_splits=4, gap=options.get("gap", 0), max_train_size=options.get("max_train"))
+    same(folds, by_hand.split(np.zeros(45)))
+
+
+def test_rows_of_one_time_stand_on_one_side():
+    data = dataset(days(60, a_day=4), time="when")
+    split = split_of(data, in_time=True, test_size=0.28)
+    assert split.test.tolist() == list(range(44, 60))  # 17 rows would cut a day
+    folds = folds_of(data, split, CrossValidation(time_series=3, gap=1, max_train=2))
+    days_of_rows = np.repeat(np.arange(11), 4)
+    for fold, (fit, measure) in zip(folds, TimeSeriesSplit(3, gap=1, max_train_size=2).split(np.zeros(11)), strict=True):
+        np.testing.assert_array_equal(fold.fit, np.flatnonzero(np.isin(days_of_rows, fit)))
+        np.testing.assert_array_equal(fold.measure, np.flatnonzero(np.isin(days_of_rows, measure)))
+
+
+def test_repeated_rows_of_other_times_are_no_repeats():
+    frame = days().assign(a=1)
+    assert len(dataset(pd.concat([frame, frame.head(7)]), time="when", duplicates="drop").target) == 60
+
+
+def test_a_time_is_a_feature_where_it_is_named():
+    frame = unique_rows().assign(b=np.arange(60)[::-1])
+    data = dataset(frame, time="b", features=["a", "b"])
+    assert data.features["b"].tolist() == list(range(60))
+    assert data.table.columns.tolist() == ["a", "b", "y"]
+    assert dataset(frame, time="b", features=["b"]).features.columns.tolist() == ["b"]
+    refusal(lambda: dataset(frame, time="b", drop=["b"]), ("data", "drop", 0))
+    refusal(lambda: dataset(frame, time="y"), ("data", "time"))
+    assert "there is no column 'B'" in refusal(lambda: dataset(frame, time="B"), ("data", "time"))
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["2026-02-01", "2026-01-31 12:30", "2026-01-31T09:00:00Z"],
+        ["31.12.2026", "30.12.2026", "29.12.2026"],
+        ["2026-03-29 03:30+02:00", "2026-03-29 01:45+01:00", "2026-03-29 01:30+01:00"],
+        [dt.date(2026, 1, 3), dt.date(2026, 1, 2), dt.date(2025, 1, 9)],
+        [3, 2, -1],
+        [0.3, 0.2, 0.1],
+        pd.Categorical(["2026-01-03", "2026-01-02", "2026-01-01"]),
+        pd.DatetimeIndex(["2026-01-03", "2026-01-02", "2026-01-01"], tz="Europe/Rome"),
+    ],
+    ids=lambda times: str(times[0]),
+)
+def test_times_are_dates_or_numbers(times):
+    data = dataset(pd.DataFrame({"a": [1, 2, 3], "y": [4, 5, 6], "t": times}), time="t")
+    assert data.features["a"].tolist() == [3, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        (["2026-01-01", None, "2026-01-03", None], "column 't' has no value in rows 2, 4; every row needs a time"),
+        (["2026-01-01", "soon", "2026-01-03", "2026-13-01"], "column 't' holds 'soon' in rows 2, 4, which is no date"),
+        ([1.0, np.inf, 2.0, 3.0], "column 't' is infinite in row 2"),
+        ([True, False, True, True], "column 't' holds true and false"),
+        (
+            ["03/04/2026", "04/03/2026", "05/03/2026", "05/03/2026"],
+            "column 't' holds '03/04/2026': is the month first, or the day?",
+        ),
+        ([[1], [2], [3], [4]], "column 't' holds '[1]'"),
+    ],
+)
+def test_what_is_no_time_is_named(times, message):
+    frame = pd.DataFrame({"a": range(4), "y": range(4), "t": times})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert refusal(lambda: dataset(frame, time="t"), ("data", "time")).startswith(message)
+
+
+def test_one_time_cannot_be_split_nor_few_by_many():
+    frame = unique_rows()
+    data = dataset(frame.assign(t="2026-01-01"), time="t")
+    assert "is 2026-01-01 00:00:00 in every row" in refusal(lambda: split_of(data, in_time=True), ("data", "time"))
+    data = dataset(frame.assign(t=np.arange(60) // 20), time="t")
+    split = split_of(data, in_time=True)
+    message = refusal(lambda: folds_of(data, split, CrossValidation(time_series=3)), ("evaluation", "cv"))
+    assert message.startswith("40 training rows of 2 different times cannot be split so: ")
+    grouped = dataset(frame.assign(t=range(60), g=np.arange(60) % 9), time="t", groups="g")
+    refusal(lambda: split_of(grouped, in_time=True), ("data", "groups"))
 
 
 def test_classes_have_their_share_in_every_fold():
@@ -543,6 +649,15 @@ def test_new_rows_without_equal_ones_are_split_as_a_table_of_their_own():
 def test_in_time_the_last_of_the_new_rows_are_set_aside():
     data = grown(unique_rows(100), 40, duplicates="keep")
     assert list(split_of(data, in_time=True, new="n.csv").test) == list(range(90, 100))
+
+
+def test_new_rows_are_put_where_their_times_are():
+    frame = unique_rows(100).assign(t=[*range(0, 120, 2), *range(101, 181, 2)])
+    data = grown(frame, 40, time="t")
+    test = split_of(data, in_time=True, new="n.csv").test
+    assert list(test) == list(range(90, 100))
+    assert data.is_new[test].all()
+    assert data.is_new.sum() == 40
 
 
 def test_a_class_that_has_one_new_row_does_not_stop_the_split():

@@ -140,6 +140,8 @@ def _lines_of_data(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "  groups", f"rows with the same {data['groups']} stay on one side of every split"
     if data["weights"]:
         yield "  weights", f"rows count by {data['weights']}, in fitting and in measuring"
+    if data["time"]:
+        yield "  time", f"rows are in the order of {data['time']}; the test rows are from {data['test_from']} on"
     for text in data["remarks"]:
         yield "  look at", text
 
@@ -159,6 +161,8 @@ def _data(config: DataConfig, material: TrainingData) -> dict[str, Any]:
         "test_rows": len(material.split.test),
         "groups": config.groups,
         "weights": config.weights,
+        "time": config.time,
+        "test_from": material.test_from,
         "remarks": remarks(material.dataset, config),
     }
 

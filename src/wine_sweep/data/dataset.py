@@ -15,6 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from wine_sweep.config import DataConfig, Duplicates, NotKnown, known
 from wine_sweep.data import table
+from wine_sweep.data.given import TIME, check_time, order_in_time
 from wine_sweep.data.table import as_numbers, rows
 from wine_sweep.errors import ConfigPath, DataError
 from wine_sweep.messages import one_of
@@ -86,6 +87,7 @@ class Roles:
     target: str
     groups: str | None
     weights: str | None
+    time: str | None = None
 
 
 def find_roles(columns: Collection[str], config: DataConfig, source: str) -> Roles:
@@ -97,9 +99,9 @@ def find_roles(columns: Collection[str], config: DataConfig, source: str) -> Rol
     for error in wrong_roles(columns, config, source):
         raise error
     target = config.target or table.TARGET
-    others = {target, config.groups, config.weights, *config.drop}
+    others = {target, config.groups, config.weights, config.time, *config.drop}
     features = config.features or [name for name in columns if name not in others]
-    return Roles(features, target, config.groups, config.weights)
+    return Roles(features, target, config.groups, config.weights, config.time)
 
 
 def wrong_roles(columns: Collection[str], config: DataConfig, source: str) -> Iterator[DataError]:
@@ -114,6 +116,7 @@ def wrong_roles(columns: Collection[str], config: DataConfig, source: str) -> It
         TARGET: lambda: config.target or usual,
         GROUPS: lambda: config.groups,
         WEIGHTS: lambda: config.weights,
+        TIME: lambda: config.time,
     }
     for path, read in reads.items():
         try:
@@ -139,7 +142,7 @@ def wrong_roles(columns: Collection[str], config: DataConfig, source: str) -> It
             if name not in columns:
                 message = f"there is no column '{name}' in the table; {one_of(name, list(columns), most=30)}"
                 yield DataError(message, path=("data", key, index), code="unknown-column")
-            elif name in taken:
+            elif name in taken and (key, taken[name]) != ("features", "time"):
                 message = f"column '{name}' is `{taken[name]}` already; a column has one use"
                 yield DataError(message, path=("data", key, index), code="conflict")
             else:
@@ -235,6 +238,7 @@ class Dataset:
         group_column: The column that names groups, as it is in the table, if there is one.
         weight_column: How much each row counts, float64 and at least 0, if there is such a column.
         is_new: For every row, whether it came later than the others (`data.new`); None where none did.
+        time: The times that the rows are in the order of, if there is such a column: numbers, or dates in UTC.
     """
 
     features: pd.DataFrame
@@ -245,6 +249,7 @@ class Dataset:
     group_column: pd.Series | None = None
     weight_column: pd.Series | None = None
     is_new: np.ndarray | None = None
+    time: pd.Series | None = None
 
     @property
     def task(self) -> Task:
@@ -258,9 +263,10 @@ class Dataset:
 
     @property
     def table(self) -> pd.DataFrame:
-        """All columns: the features, then groups and weights if there are any, then the target."""
-        beside = [column for column in (self.group_column, self.weight_column, self.target) if column is not None]
-        return self.features.assign(**{str(column.name): column for column in beside})
+        """All columns: the features, then groups, weights and times if there are any, then the target."""
+        beside = [self.group_column, self.weight_column, self.time, self.target]
+        columns = {str(column.name): column for column in beside if column is not None}
+        return self.features.assign(**{name: column for name, column in columns.items() if name not in self.features})
 
     @property
     def name(self) -> str:
@@ -282,8 +288,8 @@ def make_dataset(
 
     Raises:
         DataError: A column that the config names is missing; the target has gaps, is constant or not of the task's kind;
-            groups have gaps; weights are no finite numbers of at least 0, or all 0; there is no feature; or a feature
-            holds text, gaps or infinities that the model cannot take.
+            groups have gaps; times are none; weights are no finite numbers of at least 0, or all 0; there is no feature; or a
+            feature holds text, gaps or infinities that the model cannot take.
     """
     table = table.rename(columns=str)
     roles = find_roles(list(table.columns), config, source)
@@ -294,15 +300,29 @@ def make_dataset(
     if roles.weights is not None:
         beside["weights"] = check_weights(table[roles.weights])
     features = _check_features(table[list(roles.features)], needs)
-    if config.duplicates is Duplicates.DROP:
-        kept = ~pd.concat([features, target.rename("target"), *beside.values()], axis=1).duplicated()
-        features, target = features[kept].reset_index(drop=True), target[kept].reset_index(drop=True)
-        beside = {role: column[kept].reset_index(drop=True) for role, column in beside.items()}
-        is_new = is_new[kept.to_numpy()] if is_new is not None else None
+    if roles.time is not None:
+        beside["time"] = check_time(table[roles.time])
+    if (chosen := _chosen_rows(features, target, beside, config.duplicates)) is not None:
+        features, target = features.iloc[chosen].reset_index(drop=True), target.iloc[chosen].reset_index(drop=True)
+        beside = {role: column.iloc[chosen].reset_index(drop=True) for role, column in beside.items()}
+        is_new = is_new[chosen] if is_new is not None else None
     groups = join_groups(_equal_rows(features, config.duplicates), beside.get("groups"))
     later = {} if is_new is None else {"new": pd.Series(is_new)}
     digest = _digest(features, {"target": target, **beside, **later})
-    return Dataset(features, target, groups, source, digest, beside.get("groups"), beside.get("weights"), is_new)
+    named = beside.get("groups"), beside.get("weights")
+    return Dataset(features, target, groups, source, digest, *named, is_new, beside.get("time"))
+
+
+def _chosen_rows(
+    features: pd.DataFrame, target: pd.Series, beside: Mapping[str, pd.Series], duplicates: Duplicates
+) -> np.ndarray | None:
+    """Return the numbers of the rows to keep, in the order of time; None for all of them as they are."""
+    time = beside.get("time")
+    chosen = None if time is None else order_in_time(time)
+    if duplicates is Duplicates.DROP:
+        repeats = pd.concat([features, target.rename("target"), *beside.values()], axis=1).duplicated().to_numpy()
+        chosen = np.flatnonzero(~repeats) if chosen is None else chosen[~repeats[chosen]]
+    return chosen
 
 
 def _check_target(target: pd.Series, task: Task) -> pd.Series:

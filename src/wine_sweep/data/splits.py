@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,8 @@ from sklearn.model_selection import (
 )
 
 from wine_sweep.config import CrossValidation, DataConfig, Duplicates, Reading
-from wine_sweep.data.dataset import GROUPS, TARGET, WEIGHTS, Dataset
+from wine_sweep.data.dataset import GROUPS, SOURCE, TARGET, WEIGHTS, Dataset
+from wine_sweep.data.given import TIME, number_times
 from wine_sweep.data.table import load_table, of_types, resolve_source, rows, unused_keys
 from wine_sweep.errors import ConfigPath, DataError
 from wine_sweep.trial import Task
@@ -55,9 +56,9 @@ def split_rows(data: Dataset, config: DataConfig, *, task: Task, in_time: bool) 
     Classification: `StratifiedShuffleSplit` over the groups, so that every class has its share of test rows; where some
     group holds rows of several classes, of `DRAWS` draws of one `GroupShuffleSplit` the one that divides the classes best:
     every class keeps rows to learn from, as many as can be have rows to test, and of the class that is divided worst the
-    part set aside is nearest to `test_size`. In time: the last rows. The share set aside is one of groups, and of rows
-    as far as groups are of one size. With `data.new` it is a share of the new rows, drawn from groups that hold no other; of
-    classes too, where each has two groups there at least.
+    part set aside is nearest to `test_size`. In time: the last rows, cut where another time begins. The share set aside is
+    one of groups, and of rows as far as groups are of one size. With `data.new` it is a share of the new rows, drawn from
+    groups that hold no other; of classes too, where each has two groups there at least.
 
     Args:
         data: The whole table.
@@ -68,11 +69,12 @@ def split_rows(data: Dataset, config: DataConfig, *, task: Task, in_time: bool) 
     Raises:
         DataError: Too few rows or groups, a class that has only one, or no test row has a weight.
     """
-    count, choosable = len(data.target), _choosable(data)
+    count = len(data.target)
     _check_groups(data)
     if in_time:
-        first = count - max(1, round(len(choosable) * config.test_size))
+        first = _first_test_row(data, config.test_size)
         return _with_weight(data, Split(np.arange(first), np.arange(first, count)))
+    choosable = _choosable(data)
     target, groups = data.target.to_numpy()[choosable], data.groups[choosable]
     stratified = task is Task.CLASSIFICATION
     if stratified and data.is_new is None:
@@ -87,6 +89,30 @@ def split_rows(data: Dataset, config: DataConfig, *, task: Task, in_time: bool) 
         raise DataError(message, path=("data", "test_size")) from error
     test = choosable[aside]
     return _with_weight(data, Split(np.setdiff1d(np.arange(count), test), test))
+
+
+def _first_test_row(data: Dataset, share: float) -> int:
+    """Find the row from which on all are test rows: the beginning of a time, so that as near to a share of the rows are.
+
+    The share is one of the new rows, where there are some.
+
+    Raises:
+        DataError: The rows cannot be cut: there is one time, or they are to be grouped.
+    """
+    _refuse_groups_in_time(data)
+    count = len(data.target)
+    choosable = np.arange(count) if data.is_new is None else np.flatnonzero(data.is_new)
+    wanted = choosable[-max(1, round(len(choosable) * share))]
+    begins = np.flatnonzero(np.diff(number_times(data.time, count))) + 1
+    if not len(begins):
+        only = "1 row" if data.time is None else f"column '{data.time.name}' is {data.time.iloc[0]} in every row"
+        raise DataError(f"{only}: there is nothing before the test rows", path=SOURCE if data.time is None else TIME)
+    return int(begins[np.abs(begins - wanted).argmin()])
+
+
+def _refuse_groups_in_time(data: Dataset) -> None:
+    if data.group_column is not None:
+        raise DataError("splits in time cannot keep groups together; leave one of the two out", path=GROUPS)
 
 
 def _choosable(data: Dataset) -> np.ndarray:
@@ -123,12 +149,15 @@ def make_folds(data: Dataset, split: Split, cv: CrossValidation, *, task: Task, 
     """
     target, groups = data.target.to_numpy()[split.train], data.groups[split.train]
     stratified = task is Task.CLASSIFICATION and cv.stratified is not False
-    if cv.time_series is not None and data.group_column is not None:
-        raise DataError("splits in time cannot keep groups together; leave one of the two out", path=GROUPS)
-    if cv.time_series is not None and duplicates is not Duplicates.KEEP:
-        raise DataError("splits in time cannot keep equal rows together; say `duplicates: keep`", path=("data", "duplicates"))
+    if cv.time_series is not None:
+        _refuse_groups_in_time(data)
+        if data.time is None and duplicates is not Duplicates.KEEP:
+            message = "splits in time cannot keep equal rows together; say `duplicates: keep`"
+            raise DataError(f"{message}, or name the column of times by `time`", path=("data", "duplicates"))
     try:
-        if cv.holdout is not None:
+        if cv.time_series is not None:
+            folds = list(_folds_in_time(cv, number_times(data.time, len(data.target))[split.train]))
+        elif cv.holdout is not None:
             folds = [Fold(*_set_aside(target, groups, cv.holdout, cv.seed, stratified=stratified))]
         else:
             if cv.folds is not None:
@@ -139,9 +168,25 @@ def make_folds(data: Dataset, split: Split, cv: CrossValidation, *, task: Task, 
     except DataError:
         raise
     except ValueError as error:
-        raise DataError(f"{len(target)} training rows cannot be split so: {error}", path=_CV) from error
+        times = (
+            "" if cv.time_series is None or data.time is None else f" of {data.time.iloc[split.train].nunique()} different times"
+        )
+        raise DataError(f"{len(target)} training rows{times} cannot be split so: {error}", path=_CV) from error
     _check_fold_weights(data, split, folds)
     return folds
+
+
+def _folds_in_time(cv: CrossValidation, times: np.ndarray) -> Iterator[Fold]:
+    """Split the different times as `TimeSeriesSplit` does; without rows of one time these are its splits of the rows.
+
+    Args:
+        cv: The splits.
+        times: The number of each training row's time, ascending.
+    """
+    different, time = np.unique(times, return_inverse=True)
+    splitter = TimeSeriesSplit(n_splits=cv.time_series, gap=cv.gap, max_train_size=cv.max_train)
+    for fit, measure in splitter.split(different):
+        yield Fold(np.flatnonzero(np.isin(time, fit)), np.flatnonzero(np.isin(time, measure)))
 
 
 def _set_aside(
@@ -184,8 +229,6 @@ def _nearest_draw(target: np.ndarray, groups: np.ndarray, share: float, seed: in
 
 
 def _splitters(cv: CrossValidation, *, stratified: bool, grouped: bool) -> list[BaseCrossValidator]:
-    if cv.time_series is not None:
-        return [TimeSeriesSplit(n_splits=cv.time_series)]
     plain, by_class = (GroupKFold, StratifiedGroupKFold) if grouped else (KFold, StratifiedKFold)
     k_fold = by_class if stratified else plain
     return [k_fold(n_splits=cv.folds, shuffle=True, random_state=cv.seed + repeat) for repeat in range(cv.repeats)]
@@ -279,6 +322,12 @@ class TrainingData:
             "test_rows": str(len(self.split.test)),
         }
 
+    @property
+    def test_from(self) -> str | None:
+        """The time of the first test row; None where rows have no times."""
+        time = self.dataset.time
+        return None if time is None else str(time.iloc[self.split.test[0]]).removesuffix(" 00:00:00")
+
     def why_changed(self, rows: int, columns: Sequence[str]) -> str:
         """Return in what the table differs from an earlier one of so many rows, with these columns."""
         table = self.dataset.table
@@ -327,7 +376,7 @@ def divide(dataset: Dataset, config: DataConfig, cv: CrossValidation, task: Task
     Raises:
         DataError: It cannot be divided so.
     """
-    split = split_rows(dataset, config, task=task, in_time=cv.time_series is not None)
+    split = split_rows(dataset, config, task=task, in_time=cv.time_series is not None or dataset.time is not None)
     folds = make_folds(dataset, split, cv, task=task, duplicates=config.duplicates)
     return TrainingData(dataset, split, folds)
 
