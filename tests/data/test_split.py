@@ -12,6 +12,9 @@ from sklearn.model_selection import (
     GroupKFold,
     GroupShuffleSplit,
     KFold,
+    LeaveOneGroupOut,
+    LeaveOneOut,
+    PredefinedSplit,
     ShuffleSplit,
     StratifiedGroupKFold,
     StratifiedKFold,
@@ -36,10 +39,10 @@ def table(rows=60, kinds=25):
     return pd.DataFrame({"a": kind % 5, "b": kind, "y": (kind + random.integers(0, 2, rows)) % 3})
 
 
-def dataset(frame, task=Task.REGRESSION, duplicates="group", **options):
+def dataset(frame, task=Task.REGRESSION, duplicates="group", cv=None, **options):
     needs = DataRequirements(task, numbers=True, takes_missing=False, model="M")
     config = DataConfig(source="t.csv", target="y", duplicates=duplicates, **options)
-    return make_dataset(frame, config, source="t.csv", needs=needs)
+    return make_dataset(frame, config, source="t.csv", needs=needs, cv=cv)
 
 
 def unique_rows(rows=60):
@@ -358,6 +361,113 @@ def test_one_time_cannot_be_split_nor_few_by_many():
     assert message.startswith("40 training rows of 2 different times cannot be split so: ")
     grouped = dataset(frame.assign(t=range(60), g=np.arange(60) % 9), time="t", groups="g")
     refusal(lambda: split_of(grouped, in_time=True), ("data", "groups"))
+
+
+@pytest.mark.parametrize(
+    ("task", "frame", "splitter"),
+    [
+        (Task.REGRESSION, unique_rows(), KFold),
+        (Task.REGRESSION, table(), GroupKFold),
+        (Task.CLASSIFICATION, unique_rows(), StratifiedKFold),
+        (Task.CLASSIFICATION, table(), StratifiedGroupKFold),
+    ],
+)
+def test_unshuffled_folds_are_in_the_order_of_the_table(task, frame, splitter):
+    data = dataset(frame, task)
+    split = split_of(data, task)
+    groups = data.groups[split.train] if "Group" in splitter.__name__ else None
+    by_hand = splitter(3).split(split.train, data.target.iloc[split.train], groups)
+    same(folds_of(data, split, CrossValidation(folds=3, shuffle=False), task), by_hand)
+
+
+@pytest.mark.parametrize(
+    ("task", "frame", "splitter"),
+    [
+        (Task.REGRESSION, unique_rows(), ShuffleSplit),
+        (Task.REGRESSION, table(), GroupShuffleSplit),
+        (Task.CLASSIFICATION, unique_rows(), StratifiedShuffleSplit),
+    ],
+)
+def test_hold_outs_are_drawn_anew_as_by_scikit_learn(task, frame, splitter):
+    data = dataset(frame, task)
+    split = split_of(data, task)
+    groups = data.groups[split.train] if "Group" in splitter.__name__ else None
+    pairs = splitter(5, test_size=0.2, random_state=3).split(split.train, data.target.iloc[split.train], groups)
+    cv = CrossValidation(holdout=0.2, repeats=5, seed=3)
+    same(folds_of(data, split, cv, task), [(np.sort(fit), np.sort(measure)) for fit, measure in pairs])
+    assert (cv.count, cv.describe()) == (5, "5 hold-out splits")
+
+
+def test_hold_outs_of_mixed_groups_are_drawn_anew():
+    data = dataset(table(), Task.CLASSIFICATION)
+    split = split_of(data, Task.CLASSIFICATION)
+    folds = folds_of(data, split, CrossValidation(holdout=0.3, repeats=3), Task.CLASSIFICATION)
+    assert len({tuple(fold.measure) for fold in folds}) == 3
+    for fold in folds:
+        assert_sides(data.groups[split.train], fold.fit, fold.measure, total=len(split.train))
+
+
+@pytest.mark.parametrize("frame", [unique_rows(), table()])
+def test_one_row_or_rows_that_are_equal_are_left_out(frame):
+    data = dataset(frame)
+    split = split_of(data)
+    groups = data.groups[split.train]
+    is_grouped = len(set(groups)) < len(groups)
+    by_hand = LeaveOneGroupOut().split(groups, groups=groups) if is_grouped else LeaveOneOut().split(groups)
+    same(folds_of(data, split, CrossValidation(leave_one_out=True)), by_hand)
+
+
+def test_one_group_is_left_out_and_test_rows_are_of_other_groups():
+    cv = CrossValidation(leave_one_group_out="site")
+    data = dataset(unique_rows().assign(site=np.random.default_rng(2).permutation(np.repeat(["k", "a", "z", "b"], 15))), cv=cv)
+    assert data.features.columns.tolist() == ["a", "b"]
+    split = split_of(data)
+    sites = data.group_column.iloc[split.train]
+    assert set(data.group_column.iloc[split.test]).isdisjoint(sites)
+    same(folds_of(data, split, cv), LeaveOneGroupOut().split(sites, groups=sites))
+    named = dataset(data.table, cv=cv, groups="site")
+    assert named.digest == data.digest
+
+
+@pytest.mark.parametrize("names", [{-1: -1, 0: 0, 7: 7}, {-1: "-1", 0: "jan", 7: "march"}], ids=["numbers", "names"])
+def test_own_folds_are_those_of_predefined_split(names):
+    number = np.random.default_rng(3).choice([-1, 0, 7], 60)
+    cv = CrossValidation(column="fold")
+    frame = unique_rows().assign(fold=[names[each] for each in number])
+    data = dataset(frame, cv=cv)
+    assert data.features.columns.tolist() == ["a", "b"]
+    assert data.digest != dataset(unique_rows()).digest
+    split = split_of(data)
+    same(folds_of(data, split, cv), PredefinedSplit(number[split.train]).split())
+    timed = dataset(frame.iloc[::-1].assign(t=range(60, 0, -1)), cv=cv, time="t")
+    assert timed.fold_column.tolist() == data.fold_column.tolist()
+
+
+@pytest.mark.parametrize(
+    ("folds", "message"),
+    [
+        ([-1] * 60, "column 'fold' is -1 in every training row: there is none to measure on"),
+        ([3] * 60, "column 'fold' is 3 in every training row: none is left to fit on; rows with -1 always are"),
+        ([0, None, 1] * 20, "column 'fold' has no value in rows 2, 5, 8, 11, 14 and 15 more; every row needs a fold, or -1"),
+        ([0, 1.5, 1] * 20, "column 'fold' is not whole in rows 2, 5, 8, 11, 14 and 15 more; a fold is a whole number"),
+        ([True, False] * 30, "column 'fold' holds true and false; write 0 for the fold that is measured on"),
+    ],
+)
+def test_columns_that_are_no_folds_are_refused(folds, message):
+    cv = CrossValidation(column="fold")
+
+    def divide():
+        data = dataset(unique_rows().assign(fold=folds), cv=cv)
+        folds_of(data, split_of(data), cv)
+
+    assert refusal(divide, ("evaluation", "cv", "column")).startswith(message)
+
+
+def test_own_folds_that_tear_a_group_apart_are_refused():
+    cv = CrossValidation(column="fold")
+    data = dataset(unique_rows().assign(fold=np.arange(60) % 2, batch=np.arange(60) // 5), groups="batch", cv=cv)
+    message = refusal(lambda: folds_of(data, split_of(data), cv), ("evaluation", "cv", "column"))
+    assert message.startswith("the rows with 'batch' ")
 
 
 def test_classes_have_their_share_in_every_fold():

@@ -159,7 +159,7 @@ def _data(config: DataConfig, material: TrainingData) -> dict[str, Any]:
         "rows": len(material.dataset.target),
         "train_rows": len(material.split.train),
         "test_rows": len(material.split.test),
-        "groups": config.groups,
+        "groups": None if material.dataset.group_column is None else str(material.dataset.group_column.name),
         "weights": config.weights,
         "time": config.time,
         "test_from": material.test_from,

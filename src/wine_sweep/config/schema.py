@@ -24,7 +24,7 @@ from pydantic import (
 from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, ModelForm
 from wine_sweep.config.search import NEEDS_POINTS, ParameterConfig, SearchConfig, check_choices
 from wine_sweep.config.selection import RegistryConfig, SelectionConfig, SelectRule
-from wine_sweep.config.splits import CrossValidation, as_cross_validation
+from wine_sweep.config.splits import CrossValidation, CrossValidationForms, as_cross_validation
 from wine_sweep.config.validation import Bytes, Count, Duration, Location, Model, Seed, Share, Text, config_error
 from wine_sweep.messages import show
 
@@ -75,7 +75,7 @@ class EvaluationConfig(Model):
 
     cv: Annotated[
         CrossValidation,
-        BeforeValidator(as_cross_validation, json_schema_input_type=Annotated[int, Field(ge=2)] | CrossValidation),
+        BeforeValidator(as_cross_validation, json_schema_input_type=CrossValidationForms),
     ] = CrossValidation(folds=5)
     metrics: Annotated[list[Text], Field(min_length=1)] | None = None
     bootstrap: Annotated[
@@ -530,6 +530,14 @@ class SweepConfig(Model):
                 if getattr(self.evaluation, name) != getattr(plain, name):
                     why = "there is no `data` to split" if name == "cv" else "a function measures by itself"
                     raise config_error(f"{why}; leave `{name}` out", "evaluation", name, code="conflict")
+        return self
+
+    @model_validator(mode="after")
+    def _one_column_of_groups(self) -> Self:
+        left_out, groups = self.evaluation.cv.leave_one_group_out, None if self.data is None else self.data.groups
+        if left_out is not None and groups not in (None, left_out):
+            message = f"`data.groups` is '{groups}', and the groups that are left out are the same; leave one of the two out"
+            raise config_error(message, "evaluation", "cv", "leave_one_group_out", code="conflict")
         return self
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""What a table itself says of its splits: the column of times that orders its rows."""
+"""What a table itself says of its splits: the column of times that orders its rows, and the column of folds."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from wine_sweep.data.table import rows
 from wine_sweep.errors import ConfigPath, DataError
 
 TIME: ConfigPath = ("data", "time")
+FOLDS: ConfigPath = ("evaluation", "cv", "column")
+LEFT_OUT: ConfigPath = ("evaluation", "cv", "leave_one_group_out")
+NO_FOLD = -1
+"""The fold of rows that are always fitted on, as scikit-learn's `PredefinedSplit` has it."""
+
 _EXAMPLE = "write dates as 2026-12-01, or as 2026-12-01 18:30"
 
 
@@ -85,3 +90,26 @@ def number_times(time: pd.Series | None, count: int) -> np.ndarray:
         return np.arange(count)
     values = time.to_numpy()
     return np.concatenate([[0], np.cumsum(values[1:] != values[:-1])])
+
+
+def check_folds(column: pd.Series) -> pd.Series:
+    """Turn a column of folds into whole numbers: numbers as they are, names by their order; `NO_FOLD` for no fold.
+
+    Raises:
+        DataError: It has gaps, or numbers that are not whole; rows are named.
+    """
+    missing = column.isna().to_numpy()
+    if missing.any():
+        message = f"column '{column.name}' has no value in {rows(missing)}; every row needs a fold, or -1 to be in none"
+        raise DataError(message, path=FOLDS)
+    if is_bool_dtype(column):
+        message = f"column '{column.name}' holds true and false; write 0 for the fold that is measured on, -1 for all other rows"
+        raise DataError(message, path=FOLDS)
+    if is_numeric_dtype(column):
+        broken = column.to_numpy(dtype=float) % 1 != 0
+        if broken.any():
+            raise DataError(f"column '{column.name}' is not whole in {rows(broken)}; a fold is a whole number", path=FOLDS)
+        return column.astype("int64")
+    names = column.astype(str)
+    order = {name: number for number, name in enumerate(sorted(set(names) - {str(NO_FOLD)}))}
+    return names.map({str(NO_FOLD): NO_FOLD, **order}).astype("int64")
