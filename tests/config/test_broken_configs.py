@@ -101,7 +101,7 @@ BROKEN = {
     "an unknown key in data": (
         config("data: {source: table.csv, traget: y}"),
         "1:27: data.traget: unknown key; did you mean 'target'?"
-        " Allowed: source, target, test_size, seed, duplicates, groups, weights, features, drop, new, separator, decimal,"
+        " Allowed: source, target, test_size, seed, duplicates, groups, weights, features, drop, new, time, separator, decimal,"
         " thousands, comment, encoding, na_values, keep_default_na, dtypes, max_size",
     ),
     "a test_size of all rows": (
@@ -535,17 +535,52 @@ BROKEN = {
     # evaluation and objective
     "folds and a hold-out": (
         config("evaluation: {cv: {folds: 5, holdout: 0.2}}"),
-        "4:18: evaluation.cv: give exactly one of `folds`, `holdout`, `time_series`; got folds, holdout",
+        "4:18: evaluation.cv: give exactly one of `folds`, `holdout`, `time_series`, `column`,"
+        " `leave_one_group_out`, `leave_one_out`; got folds, holdout",
     ),
     "one fold": (config("evaluation: {cv: {folds: 1}}"), "4:26: evaluation.cv.folds: must be at least 2, got 1"),
-    "repeats of a hold-out": (
-        config("evaluation: {cv: {holdout: 0.2, repeats: 2}}"),
-        "4:42: evaluation.cv.repeats: `repeats` goes with `folds`",
+    "repeats of own folds": (
+        config("evaluation: {cv: {column: a, repeats: 2}}"),
+        "4:38: evaluation.cv.repeats: `repeats` goes with `folds` and `holdout`",
+    ),
+    "repeats without shuffling": (
+        config("evaluation: {cv: {folds: 3, shuffle: false, repeats: 2}}"),
+        "4:54: evaluation.cv.repeats: without shuffling the folds are always the same; leave `repeats` out",
+    ),
+    "groups left out beside others": (
+        config("data: {source: table.csv, target: y, groups: a}", "evaluation: {cv: {leave_one_group_out: b}}"),
+        "4:40: evaluation.cv.leave_one_group_out: `data.groups` is 'a', and the groups that are left out are the same; leave one"
+        " of the two out",
+    ),
+    "a column of folds that is the target": (
+        config("evaluation: {cv: {column: y}}"),
+        "4:27: evaluation.cv.column: column 'y' is `target` already; a column has one use",
+    ),
+    "a column of folds that is not there": (
+        config("evaluation: {cv: {column: fold}}"),
+        "4:27: evaluation.cv.column: there is no column 'fold' in the table; Allowed: x",
+    ),
+    "a column of folds to learn from": (
+        config("data: {source: table.csv, target: y, features: [a, b]}", "evaluation: {cv: {column: b}}"),
+        "1:52: data.features.1: column 'b' is `evaluation.cv.column` already; a column has one use",
+    ),
+    "a metric of one row that needs several": (
+        config("evaluation: {cv: leave_one_out, metrics: [rmse, r2]}"),
+        "4:49: evaluation.metrics.1: r2 cannot be computed of one row, and each row is a fold; name metrics that can",
+    ),
+    "one left out, or not": (
+        config("evaluation: {cv: {leave_one_out: false}}"),
+        "4:34: evaluation.cv.leave_one_out: is true, or left out",
+    ),
+    "a gap between folds": (
+        config("evaluation: {cv: {folds: 3, gap: 2}}"),
+        "4:34: evaluation.cv.gap: `gap` goes with `time_series`",
     ),
     "an unknown key in cv": (
         config("evaluation: {cv: {fold: 5, holdout: 0.2}}"),
         "4:19: evaluation.cv.fold: unknown key; did you mean 'folds'?"
-        " Allowed: folds, repeats, seed, holdout, time_series, stratified",
+        " Allowed: folds, repeats, shuffle, seed, holdout, time_series, gap, max_train, column,"
+        " leave_one_group_out, leave_one_out, stratified",
     ),
     "classes where there are none": (
         config("evaluation: {cv: {folds: 3, stratified: true}}"),

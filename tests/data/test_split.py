@@ -1,5 +1,6 @@
 """No equal rows on both sides of anything, and the same folds as scikit-learn draws by hand."""
 
+import datetime as dt
 import warnings
 
 import numpy as np
@@ -11,6 +12,9 @@ from sklearn.model_selection import (
     GroupKFold,
     GroupShuffleSplit,
     KFold,
+    LeaveOneGroupOut,
+    LeaveOneOut,
+    PredefinedSplit,
     ShuffleSplit,
     StratifiedGroupKFold,
     StratifiedKFold,
@@ -35,10 +39,10 @@ def table(rows=60, kinds=25):
     return pd.DataFrame({"a": kind % 5, "b": kind, "y": (kind + random.integers(0, 2, rows)) % 3})
 
 
-def dataset(frame, task=Task.REGRESSION, duplicates="group", **options):
+def dataset(frame, task=Task.REGRESSION, duplicates="group", cv=None, **options):
     needs = DataRequirements(task, numbers=True, takes_missing=False, model="M")
     config = DataConfig(source="t.csv", target="y", duplicates=duplicates, **options)
-    return make_dataset(frame, config, source="t.csv", needs=needs)
+    return make_dataset(frame, config, source="t.csv", needs=needs, cv=cv)
 
 
 def unique_rows(rows=60):
@@ -251,7 +255,219 @@ def test_splits_in_time_cannot_group(duplicates):
         lambda: folds_of(data, split_of(data, in_time=True), CrossValidation(time_series=3), duplicates=duplicates),
         ("data", "duplicates"),
     )
-    assert message == "splits in time cannot keep equal rows together; say `duplicates: keep`"
+    assert message.startswith("splits in time cannot keep equal rows together; say `duplicates: keep`, or name")
+
+
+def days(count=60, a_day=1, start="2025-12-01"):
+    """A table of so many rows, `a_day` of them each day, in no order; `a` is the row's number in the order of time."""
+    when = pd.date_range(start, periods=count // a_day).repeat(a_day).strftime("%Y-%m-%d")
+    frame = pd.DataFrame({"when": when, "a": range(count), "y": np.arange(count) % 3})
+    return frame.sample(frac=1, random_state=4).sort_values("a", key=lambda a: a % a_day, kind="stable", ignore_index=True)
+
+
+def test_rows_are_in_the_order_of_their_times_whatever_the_order_of_the_file():
+    data, again = (dataset(frame, time="when") for frame in (days(), days().iloc[::-1]))
+    assert data.features.columns.tolist() == ["a"]
+    assert data.features["a"].tolist() == list(range(60))
+    assert data.time.is_monotonic_increasing
+    assert data.digest == again.digest != dataset(days().drop(columns="when").sort_values("a")).digest
+    assert data.table.columns.tolist() == ["a", "when", "y"]
+    split = split_of(data, in_time=True, test_size=0.25)
+    assert split.test.tolist() == list(range(45, 60))
+
+
+@pytest.mark.parametrize("options", [{}, {"gap": 3}, {"max_train": 9}, {"gap": 2, "max_train": 4}])
+def test_splits_in_time_are_those_of_time_series_split(options):
+    data = dataset(days(), time="when")  # with equal rows as they fall: what is past is known
+    folds = folds_of(data, split_of(data, in_time=True), CrossValidation(time_series=4, **options))
+    by_hand = TimeSeriesSplit(n_splits=4, gap=options.get("gap", 0), max_train_size=options.get("max_train"))
+    same(folds, by_hand.split(np.zeros(45)))
+
+
+def test_rows_of_one_time_stand_on_one_side():
+    data = dataset(days(60, a_day=4), time="when")
+    split = split_of(data, in_time=True, test_size=0.28)
+    assert split.test.tolist() == list(range(44, 60))  # 17 rows would cut a day
+    folds = folds_of(data, split, CrossValidation(time_series=3, gap=1, max_train=2))
+    days_of_rows = np.repeat(np.arange(11), 4)
+    for fold, (fit, measure) in zip(folds, TimeSeriesSplit(3, gap=1, max_train_size=2).split(np.zeros(11)), strict=True):
+        np.testing.assert_array_equal(fold.fit, np.flatnonzero(np.isin(days_of_rows, fit)))
+        np.testing.assert_array_equal(fold.measure, np.flatnonzero(np.isin(days_of_rows, measure)))
+
+
+def test_repeated_rows_of_other_times_are_no_repeats():
+    frame = days().assign(a=1)
+    assert len(dataset(pd.concat([frame, frame.head(7)]), time="when", duplicates="drop").target) == 60
+
+
+def test_a_time_is_a_feature_where_it_is_named():
+    frame = unique_rows().assign(b=np.arange(60)[::-1])
+    data = dataset(frame, time="b", features=["a", "b"])
+    assert data.features["b"].tolist() == list(range(60))
+    assert data.table.columns.tolist() == ["a", "b", "y"]
+    assert dataset(frame, time="b", features=["b"]).features.columns.tolist() == ["b"]
+    refusal(lambda: dataset(frame, time="b", drop=["b"]), ("data", "drop", 0))
+    refusal(lambda: dataset(frame, time="y"), ("data", "time"))
+    assert "there is no column 'B'" in refusal(lambda: dataset(frame, time="B"), ("data", "time"))
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["2026-02-01", "2026-01-31 12:30", "2026-01-31T09:00:00Z"],
+        ["31.12.2026", "30.12.2026", "29.12.2026"],
+        ["2026-03-29 03:30+02:00", "2026-03-29 01:45+01:00", "2026-03-29 01:30+01:00"],
+        [dt.date(2026, 1, 3), dt.date(2026, 1, 2), dt.date(2025, 1, 9)],
+        [3, 2, -1],
+        [0.3, 0.2, 0.1],
+        pd.Categorical(["2026-01-03", "2026-01-02", "2026-01-01"]),
+        pd.DatetimeIndex(["2026-01-03", "2026-01-02", "2026-01-01"], tz="Europe/Rome"),
+    ],
+    ids=lambda times: str(times[0]),
+)
+def test_times_are_dates_or_numbers(times):
+    data = dataset(pd.DataFrame({"a": [1, 2, 3], "y": [4, 5, 6], "t": times}), time="t")
+    assert data.features["a"].tolist() == [3, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        (["2026-01-01", None, "2026-01-03", None], "column 't' has no value in rows 2, 4; every row needs a time"),
+        (["2026-01-01", "soon", "2026-01-03", "2026-13-01"], "column 't' holds 'soon' in rows 2, 4, which is no date"),
+        ([1.0, np.inf, 2.0, 3.0], "column 't' is infinite in row 2"),
+        ([True, False, True, True], "column 't' holds true and false"),
+        (
+            ["03/04/2026", "04/03/2026", "05/03/2026", "05/03/2026"],
+            "column 't' holds '03/04/2026': is the month first, or the day?",
+        ),
+        ([[1], [2], [3], [4]], "column 't' holds '[1]'"),
+    ],
+)
+def test_what_is_no_time_is_named(times, message):
+    frame = pd.DataFrame({"a": range(4), "y": range(4), "t": times})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert refusal(lambda: dataset(frame, time="t"), ("data", "time")).startswith(message)
+
+
+def test_one_time_cannot_be_split_nor_few_by_many():
+    frame = unique_rows()
+    data = dataset(frame.assign(t="2026-01-01"), time="t")
+    assert "is 2026-01-01 00:00:00 in every row" in refusal(lambda: split_of(data, in_time=True), ("data", "time"))
+    data = dataset(frame.assign(t=np.arange(60) // 20), time="t")
+    split = split_of(data, in_time=True)
+    message = refusal(lambda: folds_of(data, split, CrossValidation(time_series=3)), ("evaluation", "cv"))
+    assert message.startswith("40 training rows of 2 different times cannot be split so: ")
+    grouped = dataset(frame.assign(t=range(60), g=np.arange(60) % 9), time="t", groups="g")
+    refusal(lambda: split_of(grouped, in_time=True), ("data", "groups"))
+
+
+@pytest.mark.parametrize(
+    ("task", "frame", "splitter"),
+    [
+        (Task.REGRESSION, unique_rows(), KFold),
+        (Task.REGRESSION, table(), GroupKFold),
+        (Task.CLASSIFICATION, unique_rows(), StratifiedKFold),
+        (Task.CLASSIFICATION, table(), StratifiedGroupKFold),
+    ],
+)
+def test_unshuffled_folds_are_in_the_order_of_the_table(task, frame, splitter):
+    data = dataset(frame, task)
+    split = split_of(data, task)
+    groups = data.groups[split.train] if "Group" in splitter.__name__ else None
+    by_hand = splitter(3).split(split.train, data.target.iloc[split.train], groups)
+    same(folds_of(data, split, CrossValidation(folds=3, shuffle=False), task), by_hand)
+
+
+@pytest.mark.parametrize(
+    ("task", "frame", "splitter"),
+    [
+        (Task.REGRESSION, unique_rows(), ShuffleSplit),
+        (Task.REGRESSION, table(), GroupShuffleSplit),
+        (Task.CLASSIFICATION, unique_rows(), StratifiedShuffleSplit),
+    ],
+)
+def test_hold_outs_are_drawn_anew_as_by_scikit_learn(task, frame, splitter):
+    data = dataset(frame, task)
+    split = split_of(data, task)
+    groups = data.groups[split.train] if "Group" in splitter.__name__ else None
+    pairs = splitter(5, test_size=0.2, random_state=3).split(split.train, data.target.iloc[split.train], groups)
+    cv = CrossValidation(holdout=0.2, repeats=5, seed=3)
+    same(folds_of(data, split, cv, task), [(np.sort(fit), np.sort(measure)) for fit, measure in pairs])
+    assert (cv.count, cv.describe()) == (5, "5 hold-out splits")
+
+
+def test_hold_outs_of_mixed_groups_are_drawn_anew():
+    data = dataset(table(), Task.CLASSIFICATION)
+    split = split_of(data, Task.CLASSIFICATION)
+    folds = folds_of(data, split, CrossValidation(holdout=0.3, repeats=3), Task.CLASSIFICATION)
+    assert len({tuple(fold.measure) for fold in folds}) == 3
+    for fold in folds:
+        assert_sides(data.groups[split.train], fold.fit, fold.measure, total=len(split.train))
+
+
+@pytest.mark.parametrize("frame", [unique_rows(), table()])
+def test_one_row_or_rows_that_are_equal_are_left_out(frame):
+    data = dataset(frame)
+    split = split_of(data)
+    groups = data.groups[split.train]
+    is_grouped = len(set(groups)) < len(groups)
+    by_hand = LeaveOneGroupOut().split(groups, groups=groups) if is_grouped else LeaveOneOut().split(groups)
+    same(folds_of(data, split, CrossValidation(leave_one_out=True)), by_hand)
+
+
+def test_one_group_is_left_out_and_test_rows_are_of_other_groups():
+    cv = CrossValidation(leave_one_group_out="site")
+    data = dataset(unique_rows().assign(site=np.random.default_rng(2).permutation(np.repeat(["k", "a", "z", "b"], 15))), cv=cv)
+    assert data.features.columns.tolist() == ["a", "b"]
+    split = split_of(data)
+    sites = data.group_column.iloc[split.train]
+    assert set(data.group_column.iloc[split.test]).isdisjoint(sites)
+    same(folds_of(data, split, cv), LeaveOneGroupOut().split(sites, groups=sites))
+    named = dataset(data.table, cv=cv, groups="site")
+    assert named.digest == data.digest
+
+
+@pytest.mark.parametrize("names", [{-1: -1, 0: 0, 7: 7}, {-1: "-1", 0: "jan", 7: "march"}], ids=["numbers", "names"])
+def test_own_folds_are_those_of_predefined_split(names):
+    number = np.random.default_rng(3).choice([-1, 0, 7], 60)
+    cv = CrossValidation(column="fold")
+    frame = unique_rows().assign(fold=[names[each] for each in number])
+    data = dataset(frame, cv=cv)
+    assert data.features.columns.tolist() == ["a", "b"]
+    assert data.digest != dataset(unique_rows()).digest
+    split = split_of(data)
+    same(folds_of(data, split, cv), PredefinedSplit(number[split.train]).split())
+    timed = dataset(frame.iloc[::-1].assign(t=range(60, 0, -1)), cv=cv, time="t")
+    assert timed.fold_column.tolist() == data.fold_column.tolist()
+
+
+@pytest.mark.parametrize(
+    ("folds", "message"),
+    [
+        ([-1] * 60, "column 'fold' is -1 in every training row: there is none to measure on"),
+        ([3] * 60, "column 'fold' is 3 in every training row: none is left to fit on; rows with -1 always are"),
+        ([0, None, 1] * 20, "column 'fold' has no value in rows 2, 5, 8, 11, 14 and 15 more; every row needs a fold, or -1"),
+        ([0, 1.5, 1] * 20, "column 'fold' is not whole in rows 2, 5, 8, 11, 14 and 15 more; a fold is a whole number"),
+        ([True, False] * 30, "column 'fold' holds true and false; write 0 for the fold that is measured on"),
+    ],
+)
+def test_columns_that_are_no_folds_are_refused(folds, message):
+    cv = CrossValidation(column="fold")
+
+    def divide():
+        data = dataset(unique_rows().assign(fold=folds), cv=cv)
+        folds_of(data, split_of(data), cv)
+
+    assert refusal(divide, ("evaluation", "cv", "column")).startswith(message)
+
+
+def test_own_folds_that_tear_a_group_apart_are_refused():
+    cv = CrossValidation(column="fold")
+    data = dataset(unique_rows().assign(fold=np.arange(60) % 2, batch=np.arange(60) // 5), groups="batch", cv=cv)
+    message = refusal(lambda: folds_of(data, split_of(data), cv), ("evaluation", "cv", "column"))
+    assert message.startswith("the rows with 'batch' ")
 
 
 def test_classes_have_their_share_in_every_fold():
@@ -543,6 +759,15 @@ def test_new_rows_without_equal_ones_are_split_as_a_table_of_their_own():
 def test_in_time_the_last_of_the_new_rows_are_set_aside():
     data = grown(unique_rows(100), 40, duplicates="keep")
     assert list(split_of(data, in_time=True, new="n.csv").test) == list(range(90, 100))
+
+
+def test_new_rows_are_put_where_their_times_are():
+    frame = unique_rows(100).assign(t=[*range(0, 120, 2), *range(101, 181, 2)])
+    data = grown(frame, 40, time="t")
+    test = split_of(data, in_time=True, new="n.csv").test
+    assert list(test) == list(range(90, 100))
+    assert data.is_new[test].all()
+    assert data.is_new.sum() == 40
 
 
 def test_a_class_that_has_one_new_row_does_not_stop_the_split():

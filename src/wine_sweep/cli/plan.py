@@ -142,6 +142,8 @@ def _lines_of_data(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "  weights", f"rows count by {data['weights']}, in fitting and in measuring"
     for kind, names in data["columns"].items():
         yield "  columns", f"{kind}: {', '.join(names)}"
+    if data["time"]:
+        yield "  time", f"rows are in the order of {data['time']}; the test rows are from {data['test_from']} on"
     for text in data["remarks"]:
         yield "  look at", text
 
@@ -159,9 +161,11 @@ def _data(config: DataConfig, material: TrainingData, columns: Mapping[str, Sequ
         "rows": len(material.dataset.target),
         "train_rows": len(material.split.train),
         "test_rows": len(material.split.test),
-        "groups": config.groups,
+        "groups": None if material.dataset.group_column is None else str(material.dataset.group_column.name),
         "weights": config.weights,
         "columns": {kind: list(names) for kind, names in columns.items()},
+        "time": config.time,
+        "test_from": material.test_from,
         "remarks": remarks(material.dataset, config),
     }
 

@@ -9,7 +9,6 @@ from wine_sweep.config.schema import (
     Backend,
     BootstrapConfig,
     ColumnType,
-    CrossValidation,
     DataConfig,
     Direction,
     Duplicates,
@@ -35,6 +34,7 @@ from wine_sweep.config.selection import (
     Stage,
     find_stage,
 )
+from wine_sweep.config.splits import CrossValidation
 from wine_sweep.config.validation import NotKnown, known
 from wine_sweep.config.yaml_io import Block, dump_yaml
 

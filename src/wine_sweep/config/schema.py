@@ -11,11 +11,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, ModelForm
 from wine_sweep.config.search import NEEDS_POINTS, ParameterConfig, SearchConfig, check_choices
 from wine_sweep.config.selection import RegistryConfig, SelectionConfig, SelectRule
+from wine_sweep.config.splits import CrossValidation, CrossValidationForms, as_cross_validation
 from wine_sweep.config.validation import Bytes, Count, Duration, Location, Model, Seed, Share, Text, config_error
 from wine_sweep.messages import show
 
@@ -25,53 +34,6 @@ class Direction(StrEnum):
 
     MINIMIZE = "minimize"
     MAXIMIZE = "maximize"
-
-
-class CrossValidation(Model):
-    """How the rows that are not test rows are split for measuring a trial: exactly one of `folds`, `holdout`, `time_series`.
-
-    Args:
-        folds: k folds, shuffled.
-        repeats: How often the k folds are drawn anew.
-        seed: Seeds the shuffling; repeat number i uses seed + i.
-        holdout: One split, with this share of the rows to measure on.
-        time_series: Ever longer beginnings of the table, each measured on the rows that follow; the table is in order of time.
-        stratified: Whether every class has its share in each part of `folds` or `holdout`; by default true for
-            classifiers, and a regressor has no classes.
-    """
-
-    folds: Annotated[int, Field(strict=True, ge=2)] | None = None
-    repeats: Annotated[int, Field(strict=True, ge=1, le=1000)] = 1
-    seed: Seed = 0
-    holdout: Share | None = None
-    time_series: Annotated[int, Field(strict=True, ge=2)] | None = None
-    stratified: Annotated[bool, Field(strict=True)] | None = None
-
-    @model_validator(mode="after")
-    def _one_form(self) -> Self:
-        given = [name for name in ("folds", "holdout", "time_series") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise config_error(f"give exactly one of `folds`, `holdout`, `time_series`; got {', '.join(given) or 'none'}")
-        if self.repeats > 1 and self.folds is None:
-            raise config_error("`repeats` goes with `folds`", "repeats")
-        if self.stratified is not None and self.time_series is not None:
-            raise config_error("`stratified` goes with `folds` and `holdout`", "stratified")
-        return self
-
-    @property
-    def count(self) -> int:
-        """How many splits there are."""
-        return self.time_series or (self.folds or 1) * self.repeats
-
-    def describe(self) -> str:
-        """Describe what a mean over this evaluation is a mean over: ``5 folds``."""
-        if self.folds is not None:
-            return f"{self.folds} folds" + (f" × {self.repeats}" if self.repeats > 1 else "")
-        return "a hold-out split" if self.holdout is not None else f"{self.time_series} splits in time"
-
-
-def _folds(value: Any) -> Any:
-    return {"folds": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class BootstrapConfig(Model):
@@ -112,7 +74,8 @@ class EvaluationConfig(Model):
     """
 
     cv: Annotated[
-        CrossValidation, BeforeValidator(_folds, json_schema_input_type=Annotated[int, Field(ge=2)] | CrossValidation)
+        CrossValidation,
+        BeforeValidator(as_cross_validation, json_schema_input_type=CrossValidationForms),
     ] = CrossValidation(folds=5)
     metrics: Annotated[list[Text], Field(min_length=1)] | None = None
     bootstrap: Annotated[
@@ -382,6 +345,10 @@ class Reading(Model):
         return self
 
 
+_LATER = ("time",)
+"""Keys of `data` that are dumped only where they are given, so that recorded configs stay the same text."""
+
+
 class TableConfig(Model):
     """The table, what its columns are for, and the rows of it that no trial sees.
 
@@ -400,6 +367,8 @@ class TableConfig(Model):
         drop: Columns that are not learned from; instead of `features`.
         new: Rows that came later, with the same columns: they are put below those of `source`, and the test rows are drawn
             from them alone, so that a model is measured on what it is going to meet.
+        time: A column of dates or numbers that orders the rows, whatever their order in the file: the test rows are the last
+            ones, rows of one time stay together, and splits in time go by it. A feature only if `features` names it.
     """
 
     source: Location
@@ -412,6 +381,12 @@ class TableConfig(Model):
     features: Annotated[list[Text], Field(min_length=1)] | None = None
     drop: list[Text] = Field(default_factory=list)
     new: Location | None = None
+    time: Text | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_later_keys(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        tree: dict[str, Any] = dump(self)
+        return {key: value for key, value in tree.items() if key not in _LATER or value is not None}
 
     @model_validator(mode="after")
     def _features_or_drop(self) -> Self:
@@ -557,6 +532,14 @@ class SweepConfig(Model):
                 if getattr(self.evaluation, name) != getattr(plain, name):
                     why = "there is no `data` to split" if name == "cv" else "a function measures by itself"
                     raise config_error(f"{why}; leave `{name}` out", "evaluation", name, code="conflict")
+        return self
+
+    @model_validator(mode="after")
+    def _one_column_of_groups(self) -> Self:
+        left_out, groups = self.evaluation.cv.leave_one_group_out, None if self.data is None else self.data.groups
+        if left_out is not None and groups not in (None, left_out):
+            message = f"`data.groups` is '{groups}', and the groups that are left out are the same; leave one of the two out"
+            raise config_error(message, "evaluation", "cv", "leave_one_group_out", code="conflict")
         return self
 
     @model_validator(mode="after")

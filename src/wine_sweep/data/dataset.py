@@ -13,10 +13,11 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from wine_sweep.config import DataConfig, Duplicates, NotKnown, known
+from wine_sweep.config import CrossValidation, DataConfig, Duplicates, NotKnown, known
 from wine_sweep.data import table
 from wine_sweep.data.columns import as_learned
 from wine_sweep.data.frames import FRAME
+from wine_sweep.data.given import FOLDS, LEFT_OUT, TIME, check_folds, check_time, order_in_time
 from wine_sweep.data.table import as_numbers, rows
 from wine_sweep.errors import ConfigPath, DataError
 from wine_sweep.messages import one_of
@@ -88,35 +89,35 @@ class Roles:
     target: str
     groups: str | None
     weights: str | None
+    time: str | None = None
+    folds: str | None = None
 
 
-def find_roles(columns: Collection[str], config: DataConfig, source: str) -> Roles:
+def find_roles(columns: Collection[str], config: DataConfig, source: str, cv: CrossValidation | None = None) -> Roles:
     """Find what each column is for.
 
     Raises:
         DataError: As `wrong_roles` says.
     """
-    for error in wrong_roles(columns, config, source):
+    for error in wrong_roles(columns, config, source, cv):
         raise error
-    target = config.target or table.TARGET
-    others = {target, config.groups, config.weights, *config.drop}
+    target, folds = config.target or table.TARGET, None if cv is None else cv.column
+    groups = config.groups if cv is None or cv.leave_one_group_out is None else cv.leave_one_group_out
+    others = {target, groups, config.weights, config.time, folds, *config.drop}
     features = config.features or [name for name in columns if name not in others]
-    return Roles(features, target, config.groups, config.weights)
+    return Roles(features, target, groups, config.weights, config.time, folds)
 
 
-def wrong_roles(columns: Collection[str], config: DataConfig, source: str) -> Iterator[DataError]:
+def wrong_roles(
+    columns: Collection[str], config: DataConfig, source: str, cv: CrossValidation | None = None
+) -> Iterator[DataError]:
     """Find what is wrong with the uses of columns: there is no such column, or it is to have two.
 
     Only where nothing of that is wrong, it is looked at whether a feature is left.
     """
-    usual = table.TARGET if source in table.NAMES else None
     taken: dict[str, str] = {}
     is_right = True
-    reads: dict[ConfigPath, Callable[[], str | None]] = {
-        TARGET: lambda: config.target or usual,
-        GROUPS: lambda: config.groups,
-        WEIGHTS: lambda: config.weights,
-    }
+    reads = _readers(config, cv, table.TARGET if source in table.NAMES else None)
     for path, read in reads.items():
         try:
             name = read()
@@ -129,10 +130,10 @@ def wrong_roles(columns: Collection[str], config: DataConfig, source: str) -> It
         elif name is not None and name not in columns:
             message = f"there is no column '{name}' in the table; {one_of(name, list(columns), most=30)}"
             yield DataError(message, path=path, code="unknown-column")
-        elif name in taken:
+        elif name in taken and (path, taken[name]) != (LEFT_OUT, "groups"):
             yield DataError(f"column '{name}' is `{taken[name]}` already; a column has one use", path=path, code="conflict")
         else:
-            taken |= {name: str(path[-1])} if name is not None else {}
+            taken |= {name: ".".join(map(str, path[path[0] == "data" :]))} if name is not None else {}
             continue
         is_right = False
     lists: dict[str, Callable[[], list[str]]] = {"features": lambda: config.features or [], "drop": lambda: config.drop}
@@ -141,7 +142,7 @@ def wrong_roles(columns: Collection[str], config: DataConfig, source: str) -> It
             if name not in columns:
                 message = f"there is no column '{name}' in the table; {one_of(name, list(columns), most=30)}"
                 yield DataError(message, path=("data", key, index), code="unknown-column")
-            elif name in taken:
+            elif name in taken and (key, taken[name]) != ("features", "time"):
                 message = f"column '{name}' is `{taken[name]}` already; a column has one use"
                 yield DataError(message, path=("data", key, index), code="conflict")
             else:
@@ -152,6 +153,19 @@ def wrong_roles(columns: Collection[str], config: DataConfig, source: str) -> It
         target, *others = taken
         every = "is the only column" if not others else "is all there is beside " + " and ".join(others)
         yield DataError(f"there is no feature: '{target}' {every}", path=SOURCE)
+
+
+def _readers(
+    config: DataConfig, cv: CrossValidation | None, usual_target: str | None
+) -> Mapping[ConfigPath, Callable[[], str | None]]:
+    """Return what gives the name of the column that each key asks for, None for none, or raises `NotKnown`."""
+    reads: dict[ConfigPath, Callable[[], str | None]] = {
+        TARGET: lambda: config.target or usual_target,
+        GROUPS: lambda: config.groups,
+        WEIGHTS: lambda: config.weights,
+        TIME: lambda: config.time,
+    }
+    return reads if cv is None else reads | {FOLDS: lambda: cv.column, LEFT_OUT: lambda: cv.leave_one_group_out}
 
 
 def check_groups(column: pd.Series) -> pd.Series:
@@ -237,6 +251,8 @@ class Dataset:
         group_column: The column that names groups, as it is in the table, if there is one.
         weight_column: How much each row counts, float64 and at least 0, if there is such a column.
         is_new: For every row, whether it came later than the others (`data.new`); None where none did.
+        time: The times that the rows are in the order of, if there is such a column: numbers, or dates in UTC.
+        fold_column: The number of each row's fold, -1 for none, if there is such a column.
     """
 
     features: pd.DataFrame
@@ -247,6 +263,8 @@ class Dataset:
     group_column: pd.Series | None = None
     weight_column: pd.Series | None = None
     is_new: np.ndarray | None = None
+    time: pd.Series | None = None
+    fold_column: pd.Series | None = None
 
     @property
     def task(self) -> Task:
@@ -260,9 +278,10 @@ class Dataset:
 
     @property
     def table(self) -> pd.DataFrame:
-        """All columns: the features, then groups and weights if there are any, then the target."""
-        beside = [column for column in (self.group_column, self.weight_column, self.target) if column is not None]
-        return self.features.assign(**{str(column.name): column for column in beside})
+        """All columns: the features, then groups, weights, times and folds if there are any, then the target."""
+        beside = [self.group_column, self.weight_column, self.time, self.fold_column, self.target]
+        columns = {str(column.name): column for column in beside if column is not None}
+        return self.features.assign(**{name: column for name, column in columns.items() if name not in self.features})
 
     @property
     def name(self) -> str:
@@ -271,7 +290,13 @@ class Dataset:
 
 
 def make_dataset(
-    table: pd.DataFrame, config: DataConfig, *, source: str, needs: DataRequirements, is_new: np.ndarray | None = None
+    table: pd.DataFrame,
+    config: DataConfig,
+    *,
+    source: str,
+    needs: DataRequirements,
+    is_new: np.ndarray | None = None,
+    cv: CrossValidation | None = None,
 ) -> Dataset:
     """Check a table and take it apart into features and target.
 
@@ -281,14 +306,15 @@ def make_dataset(
         source: Where the table came from.
         needs: What the model can learn from.
         is_new: Which rows came later than the others, of shape (rows,); None where none did.
+        cv: Names columns that are no features, too.
 
     Raises:
         DataError: A column that the config names is missing; the target has gaps, is constant or not of the task's kind;
-            groups have gaps; weights are no finite numbers of at least 0, or all 0; there is no feature; or a feature
-            holds text, gaps or infinities that the model cannot take.
+            groups or folds have gaps; times are none; weights are no finite numbers of at least 0, or all 0; there is no
+            feature; or a feature holds text, gaps or infinities that the model cannot take.
     """
     table = table.rename(columns=str)
-    roles = find_roles(list(table.columns), config, source)
+    roles = find_roles(list(table.columns), config, source, cv)
     target = _check_target(table[roles.target], needs.task)
     beside = {}
     if roles.groups is not None:
@@ -296,15 +322,31 @@ def make_dataset(
     if roles.weights is not None:
         beside["weights"] = check_weights(table[roles.weights])
     features = _check_features(table[list(roles.features)], needs)
-    if config.duplicates is Duplicates.DROP:
-        kept = ~pd.concat([features, target.rename("target"), *beside.values()], axis=1).duplicated()
-        features, target = features[kept].reset_index(drop=True), target[kept].reset_index(drop=True)
-        beside = {role: column[kept].reset_index(drop=True) for role, column in beside.items()}
-        is_new = is_new[kept.to_numpy()] if is_new is not None else None
+    if roles.time is not None:
+        beside["time"] = check_time(table[roles.time])
+    if roles.folds is not None:
+        beside["folds"] = check_folds(table[roles.folds])
+    if (chosen := _chosen_rows(features, target, beside, config.duplicates)) is not None:
+        features, target = features.iloc[chosen].reset_index(drop=True), target.iloc[chosen].reset_index(drop=True)
+        beside = {role: column.iloc[chosen].reset_index(drop=True) for role, column in beside.items()}
+        is_new = is_new[chosen] if is_new is not None else None
     groups = join_groups(_equal_rows(features, config.duplicates), beside.get("groups"))
     later = {} if is_new is None else {"new": pd.Series(is_new)}
     digest = _digest(features, {"target": target, **beside, **later})
-    return Dataset(features, target, groups, source, digest, beside.get("groups"), beside.get("weights"), is_new)
+    named = beside.get("groups"), beside.get("weights")
+    return Dataset(features, target, groups, source, digest, *named, is_new, beside.get("time"), beside.get("folds"))
+
+
+def _chosen_rows(
+    features: pd.DataFrame, target: pd.Series, beside: Mapping[str, pd.Series], duplicates: Duplicates
+) -> np.ndarray | None:
+    """Return the numbers of the rows to keep, in the order of time; None for all of them as they are."""
+    time = beside.get("time")
+    chosen = None if time is None else order_in_time(time)
+    if duplicates is Duplicates.DROP:
+        repeats = pd.concat([features, target.rename("target"), *beside.values()], axis=1).duplicated().to_numpy()
+        chosen = np.flatnonzero(~repeats) if chosen is None else chosen[~repeats[chosen]]
+    return chosen
 
 
 def _check_target(target: pd.Series, task: Task) -> pd.Series:

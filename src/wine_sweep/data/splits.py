@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,9 @@ from sklearn.model_selection import (
     GroupKFold,
     GroupShuffleSplit,
     KFold,
+    LeaveOneGroupOut,
+    LeaveOneOut,
+    PredefinedSplit,
     ShuffleSplit,
     StratifiedGroupKFold,
     StratifiedKFold,
@@ -22,8 +25,9 @@ from sklearn.model_selection import (
 )
 
 from wine_sweep.config import CrossValidation, DataConfig, Duplicates, Reading
-from wine_sweep.data.dataset import GROUPS, TARGET, WEIGHTS, Dataset
+from wine_sweep.data.dataset import GROUPS, SOURCE, TARGET, WEIGHTS, Dataset
 from wine_sweep.data.frames import to_pandas
+from wine_sweep.data.given import FOLDS, NO_FOLD, TIME, number_times
 from wine_sweep.data.table import load_table, of_types, resolve_source, rows, unused_keys
 from wine_sweep.errors import ConfigPath, DataError
 from wine_sweep.trial import Task
@@ -57,9 +61,9 @@ def split_rows(data: Dataset, config: DataConfig, *, task: Task, in_time: bool) 
     Classification: `StratifiedShuffleSplit` over the groups, so that every class has its share of test rows; where some
     group holds rows of several classes, of `DRAWS` draws of one `GroupShuffleSplit` the one that divides the classes best:
     every class keeps rows to learn from, as many as can be have rows to test, and of the class that is divided worst the
-    part set aside is nearest to `test_size`. In time: the last rows. The share set aside is one of groups, and of rows
-    as far as groups are of one size. With `data.new` it is a share of the new rows, drawn from groups that hold no other; of
-    classes too, where each has two groups there at least.
+    part set aside is nearest to `test_size`. In time: the last rows, cut where another time begins. The share set aside is
+    one of groups, and of rows as far as groups are of one size. With `data.new` it is a share of the new rows, drawn from
+    groups that hold no other; of classes too, where each has two groups there at least.
 
     Args:
         data: The whole table.
@@ -70,11 +74,12 @@ def split_rows(data: Dataset, config: DataConfig, *, task: Task, in_time: bool) 
     Raises:
         DataError: Too few rows or groups, a class that has only one, or no test row has a weight.
     """
-    count, choosable = len(data.target), _choosable(data)
+    count = len(data.target)
     _check_groups(data)
     if in_time:
-        first = count - max(1, round(len(choosable) * config.test_size))
+        first = _first_test_row(data, config.test_size)
         return _with_weight(data, Split(np.arange(first), np.arange(first, count)))
+    choosable = _choosable(data)
     target, groups = data.target.to_numpy()[choosable], data.groups[choosable]
     stratified = task is Task.CLASSIFICATION
     if stratified and data.is_new is None:
@@ -89,6 +94,30 @@ def split_rows(data: Dataset, config: DataConfig, *, task: Task, in_time: bool) 
         raise DataError(message, path=("data", "test_size")) from error
     test = choosable[aside]
     return _with_weight(data, Split(np.setdiff1d(np.arange(count), test), test))
+
+
+def _first_test_row(data: Dataset, share: float) -> int:
+    """Find the row from which on all are test rows: the beginning of a time, so that as near to a share of the rows are.
+
+    The share is one of the new rows, where there are some.
+
+    Raises:
+        DataError: The rows cannot be cut: there is one time, or they are to be grouped.
+    """
+    _refuse_groups_in_time(data)
+    count = len(data.target)
+    choosable = np.arange(count) if data.is_new is None else np.flatnonzero(data.is_new)
+    wanted = choosable[-max(1, round(len(choosable) * share))]
+    begins = np.flatnonzero(np.diff(number_times(data.time, count))) + 1
+    if not len(begins):
+        only = "1 row" if data.time is None else f"column '{data.time.name}' is {data.time.iloc[0]} in every row"
+        raise DataError(f"{only}: there is nothing before the test rows", path=SOURCE if data.time is None else TIME)
+    return int(begins[np.abs(begins - wanted).argmin()])
+
+
+def _refuse_groups_in_time(data: Dataset) -> None:
+    if data.group_column is not None:
+        raise DataError("splits in time cannot keep groups together; leave one of the two out", path=GROUPS)
 
 
 def _choosable(data: Dataset) -> np.ndarray:
@@ -116,52 +145,117 @@ def make_folds(data: Dataset, split: Split, cv: CrossValidation, *, task: Task, 
     """Draw the splits on which every trial of the sweep is measured.
 
     k folds come from `GroupKFold` (`StratifiedGroupKFold` for classes) over the groups, or `KFold` (`StratifiedKFold`)
-    where each row is a group of its own; shuffled by the seed, and by seed + i for repeat i. A hold-out is drawn as the
-    test rows are, splits in time are `TimeSeriesSplit`'s. With ``stratified: false`` classes are split as numbers are.
+    where each row is a group of its own; shuffled by the seed, and by seed + i for repeat i, or not at all. A hold-out is
+    drawn as the test rows are, splits in time are `TimeSeriesSplit`'s, the table's own folds `PredefinedSplit`'s, and one row
+    or one group at a time is left out as by `LeaveOneOut` and `LeaveOneGroupOut`. With ``stratified: false`` classes are split
+    as numbers are.
 
     Raises:
         DataError: Fewer rows, groups or members of every class than folds; splits in time of rows that are to be grouped;
             or a fold in which no row to fit or to measure on has a weight.
     """
-    target, groups = data.target.to_numpy()[split.train], data.groups[split.train]
     stratified = task is Task.CLASSIFICATION and cv.stratified is not False
-    if cv.time_series is not None and data.group_column is not None:
-        raise DataError("splits in time cannot keep groups together; leave one of the two out", path=GROUPS)
-    if cv.time_series is not None and duplicates is not Duplicates.KEEP:
-        raise DataError("splits in time cannot keep equal rows together; say `duplicates: keep`", path=("data", "duplicates"))
+    if cv.time_series is not None:
+        _refuse_groups_in_time(data)
+        if data.time is None and duplicates is not Duplicates.KEEP:
+            message = "splits in time cannot keep equal rows together; say `duplicates: keep`"
+            raise DataError(f"{message}, or name the column of times by `time`", path=("data", "duplicates"))
     try:
-        if cv.holdout is not None:
-            folds = [Fold(*_set_aside(target, groups, cv.holdout, cv.seed, stratified=stratified))]
-        else:
-            if cv.folds is not None:
-                _check_folds(data, split, cv.folds, stratified=stratified)
-            splitters = _splitters(cv, stratified=stratified, grouped=_are_grouped(groups))
-            grouping = groups if _are_grouped(groups) else None
-            folds = [Fold(fit, measure) for each in splitters for fit, measure in each.split(target, target, grouping)]
+        folds = [Fold(fit, measure) for fit, measure in _drawn_folds(data, split, cv, stratified=stratified)]
     except DataError:
         raise
     except ValueError as error:
-        raise DataError(f"{len(target)} training rows cannot be split so: {error}", path=_CV) from error
+        raise DataError(f"{_described(data, split, cv)} cannot be split so: {error}", path=_CV) from error
     _check_fold_weights(data, split, folds)
     return folds
+
+
+def _described(data: Dataset, split: Split, cv: CrossValidation) -> str:
+    """Describe what is to be split: ``300 training rows``, or ``300 training rows of 30 different times``."""
+    rows_of = f"{len(split.train)} training rows"
+    if cv.time_series is None or data.time is None:
+        return rows_of
+    return f"{rows_of} of {data.time.iloc[split.train].nunique()} different times"
+
+
+Parts = Iterator[tuple[np.ndarray, np.ndarray]]
+"""Row numbers within the training rows: to fit on, and to measure on."""
+
+
+def _drawn_folds(data: Dataset, split: Split, cv: CrossValidation, *, stratified: bool) -> Parts:
+    target, groups = data.target.to_numpy()[split.train], data.groups[split.train]
+    if cv.time_series is not None:
+        yield from _folds_in_time(cv, number_times(data.time, len(data.target))[split.train])
+    elif cv.holdout is not None:
+        yield from _draws(target, groups, cv.holdout, cv.seed, stratified=stratified, count=cv.repeats)
+    elif data.fold_column is not None:
+        yield from _own_folds(data, split, data.fold_column.to_numpy()[split.train])
+    else:
+        if cv.folds is not None:
+            _check_folds(data, split, cv.folds, stratified=stratified)
+        grouping = groups if _are_grouped(groups) else None
+        for splitter in _splitters(cv, stratified=stratified, grouped=grouping is not None):
+            yield from splitter.split(target, target, grouping)
+
+
+def _own_folds(data: Dataset, split: Split, number: np.ndarray) -> Parts:
+    """Measure on each fold of the table's own.
+
+    Raises:
+        DataError: There is none, nothing is left to fit on, or a group stands on both sides of one.
+    """
+    name = data.fold_column.name if data.fold_column is not None else ""
+    for value in np.unique(number[number != NO_FOLD]) if (number != NO_FOLD).any() else ():
+        if (number == value).all():
+            message = f"column '{name}' is {value} in every training row: none is left to fit on; rows with -1 always are"
+            raise DataError(message, path=FOLDS)
+    if (number == NO_FOLD).all():
+        raise DataError(f"column '{name}' is -1 in every training row: there is none to measure on", path=FOLDS)
+    groups = None if data.group_column is None else data.groups[split.train]
+    for fit, measure in PredefinedSplit(number).split():
+        if groups is not None and data.group_column is not None and (torn := np.isin(groups[measure], groups[fit])).any():
+            group = data.group_column.iloc[split.train[measure[torn][0]]]
+            message = f"the rows with '{data.group_column.name}' {group} are not all in one fold; leave `data.groups` out"
+            raise DataError(message, path=FOLDS)
+        yield fit, measure
+
+
+def _folds_in_time(cv: CrossValidation, times: np.ndarray) -> Parts:
+    """Split the different times as `TimeSeriesSplit` does; without rows of one time these are its splits of the rows.
+
+    Args:
+        cv: The splits.
+        times: The number of each training row's time, ascending.
+    """
+    different, time = np.unique(times, return_inverse=True)
+    splitter = TimeSeriesSplit(n_splits=cv.time_series, gap=cv.gap, max_train_size=cv.max_train)
+    for fit, measure in splitter.split(different):
+        yield np.flatnonzero(np.isin(time, fit)), np.flatnonzero(np.isin(time, measure))
 
 
 def _set_aside(
     target: np.ndarray, groups: np.ndarray, share: float, seed: int, *, stratified: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Divide row numbers into (kept, set aside) so that no group stands on both sides; both ascend."""
+    return next(_draws(target, groups, share, seed, stratified=stratified))
+
+
+def _draws(target: np.ndarray, groups: np.ndarray, share: float, seed: int, *, stratified: bool, count: int = 1) -> Parts:
+    """Divide row numbers as `_set_aside` says, so many times; where groups hold several classes, with seeds that follow."""
+    options: dict[str, Any] = {"n_splits": count, "test_size": share, "random_state": seed}
     if stratified:
         _, first, member = np.unique(groups, return_index=True, return_inverse=True)
         if (target != target[first][member]).any():
-            return _nearest_draw(target, groups, share, seed)
-        _, chosen = next(StratifiedShuffleSplit(n_splits=1, test_size=share, random_state=seed).split(first, target[first]))
-        aside = np.isin(member, chosen)
+            yield from (_nearest_draw(target, groups, share, seed + repeat) for repeat in range(count))
+            return
+        drawn = StratifiedShuffleSplit(**options).split(first, target[first])
     else:
-        grouping = groups if _are_grouped(groups) else None
+        member, grouping = np.arange(len(target)), groups if _are_grouped(groups) else None
         splitter = ShuffleSplit if grouping is None else GroupShuffleSplit
-        _, chosen = next(splitter(n_splits=1, test_size=share, random_state=seed).split(target, target, grouping))
-        aside = np.isin(np.arange(len(target)), chosen)
-    return np.flatnonzero(~aside), np.flatnonzero(aside)
+        drawn = splitter(**options).split(target, target, grouping)
+    for _, chosen in drawn:
+        aside = np.isin(member, chosen)
+        yield np.flatnonzero(~aside), np.flatnonzero(aside)
 
 
 def _nearest_draw(target: np.ndarray, groups: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -186,10 +280,12 @@ def _nearest_draw(target: np.ndarray, groups: np.ndarray, share: float, seed: in
 
 
 def _splitters(cv: CrossValidation, *, stratified: bool, grouped: bool) -> list[BaseCrossValidator]:
-    if cv.time_series is not None:
-        return [TimeSeriesSplit(n_splits=cv.time_series)]
+    if cv.folds is None:
+        return [LeaveOneGroupOut() if grouped else LeaveOneOut()]
     plain, by_class = (GroupKFold, StratifiedGroupKFold) if grouped else (KFold, StratifiedKFold)
     k_fold = by_class if stratified else plain
+    if not cv.shuffle:
+        return [k_fold(n_splits=cv.folds)]
     return [k_fold(n_splits=cv.folds, shuffle=True, random_state=cv.seed + repeat) for repeat in range(cv.repeats)]
 
 
@@ -226,7 +322,8 @@ def _check_folds(data: Dataset, split: Split, folds: int, *, stratified: bool) -
         if counts.max() < folds:
             raise DataError(
                 f"{folds} folds need a class with {folds} training rows at least;"
-                f" the largest, {names[counts.argmax()]}, has {counts.max()}",
+                f" the largest, {names[counts.argmax()]}, has {counts.max()};"
+                " `stratified: false` does not look at classes, `cv: leave_one_out` takes each row once",
                 path=_CV,
             )
 
@@ -281,6 +378,12 @@ class TrainingData:
             "test_rows": str(len(self.split.test)),
         }
 
+    @property
+    def test_from(self) -> str | None:
+        """The time of the first test row; None where rows have no times."""
+        time = self.dataset.time
+        return None if time is None else str(time.iloc[self.split.test[0]]).removesuffix(" 00:00:00")
+
     def why_changed(self, rows: int, columns: Sequence[str]) -> str:
         """Return in what the table differs from an earlier one of so many rows, with these columns."""
         table = self.dataset.table
@@ -334,7 +437,7 @@ def divide(dataset: Dataset, config: DataConfig, cv: CrossValidation, task: Task
     Raises:
         DataError: It cannot be divided so.
     """
-    split = split_rows(dataset, config, task=task, in_time=cv.time_series is not None)
+    split = split_rows(dataset, config, task=task, in_time=cv.time_series is not None or dataset.time is not None)
     folds = make_folds(dataset, split, cv, task=task, duplicates=config.duplicates)
     return TrainingData(dataset, split, folds)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -261,6 +262,21 @@ def check_classes(metric: Metric, target: pd.Series) -> str | None:
             f" {classes[0]} and {classes[1]}; write the positive one as 1, or use {metric.for_more}"
         )
     return None
+
+
+def is_defined_for_one_row(metric: Metric, target: pd.Series) -> bool:
+    """Return whether a metric can be computed of one row's prediction, as it has to be where each row is a fold."""
+    from sklearn.dummy import DummyClassifier, DummyRegressor
+
+    model = DummyRegressor() if metric.task is Task.REGRESSION else DummyClassifier()
+    values = target.to_numpy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            model.fit(np.zeros((len(values), 1)), values)
+            return bool(np.isfinite(evaluate(model, [metric], np.zeros((1, 1)), values[:1])[metric.name]))
+        except ValueError:
+            return False
 
 
 def takes_weights(metric: Metric) -> bool:

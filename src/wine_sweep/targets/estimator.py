@@ -46,7 +46,7 @@ from wine_sweep.evaluation.estimators import (
     set_params,
 )
 from wine_sweep.evaluation.estimators import refusal_of_weights as weights_refused_by
-from wine_sweep.evaluation.metrics import Metric, check_classes, takes_weights
+from wine_sweep.evaluation.metrics import Metric, check_classes, is_defined_for_one_row, takes_weights
 from wine_sweep.evaluation.nested import dotted_paths
 from wine_sweep.evaluation.preprocessing import describe_columns, preprocessed
 from wine_sweep.evaluation.row_losses import Predictions
@@ -412,14 +412,14 @@ def plan_estimator(found: Findings) -> EstimatorSweep:
 
     def steps() -> int:
         budget = config.search.budget
-        return config.evaluation.cv.count if budget is None else len(budget.steps())
+        return table.count_splits() if budget is None else len(budget.steps())
 
     settled = settle(
         found,
         lambda: present(space() if is_sound else None),
         lambda: present(goals.objective),
         steps=steps,
-        values=lambda: config.evaluation.cv.count * config.evaluation.seeds,
+        values=lambda: table.count_splits() * config.evaluation.seeds,
     )
     found.finish()
     plan, material = settled(), table.material()
@@ -447,6 +447,8 @@ def _check_metric(metric: Metric, path: ConfigPath, config: SweepConfig, table: 
         yield Problem(f"{metric.name} takes no weights, and data.weights gives some; leave one of the two out", path)
     if (message := check_classes(metric, table.dataset().target)) is not None:
         yield Problem(message, path)
+    if known(lambda: config.evaluation.cv.leave_one_out, None) and not is_defined_for_one_row(metric, table.dataset().target):
+        yield Problem(f"{metric.name} cannot be computed of one row, and each row is a fold; name metrics that can", path)
 
 
 def _check_stratified(cv: CrossValidation, needs: DataRequirements) -> Iterator[Problem]:

@@ -220,10 +220,10 @@ def plan_function(found: Findings, given: Source | None = None) -> FunctionSweep
         evaluation = config.evaluation
         if config.data is None:
             return f"{evaluation.seeds} seeds" if evaluation.seeds > 1 else ""
-        return "" if evaluation.cv.holdout is not None and evaluation.seeds == 1 else evaluation.describe()
+        return "" if evaluation.cv.count == 1 and evaluation.seeds == 1 else evaluation.describe()
 
     def values() -> int:
-        return (1 if config.data is None else config.evaluation.cv.count) * config.evaluation.seeds
+        return (1 if config.data is None else table.count_splits()) * config.evaluation.seeds
 
     table = TableParts(found, needs)
     goals, settled = settle_own_code(found, "function", over=over, values=values)

@@ -83,15 +83,15 @@ class TableParts:
         config = found.draft.known
         self.rows = found.part(lambda: load_rows(present(config.data), found.draft.folder, found.frame))
         self._config = config
+        self._cv = known(lambda: config.evaluation.cv, CrossValidation(folds=2))
         self._is_sound = found.look(lambda: self._check_columns(present(config.data)))
         self.dataset = found.part(lambda: self._make_dataset(needs(self)))
-        cv = known(lambda: config.evaluation.cv, CrossValidation(folds=2))
-        self.material = found.part(lambda: divide(self.dataset(), self._data(), cv, needs(self).task))
+        self.material = found.part(lambda: divide(self.dataset(), self._data(), self._cv, needs(self).task))
         found.look(lambda: check_gate(config.registry, list(self.rows().table.columns), self.dataset))
 
     def _check_columns(self, config: DataConfig) -> Iterator[Problem]:
         rows = self.rows()
-        for error in (*rows.wrong, *wrong_roles(list(rows.table.columns), config, rows.source)):
+        for error in (*rows.wrong, *wrong_roles(list(rows.table.columns), config, rows.source, self._cv)):
             yield Problem(str(error), error.path, code=error.code)
 
     def _data(self) -> DataConfig:
@@ -99,12 +99,21 @@ class TableParts:
 
     def _make_dataset(self, needs: DataRequirements) -> Dataset:
         rows = self.rows()
-        return make_dataset(rows.table, self._data(), source=rows.source, needs=needs, is_new=rows.is_new)
+        return make_dataset(rows.table, self._data(), source=rows.source, needs=needs, is_new=rows.is_new, cv=self._cv)
 
     def target(self) -> pd.Series:
         """Return the column to predict, as it was read."""
         rows, config = self.rows(), self._data()
-        return rows.table[find_roles(list(rows.table.columns), config, rows.source).target]
+        return rows.table[find_roles(list(rows.table.columns), config, rows.source, self._cv).target]
+
+    def count_splits(self) -> int:
+        """Count the splits that a trial is measured on.
+
+        Raises:
+            NotKnown: The table decides, and is wrong.
+        """
+        count = self._config.evaluation.cv.count
+        return len(self.material().folds) if count is None else count
 
 
 class Goals:
