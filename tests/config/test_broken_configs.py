@@ -26,7 +26,7 @@ CLASSIFICATION_METRICS = (
 )
 NOT_A_TABLE = (
     "is neither a bundled table (wine-quality-red, wine-quality-white, wine-quality) nor a file of the endings"
-    " .csv, .tsv, .txt, .jsonl (also .gz, .bz2, .xz, .zip), .parquet, .feather or .arrow"
+    " .csv, .tsv, .txt, .jsonl (also .gz, .bz2, .xz, .zip), .parquet, .feather, .arrow or .xlsx"
 )
 
 
@@ -102,7 +102,7 @@ BROKEN = {
         config("data: {source: table.csv, traget: y}"),
         "1:27: data.traget: unknown key; did you mean 'target'?"
         " Allowed: source, target, test_size, seed, duplicates, groups, weights, features, drop, new, time, separator, decimal,"
-        " thousands, comment, encoding, na_values, keep_default_na, dtypes, max_size",
+        " thousands, comment, encoding, sheet, na_values, keep_default_na, dtypes and 1 more",
     ),
     "a test_size of all rows": (
         config("data: {source: table.csv, target: y, test_size: 1.0}"),
@@ -136,7 +136,7 @@ BROKEN = {
         config("data: {source: missing.csv, target: y}"),
         "1:16: data.source: no such file: FOLDER/missing.csv",
     ),
-    "a spreadsheet": (config("data: {source: table.xlsx, target: y}"), f"1:16: data.source: 'table.xlsx' {NOT_A_TABLE}"),
+    "a spreadsheet": (config("data: {source: table.ods, target: y}"), f"1:16: data.source: 'table.ods' {NOT_A_TABLE}"),
     "a bundled table misspelled": (
         config("data: {source: wine-quality-rde}"),
         f"1:16: data.source: 'wine-quality-rde' {NOT_A_TABLE}",
@@ -313,7 +313,7 @@ BROKEN = {
     ),
     "an unknown form of model": (
         config("model: {estimator: sklearn.svm.SVR, depth: 3}", "search: {parameters: {C: [1]}}"),
-        "2:37: model.depth: unknown key; allowed: estimator, pipeline, params, function, command, folder, stdout",
+        "2:37: model.depth: unknown key; allowed: estimator, pipeline, params, preprocess, function, command, folder, stdout",
     ),
     "an estimator without its package": (
         config("model: {estimator: ElasticNet}"),

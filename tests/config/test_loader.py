@@ -225,6 +225,7 @@ def test_a_dump_says_the_defaults_too():
         "thousands": None,
         "comment": None,
         "encoding": None,
+        "sheet": None,
         "na_values": [],
         "keep_default_na": True,
         "dtypes": {},

@@ -250,7 +250,6 @@ pipeline:
         ({"prep__num": {"pipeline": {"log": {"estimator": "sklearn.preprocessing.FunctionTransformer"}}},
           "prep__num__log__func": "numpy.log1p"}, "prep__num__log__func", np.log1p),
     ],
-    ids=repr,
 )  # fmt: skip
 def test_searched_names_reach_into_pipelines(params, name, value):
     model = set_params(built(SEARCHED), params, (), SEARCH)
