@@ -183,13 +183,16 @@ def plan(
     overrides: Overrides,
     trust: Trusted,
     experiment: Experiment = None,
+    fit: Annotated[
+        bool, typer.Option("--fit", help="Fit a model of each structure on a few rows, save it and load it back.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check configs and show what would run and be promoted; runs nothing."""
     with importing():
         from wine_sweep.cli.plan import plan_command
 
-    plan_command(configs, overrides=overrides, trusted=trust, experiment=experiment, as_json=as_json)
+    plan_command(configs, overrides=overrides, trusted=trust, experiment=experiment, as_json=as_json, fits=fit)
 
 
 @app.command("list")

@@ -1,4 +1,4 @@
-"""The commands ``plan`` and ``schema``. Imports neither MLflow nor Optuna."""
+"""The commands ``plan`` and ``schema``. Imports neither MLflow nor Optuna, but for ``plan --fit``."""
 
 from __future__ import annotations
 
@@ -32,9 +32,23 @@ FIRST = 3
 
 
 def plan_command(
-    configs: Sequence[Path], *, overrides: Sequence[str], trusted: Sequence[str], experiment: str | None, as_json: bool
+    configs: Sequence[Path],
+    *,
+    overrides: Sequence[str],
+    trusted: Sequence[str],
+    experiment: str | None,
+    as_json: bool,
+    fits: bool = False,
 ) -> None:
     """Check every config, then show what each would do; the problems of all of them are reported together.
+
+    Args:
+        configs: The files.
+        overrides: Changes, each ``key.path=value``.
+        trusted: What the person at the keyboard trusts.
+        experiment: The MLflow experiment, in place of the configs'.
+        as_json: Whether to print one JSON document.
+        fits: Whether a model of each structure is fitted on a few rows, saved and loaded back; MLflow is imported for that.
 
     Raises:
         ConfigError: With the problems of all configs.
@@ -46,10 +60,11 @@ def plan_command(
             draft = read_config(path, overrides)
             let_import_from(draft.folder, trusted)
             prepared = prepare(draft, trusted=trusted)
+            fitted = _rehearse(prepared) if fits else None
         except ConfigError as error:
             problems += error.problems
         else:
-            plans.append(_describe(path, prepared, experiment))
+            plans.append({**_describe(path, prepared, experiment), **({} if fitted is None else {"fitted": fitted})})
     if problems:
         raise ConfigError(problems)
     if as_json:
@@ -65,6 +80,20 @@ def plan_command(
         for name, text in _lines(described):
             table.add_row(name, text)
         console.print(table)
+
+
+def _rehearse(prepared: SweepPlan) -> int:
+    from wine_sweep.sweep.rehearsal import rehearse
+
+    return rehearse(prepared)
+
+
+def _describe_fitted(count: int) -> str:
+    """Describe what `plan --fit` did."""
+    if not count:
+        return "nothing: what makes the models is code that only trials run"
+    models = "a model was" if count == 1 else f"{count} models of different structure were"
+    return f"{models} fitted on a few rows, saved and loaded back"
 
 
 def _describe(path: Path, prepared: SweepPlan, experiment: str | None) -> dict[str, Any]:
@@ -227,6 +256,8 @@ def _lines(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"  trial {index:04d}", describe_params(point)
     if data is not None:
         yield from _lines_of_data(data)
+    if "fitted" in plan:
+        yield "fitted", _describe_fitted(plan["fitted"])
     yield "measured", ", ".join(plan["metrics"]) + (f" over {plan['evaluation']}" if plan["evaluation"] else "")
     yield "objective", plan["objective"]
     for text in plan["limits"]:

@@ -19,7 +19,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
@@ -271,6 +271,17 @@ def foreign_output_shown() -> Iterator[None]:
         _REDIRECTION.end()
 
 
+@contextmanager
+def foreign_output_hidden() -> Iterator[None]:
+    """Show nothing of what is printed within this context, as `foreign_output_shown` would."""
+    _REDIRECTION.begin()
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        _REDIRECTION.end(shows=False)
+
+
 class _Shown(io.TextIOBase):
     """Stands in for a stream: a text goes to standard error, with control characters as escapes.
 
@@ -349,11 +360,11 @@ class _Redirection:
                     self._depth = 0
                     raise
 
-    def end(self) -> None:
+    def end(self, *, shows: bool = True) -> None:
         with self._lock:
             self._depth -= 1
             if self._depth == 0:
-                self._revert()
+                self._revert(shows=shows)
 
     def _redirect(self) -> None:
         _flush_all()
@@ -367,7 +378,7 @@ class _Redirection:
         self._stand_ins = _Shown(1, out, errors, descriptor), _Shown(2, errors, errors, descriptor)
         sys.stdout, sys.stderr = cast("TextIO", self._stand_ins[0]), cast("TextIO", self._stand_ins[1])
 
-    def _revert(self) -> None:
+    def _revert(self, *, shows: bool) -> None:
         _flush_native()
         stand_ins = self._stand_ins or ()
         if sys.stdout in stand_ins:  # or somebody has put another there meanwhile
@@ -383,7 +394,9 @@ class _Redirection:
                 os.dup2(kept, number)
                 os.close(kept)
         self._kept = {}
-        self._show(self._own_file())
+        if shows:
+            self._show(self._own_file())
+        _empty(self._own_file())
 
     def _own_file(self) -> int:
         """Return a file of this very process's, without a name; a forked process must not share its parent's."""
@@ -392,7 +405,7 @@ class _Redirection:
         return self._file[1]
 
     def _show(self, file: int) -> None:
-        """Show what was written to the file, and empty it."""
+        """Show what was written to the file."""
         size = os.fstat(file).st_size
         if size == 0:
             return
@@ -408,11 +421,14 @@ class _Redirection:
             if sys.stderr is not None:
                 sys.stderr.write("" if text.endswith("\n") else "\n")
                 sys.stderr.flush()
-        os.lseek(file, 0, os.SEEK_SET)
-        os.ftruncate(file, 0)
 
 
 _REDIRECTION = _Redirection()
+
+
+def _empty(file: int) -> None:
+    os.lseek(file, 0, os.SEEK_SET)
+    os.ftruncate(file, 0)
 
 
 def _nameless_file() -> int:

@@ -82,7 +82,8 @@ def run_sweep(
         clock: Tells the time in seconds since the epoch.
 
     Raises:
-        ConfigError: The experiment's name is longer than MLflow takes.
+        ConfigError: The experiment's name is longer than MLflow takes; or a model with the first trial's parameters cannot be
+            fitted, saved or loaded, which is found while the store is opened, before anything is written.
         SweepFailed: No trial finished, or too many failed.
         ExecutionError: The workers as a whole are gone.
         SweepInterrupted: `stop` said so; parent and running trials are KILLED.
@@ -95,7 +96,7 @@ def run_sweep(
     older: list[Trial] = []
     policy = RetryPolicy(prepared.config.execution.tracking_timeout, stop=stop)
     journal = Journal.of(options.token)
-    make = partial(_begin, prepared, options, started, older, policy, experiment=experiment)
+    make = partial(_begin, prepared, options, started, older, policy, experiment=experiment, stop=stop)
     persistence = Persistence.begin(lambda: _bound(journal, make()), policy, journal, stop=stop, verbose=options.verbose)
     persistence.writer.do(lambda runs: runs.describe())
     if not prepared.config.execution.backend.traits.runs_in_this_process:  # serial trials would record what these imports warn of
@@ -116,13 +117,22 @@ def resume_sweep(
     """Go on where a sweep stopped; see `run_sweep` for what else is given and raised."""
     policy = RetryPolicy(resumption.prepared.config.execution.tracking_timeout, stop=stop, has_worked=True)
     persistence = Persistence.begin(lambda: _go_on(resumption), policy, resumption.journal, stop=stop, verbose=verbose)
+    if not resumption.past.trials:
+        persistence.writer.do(lambda _runs: _rehearse(resumption.prepared, stop))
     persistence.writer.do(lambda runs: runs.describe())
     sweep = _Sweep(resumption.prepared, persistence, observer=observer, stop=stop, clock=clock)
     return sweep.carry_out(resumption.older, resumption.past, may_promote=may_promote)
 
 
 def _begin(
-    prepared: SweepPlan, options: RunOptions, started: float, older: list[Trial], policy: RetryPolicy, *, experiment: str
+    prepared: SweepPlan,
+    options: RunOptions,
+    started: float,
+    older: list[Trial],
+    policy: RetryPolicy,
+    *,
+    experiment: str,
+    stop: Callable[[], bool],
 ) -> SweepRuns:
     """Open the store and make the parent run; called in the writer's thread, since importing MLflow takes seconds.
 
@@ -132,6 +142,7 @@ def _begin(
         import_searcher(prepared.config.search)
         from wine_sweep.tracking.store import leave_retries_to_policy, open_store
 
+        _rehearse(prepared, stop)
         client = open_store(options.tracking_uri, create=True)
     tags = {**sweep_tags(prepared, command=options.command), names.JOURNAL: options.token}
     if options.refreshes is not None:
@@ -146,6 +157,12 @@ def _begin(
     header = sweep_header(prepared, experiment=experiment, started=started, tags=tags)
     leave_retries_to_policy()
     return runs_of(prepared).begin(client, header, policy=policy)
+
+
+def _rehearse(prepared: SweepPlan, stop: Callable[[], bool]) -> None:
+    from wine_sweep.sweep.rehearsal import rehearse
+
+    rehearse(prepared, stop)
 
 
 def _bound(journal: Journal, runs: SweepRuns) -> SweepRuns:

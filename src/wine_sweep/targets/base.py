@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from wine_sweep.messages import suggested
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective
 from wine_sweep.targets.refit import Winner
+from wine_sweep.targets.structures import Sample
 from wine_sweep.targets.trust import Trust, packages_among
 from wine_sweep.trial import FIT_SECONDS, Trial
 
@@ -260,6 +261,10 @@ class SweepPlan(ABC):
         Raises:
             ModelError: It cannot be fitted.
         """
+
+    def samples(self) -> Iterator[Sample | Problem]:
+        """Fit a model of each structure that may be tried on a few rows, or tell why that fails; none where it is not known."""
+        return iter(())
 
     def why_no_model(self, trial: Trial) -> str:
         """Describe why a winner that was neither refitted nor logged cannot be promoted."""

@@ -55,6 +55,7 @@ from wine_sweep.search.space import Dimension, Space
 from wine_sweep.targets.base import Findings, FitCount, SweepPlan, present
 from wine_sweep.targets.objectives import Goals, TableParts, check_cheapest, check_search, settle
 from wine_sweep.targets.refit import Winner, fold_predictions, refit
+from wine_sweep.targets.structures import Sample, find_structures, fit_samples
 from wine_sweep.trial import MODEL_SIZE, DataRequirements, Task, Trial
 
 MOST_FOLD_SECONDS = 60.0
@@ -170,6 +171,10 @@ class EstimatorSweep(SweepPlan):
         is_measured = goal.metric in {metric.name for metric in self.metrics}
         is_here = self.config.execution.backend.traits.shares_this_disk
         return FoldMemory(goal.metric, goal.direction, self.needs.task) if is_measured and is_here else None
+
+    def samples(self) -> Iterator[Sample | Problem]:
+        """See `SweepPlan`."""
+        return fit_samples(find_structures(self.config.search, self.space), self.material, self.factory)
 
     def unseeded_parameters(self, trial: Trial) -> list[str]:
         """Name each ``random_state`` that the config itself sets to null; every other has a seed. See `SweepPlan`."""

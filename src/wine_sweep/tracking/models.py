@@ -12,7 +12,7 @@ import sys
 import tempfile
 import warnings
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -130,10 +130,7 @@ def _load(uri: str, trust: ModelTrust, folder: Path) -> PyFuncModel:
         try:
             with translated_errors(f"load {uri}"):
                 found = _fetch(uri, folder, trust)
-                if not _is_trusted(found, trust):
-                    _make_harmless(uri, found, trust)
-                with foreign_output_shown():
-                    return mlflow.pyfunc.load_model(str(found), suppress_warnings=True)
+                return _load_folder(uri, found, trust)
         except ModelError:
             raise
         except TrackingError as error:
@@ -142,6 +139,13 @@ def _load(uri: str, trust: ModelTrust, folder: Path) -> PyFuncModel:
             raise ModelError(f"{uri} cannot be loaded: {error}") from error
         except Exception as error:  # whatever reading somebody's model raises
             raise ModelError(f"{uri} cannot be loaded: {describe_error(error)}") from error
+
+
+def _load_folder(uri: str, folder: Path, trust: ModelTrust) -> PyFuncModel:
+    if not _is_trusted(folder, trust):
+        _make_harmless(uri, folder, trust)
+    with foreign_output_shown():
+        return mlflow.pyfunc.load_model(str(folder), suppress_warnings=True)
 
 
 def _is_trusted(folder: Path, trust: ModelTrust) -> bool:
@@ -280,8 +284,7 @@ def log_model(client: MlflowClient, to_log: ModelToLog, *, experiment_id: str, r
         ModelError: It cannot be saved: it holds objects of packages that nobody trusts, or such as skops cannot write.
         TrackingError: The store failed.
     """
-    flavor, own, code = _flavor(to_log)
-    example = to_log.features.head(EXAMPLE_ROWS) if to_log.features is not None else None
+    form = _flavor(to_log)
     with translated_errors("log the model"), warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")
         _delete_half_logged(client, experiment_id, run_id)
@@ -289,24 +292,73 @@ def log_model(client: MlflowClient, to_log: ModelToLog, *, experiment_id: str, r
         logged = client.create_logged_model(experiment_id, name=names.MODEL_NAME, source_run_id=run_id, tags=tags)
         model_id = logged.model_id
         place = Files.at(client, logged.artifact_location, f"model {model_id}", model_id)
-        saved = Path(folder) / "model"
         with _finalized(client, model_id):
             client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
             _log_metrics(client, model_id, run_id)
-            flavor.save_model(
-                path=str(saved),
-                mlflow_model=Model(artifact_path=place.location, model_uuid=model_id, run_id=run_id, model_id=model_id),
-                input_example=example,
-                pip_requirements=_requirements(to_log),
-                **own,
-                code_paths=_code_paths(code, Path(folder)) or None,
-            )
-            for cache in saved.rglob("__pycache__"):
-                shutil.rmtree(cache)
-            written = fingerprint(saved)
-            reasons = () if code or isinstance(to_log.model, PythonModel) else judge(saved, read_mlmodel(saved)).reasons
+            described = Model(artifact_path=place.location, model_uuid=model_id, run_id=run_id, model_id=model_id)
+            saved, written, reasons = _save(to_log, form, described, Path(folder))
             place.write(saved)
     return SavedModel(f"models:/{model_id}", written, reasons)
+
+
+def _save(
+    to_log: ModelToLog, form: tuple[ModuleType, dict[str, Any], Sequence[str]], described: Model, folder: Path
+) -> tuple[Path, Mapping[str, str], tuple[str, ...]]:
+    """Save a model within a folder, and judge it as it will be wherever it is loaded.
+
+    Args:
+        to_log: The model.
+        form: How MLflow saves it, by `_flavor`.
+        described: What MLflow is to write of it.
+        folder: Where.
+
+    Returns:
+        Where its files are, their digests by `fingerprint`, and why those who do not know who made it will not load it.
+    """
+    flavor, own, code = form
+    saved = folder / "model"
+    flavor.save_model(
+        path=str(saved),
+        mlflow_model=described,
+        input_example=to_log.features.head(EXAMPLE_ROWS) if to_log.features is not None else None,
+        pip_requirements=_requirements(to_log),
+        **own,
+        code_paths=_code_paths(code, folder) or None,
+    )
+    for cache in saved.rglob("__pycache__"):
+        shutil.rmtree(cache)
+    reasons = () if code or isinstance(to_log.model, PythonModel) else judge(saved, read_mlmodel(saved)).reasons
+    return saved, fingerprint(saved), reasons
+
+
+def check_can_be_kept(to_log: ModelToLog, features: pd.DataFrame, expected: np.ndarray) -> None:
+    """Save a model to a folder as `log_model` does and load it back, without a store.
+
+    Args:
+        to_log: The model.
+        features: Rows to predict, of shape (rows, features).
+        expected: What the model in memory predicts for them, of shape (rows,).
+
+    Raises:
+        ModelError: It cannot be saved, does not load, or predicts something else.
+    """
+    form = _flavor(to_log)
+    with tempfile.TemporaryDirectory(prefix="wine-sweep-model-") as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            saved, written, _ = _save(to_log, form, Model(), Path(folder))
+        except Exception as error:  # whatever the model's own reduction raises
+            raise ModelError(f"{type(to_log.model).__name__} cannot be saved: {describe_error(error)}") from error
+        _compare(lambda: LoadedModel(_load_saved(saved, written)), features, expected)
+
+
+def _load_saved(folder: Path, written: Mapping[str, str]) -> PyFuncModel:
+    try:
+        return _load_folder("the model", folder, ModelTrust(names.MODEL_NAME, written=written))
+    except ModelError:
+        raise
+    except Exception as error:  # whatever reading the model raises
+        raise ModelError(str(describe_error(error))) from error
 
 
 @contextmanager
@@ -385,15 +437,23 @@ def check_loads_back(uri: str, features: pd.DataFrame, expected: np.ndarray, wri
     """
     with translated_errors("fetch the model"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            model = load_model(uri, ModelTrust(names.MODEL_NAME, written=written))
-            predicted = model.predict(features.copy())
-            raw = raw_rows(features, RAW_ROWS)
-            predicted_raw = model.predict(raw)
-        except ModelError as error:
-            raise ModelError(f"the saved model does not load back: {error}") from error
-        except (TypeError, ValueError, AttributeError, ImportError) as error:
-            raise ModelError(f"the saved model does not load back: {type(error).__name__}: {error}") from error
+        _compare(lambda: load_model(uri, ModelTrust(names.MODEL_NAME, written=written)), features, expected)
+
+
+def _compare(load: Callable[[], LoadedModel], features: pd.DataFrame, expected: np.ndarray) -> None:
+    """Load a model and compare what it predicts, for rows as they are and for some of them as they come without types.
+
+    Raises:
+        ModelError: It does not load, or predicts something else.
+    """
+    raw = raw_rows(features, RAW_ROWS)
+    try:
+        model = load()
+        predicted, predicted_raw = model.predict(features.copy()), model.predict(raw)
+    except ModelError as error:
+        raise ModelError(f"the saved model does not load back: {error}") from error
+    except (TypeError, ValueError, AttributeError, ImportError) as error:
+        raise ModelError(f"the saved model does not load back: {type(error).__name__}: {error}") from error
     of_raw = expected[raw.index.to_numpy()]
     if not is_alike(predicted_raw, of_raw):
         message = f"predicts otherwise for {np.sum(predicted_raw != of_raw)} of {len(raw)} rows that come without types"
