@@ -119,3 +119,18 @@ def test_a_sweep_with_named_test_rows_is_refreshed_on_new_ones(table, sweep, sto
     assert refreshed["ending"] == "promoted"
     params = store.client.get_run(refreshed["sweep"]).data.params
     assert (params["data_rows"], params["new_rows"], params["test_rows"]) == ("323", "160", "40")
+
+
+@pytest.mark.slow
+def test_the_shipped_config_of_a_daily_table_runs_and_promotes(in_process, root):
+    done = in_process("run", root / "configs/time.yaml", "--workers", "1", "--quiet", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["selection"]["evaluation"], found["promotion"]["stage"]) == ("4 splits in time", "Staging")
+    table = pd.read_csv(root / "configs/time.csv").sort_values("date")
+    (plan,) = json.loads(in_process("plan", root / "configs/time.yaml", "--json").stdout)
+    assert plan["data"]["test_from"] == table["date"].iloc[-plan["data"]["test_rows"]]
+    features = table.drop(columns=["date", "rented"]).astype(float).tail(plan["data"]["test_rows"])
+    predicted = mlflow.pyfunc.load_model("models:/bikes@staging").predict(features)
+    error = np.abs(predicted - table["rented"].tail(len(features))).mean()
+    assert found["test_scores"]["mae"] == pytest.approx(error)
