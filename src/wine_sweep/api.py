@@ -126,15 +126,14 @@ def _config_of(draft: ParsedConfig) -> SweepConfig:
 
 def _absolute(config: SweepConfig, folder: pathlib.Path) -> SweepConfig:
     """Make the paths of a config mean the same from every working folder."""
-    from wine_sweep.data.table import absolute, resolve_source
+    from wine_sweep.data.table import absolute, resolved_tables
 
     def resolved(path: str) -> pathlib.Path:
         return (folder / pathlib.Path(path).expanduser()).resolve()
 
     changed: dict[str, object] = {}
     if config.data is not None:
-        new = None if config.data.new is None else resolve_source(config.data.new, folder)
-        changed["data"] = config.data.model_copy(update={"source": resolve_source(config.data.source, folder), "new": new})
+        changed["data"] = resolved_tables(config.data, folder)
     if config.model is not None and config.model.command is not None:
         changed["model"] = config.model.model_copy(update={"folder": str(resolved(config.model.folder or "."))})
     if config.model is not None and config.model.function is not None:

@@ -101,8 +101,8 @@ BROKEN = {
     "an unknown key in data": (
         config("data: {source: table.csv, traget: y}"),
         "1:27: data.traget: unknown key; did you mean 'target'?"
-        " Allowed: source, target, test_size, seed, duplicates, groups, weights, features, drop, new, time, separator, decimal,"
-        " thousands, comment, encoding, sheet, na_values, keep_default_na, dtypes and 1 more",
+        " Allowed: source, target, test_size, seed, duplicates, groups, weights, features, drop, new, time, test, separator,"
+        " decimal, thousands, comment, encoding, sheet, na_values, keep_default_na and 2 more",
     ),
     "a test_size of all rows": (
         config("data: {source: table.csv, target: y, test_size: 1.0}"),
@@ -533,6 +533,22 @@ BROKEN = {
         "3:45: search.initial: the same parameters are given twice",
     ),
     # evaluation and objective
+    "test rows that are named and drawn": (
+        config("data: {source: table.csv, target: y, test: table.csv, test_size: 0.3}"),
+        "1:68: data.test_size: is for test rows that are drawn, and `test` names them; leave it out",
+    ),
+    "test rows named twice": (
+        config("data: {source: table.csv, target: y, test: {table: table.csv, column: a}}"),
+        "1:44: data.test: give exactly one of `table`, `column`, `since`; got table, column",
+    ),
+    "test rows since a time that no column has": (
+        config("data: {source: table.csv, target: y, test: {since: 2026-01-01}}"),
+        "1:52: data.test.since: goes with `time`, the column that it is a time of",
+    ),
+    "test rows since true": (
+        config("data: {source: table.csv, target: y, time: a, test: {since: true}}"),
+        "1:61: data.test.since: is a date such as 2026-12-01, or a number; got true",
+    ),
     "folds and a hold-out": (
         config("evaluation: {cv: {folds: 5, holdout: 0.2}}"),
         "4:18: evaluation.cv: give exactly one of `folds`, `holdout`, `time_series`, `column`,"

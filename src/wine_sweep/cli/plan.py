@@ -10,6 +10,7 @@ from typing import Any
 from wine_sweep.cli.exits import print_json
 from wine_sweep.cli.startup import let_import_from
 from wine_sweep.config import FAMILY, DataConfig, ExecutionConfig, RegistryConfig, SearchConfig, SweepConfig, read_config
+from wine_sweep.data.dataset import short_name
 from wine_sweep.data.remarks import remarks
 from wine_sweep.data.splits import TrainingData
 from wine_sweep.errors import ConfigError, Problem
@@ -161,10 +162,8 @@ def _describe_gate(gate: dict[str, Any] | None) -> str:
 
 
 def _lines_of_data(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    yield (
-        "data",
-        f"{data['source']}, target {data['target']}: {data['train_rows']:,} rows to learn from, {data['test_rows']:,} test rows",
-    )
+    test = f"{data['test_rows']:,} test rows" + (f" of {data['test_source']}" if data["test_source"] else "")
+    yield "data", f"{data['source']}, target {data['target']}: {data['train_rows']:,} rows to learn from, {test}"
     if data["groups"]:
         yield "  groups", f"rows with the same {data['groups']} stay on one side of every split"
     if data["weights"]:
@@ -172,7 +171,7 @@ def _lines_of_data(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for kind, names in data["columns"].items():
         yield "  columns", f"{kind}: {', '.join(names)}"
     if data["time"]:
-        yield "  time", f"rows are in the order of {data['time']}; the test rows are from {data['test_from']} on"
+        yield "  time", f"rows are in the order of {data['time']}; the first test row is of {data['test_from']}"
     for text in data["remarks"]:
         yield "  look at", text
 
@@ -184,6 +183,7 @@ def _fits(prepared: SweepPlan) -> int | None:
 
 
 def _data(config: DataConfig, material: TrainingData, columns: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    test = material.dataset.test_table
     return {
         "source": material.dataset.name,
         "target": material.dataset.target.name,
@@ -195,7 +195,8 @@ def _data(config: DataConfig, material: TrainingData, columns: Mapping[str, Sequ
         "columns": {kind: list(names) for kind, names in columns.items()},
         "time": config.time,
         "test_from": material.test_from,
-        "remarks": remarks(material.dataset, config),
+        "test_source": None if test is None else short_name(test.source),
+        "remarks": [*material.overlaps, *remarks(material.dataset, config)],
     }
 
 

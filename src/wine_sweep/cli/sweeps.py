@@ -33,6 +33,7 @@ from wine_sweep.sweep.finish import SweepOutcome
 from wine_sweep.sweep.metadata import planned_trials
 from wine_sweep.sweep.promote_recorded import Candidate
 from wine_sweep.sweep.resume import Plan
+from wine_sweep.targets.base import SweepPlan
 from wine_sweep.trial import TrialState
 
 TOP = 10
@@ -93,7 +94,8 @@ def print_promotion(console: Console, outcome: StagingResult) -> None:
 def _print_notes(console: Console, result: SweepOutcome) -> None:
     """Print what the user should know beside the result: failures, warnings, repeated suggestions, an early end."""
     prepared, trials, best = result.closing.prepared, result.closing.trials, result.best.params
-    notes = [f"failed: {failure} ({describe_trials(numbers)})" for failure, numbers in group_failures(trials)]
+    notes = [f"{text}." for text in _overlaps(prepared)]
+    notes += [f"failed: {failure} ({describe_trials(numbers)})" for failure, numbers in group_failures(trials)]
     notes += [f"{category} in {describe_trials(numbers)}: {message}" for category, message, numbers in group_warnings(trials)]
     edges = prepared.space.at_the_edge(best)
     notes += [f"{name} {show_param(best[name])} is the {end} tried: better may lie beyond." for name, end in edges]
@@ -111,6 +113,11 @@ def _print_notes(console: Console, result: SweepOutcome) -> None:
         console.print(f"- {note}")
 
 
+def _overlaps(prepared: SweepPlan) -> list[str]:
+    """Describe what of the test rows stands among the training rows too."""
+    return prepared.material.overlaps if prepared.material is not None else []
+
+
 def _work(result: SweepOutcome) -> Work | None:
     """Count the fits; None where trials were pruned that count their steps themselves."""
     prepared = result.closing.prepared
@@ -125,6 +132,7 @@ def _work(result: SweepOutcome) -> Work | None:
 def _document(result: SweepOutcome) -> dict[str, Any]:
     """Return what ``--json`` prints."""
     prepared, work = result.closing.prepared, _work(result)
+    overlaps = _overlaps(prepared)
     return {
         "run_id": result.run_id,
         "name": prepared.name,
@@ -140,6 +148,7 @@ def _document(result: SweepOutcome) -> dict[str, Any]:
         "stopped_by": result.closing.stopped_by.value,
         "repeated_suggestions": result.closing.repeats,
         "failures": [{"failure": failure, "trials": numbers} for failure, numbers in group_failures(result.closing.trials)],
+        **({"overlaps": overlaps} if overlaps else {}),
     }
 
 

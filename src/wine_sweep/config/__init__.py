@@ -34,7 +34,7 @@ from wine_sweep.config.selection import (
     Stage,
     find_stage,
 )
-from wine_sweep.config.splits import CrossValidation
+from wine_sweep.config.splits import CrossValidation, HeldOutRows
 from wine_sweep.config.validation import NotKnown, known
 from wine_sweep.config.yaml_io import Block, dump_yaml
 
@@ -62,6 +62,7 @@ __all__ = [
     "ExpressionError",
     "FamilyConfig",
     "GateConfig",
+    "HeldOutRows",
     "HistoryReducer",
     "Method",
     "ModelConfig",

@@ -24,7 +24,7 @@ from pydantic import (
 from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, ModelForm
 from wine_sweep.config.search import NEEDS_POINTS, ParameterConfig, SearchConfig, check_choices
 from wine_sweep.config.selection import RegistryConfig, SelectionConfig, SelectRule
-from wine_sweep.config.splits import CrossValidation, CrossValidationForms, as_cross_validation
+from wine_sweep.config.splits import CrossValidation, CrossValidationForms, HeldOutRows, as_cross_validation, as_held_out_rows
 from wine_sweep.config.validation import Bytes, Count, Duration, Location, Model, Seed, Share, Text, config_error
 from wine_sweep.messages import show
 
@@ -345,7 +345,7 @@ class Reading(Model):
         return self
 
 
-_LATER = ("time",)
+_LATER = ("time", "test")
 """Keys of `data` that are dumped only where they are given, so that recorded configs stay the same text."""
 
 
@@ -369,6 +369,8 @@ class TableConfig(Model):
             from them alone, so that a model is measured on what it is going to meet.
         time: A column of dates or numbers that orders the rows, whatever their order in the file: the test rows are the last
             ones, rows of one time stay together, and splits in time go by it. A feature only if `features` names it.
+        test: The test rows, in place of a share of the table: those of another table, those that a column marks, or those
+            since a time. With `new` the test rows are drawn from the new rows all the same, and these are learned from.
     """
 
     source: Location
@@ -382,6 +384,9 @@ class TableConfig(Model):
     drop: list[Text] = Field(default_factory=list)
     new: Location | None = None
     time: Text | None = None
+    test: Annotated[
+        HeldOutRows | None, BeforeValidator(as_held_out_rows, json_schema_input_type=Location | HeldOutRows | None)
+    ] = None
 
     @model_serializer(mode="wrap")
     def _without_later_keys(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -392,6 +397,17 @@ class TableConfig(Model):
     def _features_or_drop(self) -> Self:
         if self.features is not None and self.drop:
             raise config_error("goes without `features`: what is not named there is not learned from", "drop", code="conflict")
+        return self
+
+    @model_validator(mode="after")
+    def _test_rows_given_or_drawn(self) -> Self:
+        if self.test is None:
+            return self
+        if self.test.since is not None and self.time is None:
+            raise config_error("goes with `time`, the column that it is a time of", "test", "since")
+        for name in ("test_size", "seed"):
+            if self.new is None and getattr(self, name) != type(self).model_fields[name].default:
+                raise config_error("is for test rows that are drawn, and `test` names them; leave it out", name, code="conflict")
         return self
 
 

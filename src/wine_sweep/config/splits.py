@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from wine_sweep.config.validation import Model, Seed, Share, Text, config_error
+from wine_sweep.config.validation import Location, Model, Seed, Share, Text, config_error
+from wine_sweep.messages import show
 
 FORMS = ("folds", "holdout", "time_series", "column", "leave_one_group_out", "leave_one_out")
 """The keys of `evaluation.cv` of which exactly one is given."""
@@ -25,6 +27,13 @@ _ALWAYS_DUMPED = frozenset({"folds", "repeats", "seed", "holdout", "time_series"
 def _only_true(value: bool) -> bool:
     if not value:
         raise config_error("is true, or left out")
+    return value
+
+
+def _time(value: Any) -> Any:
+    is_time = (isinstance(value, int | float) and math.isfinite(value)) or (isinstance(value, str) and value)
+    if value is not None and (isinstance(value, bool) or not is_time):
+        raise config_error(f"is a date such as 2026-12-01, or a number; got {show(value)}")
     return value
 
 
@@ -114,3 +123,29 @@ def as_cross_validation(value: Any) -> Any:
 
 CrossValidationForms = Annotated[int, Field(ge=2)] | Literal["leave_one_out"] | CrossValidation
 """What may stand under `cv`, for the JSON Schema."""
+
+
+class HeldOutRows(Model):
+    """The test rows, where they are not drawn: exactly one of its keys.
+
+    Args:
+        table: A file with the columns of the sweep's table, read as that is: all of its rows are test rows.
+        column: A column that is no feature: whether each row is a test row.
+        since: A date, or a number, of `data.time`: rows of this time and later ones are test rows.
+    """
+
+    table: Location | None = None
+    column: Text | None = None
+    since: Annotated[int | float | str | None, BeforeValidator(_time)] = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        given = [name for name in ("table", "column", "since") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise config_error(f"give exactly one of `table`, `column`, `since`; got {', '.join(given) or 'none'}")
+        return self
+
+
+def as_held_out_rows(value: Any) -> Any:
+    """Turn a file's path into the mapping that it is short for."""
+    return {"table": value} if isinstance(value, str) else value

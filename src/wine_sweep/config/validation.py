@@ -100,7 +100,7 @@ def unknown_key(path: ConfigPath, known: Sequence[str]) -> Problem:
         return Problem(_GONE[path], path, at_key=True, code="unknown-key")
     if path[-1] in known:
         return Problem("does not go with the other keys here", path, at_key=True, code="conflict")
-    return Problem(f"unknown key; {one_of(path[-1], known, most=20)}", path, at_key=True, code="unknown-key")
+    return Problem(f"unknown key; {one_of(path[-1], known, most=30)}", path, at_key=True, code="unknown-key")
 
 
 def not_text(path: ConfigPath) -> Problem:

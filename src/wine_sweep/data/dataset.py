@@ -17,7 +17,17 @@ from wine_sweep.config import CrossValidation, DataConfig, Duplicates, NotKnown,
 from wine_sweep.data import table
 from wine_sweep.data.columns import as_learned
 from wine_sweep.data.frames import FRAME
-from wine_sweep.data.given import FOLDS, LEFT_OUT, TIME, check_folds, check_time, order_in_time
+from wine_sweep.data.given import (
+    FOLDS,
+    LEFT_OUT,
+    NO_FOLD,
+    TEST_COLUMN,
+    TIME,
+    check_folds,
+    check_time,
+    find_test_rows,
+    order_in_time,
+)
 from wine_sweep.data.table import as_numbers, rows
 from wine_sweep.errors import ConfigPath, DataError
 from wine_sweep.messages import one_of
@@ -103,7 +113,8 @@ def find_roles(columns: Collection[str], config: DataConfig, source: str, cv: Cr
         raise error
     target, folds = config.target or table.TARGET, None if cv is None else cv.column
     groups = config.groups if cv is None or cv.leave_one_group_out is None else cv.leave_one_group_out
-    others = {target, groups, config.weights, config.time, folds, *config.drop}
+    test = None if config.test is None else config.test.column
+    others = {target, groups, config.weights, config.time, folds, test, *config.drop}
     features = config.features or [name for name in columns if name not in others]
     return Roles(features, target, groups, config.weights, config.time, folds)
 
@@ -164,6 +175,7 @@ def _readers(
         GROUPS: lambda: config.groups,
         WEIGHTS: lambda: config.weights,
         TIME: lambda: config.time,
+        TEST_COLUMN: lambda: None if config.test is None else config.test.column,
     }
     return reads if cv is None else reads | {FOLDS: lambda: cv.column, LEFT_OUT: lambda: cv.leave_one_group_out}
 
@@ -238,6 +250,19 @@ def refuse_infinite(column: pd.Series, path: ConfigPath) -> None:
 
 
 @dataclass(frozen=True)
+class OtherTable:
+    """A table of test rows.
+
+    Args:
+        source: Its absolute path, or a bundled name.
+        rows: Which rows are its, of shape (rows,), of all that were read.
+    """
+
+    source: str
+    rows: np.ndarray
+
+
+@dataclass(frozen=True)
 class Dataset:
     """What a sweep learns from.
 
@@ -253,6 +278,9 @@ class Dataset:
         is_new: For every row, whether it came later than the others (`data.new`); None where none did.
         time: The times that the rows are in the order of, if there is such a column: numbers, or dates in UTC.
         fold_column: The number of each row's fold, -1 for none, if there is such a column.
+        is_test: For every row, whether the config names it a test row; None where test rows are drawn.
+        test_table: The table that all test rows are from; None where they are of the table itself.
+        positions: The place of each row in the table as read, from 0; None where all are there in the table's order.
     """
 
     features: pd.DataFrame
@@ -265,6 +293,9 @@ class Dataset:
     is_new: np.ndarray | None = None
     time: pd.Series | None = None
     fold_column: pd.Series | None = None
+    is_test: np.ndarray | None = None
+    test_table: OtherTable | None = None
+    positions: np.ndarray | None = None
 
     @property
     def task(self) -> Task:
@@ -284,9 +315,19 @@ class Dataset:
         return self.features.assign(**{name: column for name, column in columns.items() if name not in self.features})
 
     @property
+    def own_table(self) -> pd.DataFrame:
+        """The same without the rows of another table."""
+        return self.table if self.test_table is None or self.is_test is None else self.table.loc[~self.is_test]
+
+    @property
     def name(self) -> str:
         """The short name: a bundled name, or the file's; what a table from Python is called."""
-        return self.source.strip("<>") if self.source == FRAME else self.source.replace("\\", "/").rsplit("/", 1)[-1]
+        return short_name(self.source)
+
+
+def short_name(source: str) -> str:
+    """Return the name of a bundled table, or the last part of a path; what a table from Python is called."""
+    return source.strip("<>") if source == FRAME else source.replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def make_dataset(
@@ -297,6 +338,7 @@ def make_dataset(
     needs: DataRequirements,
     is_new: np.ndarray | None = None,
     cv: CrossValidation | None = None,
+    test: OtherTable | None = None,
 ) -> Dataset:
     """Check a table and take it apart into features and target.
 
@@ -307,6 +349,7 @@ def make_dataset(
         needs: What the model can learn from.
         is_new: Which rows came later than the others, of shape (rows,); None where none did.
         cv: Names columns that are no features, too.
+        test: Which rows are of a table of test rows; None where there is none.
 
     Raises:
         DataError: A column that the config names is missing; the target has gaps, is constant or not of the task's kind;
@@ -325,16 +368,39 @@ def make_dataset(
     if roles.time is not None:
         beside["time"] = check_time(table[roles.time])
     if roles.folds is not None:
-        beside["folds"] = check_folds(table[roles.folds])
+        folds = table[roles.folds]
+        beside["folds"] = check_folds(folds if test is None else folds.mask(test.rows, NO_FOLD))
+    test, is_test = (test, _named_test_rows(table, config, beside, test)) if is_new is None else (None, None)
     if (chosen := _chosen_rows(features, target, beside, config.duplicates)) is not None:
         features, target = features.iloc[chosen].reset_index(drop=True), target.iloc[chosen].reset_index(drop=True)
         beside = {role: column.iloc[chosen].reset_index(drop=True) for role, column in beside.items()}
-        is_new = is_new[chosen] if is_new is not None else None
+        is_new, is_test = (None if mask is None else mask[chosen] for mask in (is_new, is_test))
     groups = join_groups(_equal_rows(features, config.duplicates), beside.get("groups"))
-    later = {} if is_new is None else {"new": pd.Series(is_new)}
-    digest = _digest(features, {"target": target, **beside, **later})
-    named = beside.get("groups"), beside.get("weights")
-    return Dataset(features, target, groups, source, digest, *named, is_new, beside.get("time"), beside.get("folds"))
+    masks = {name: pd.Series(mask) for name, mask in (("new", is_new), ("test", is_test)) if mask is not None}
+    return Dataset(
+        features,
+        target,
+        groups,
+        source,
+        _digest(features, {"target": target, **beside, **masks}),
+        group_column=beside.get("groups"),
+        weight_column=beside.get("weights"),
+        is_new=is_new,
+        time=beside.get("time"),
+        fold_column=beside.get("folds"),
+        is_test=is_test,
+        test_table=test,
+        positions=chosen,
+    )
+
+
+def _named_test_rows(
+    table: pd.DataFrame, config: DataConfig, beside: Mapping[str, pd.Series], test: OtherTable | None
+) -> np.ndarray | None:
+    """Return which rows the config names test rows, of shape (rows,); None where they are drawn."""
+    if test is not None or config.test is None:
+        return None if test is None else test.rows
+    return find_test_rows(config.test, table, beside.get("time"))
 
 
 def _chosen_rows(

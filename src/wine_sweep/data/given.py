@@ -1,20 +1,26 @@
-"""What a table itself says of its splits: the column of times that orders its rows, and the column of folds."""
+"""How rows are split where nothing is drawn: columns of times, of folds and of test rows, and tables of test rows."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_bool_dtype, is_numeric_dtype
+from pandas.api.types import infer_dtype, is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype, union_categoricals
 
+from wine_sweep.config import HeldOutRows
 from wine_sweep.data.table import rows
 from wine_sweep.errors import ConfigPath, DataError
 
 TIME: ConfigPath = ("data", "time")
 FOLDS: ConfigPath = ("evaluation", "cv", "column")
 LEFT_OUT: ConfigPath = ("evaluation", "cv", "leave_one_group_out")
+TEST: ConfigPath = ("data", "test")
+TEST_COLUMN: ConfigPath = (*TEST, "column")
+SINCE: ConfigPath = (*TEST, "since")
+_MARKS = {"true": True, "1": True, "yes": True, "test": True, "false": False, "0": False, "no": False, "train": False}
 NO_FOLD = -1
 """The fold of rows that are always fitted on, as scikit-learn's `PredefinedSplit` has it."""
 
@@ -113,3 +119,104 @@ def check_folds(column: pd.Series) -> pd.Series:
     names = column.astype(str)
     order = {name: number for number, name in enumerate(sorted(set(names) - {str(NO_FOLD)}))}
     return names.map({str(NO_FOLD): NO_FOLD, **order}).astype("int64")
+
+
+def find_test_rows(config: HeldOutRows, table: pd.DataFrame, time: pd.Series | None) -> np.ndarray:
+    """Find the rows of a table that a column marks as test rows, or that are not before a time.
+
+    Args:
+        config: Names the column, or the time.
+        table: All rows and columns.
+        time: The rows' times, as `check_time` gives them.
+
+    Returns:
+        Of shape (rows,), bool.
+
+    Raises:
+        DataError: The column marks some rows neither as test rows nor as training rows, `since` is no such time, or one of
+            the two sides has no row.
+    """
+    if config.column is not None:
+        path, is_test = TEST_COLUMN, _marked(table[config.column])
+        wrong = f"column '{config.column}' makes {{}} row a test row"
+    else:
+        path, is_test = SINCE, _later(time, config.since)
+        wrong = f"{{}} row is as late as {config.since}" if not is_test.any() else f"{{}} row is of {config.since} or later"
+    if is_test.all() or not is_test.any():
+        raise DataError(wrong.format("no" if not is_test.any() else "every"), path=path)
+    return is_test
+
+
+def _marked(column: pd.Series) -> np.ndarray:
+    """Read a column of true and false, 1 and 0, yes and no, or test and train."""
+    text = column.astype(object).map(lambda value: str(int(value)) if value in (0, 1) else str(value).strip().lower())
+    marks = text.map(_MARKS)
+    wrong = marks.isna().to_numpy()
+    if wrong.any():
+        found = f"column '{column.name}' holds '{column[wrong].iloc[0]}' in {rows(wrong)}"
+        raise DataError(f"{found}; true, 1, yes or test make a test row, false, 0, no or train none", path=TEST_COLUMN)
+    return np.asarray(marks, dtype=bool)
+
+
+def _later(time: pd.Series | None, since: float | str | None) -> np.ndarray:
+    if time is None or since is None:
+        raise DataError("goes with `time`, the column that it is a time of", path=SINCE)
+    if is_numeric_dtype(time):
+        if isinstance(since, str):
+            raise DataError(f"'{since}' is no number, and column '{time.name}' holds numbers", path=SINCE)
+        return np.asarray(time >= since, dtype=bool)
+    read = _read_dates(pd.Series([since], dtype=object), format="ISO8601") if isinstance(since, str) else None
+    if read is None or read.isna().any():
+        raise DataError(f"{since} is no date, and column '{time.name}' holds dates; {_EXAMPLE}", path=SINCE)
+    return np.asarray(time >= read.dt.tz_localize(None).iloc[0], dtype=bool)
+
+
+def stack(table: pd.DataFrame, below: pd.DataFrame) -> pd.DataFrame:
+    """Put rows below others; a column of categories in both has the categories of both, one that is not there has gaps."""
+    columns = [str(name) for name in table.columns]
+    above, below = table.set_axis(columns, axis=1), below.reindex(columns=columns)
+    both = pd.concat([above, below], ignore_index=True)
+    parts = {name: (above[name], below[name]) for name in columns}
+    joined = {
+        name: pd.Series(union_categoricals(list(pair), ignore_order=True))
+        for name, pair in parts.items()
+        if all(isinstance(part.dtype, pd.CategoricalDtype) for part in pair) and pair[0].dtype != pair[1].dtype
+    }
+    return both.assign(**joined)
+
+
+def check_test_table(table: pd.DataFrame, test: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Refuse a table of test rows that lacks columns, or holds values of another kind in them.
+
+    Args:
+        table: The sweep's own table.
+        test: The test rows.
+        columns: The columns that are used.
+
+    Raises:
+        DataError: It names all that is wrong.
+    """
+    lacking = [name for name in columns if name not in test]
+    wrong = [f"lacks {', '.join(lacking)}"] if lacking else []
+    for name in columns:
+        if name in test and name in table:
+            own, other = _kind(table[name]), _kind(test[name])
+            if None not in (own, other) and own != other:
+                wrong.append(f"holds {other} in '{name}', where the table has {own}")
+    if wrong:
+        has = f"; it has: {', '.join(map(str, test.columns[:30]))}" if lacking else ""
+        raise DataError(f"the test table {'; it '.join(wrong)}{has}", path=TEST)
+
+
+def _kind(column: pd.Series) -> str | None:
+    """Name the kind of values that a column holds; None where it holds none."""
+    values = column.dropna()
+    if values.empty:
+        return None
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.cat.categories.dtype)
+    if is_bool_dtype(values) or infer_dtype(values) == "boolean":
+        return "true and false"
+    if is_numeric_dtype(values):
+        return "numbers"
+    return "dates" if is_datetime64_any_dtype(values) else "text"

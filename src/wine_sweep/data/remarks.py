@@ -37,7 +37,9 @@ def remarks(dataset: Dataset, reading: Reading) -> list[str]:
         dataset: The table as it is learned from.
         reading: How it was read. Of the text, the first rows are looked at.
     """
-    found = [text for name, column in dataset.features.items() if (text := _of_column(str(name), column)) is not None]
+    is_other = dataset.is_test if dataset.test_table is not None else None
+    features = dataset.features if is_other is None else dataset.features[~is_other]
+    found = [text for name, column in features.items() if (text := _of_column(str(name), column)) is not None]
     ending = None if dataset.source in NAMES else ending_of(pathlib.Path(dataset.source))
     if ending is not None and FORMATS[ending].is_text:
         texts, read = (first_texts(pathlib.Path(dataset.source), reading, with_gaps=each) for each in (False, True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,15 +26,17 @@ from sklearn.model_selection import (
 )
 
 from wine_sweep.config import CrossValidation, DataConfig, Duplicates, Reading
-from wine_sweep.data.dataset import GROUPS, SOURCE, TARGET, WEIGHTS, Dataset
+from wine_sweep.data.dataset import GROUPS, SOURCE, TARGET, WEIGHTS, Dataset, OtherTable, short_name
 from wine_sweep.data.frames import to_pandas
-from wine_sweep.data.given import FOLDS, NO_FOLD, TIME, number_times
-from wine_sweep.data.table import load_table, of_types, resolve_source, rows, unused_keys
+from wine_sweep.data.given import FOLDS, NO_FOLD, TEST, TIME, check_test_table, number_times, stack
+from wine_sweep.data.table import TARGET as USUAL_TARGET
+from wine_sweep.data.table import load_table, of_types, resolve_source, resolved_tables, rows, unused_keys
 from wine_sweep.errors import ConfigPath, DataError
 from wine_sweep.trial import Task
 
 _CV: ConfigPath = ("evaluation", "cv")
 NEW: ConfigPath = ("data", "new")
+SHOWN = 5
 DRAWS = 100
 """How many divisions of mixed groups are drawn, to take the one that divides the classes best."""
 
@@ -63,7 +66,8 @@ def split_rows(data: Dataset, config: DataConfig, *, task: Task, in_time: bool) 
     every class keeps rows to learn from, as many as can be have rows to test, and of the class that is divided worst the
     part set aside is nearest to `test_size`. In time: the last rows, cut where another time begins. The share set aside is
     one of groups, and of rows as far as groups are of one size. With `data.new` it is a share of the new rows, drawn from
-    groups that hold no other; of classes too, where each has two groups there at least.
+    groups that hold no other; of classes too, where each has two groups there at least. Where `data.test` names the test
+    rows, it is these.
 
     Args:
         data: The whole table.
@@ -75,10 +79,12 @@ def split_rows(data: Dataset, config: DataConfig, *, task: Task, in_time: bool) 
         DataError: Too few rows or groups, a class that has only one, or no test row has a weight.
     """
     count = len(data.target)
+    if data.is_test is not None:
+        return _checked(data, Split(np.flatnonzero(~data.is_test), np.flatnonzero(data.is_test)))
     _check_groups(data)
     if in_time:
         first = _first_test_row(data, config.test_size)
-        return _with_weight(data, Split(np.arange(first), np.arange(first, count)))
+        return _checked(data, Split(np.arange(first), np.arange(first, count)))
     choosable = _choosable(data)
     target, groups = data.target.to_numpy()[choosable], data.groups[choosable]
     stratified = task is Task.CLASSIFICATION
@@ -93,7 +99,7 @@ def split_rows(data: Dataset, config: DataConfig, *, task: Task, in_time: bool) 
         message = f"{config.test_size} of {len(choosable)} {which} cannot be set aside: {error}"
         raise DataError(message, path=("data", "test_size")) from error
     test = choosable[aside]
-    return _with_weight(data, Split(np.setdiff1d(np.arange(count), test), test))
+    return _checked(data, Split(np.setdiff1d(np.arange(count), test), test))
 
 
 def _first_test_row(data: Dataset, share: float) -> int:
@@ -341,7 +347,17 @@ def _check_classes(data: Dataset) -> None:
         )
 
 
-def _with_weight(data: Dataset, split: Split) -> Split:
+def _checked(data: Dataset, split: Split) -> Split:
+    """Return a split both sides of which can be used.
+
+    Raises:
+        DataError: There is nothing to learn from the training rows, or a side has no weight.
+    """
+    learned = data.target.iloc[split.train]
+    if learned.nunique() < 2:
+        where = "" if len(learned) else ": there is none"
+        value = learned.iloc[0] if len(learned) else "nothing"
+        raise DataError(f"column '{data.target.name}' is {value} in every training row{where}", path=TARGET)
     if data.weights is not None:
         for what, part in (("test rows", split.test), ("training rows", split.train)):
             if not data.weights[part].any():
@@ -371,12 +387,45 @@ class TrainingData:
     def variables(self) -> dict[str, str]:
         """What is shown of it on the parent run, as parameters."""
         later = {} if self.dataset.is_new is None else {"new_rows": str(self.dataset.is_new.sum())}
+        test = {} if self.dataset.test_table is None else {"test_data": short_name(self.dataset.test_table.source)}
         return {
             "data": self.dataset.name,
             "data_rows": str(len(self.dataset.target)),
             **later,
+            **test,
             "test_rows": str(len(self.split.test)),
         }
+
+    @cached_property
+    def overlaps(self) -> list[str]:
+        """Describe what of the test rows that a config names stands among the training rows too: rows, and groups."""
+        data, train, test = self.dataset, self.split.train, self.split.test
+        if data.is_test is None:
+            return []
+        columns = data.features.assign(**{str(data.target.name): data.target})
+        equal = columns.groupby(list(columns.columns), sort=False, dropna=False, observed=True).ngroup().to_numpy()
+        repeated = test[np.isin(equal[test], equal[train])]
+        found = []
+        if len(repeated):
+            what = f"{len(repeated):,} of the {len(test):,} test rows {'stands' if len(repeated) == 1 else 'stand'}"
+            source = data.source if data.test_table is None else data.test_table.source
+            where = f"{rows(self._marks(repeated))} of {short_name(source)}"
+            found.append(f"{what} among the training rows too, with the same target: {where}")
+        if data.group_column is not None and len(both := np.intersect1d(data.groups[test], data.groups[train])):
+            names = data.group_column[np.isin(data.groups, both)].drop_duplicates().astype(str)
+            count = f"{len(names):,} {'group stands' if len(names) == 1 else 'groups stand'}"
+            shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+            found.append(f"{count} among the test rows and the training rows: '{data.group_column.name}' {shown}")
+        return found
+
+    def _marks(self, places: np.ndarray) -> np.ndarray:
+        """Mark rows in the table that test rows are from, as it was read."""
+        data = self.dataset
+        positions = np.arange(len(data.target)) if data.positions is None else data.positions
+        first = 0 if data.test_table is None else np.flatnonzero(data.test_table.rows)[0]
+        marks = np.zeros(positions.max() + 1 - first, dtype=bool)
+        marks[positions[places] - first] = True
+        return marks
 
     @property
     def test_from(self) -> str | None:
@@ -386,13 +435,15 @@ class TrainingData:
 
     def why_changed(self, rows: int, columns: Sequence[str]) -> str:
         """Return in what the table differs from an earlier one of so many rows, with these columns."""
-        table = self.dataset.table
+        table = self.dataset.own_table
         changes = [f"{rows} rows then, {len(table)} now"] if rows != len(table) else []
         gone = [name for name in columns if name not in table.columns]
         new = [str(name) for name in table.columns if name not in columns]
         changes += [f"without {', '.join(gone)}"] if gone else []
         changes += [f"with {', '.join(new)} besides"] if new else []
-        return "; ".join(changes) or "the same rows and columns, with other values"
+        test = self.dataset.test_table
+        there = "" if test is None else f", here or in {short_name(test.source)}"
+        return "; ".join(changes) or f"the same rows and columns, with other values{there}"
 
 
 @dataclass(frozen=True)
@@ -403,6 +454,7 @@ class LoadedRows:
         source: A bundled name or an absolute path.
         table: All rows and columns, the new rows last.
         is_new: Which rows those are, of shape (rows,); None where there are none.
+        test: Which rows are those of a table of test rows; None where there is none.
         wrong: Keys that have no use here, and what is wrong with columns that are to be of another type than they are.
     """
 
@@ -410,25 +462,61 @@ class LoadedRows:
     table: pd.DataFrame
     is_new: np.ndarray | None
     wrong: Sequence[DataError] = ()
+    test: OtherTable | None = None
 
 
-def load_rows(config: DataConfig, folder: pathlib.Path, frame: Any = None) -> LoadedRows:
+def load_rows(config: DataConfig, folder: pathlib.Path, frame: Any = None, cv: CrossValidation | None = None) -> LoadedRows:
     """Load the table of a section `data`, whose relative paths start from `folder`.
 
     Args:
         config: The section.
         folder: What relative paths start from.
         frame: The table where it was given from Python; None where a file or a bundled table is read.
+        cv: How the rows are split; a column of folds may be missing in a table of test rows.
 
     Raises:
-        DataError: It cannot be read, or the new rows cannot.
+        DataError: It cannot be read, or the new rows or the test rows cannot.
     """
     source = resolve_source(config.source, folder)
-    table, is_new = load_table(source, config) if frame is None else to_pandas(frame), None
+    table = load_table(source, config) if frame is None else to_pandas(frame)
+    is_new, test = None, None
+    if config.test is not None and config.test.table is not None:
+        table, test = _with_test_rows(table, resolve_source(config.test.table, folder), config, cv)
     if config.new is not None:
         table, is_new = _with_new(table, resolve_source(config.new, folder), config)
+        test = None if test is None else OtherTable(test.source, np.pad(test.rows, (0, len(table) - len(test.rows))))
     typed, wrong = of_types(table, config.dtypes)
-    return LoadedRows(source, typed, is_new, [*unused_keys(source, config), *wrong])
+    return LoadedRows(source, typed, is_new, [*unused_keys(source, config), *wrong], test)
+
+
+def _with_test_rows(
+    table: pd.DataFrame, source: str, config: DataConfig, cv: CrossValidation | None
+) -> tuple[pd.DataFrame, OtherTable]:
+    """Put the rows of a table of test rows below the others; columns that only it has are left out.
+
+    Raises:
+        DataError: It cannot be read, lacks columns that are used, or has others of another kind.
+    """
+    test = _load_beside(source, config, TEST)
+    folds = None if cv is None else cv.column
+    columns = [str(name) for name in table.columns]
+    used = [name for name in columns if name not in {*config.drop, folds}]
+    if config.features is not None:
+        groups = None if cv is None else cv.leave_one_group_out
+        named = {*config.features, config.target or USUAL_TARGET, config.groups, config.weights, config.time, groups}
+        used = [name for name in used if name in named]
+    check_test_table(
+        table.set_axis(columns, axis=1), test, [name for name in used if name not in config.dtypes or name not in test]
+    )
+    both = stack(table, test)
+    return both, OtherTable(source, np.arange(len(both)) >= len(table))
+
+
+def _load_beside(source: str, reading: Reading, path: ConfigPath) -> pd.DataFrame:
+    try:
+        return load_table(source, reading)
+    except DataError as error:
+        raise DataError(str(error), path=path, code=error.code) from error
 
 
 def divide(dataset: Dataset, config: DataConfig, cv: CrossValidation, task: Task) -> TrainingData:
@@ -442,25 +530,21 @@ def divide(dataset: Dataset, config: DataConfig, cv: CrossValidation, task: Task
     return TrainingData(dataset, split, folds)
 
 
-def _with_new(table: pd.DataFrame, source: str, reading: Reading) -> tuple[pd.DataFrame, np.ndarray]:
+def _with_new(table: pd.DataFrame, source: str, config: DataConfig) -> tuple[pd.DataFrame, np.ndarray]:
     """Put new rows below a table, and say which they are; columns that only they have are left out.
 
     Raises:
         DataError: They cannot be read, or lack a column.
     """
-    try:
-        new = load_table(source, reading)
-    except DataError as error:
-        raise DataError(str(error), path=NEW) from error
-    columns = [str(name) for name in table.columns]
-    lacking = [name for name in columns if name not in new]
+    new = _load_beside(source, config, NEW)
+    unused = {*config.drop, None if config.test is None else config.test.column}  # of the new rows, test rows are drawn
+    lacking = [name for name in map(str, table.columns) if name not in new and name not in unused]
     if lacking:
         raise DataError(f"the new rows lack {', '.join(lacking[:10])}; they have: {', '.join(new.columns[:30])}", path=NEW)
-    both = pd.concat([table.set_axis(columns, axis=1), new[columns]], ignore_index=True)
+    both = stack(table, new)
     return both, np.arange(len(both)) >= len(table)
 
 
 def resolved_data(config: DataConfig, dataset: Dataset, folder: pathlib.Path) -> DataConfig:
     """Return the section `data` such that it means the same from every working folder, with the target named."""
-    new = None if config.new is None else resolve_source(config.new, folder)
-    return config.model_copy(update={"source": dataset.source, "target": str(dataset.target.name), "new": new})
+    return resolved_tables(config, folder).model_copy(update={"source": dataset.source, "target": str(dataset.target.name)})

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from wine_sweep.config import ColumnType, Reading
+from wine_sweep.config import ColumnType, DataConfig, Reading
 from wine_sweep.data.frames import FRAME, NOT_GIVEN
 from wine_sweep.data.sources import ENDINGS, FORMATS, OF_SHEETS, OF_TEXT, UNREADABLE, ending_of, has_more_than, parts_of
 from wine_sweep.errors import ConfigPath, DataError
@@ -72,6 +72,20 @@ def resolve_source(source: str, folder: pathlib.Path) -> str:
         return str(absolute(source, folder))
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(f"'{source[:60]}' is no path: {error}") from error
+
+
+def resolved_tables(config: DataConfig, folder: pathlib.Path) -> DataConfig:
+    """Return the section `data` with sources that mean the same from every working folder.
+
+    Raises:
+        DataError: One is no path that this machine can have.
+    """
+    changed: dict[str, object] = {"source": resolve_source(config.source, folder)}
+    if config.new is not None:
+        changed["new"] = resolve_source(config.new, folder)
+    if config.test is not None and config.test.table is not None:
+        changed["test"] = config.test.model_copy(update={"table": resolve_source(config.test.table, folder)})
+    return config.model_copy(update=changed)
 
 
 def absolute(path: str, folder: pathlib.Path) -> pathlib.Path:

@@ -22,7 +22,7 @@ from wine_sweep.tracking import names
 from wine_sweep.tracking.local_state import user_name
 
 if TYPE_CHECKING:  # it imports MLflow, which takes seconds
-    from wine_sweep.tracking.encoding import SweepHeader
+    from wine_sweep.tracking.encoding import SweepData, SweepHeader
     from wine_sweep.tracking.runs import SweepRuns
 
 PACKAGES = ("wine-sweep", "mlflow", "scikit-learn", "optuna", "numpy", "pandas", "scipy", "skops", *TRUSTED_PACKAGES[1:])
@@ -51,9 +51,8 @@ def sweep_header(prepared: SweepPlan, *, experiment: str, started: float, tags: 
         started: When the sweep began, in seconds since the epoch.
         tags: The parent run's tags.
     """
-    from wine_sweep.tracking.encoding import SweepData, SweepHeader
+    from wine_sweep.tracking.encoding import SweepHeader
 
-    dataset = prepared.material.dataset if prepared.material is not None else None
     return SweepHeader(
         name=prepared.name,
         experiment=experiment,
@@ -61,8 +60,28 @@ def sweep_header(prepared: SweepPlan, *, experiment: str, started: float, tags: 
         params=sweep_params(prepared),
         tags=tags,
         files=sweep_files(prepared),
-        data=None if dataset is None else SweepData(dataset.table, dataset.source, dataset.name, dataset.digest),
+        data=_sweep_data(prepared),
+        test_data=_test_data(prepared),
     )
+
+
+def _sweep_data(prepared: SweepPlan) -> SweepData | None:
+    from wine_sweep.tracking.encoding import SweepData
+
+    dataset = prepared.material.dataset if prepared.material is not None else None
+    return None if dataset is None else SweepData(dataset.own_table, dataset.source, dataset.name, dataset.digest)
+
+
+def _test_data(prepared: SweepPlan) -> SweepData | None:
+    """Return the table of test rows, where that is one of its own."""
+    from wine_sweep.data.dataset import short_name, table_digest
+    from wine_sweep.tracking.encoding import SweepData
+
+    dataset = prepared.material.dataset if prepared.material is not None else None
+    if dataset is None or dataset.test_table is None or dataset.is_test is None:
+        return None
+    table, source = dataset.table.loc[dataset.is_test], dataset.test_table.source
+    return SweepData(table, source, short_name(source), table_digest(table))
 
 
 def runs_of(prepared: SweepPlan) -> type[SweepRuns]:

@@ -45,6 +45,7 @@ MAY_CHANGE = (
     ("evaluation", "bootstrap"),
     ("data", "source"),
     ("data", "new"),
+    ("data", "test"),
     ("data", "max_size"),
     ("model", "folder"),
     ("model", "function"),

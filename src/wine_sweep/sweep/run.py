@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -39,6 +40,9 @@ if TYPE_CHECKING:  # these import MLflow, which takes seconds that the first tri
     from wine_sweep.tracking.runs import SweepRuns
 
 Failed = TypeVar("Failed", bound=WineSweepError)
+
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,8 @@ def run_sweep(
         ModelError: The winner cannot be saved.
     """
     started = clock()
+    for text in prepared.material.overlaps if prepared.material is not None else ():
+        _logger.warning("%s", text)
     experiment = experiment_name(prepared, options.experiment)  # now, or it would be refused once trials run
     older: list[Trial] = []
     policy = RetryPolicy(prepared.config.execution.tracking_timeout, stop=stop)

@@ -81,9 +81,9 @@ class TableParts:
 
     def __init__(self, found: Findings, needs: Callable[[TableParts], DataRequirements]) -> None:
         config = found.draft.known
-        self.rows = found.part(lambda: load_rows(present(config.data), found.draft.folder, found.frame))
         self._config = config
         self._cv = known(lambda: config.evaluation.cv, CrossValidation(folds=2))
+        self.rows = found.part(lambda: load_rows(present(config.data), found.draft.folder, found.frame, self._cv))
         self._is_sound = found.look(lambda: self._check_columns(present(config.data)))
         self.dataset = found.part(lambda: self._make_dataset(needs(self)))
         self.material = found.part(lambda: divide(self.dataset(), self._data(), self._cv, needs(self).task))
@@ -99,7 +99,9 @@ class TableParts:
 
     def _make_dataset(self, needs: DataRequirements) -> Dataset:
         rows = self.rows()
-        return make_dataset(rows.table, self._data(), source=rows.source, needs=needs, is_new=rows.is_new, cv=self._cv)
+        return make_dataset(
+            rows.table, self._data(), source=rows.source, needs=needs, is_new=rows.is_new, cv=self._cv, test=rows.test
+        )
 
     def target(self) -> pd.Series:
         """Return the column to predict, as it was read."""

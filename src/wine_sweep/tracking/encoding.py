@@ -288,6 +288,7 @@ class SweepHeader:
         tags: Its tags.
         files: Artifacts by name.
         data: The table; None where there is none.
+        test_data: The table that the test rows are from, where that is one of its own.
     """
 
     name: str
@@ -297,6 +298,12 @@ class SweepHeader:
     tags: Mapping[str, str]
     files: Mapping[str, str]
     data: SweepData | None = None
+    test_data: SweepData | None = None
+
+
+TRAINING = "training"
+TESTING = "testing"
+"""What a table was used for in a sweep, as MLflow's tag says it."""
 
 
 def log_data(client: MlflowClient, run_id: str, data: SweepData, context: str) -> None:

@@ -19,7 +19,7 @@ from mlflow.entities import Experiment, Run, ViewType
 from wine_sweep.config import Direction
 from wine_sweep.errors import NotFoundError, TrackingError
 from wine_sweep.tracking import artifacts, names
-from wine_sweep.tracking.encoding import mapping, numbers_by_name, read_tag, steps_from_text, texts, whole_number
+from wine_sweep.tracking.encoding import TESTING, mapping, numbers_by_name, read_tag, steps_from_text, texts, whole_number
 from wine_sweep.tracking.local_state import TakenOver, number_of
 from wine_sweep.tracking.store import PAGE, all_pages, experiment_deleted, quoted, search_all, translated_errors, why_gone
 from wine_sweep.trial import FIT_SECONDS, Failure, Score, Trial, TrialState
@@ -265,15 +265,17 @@ class SweepReader:
     def table(self, sweep: SweepRecord) -> tuple[int, list[str]]:
         """Describe the table of a sweep: its rows, and the names of its columns, both as its data set input has them.
 
-        Where there is no such input, or one that cannot be read, the table has no rows and no columns.
+        A table of test rows does not count. Where there is no such input, or one that cannot be read, the table has no rows
+        and no columns.
         """
         with translated_errors(f"read the data set of the sweep '{sweep.name}'"):
             inputs = self.client.get_run(sweep.run_id).inputs.dataset_inputs
-        if not inputs:
+        learned = [each for each in inputs if not any(tag.value == TESTING for tag in each.tags)]
+        if not learned:
             return 0, []
         try:
-            columns = json.loads(inputs[0].dataset.schema)["mlflow_colspec"]
-            return int(json.loads(inputs[0].dataset.profile)["num_rows"]), [str(column["name"]) for column in columns]
+            columns = json.loads(learned[0].dataset.schema)["mlflow_colspec"]
+            return int(json.loads(learned[0].dataset.profile)["num_rows"]), [str(column["name"]) for column in columns]
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return 0, []
 

@@ -18,7 +18,7 @@ from wine_sweep.errors import DeletedError, OwnershipError, TrackingError
 from wine_sweep.evaluation.capture import STDERR_FILE, STDOUT_FILE
 from wine_sweep.tracking import artifacts, names
 from wine_sweep.tracking.causes import came_second, is_missing
-from wine_sweep.tracking.encoding import SweepHeader, log_data, log_in_batches, metrics_of, tags_of
+from wine_sweep.tracking.encoding import TESTING, TRAINING, SweepHeader, log_data, log_in_batches, metrics_of, tags_of
 from wine_sweep.tracking.journal import mask_output
 from wine_sweep.tracking.local_state import Owner, TakenOver, number_of
 from wine_sweep.tracking.lock import SweepLease
@@ -211,7 +211,9 @@ class SweepRuns:
         with translated_errors("describe the sweep"):
             log_in_batches(self.client, self.run_id, params=header.params)
             if header.data is not None:
-                log_data(self.client, self.run_id, header.data, "training")
+                log_data(self.client, self.run_id, header.data, TRAINING)
+            if header.test_data is not None:
+                log_data(self.client, self.run_id, header.test_data, TESTING)
         for name, text in header.files.items():
             self.write_file(name, text)
         with translated_errors("describe the sweep"):
