@@ -102,7 +102,7 @@ BROKEN = {
         config("data: {source: table.csv, traget: y}"),
         "1:27: data.traget: unknown key; did you mean 'target'?"
         " Allowed: source, target, test_size, seed, duplicates, groups, weights, features, drop, new, time, test, separator,"
-        " decimal, thousands, comment, encoding, sheet, na_values, keep_default_na and 2 more",
+        " decimal, thousands, comment, encoding, sheet, na_values, keep_default_na, dtypes, max_size",
     ),
     "a test_size of all rows": (
         config("data: {source: table.csv, target: y, test_size: 1.0}"),
@@ -169,7 +169,7 @@ BROKEN = {
     "a feature with text": (
         config("data: {source: words.csv, target: y}"),
         "1:16: data.source: column 'colour' holds 'red' in rows 3, 6; ElasticNet needs numbers;"
-        " leave it out by `data.drop`, or encode it in model.pipeline",
+        " `model.preprocess: auto` prepares any column, `data.drop` leaves it out",
     ),
     "a target with text for a regressor": (
         config("data: {source: words.csv, target: colour}"),

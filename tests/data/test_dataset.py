@@ -86,7 +86,8 @@ def test_a_constant_target_is_refused(needs):
 def test_text_in_a_feature_is_refused_with_an_example():
     message = refusal({"a": [1, 2], "colour": ["1", "red"], "y": [1, 2]})
     assert message == (
-        "column 'colour' holds 'red' in row 2; Ridge needs numbers; leave it out by `data.drop`, or encode it in model.pipeline"
+        "column 'colour' holds 'red' in row 2; Ridge needs numbers;"
+        " `model.preprocess: auto` prepares any column, `data.drop` leaves it out"
     )
 
 

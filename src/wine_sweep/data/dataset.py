@@ -455,7 +455,7 @@ def _checked_feature(column: pd.Series, needs: DataRequirements) -> pd.Series:
     name = column.name
     is_taken = needs.categories and isinstance(column.dtype, pd.CategoricalDtype)
     if needs.numbers and not is_numeric_dtype(column) and not is_taken:
-        why = f"{needs.model} needs numbers; leave it out by `data.drop`, or encode it in model.pipeline"
+        why = f"{needs.model} needs numbers; `model.preprocess: auto` prepares any column, `data.drop` leaves it out"
         column = as_numbers(column, path=SOURCE, why=why)
     if any(isinstance(value, Collection) and not isinstance(value, str | bytes) for value in column.head(_SHOWN)):
         raise DataError(f"column '{name}' holds lists or mappings; a feature holds numbers or text", path=SOURCE)
