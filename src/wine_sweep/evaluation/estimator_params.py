@@ -83,7 +83,7 @@ def _check_one(
         if problem is None or not (all_meet or all(found)):
             continue
         yield problem
-        if problem.at_key:  # the name is wrong, whatever the value
+        if problem.at_key and problem.path == searched.path:  # the name is wrong, whatever the value
             return
 
 
@@ -112,7 +112,8 @@ def _misfit(model: Any, params: Mapping[str, Any], at: ConfigPath, where: Config
         problem = error.problem
         if problem.path[: len(at)] != at:
             return None
-        return problem if problem.at_key else replace(problem, path=(*at, *where, *problem.path[len(at) :]))
+        is_name = problem.at_key and problem.path == at
+        return problem if is_name else replace(problem, path=(*at, *where, *problem.path[len(at) :]))
     message = refusal(changed, name, changed.get_params(deep=True).get(name, value))
     return Problem(message, (*at, *where), code="refused-value") if message else None
 
