@@ -213,14 +213,18 @@ class Trial:
 
 
 def canonical_json(value: Any) -> str:
-    """Write a value so that equal values give equal text: keys as sorted text, no spaces; 1, 1.0 and true differ."""
-    return json.dumps(_with_text_keys(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """Write a value so that equal values give equal text: keys as sorted text, no spaces; 1, 1.0 and true differ.
+
+    Only the steps of a nested pipeline stay in their order, by which they run.
+    """
+    return json.dumps(_in_order(value), separators=(",", ":"), ensure_ascii=False)
 
 
-def _with_text_keys(value: Any) -> Any:
+def _in_order(value: Any, *, are_steps: bool = False) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _with_text_keys(item) for key, item in value.items()}
-    return [_with_text_keys(item) for item in value] if isinstance(value, list | tuple) else value
+        named = {str(key): _in_order(item, are_steps=key == "pipeline") for key, item in value.items()}
+        return named if are_steps else dict(sorted(named.items()))
+    return [_in_order(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def params_key(params: Params) -> str:

@@ -28,10 +28,12 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from wine_sweep.config import ModelConfig
+from wine_sweep.config.search import exact_key
 from wine_sweep.evaluation.estimator_params import ModelFactory, find_refused
 from wine_sweep.evaluation.estimators import EstimatorError, build_model, chosen_states, describe_needs, set_params
 from wine_sweep.evaluation.functions import FunctionError, _listed, find_function
 from wine_sweep.tracking.skops_policy import read_skops
+from wine_sweep.trial import canonical_json
 
 SEARCH = ("search", "parameters")
 
@@ -314,6 +316,9 @@ REFUSED = {
     "{estimator: sklearn.svm.SVC, params: {kernel: np.dot}}": ".kernel: functions are taken from numpy, scipy, sklearn, and 'np'",
     "{estimator: sklearn.svm.SVC, params: {kernel: mine.kernel}}": "'mine' is not trusted; run with --trust mine if",
     "{estimator: sklearn.svm.SVC, params: {kernel: rbff}}": ".params.kernel: The 'kernel' parameter of SVC must be a str among",
+    "{estimator: sklearn.feature_selection.SelectKBest, params: {score_func: f_classif}}": (
+        "must be a callable. Got 'f_classif' instead.; did you mean 'sklearn.feature_selection.f_classif'?"
+    ),
     "{estimator: sklearn.svm.SVC, params: {kernel: None}}": "Got 'None' instead.; did you mean null?",
     "{estimator: xgboost.XGBClassifier, params: {max_depth: None}}": "'None' is text, and no max_depth; did you mean null?",
     "{estimator: sklearn.compose.ColumnTransformer, params: {transformers: [[a, drop, {dtype: int}]]}}": (
@@ -505,3 +510,10 @@ def test_what_hands_the_table_on_reads_what_its_estimators_read(text, numbers, t
     count = text.count("%s")
     needs = describe_needs(built(text % ((transformer if "ct: %s" in text else whole,) * count)))
     assert (needs.numbers, needs.takes_missing) == (numbers, takes_missing)
+
+
+def test_the_steps_of_a_pipeline_are_written_in_their_order_and_other_keys_are_sorted():
+    first, second = ({"pipeline": dict.fromkeys(names, "a.B"), "params": {"y": 1, "x": 2}} for names in ("ba", "ab"))
+    assert canonical_json(first) == '{"params":{"x":2,"y":1},"pipeline":{"b":"a.B","a":"a.B"}}'
+    assert exact_key([first]) != exact_key([second])
+    assert exact_key({"params": {"x": 2, "y": 1}, "pipeline": {"b": "a.B", "a": "a.B"}}) == exact_key(first)

@@ -54,7 +54,7 @@ class NumberType(StrEnum):
 
 
 def exact_key(value: Any) -> str:
-    """Return the text under which two values count as the same: ``1``, ``1.0`` and ``true`` differ, key order does not matter."""
+    """Return the text under which values count as the same: ``1``, ``1.0`` and ``true`` differ, the order of steps counts."""
     return canonical_json(value)
 
 

@@ -84,7 +84,7 @@ def _check_one(
         if problem is None or not (all_meet or all(found)):
             continue
         yield problem
-        if problem.at_key:  # the name is wrong, whatever the value
+        if problem.at_key and problem.path == searched.path:  # the name is wrong, whatever the value
             return
 
 
@@ -102,14 +102,19 @@ def _holds(outer: str, name: str) -> bool:
 
 
 def _misfit(model: Any, params: Mapping[str, Any], at: ConfigPath, where: ConfigPath, trusted: Iterable[str]) -> Problem | None:
-    """Return why the last of some parameters, which stands `at`, cannot have its value, found `where` in it."""
+    """Return why the last of some parameters, which stands `at`, cannot have its value, found `where` in it.
+
+    What is wrong with the others is found where they are looked at themselves.
+    """
     name, value = list(params.items())[-1]
     try:
         changed = set_params(copy_of(model), params, trusted, at[:-1])
     except EstimatorError as error:
         problem = error.problem
-        is_of_value = not problem.at_key and problem.path[: len(at)] == at
-        return replace(problem, path=(*at, *where, *problem.path[len(at) :])) if is_of_value else problem
+        if problem.path[: len(at)] != at:
+            return None
+        is_name = problem.at_key and problem.path == at
+        return problem if is_name else replace(problem, path=(*at, *where, *problem.path[len(at) :]))
     message = refusal(changed, name, changed.get_params(deep=True).get(name, value))
     return Problem(message, (*at, *where), code="refused-value") if message else None
 

@@ -19,7 +19,7 @@ import pandas as pd
 
 from wine_sweep.config import ColumnType, EstimatorConfig, StepConfig, wrong_step
 from wine_sweep.errors import Code, ConfigPath, Problem
-from wine_sweep.evaluation.functions import PARAMETERS, FunctionError, find_function, is_dotted
+from wine_sweep.evaluation.functions import PARAMETERS, FunctionError, find_function, full_name, is_dotted
 from wine_sweep.evaluation.nested import is_estimator, is_pipeline, names_set, names_within
 from wine_sweep.importing import start_scripts_as_usual
 from wine_sweep.messages import did_you_mean, shell_word, show
@@ -228,7 +228,7 @@ def set_params(model: Any, params: Mapping[str, Any], trusted: Iterable[str], pa
     Raises:
         EstimatorError: The estimator has no such parameter, or a nested estimator or a function is not usable.
     """
-    for _, group in groupby(sorted(params, key=_depth), key=_depth):
+    for _, group in groupby(sorted(params, key=_order), key=_order):
         names, known = list(group), _params_of(model, path)
         for name in names:
             if name not in known and not _reachable(model, name):
@@ -243,8 +243,8 @@ def set_params(model: Any, params: Mapping[str, Any], trusted: Iterable[str], pa
     return model
 
 
-def _depth(name: str) -> int:
-    return name.count("__")
+def _order(name: str) -> tuple[int, bool]:
+    return name.count("__"), name.rpartition("__")[2] not in MEMBERS
 
 
 def _unknown_parameter(model: Any, name: str, known: Mapping[str, Any], path: ConfigPath) -> EstimatorError:
@@ -298,8 +298,13 @@ def _named(owner: Any, name: str, dotted: str, trusted: Iterable[str], path: Con
         present = owner.get_params(deep=True).get(name) if hasattr(owner, "get_params") else None
         is_place = hasattr(present, "fit") or (isinstance(present, str) and present in _STAND_INS)
         return _step(dotted, trusted, path) if is_place and dotted not in _STAND_INS else dotted
-    if not isinstance(taken, list) or not is_dotted(dotted) or refusal(owner, name, dotted) is None:
+    if not isinstance(taken, list) or (refused := refusal(owner, name, dotted)) is None:
         return dotted
+    if not is_dotted(dotted):
+        full = full_name(dotted) if callable in taken and name in PARAMETERS else None
+        if full is None:
+            return dotted
+        raise _bad(path, f"{refused}; did you mean '{full}'?", code="refused-value")
     if any(isinstance(each, HasMethods) for each in taken):
         return _step(dotted, trusted, path)
     if callable in taken and (name in PARAMETERS or dotted.partition(".")[0] in trusted):

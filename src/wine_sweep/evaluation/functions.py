@@ -124,6 +124,11 @@ def find_function(dotted: str, trusted: Iterable[str]) -> Callable[..., Any]:
     return found
 
 
+def full_name(short: str) -> str | None:
+    """Return the dotted name of a listed function that is called by its last part, such as ``f_classif``; None where none is."""
+    return next((dotted for dotted in _listed() if dotted.endswith(f".{short}")), None)
+
+
 def _imported(module_name: str, name: str) -> Any:
     start_scripts_as_usual()
     try:
