@@ -351,6 +351,21 @@ def test_what_is_no_time_is_named(times, message):
         assert refusal(lambda: dataset(frame, time="t"), ("data", "time")).startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("zone", "since", "first"),
+    [
+        (None, "2026-03-02", 1),
+        ("Europe/Rome", "2026-03-02", 1),
+        ("Europe/Rome", "2026-03-02T00:00Z", 2),
+        (None, "2026-03-02T01:00+01:00", 1),
+    ],
+)
+def test_a_date_begins_where_the_times_are_from(zone, since, first):
+    times = pd.date_range("2026-03-01", periods=3, tz=zone)[::-1]
+    data = dataset(pd.DataFrame({"a": [1, 2, 3], "y": [4, 5, 6], "t": times}), time="t", test={"since": since})
+    assert np.flatnonzero(data.is_test).tolist() == list(range(first, 3))
+
+
 def test_one_time_cannot_be_split_nor_few_by_many():
     frame = unique_rows()
     data = dataset(frame.assign(t="2026-01-01"), time="t")

@@ -276,7 +276,8 @@ class Dataset:
         group_column: The column that names groups, as it is in the table, if there is one.
         weight_column: How much each row counts, float64 and at least 0, if there is such a column.
         is_new: For every row, whether it came later than the others (`data.new`); None where none did.
-        time: The times that the rows are in the order of, if there is such a column: numbers, or dates in UTC.
+        time: The times that the rows are in the order of, if there is such a column: numbers, or dates, in UTC
+            unless the column has a time zone.
         fold_column: The number of each row's fold, -1 for none, if there is such a column.
         is_test: For every row, whether the config names it a test row; None where test rows are drawn.
         test_table: The table that all test rows are from; None where they are of the table itself.

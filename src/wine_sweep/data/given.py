@@ -28,7 +28,7 @@ _EXAMPLE = "write dates as 2026-12-01, or as 2026-12-01 18:30"
 
 
 def check_time(column: pd.Series) -> pd.Series:
-    """Turn a column into times that can be ordered: numbers as they are, all else into dates, those with a time zone in UTC.
+    """Turn a column into times that can be ordered: numbers and dates in a time zone as they are, all else into dates in UTC.
 
     Text is read as ISO 8601, or else all of it in the format of its first value; dates that would be in another order if the
     day stood first are refused.
@@ -46,7 +46,7 @@ def check_time(column: pd.Series) -> pd.Series:
         if infinite.any():
             raise DataError(f"column '{column.name}' is infinite in {rows(infinite)}", path=TIME)
         return column
-    return _dates(column)
+    return column.dt.as_unit("us") if isinstance(column.dtype, pd.DatetimeTZDtype) else _dates(column)
 
 
 def _dates(column: pd.Series) -> pd.Series:
@@ -83,7 +83,11 @@ def _read_dates(column: pd.Series, **how: Any) -> pd.Series | None:
 
 def order_in_time(time: pd.Series) -> np.ndarray:
     """Return the numbers of the rows in the order of their times; those of one time stay in the table's order."""
-    return np.argsort(time.to_numpy(), kind="stable")
+    return np.argsort(_plain(time), kind="stable")
+
+
+def _plain(time: pd.Series) -> np.ndarray:
+    return (time.dt.tz_convert(None) if isinstance(time.dtype, pd.DatetimeTZDtype) else time).to_numpy()
 
 
 def number_times(time: pd.Series | None, count: int) -> np.ndarray:
@@ -94,7 +98,7 @@ def number_times(time: pd.Series | None, count: int) -> np.ndarray:
     """
     if time is None:
         return np.arange(count)
-    values = time.to_numpy()
+    values = _plain(time)
     return np.concatenate([[0], np.cumsum(values[1:] != values[:-1])])
 
 
@@ -168,7 +172,9 @@ def _later(time: pd.Series | None, since: float | str | None) -> np.ndarray:
     read = _read_dates(pd.Series([since], dtype=object), format="ISO8601") if isinstance(since, str) else None
     if read is None or read.isna().any():
         raise DataError(f"{since} is no date, and column '{time.name}' holds dates; {_EXAMPLE}", path=SINCE)
-    return np.asarray(time >= read.dt.tz_localize(None).iloc[0], dtype=bool)
+    zone, limit = getattr(time.dt, "tz", None), pd.Timestamp(since)
+    limit = limit.tz_localize(zone) if limit.tz is None else limit.tz_convert(zone)  # a day begins where the times are from
+    return np.asarray(time >= limit, dtype=bool)
 
 
 def stack(table: pd.DataFrame, below: pd.DataFrame) -> pd.DataFrame:

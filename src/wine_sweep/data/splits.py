@@ -25,7 +25,7 @@ from sklearn.model_selection import (
     TimeSeriesSplit,
 )
 
-from wine_sweep.config import CrossValidation, DataConfig, Duplicates, Reading
+from wine_sweep.config import CrossValidation, DataConfig, Duplicates, Reading, known
 from wine_sweep.data.dataset import GROUPS, SOURCE, TARGET, WEIGHTS, Dataset, OtherTable, short_name
 from wine_sweep.data.frames import to_pandas
 from wine_sweep.data.given import FOLDS, NO_FOLD, TEST, TIME, check_test_table, number_times, stack
@@ -480,8 +480,9 @@ def load_rows(config: DataConfig, folder: pathlib.Path, frame: Any = None, cv: C
     source = resolve_source(config.source, folder)
     table = load_table(source, config) if frame is None else to_pandas(frame)
     is_new, test = None, None
-    if config.test is not None and config.test.table is not None:
-        table, test = _with_test_rows(table, resolve_source(config.test.table, folder), config, cv)
+    named = known(lambda: config.test, None)
+    if named is not None and named.table is not None:
+        table, test = _with_test_rows(table, resolve_source(named.table, folder), config, cv)
     if config.new is not None:
         table, is_new = _with_new(table, resolve_source(config.new, folder), config)
         test = None if test is None else OtherTable(test.source, np.pad(test.rows, (0, len(table) - len(test.rows))))

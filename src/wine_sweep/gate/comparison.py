@@ -223,7 +223,13 @@ def refusal(data: Dataset, name: str) -> str | None:
     """Describe why rows cannot be sliced by a column, or None when they can."""
     columns = sliceable(data)
     if name not in columns:
-        for role, taken in (("target", data.target), ("weights", data.weight_column)):
+        others = {
+            "target": data.target,
+            "weights": data.weight_column,
+            "time": data.time,
+            "evaluation.cv.column": data.fold_column,
+        }
+        for role, taken in others.items():
             if taken is not None and str(taken.name) == name:
                 return f"column '{name}' is `{role}`; a slice is of a feature, or of the group column"
         return f"there is no column '{name}' in the table; {one_of(name, [str(each) for each in columns], most=30)}"
