@@ -465,14 +465,14 @@ class LoadedRows:
     test: OtherTable | None = None
 
 
-def load_rows(config: DataConfig, folder: pathlib.Path, frame: Any = None, cv: CrossValidation | None = None) -> LoadedRows:
+def load_rows(config: DataConfig, folder: pathlib.Path, cv: CrossValidation | None = None, *, frame: Any = None) -> LoadedRows:
     """Load the table of a section `data`, whose relative paths start from `folder`.
 
     Args:
         config: The section.
         folder: What relative paths start from.
-        frame: The table where it was given from Python; None where a file or a bundled table is read.
         cv: How the rows are split; a column of folds may be missing in a table of test rows.
+        frame: The table where it was given from Python; None where a file or a bundled table is read.
 
     Raises:
         DataError: It cannot be read, or the new rows or the test rows cannot.

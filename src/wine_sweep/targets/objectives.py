@@ -83,7 +83,7 @@ class TableParts:
         config = found.draft.known
         self._config = config
         self._cv = known(lambda: config.evaluation.cv, CrossValidation(folds=2))
-        self.rows = found.part(lambda: load_rows(present(config.data), found.draft.folder, found.frame, self._cv))
+        self.rows = found.part(lambda: load_rows(present(config.data), found.draft.folder, self._cv, frame=found.frame))
         self._is_sound = found.look(lambda: self._check_columns(present(config.data)))
         self.dataset = found.part(lambda: self._make_dataset(needs(self)))
         self.material = found.part(lambda: divide(self.dataset(), self._data(), self._cv, needs(self).task))
