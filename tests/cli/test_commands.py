@@ -173,11 +173,13 @@ def test_promotion_of_changed_data_is_refused(in_process, store):
 
 
 def test_all_trials_failed_is_exit_1_with_the_reasons_once(in_process, store):
-    (store.folder / "bad.yaml").write_text(SMALL.replace("[0.1, 1, 10], positive: [false, true]", "[0.1, 1], solver: [lbfgs]"))
-    result = in_process("run", "bad.yaml")
+    (store.folder / "bad.py").write_text('def train(params, context):\n    raise ValueError("no luck")\n')
+    model = "model: {function: bad.py:train}\nobjective: {metric: loss, direction: minimize}"
+    (store.folder / "bad.yaml").write_text(SMALL.replace("model: {estimator: sklearn.linear_model.Ridge}", model))
+    result = in_process("run", "bad.yaml", "--trust", ".")
     assert result.returncode == 1
     assert result.stderr.count("ValueError") == 1
-    assert "none of 2 trials finished" in result.stderr
+    assert "none of 6 trials finished" in result.stderr
     assert "Traceback" not in result.stderr
 
 

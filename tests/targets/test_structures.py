@@ -31,20 +31,23 @@ def planned(text, frame=None):
 def structures(text):
     plan = planned(text)
     found = find_structures(plan.config.search, plan.space)
-    assert all(plan.space.contains(each.params) for each in found)
+    assert all(plan.space.contains(point) for each in found for point in each.points)
     return found
 
 
 def test_a_sweep_of_numbers_has_one_structure_with_the_parameters_of_its_first_trial():
     (only,) = structures(PIPELINE + "search: {parameters: {svr__C: [3, 1], svr__epsilon: {low: 0.1, high: 0.3, num: 3}}}")
-    assert (only.params, only.path) == ({"svr__C": 3, "svr__epsilon": 0.1}, ("model",))
+    assert (only.points[0], only.path) == ({"svr__C": 3, "svr__epsilon": 0.1}, ("model",))
 
 
 def test_each_family_and_each_choice_of_a_step_is_one():
     found = structures(PIPELINE + f"search: {{parameters: {{svr__C: [3, 1], scale: [{', '.join(SCALERS)}]}}}}")
     assert [each.path for each in found] == [("model",), *((*("search", "parameters", "scale", "choices"), n) for n in (1, 2))]
     found = structures(FAMILIES + "search: {method: random, trials: 9}")
-    assert [(each.params["model"], each.path) for each in found] == [("ridge", ("models", "ridge")), ("tree", ("models", "tree"))]
+    assert [(each.points[0]["model"], each.path) for each in found] == [
+        ("ridge", ("models", "ridge")),
+        ("tree", ("models", "tree")),
+    ]
 
 
 def test_conditions_and_constraints_are_kept():
@@ -55,8 +58,8 @@ def test_conditions_and_constraints_are_kept():
         + "    scale__with_mean: {choices: [true, false], when: {scale: [{estimator: sklearn.preprocessing.StandardScaler}]}}\n"
         + "    svr__C: {low: 1.0, high: 20.0}\n"
     )
-    assert [("scale__with_mean" in each.params) for each in found] == [True, False, False]
-    assert all(each.params["svr__C"] < 10 for each in found)
+    assert [("scale__with_mean" in each.points[0]) for each in found] == [True, False, False]
+    assert all(point["svr__C"] < 10 for each in found for point in each.points)
 
 
 def test_of_too_many_each_choice_is_in_one():
@@ -66,7 +69,7 @@ def test_of_too_many_each_choice_is_in_one():
     found = find_structures(plan.config.search, plan.space)
     assert len(found) == len(SCALERS) < MOST_STRUCTURES < len(SCALERS) ** 4
     for each in plan.space.dimensions:
-        assert all(any(same(one.params[each.name], value) for one in found) for value in each.spec.choices)
+        assert all(any(same(one.points[0][each.name], value) for one in found) for value in each.spec.choices)
 
 
 @pytest.mark.parametrize("names", [["no", "yes"], ["a", "b", "c", "rare"]])
@@ -86,10 +89,20 @@ def test_a_model_is_fitted_on_a_few_rows_of_all_classes(names):
 
 
 def test_a_fit_that_needs_more_rows_gets_those_of_a_fold_and_one_that_fails_there_is_named():
-    neighbours = "model: {{estimator: sklearn.neighbors.KNeighborsRegressor}}\nsearch: {{parameters: {{n_neighbors: [{}, 2]}}}}"
+    neighbours = "model: {{estimator: sklearn.neighbors.KNeighborsRegressor}}\nsearch: {{parameters: {{n_neighbors: [{}]}}}}"
     (sample,) = planned(neighbours.format(80)).samples()
     assert sample.model.n_samples_fit_ > FEW_ROWS
     (problem,) = planned(neighbours.format(1500)).samples()
     assert isinstance(problem, Problem)
     assert problem.message.startswith("cannot be fitted on the 9")
     assert "n_neighbors = 1500" in problem.message
+
+
+def test_parameters_that_do_not_go_together_in_the_first_trial_are_no_mistake():
+    grid = "{penalty: [l1, l2], solver: [lbfgs, liblinear], C: {low: 0.1, high: 1.0, num: 4}}"
+    frame = pd.DataFrame({"x": np.arange(90) % 7 / 2, "y": np.arange(90) % 2})
+    plan = planned(f"model: {{estimator: sklearn.linear_model.LogisticRegression}}\nsearch: {{parameters: {grid}}}", frame)
+    (sample,) = plan.samples()
+    assert not isinstance(sample, Problem)
+    (structure,) = find_structures(plan.config.search, plan.space)
+    assert structure.points[0] == {"penalty": "l1", "solver": "lbfgs", "C": 0.1}

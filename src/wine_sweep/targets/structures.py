@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import random
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,9 @@ MOST_STRUCTURES = 32
 
 _OF_A_CLASS = 3
 _DRAWS = 200
+_POINTS = 5
+"""Of a structure, so many trials' parameters are tried until a model of it can be fitted."""
+
 _MADE_OF = ("estimator", "pipeline", "function", "columns")
 
 
@@ -35,11 +39,11 @@ class Structure:
     """What a model is made of, apart from numbers and options.
 
     Args:
-        params: The parameters of a trial with it.
+        points: The parameters of trials with it, the first trial's first: some that do not go together are no mistake.
         path: The config key that decides for it.
     """
 
-    params: Params
+    points: tuple[Params, ...]
     path: ConfigPath
 
 
@@ -61,13 +65,13 @@ class Sample:
 
 
 def find_structures(search: SearchConfig, space: Space) -> list[Structure]:
-    """List the structures that a sweep may try, with the parameters of the first trial that has each, as far as that is known."""
+    """List the structures that a sweep may try, with parameters of trials that have each: of the first, as far as it is known."""
     found = list(itertools.islice(_choices(space), MOST_STRUCTURES + 1))
     if len(found) > MOST_STRUCTURES:
         most = max(len(_values(each)) for each in space.dimensions if _is_structural(each))
         found = [point for index in range(most) for point in _choices(space, index)]
-    points = ((given, _point(search, space, given)) for given in found)
-    return [Structure(point, _path_of(space, given)) for given, point in points if point is not None]
+    points = ((given, tuple(_points(search, space, given))) for given in found)
+    return [Structure(those, _path_of(space, given)) for given, those in points if those]
 
 
 def _values(dimension: Dimension) -> Sequence[Any]:
@@ -105,14 +109,15 @@ def _choices(space: Space, index: int | None = None) -> Iterator[Params]:
     return extend({}, [each for each in space.dimensions if _is_structural(each)])
 
 
-def _point(search: SearchConfig, space: Space, given: Params) -> Params | None:
-    """Return the parameters of a trial of a structure; None where no draw keeps the constraints."""
+def _points(search: SearchConfig, space: Space, given: Params) -> Iterator[Params]:
+    """Yield parameters of trials of a structure; none where no draw keeps the constraints."""
     rng = random.Random(search.seed)  # noqa: S311  # draws of parameters
     draws = (space.draw(rng, given) for _ in range(_DRAWS))
     tried = itertools.chain(
         map(space.point, search.initial), [_first(space, given)] if search.method.is_exhaustive else [], draws
     )
-    return next((point for point in tried if _has(point, space, given) and space.keeps_constraints(point)), None)
+    kept = (point for point in tried if _has(point, space, given) and space.keeps_constraints(point))
+    yield from itertools.islice(kept, _POINTS)
 
 
 def _first(space: Space, given: Params) -> Params:
@@ -144,36 +149,39 @@ def fit_samples(structures: Iterable[Structure], material: TrainingData, factory
     """Fit a model of each structure on a few rows; where that fails, on the training rows of a fold.
 
     Yields:
-        The model, or what is wrong where it cannot be fitted on a fold either.
+        The model, or what is wrong with the first trial's parameters, where with others too none can be fitted on a fold.
     """
     rows = material.split.train[material.folds[0].fit]
     few = _few(material, rows)
     for structure in structures:
-        try:
-            yield _fitted(structure, material, factory, few)
-        except EstimatorError as error:
-            yield error.problem
-        except KeyboardInterrupt:
-            raise
-        except BaseException:  # noqa: BLE001  # an estimator may raise anything; few rows may be too few for it
-            yield _fitted_on_fold(structure, material, factory, rows)
+        attempts = (_fitted_or_not(structure, partial(factory.make, point), material, few, rows) for point in structure.points)
+        first = next(attempts)
+        yield first if isinstance(first, Sample) else next((each for each in attempts if isinstance(each, Sample)), first)
 
 
-def _fitted_on_fold(structure: Structure, material: TrainingData, factory: ModelFactory, rows: np.ndarray) -> Sample | Problem:
+def _fitted_or_not(
+    structure: Structure, make: Callable[[], Any], material: TrainingData, few: np.ndarray, rows: np.ndarray
+) -> Sample | Problem:
     try:
-        return _fitted(structure, material, factory, rows)
+        try:
+            return _fitted(structure, make(), material, few)
+        except EstimatorError:
+            raise
+        except Exception:  # noqa: BLE001  # few rows may be too few for it
+            return _fitted(structure, make(), material, rows)
+    except EstimatorError as error:
+        return error.problem
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001  # as above
+    except BaseException as error:  # noqa: BLE001  # an estimator may raise anything
         return Problem(f"cannot be fitted on the {len(rows):,} rows of a fold: {describe_error(error)}", structure.path)
 
 
-def _fitted(structure: Structure, material: TrainingData, factory: ModelFactory, rows: np.ndarray) -> Sample:
+def _fitted(structure: Structure, model: Any, material: TrainingData, rows: np.ndarray) -> Sample:
     dataset = material.dataset
     features = dataset.features.iloc[rows].reset_index(drop=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a trial records what its estimator warns of
-        model = factory.make(structure.params)
         fit(model, features.copy(), dataset.target.to_numpy()[rows], part_of(dataset.weights, rows))
         shown = features.head(FEW_ROWS)
         return Sample(structure, model, shown, np.asarray(model.predict(shown.copy())))
