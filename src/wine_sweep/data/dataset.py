@@ -21,6 +21,7 @@ from wine_sweep.data.given import (
     NO_FOLD,
     TEST_COLUMN,
     TIME,
+    are_dates,
     check_folds,
     check_time,
     find_test_rows,
@@ -453,7 +454,8 @@ def _check_features(features: pd.DataFrame, needs: DataRequirements) -> pd.DataF
 def _checked_feature(column: pd.Series, needs: DataRequirements) -> pd.Series:
     name = column.name
     if needs.numbers or is_numeric_dtype(column):
-        why = f"{needs.model} needs numbers; leave it out by `data.drop`, or encode it in model.pipeline"
+        time = f" name it by `data.time: {name}` if it orders the rows," if are_dates(column) else ""
+        why = f"{needs.model} needs numbers; leave it out by `data.drop`,{time} or encode it in model.pipeline"
         column = as_numbers(column, path=SOURCE, why=why)
     if any(isinstance(value, Collection) and not isinstance(value, str | bytes) for value in column.head(_SHOWN)):
         raise DataError(f"column '{name}' holds lists or mappings; a feature holds numbers or text", path=SOURCE)
