@@ -425,6 +425,21 @@ def test_ui_refuses_a_taken_port_and_a_missing_store(in_process, store):
     assert not (store.folder / "nowhere.db").exists()
 
 
+def test_plan_says_how_many_folds_there_are_where_the_table_decides(in_process, store):
+    rows = "".join(f"{row},{row % 7},{row % 5}\n" for row in range(60))
+    (store.folder / "sites.csv").write_text("a,site,y\n" + rows)
+    config = {
+        "data": {"source": "sites.csv", "target": "y"},
+        "model": {"estimator": "sklearn.linear_model.Ridge"},
+        "search": {"parameters": {"alpha": [1]}},
+        "evaluation": {"cv": {"leave_one_group_out": "site"}},
+    }
+    (store.folder / "sites.yaml").write_text(json.dumps(config))
+    said = " ".join(in_process("plan", "sites.yaml").stdout.split())
+    assert "measured rmse, mae, r2 over folds of one site, 5 in all" in said
+    assert "groups rows with the same site stay on one side of every split" in said
+
+
 def test_plan_says_what_stays_together_and_what_weighs(in_process, root):
     result = in_process("plan", root / "configs/groups-and-weights.yaml")
     assert result.returncode == 0, result.stderr

@@ -93,6 +93,8 @@ def folder(tmp_path_factory):
     batches = "".join(f"B{a},{b % 4},{at},{c}.5\n" for at, (a, b, c) in enumerate(rows))
     (folder / "groups-and-weights.csv").write_text("batch,readings,moisture,hardness\n" + batches)
     shutil.copy(GOOD[0].with_name("penguins.csv"), folder)
+    days = "".join(f"2026-{2 - at // 30:02d}-{at % 28 + 1:02d},{a},{b}\n" for at, (a, b, _) in enumerate(rows))
+    (folder / "time.csv").write_text("date,rain,rented\n" + days)
     return folder
 
 
@@ -139,11 +141,10 @@ WORDS = [
     "", "a", "rbf", "on", "1e-3", "passthrough", "steps", "sklearn.svm.SVR", "sklearn.linear_model.LogisticRegression",
     "sklearn.preprocessing.StandardScaler", "sklearn.ensemble.BaggingRegressor", "sklearn", "os.path", "..", "rmse", "f1", "grid",
     "random", "10m", "own-data.csv", "wine.csv", "nowhere.csv", "quality", "left", "batch",
-    "readings",
+    "readings", "date", "time.csv", "2026-01-09", "leave_one_out",
 ]  # fmt: skip
-KEYS = st.sampled_from(
-    ["estimator", "params", "low", "high", "num", "step", "log", "choices", "folds", "holdout", "metric", "a", "C"]
-)
+SPLITS = ["folds", "holdout", "time_series", "gap", "column", "leave_one_out", "time", "test", "since"]
+KEYS = st.sampled_from(["estimator", "params", "low", "high", "num", "step", "log", "choices", *SPLITS, "metric", "a", "C"])
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 60), st.sampled_from([-1.5, 0.0, 0.1, 0.5, 1.0, 1e300]), st.sampled_from(WORDS)
 )

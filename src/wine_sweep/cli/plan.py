@@ -100,7 +100,7 @@ def _describe_fitted(count: int) -> str:
 def _describe(path: Path, prepared: SweepPlan, experiment: str | None) -> dict[str, Any]:
     config = prepared.config
     registry = config.registry
-    search, space, objective = config.search, prepared.space, prepared.objective
+    search, space, objective, material = config.search, prepared.space, prepared.objective, prepared.material
     first = islice(grid_points(search, space), FIRST) if search.method.is_exhaustive else search.initial[:FIRST]
     return {
         "file": str(path),
@@ -124,8 +124,9 @@ def _describe(path: Path, prepared: SweepPlan, experiment: str | None) -> dict[s
             search, workers=count_workers(config.execution), goals=objective.metrics, limits=objective.limits
         ),
         "first_trials": [dict(point) for point in first],
-        "data": _data(config.data, prepared.material, prepared.columns()) if config.data and prepared.material else None,
+        "data": _data(config.data, material, prepared.columns()) if config.data and material else None,
         "evaluation": prepared.objective.evaluation,
+        "folds": None if config.evaluation.cv.count is not None or material is None else len(material.folds),
         "metrics": list(prepared.measured),
         "objective": objective.describe(),
         "limits": list(objective.limits),
@@ -259,7 +260,9 @@ def _lines(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from _lines_of_data(data)
     if "fitted" in plan:
         yield "fitted", _describe_fitted(plan["fitted"])
-    yield "measured", ", ".join(plan["metrics"]) + (f" over {plan['evaluation']}" if plan["evaluation"] else "")
+    over = f" over {plan['evaluation']}" if plan["evaluation"] else ""
+    count = f", {plan['folds']:,} in all" if plan["folds"] else ""
+    yield "measured", ", ".join(plan["metrics"]) + over + count
     yield "objective", plan["objective"]
     for text in plan["limits"]:
         yield "  limit", text

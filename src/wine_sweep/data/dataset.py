@@ -23,6 +23,7 @@ from wine_sweep.data.given import (
     NO_FOLD,
     TEST_COLUMN,
     TIME,
+    are_dates,
     check_folds,
     check_time,
     find_test_rows,
@@ -456,7 +457,8 @@ def _checked_feature(column: pd.Series, needs: DataRequirements) -> pd.Series:
     name = column.name
     is_taken = needs.categories and isinstance(column.dtype, pd.CategoricalDtype)
     if needs.numbers and not is_numeric_dtype(column) and not is_taken:
-        why = f"{needs.model} needs numbers; `model.preprocess: auto` prepares any column, `data.drop` leaves it out"
+        time = f" `data.time: {name}` orders the rows by it," if are_dates(column) else ""
+        why = f"{needs.model} needs numbers;{time} `model.preprocess: auto` prepares any column, `data.drop` leaves it out"
         column = as_numbers(column, path=SOURCE, why=why)
     if any(isinstance(value, Collection) and not isinstance(value, str | bytes) for value in column.head(_SHOWN)):
         raise DataError(f"column '{name}' holds lists or mappings; a feature holds numbers or text", path=SOURCE)

@@ -24,6 +24,7 @@ _MARKS = {"true": True, "1": True, "yes": True, "test": True, "false": False, "0
 NO_FOLD = -1
 """The fold of rows that are always fitted on, as scikit-learn's `PredefinedSplit` has it."""
 
+_LOOKED_AT = 20
 _EXAMPLE = "write dates as 2026-12-01, or as 2026-12-01 18:30"
 
 
@@ -66,6 +67,15 @@ def _dates(column: pd.Series) -> pd.Series:
         raise DataError(message, path=TIME)
     dates: pd.Series = whole[0].dt.tz_localize(None).dt.as_unit("us")
     return dates
+
+
+def are_dates(column: pd.Series) -> bool:
+    """Return whether a column seems to hold dates: the first of its values are, as dates or as ISO 8601 has them."""
+    first = column.dropna().head(_LOOKED_AT)
+    if is_numeric_dtype(column) or first.empty:
+        return False
+    read = _read_dates(first, format="ISO8601")
+    return read is not None and not read.isna().any()
 
 
 def _read_dates(column: pd.Series, **how: Any) -> pd.Series | None:
