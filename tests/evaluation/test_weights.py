@@ -24,6 +24,10 @@ from wine_sweep.trial import Task, Trial, TrialState
 REGRESSORS = {
     "an estimator": (Ridge(), "sample_weight"),
     "a pipeline": (Pipeline([("scale", StandardScaler()), ("net", ElasticNet(alpha=0.1))]), "net__sample_weight"),
+    "a pipeline in a pipeline": (
+        Pipeline([("scale", StandardScaler()), ("model", Pipeline([("scale", StandardScaler()), ("ridge", Ridge())]))]),
+        "model__ridge__sample_weight",
+    ),
     "a pipeline of one": (make_pipeline(GradientBoostingRegressor(random_state=0)), "gradientboostingregressor__sample_weight"),
 }
 

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from wine_sweep.config import ColumnType, EstimatorConfig, StepConfig, wrong_step
+from wine_sweep.config import EstimatorConfig, StepConfig, wrong_step
 from wine_sweep.errors import Code, ConfigPath, Problem
 from wine_sweep.evaluation.functions import PARAMETERS, FunctionError, find_function, full_name, is_dotted
-from wine_sweep.evaluation.nested import is_estimator, is_pipeline, names_set, names_within
+from wine_sweep.evaluation.nested import is_estimator, is_pipeline, names_set, names_within, selected_dtypes
 from wine_sweep.importing import start_scripts_as_usual
 from wine_sweep.messages import did_you_mean, shell_word, show
 from wine_sweep.trial import DataRequirements, Task
@@ -324,29 +324,18 @@ def _member(item: Any, trusted: Iterable[str], path: ConfigPath) -> Any:
     return (name, made, *(_columns(value, (*path, 2)) for value in columns))
 
 
-_DTYPES: Mapping[ColumnType, list[str]] = {
-    ColumnType.NUMBER: ["number", "bool"],
-    ColumnType.TEXT: ["object", "string"],
-    ColumnType.CATEGORY: ["category"],
-    ColumnType.DATE: ["datetime", "datetimetz"],
-}
-"""The dtypes of pandas, as `select_dtypes` calls them, of each type of column."""
-
-
 def _columns(value: Any, path: ConfigPath) -> Any:
     """Return the columns of a transformer: names as they are, and ``{dtype: number}`` as scikit-learn's own selector."""
     if isinstance(value, dict) and set(value) == {"columns"}:
         value, path = value["columns"], (*path, "columns")
     if not isinstance(value, dict):
         return value
-    types = value.get("dtype")
-    types = types if isinstance(types, list) else [types]
-    if set(value) != {"dtype"} or not types or not set(map(str, types)) <= {*ColumnType}:
-        allowed = ", ".join(ColumnType)
-        raise _bad(path, f"columns are a name, a list of names, or {{dtype: …}} with one of {allowed}, or a list of them")
     from sklearn.compose import make_column_selector
 
-    return make_column_selector(dtype_include=[dtype for each in types for dtype in _DTYPES[ColumnType(each)]])
+    try:
+        return make_column_selector(dtype_include=selected_dtypes(value))
+    except ValueError as error:
+        raise _bad(path, str(error)) from error
 
 
 def copy_of(model: Any) -> Any:
@@ -621,4 +610,5 @@ def _destination(model: Any) -> tuple[str, Any]:
     if not isinstance(model, Pipeline):
         return _WEIGHTS, model
     name, last = model.steps[-1]
-    return f"{name}__{_WEIGHTS}", last
+    keyword, learner = _destination(last)
+    return f"{name}__{keyword}", learner

@@ -1,4 +1,4 @@
-"""Read what a config nests in the values of parameters: estimators and pipelines, before they are made.
+"""Read what a config nests in the values of parameters: estimators, pipelines and columns, before they are made.
 
 An estimator is ``{estimator: dotted.path, params: {…}}``, a pipeline ``{pipeline: {step: …}, params: {…}}``, where a step is a
 dotted path, an estimator or a pipeline. Both may stand in lists, as in the `transformers` of a ColumnTransformer.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from wine_sweep.config import ColumnType
 from wine_sweep.evaluation.functions import is_dotted
 
 
@@ -64,3 +65,25 @@ def dotted_paths(value: Any) -> Iterator[str]:
     elif isinstance(value, Mapping | list | tuple):
         for item in value.values() if isinstance(value, Mapping) else value:
             yield from dotted_paths(item)
+
+
+_DTYPES: Mapping[ColumnType, list[str]] = {
+    ColumnType.NUMBER: ["number", "bool"],
+    ColumnType.TEXT: ["object", "string"],
+    ColumnType.CATEGORY: ["category"],
+    ColumnType.DATE: ["datetime", "datetimetz"],
+}
+
+
+def selected_dtypes(value: Mapping[str, Any]) -> list[str]:
+    """Return the dtypes of the columns that ``{dtype: number}``, or a list in it, selects, as pandas' `select_dtypes` calls them.
+
+    Raises:
+        ValueError: It is written in another way.
+    """
+    types = value.get("dtype")
+    types = types if isinstance(types, list) else [types]
+    if set(value) != {"dtype"} or not types or not set(map(str, types)) <= {*ColumnType}:
+        allowed = ", ".join(ColumnType)
+        raise ValueError(f"columns are a name, a list of names, or {{dtype: …}} with one of {allowed}, or a list of them")
+    return [dtype for each in types for dtype in _DTYPES[ColumnType(each)]]
