@@ -94,7 +94,7 @@ def test_text_in_a_feature_is_refused_with_an_example():
 @pytest.mark.parametrize("days", [["2026-12-01", "2026-12-02"], pd.date_range("2026-12-01", periods=2)])
 def test_dates_among_the_features_may_be_the_order_of_the_rows(days):
     message = refusal({"day": days, "a": [1, 2], "y": [1, 2]})
-    assert "leave it out by `data.drop`, name it by `data.time: day` if it orders the rows, or encode it" in message
+    assert "`data.time: day` orders the rows by it, `model.preprocess: auto` prepares any column" in message
 
 
 def test_numbers_written_as_text_are_numbers():

@@ -82,7 +82,7 @@ def test_the_users_table_stays_as_it_is():
 def test_keys_that_are_about_files_have_no_use():
     with pytest.raises(ConfigError, match=r"is for \.csv, \.tsv and \.txt; a table from Python says itself what is in it"):
         Sweep({**CONFIG, "data": {"target": "y", "decimal": ","}}, data=TABLE)
-    typed = load_rows(DataConfig(source="<a table from Python>", dtypes={"b": "category"}), None, TABLE).table
+    typed = load_rows(DataConfig(source="<a table from Python>", dtypes={"b": "category"}), None, frame=TABLE).table
     assert isinstance(typed["b"].dtype, pd.CategoricalDtype)
 
 

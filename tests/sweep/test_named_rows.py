@@ -130,7 +130,7 @@ def test_the_shipped_config_of_a_daily_table_runs_and_promotes(in_process, root)
     table = pd.read_csv(root / "configs/time.csv").sort_values("date")
     (plan,) = json.loads(in_process("plan", root / "configs/time.yaml", "--json").stdout)
     assert plan["data"]["test_from"] == table["date"].iloc[-plan["data"]["test_rows"]]
-    features = table.drop(columns=["date", "rented"]).astype(float).tail(plan["data"]["test_rows"])
+    features = table.drop(columns=["date", "rented"]).tail(plan["data"]["test_rows"])
     predicted = mlflow.pyfunc.load_model("models:/bikes@staging").predict(features)
     error = np.abs(predicted - table["rented"].tail(len(features))).mean()
     assert found["test_scores"]["mae"] == pytest.approx(error)
