@@ -81,3 +81,14 @@ def test_a_sweep_that_goes_on_is_not_rehearsed_again(config, in_process, monkeyp
     assert in_process("resume", "s", "--trials", "3").returncode == 0
     assert in_process("run", config("sklearn.linear_model.Ridge", "t"), "--quiet").returncode == 0
     assert len(rehearsed) == 1
+
+
+def test_no_trial_begins_before_all_is_rehearsed(config, in_process, monkeypatch):
+    from wine_sweep.evaluation.cross_validation import CrossValidationTask
+    from wine_sweep.sweep import rehearsal
+
+    order, rehearse, measure = [], rehearsal.rehearse, CrossValidationTask.__call__
+    monkeypatch.setattr(rehearsal, "rehearse", lambda *given: (rehearse(*given), order.append("rehearsed")))
+    monkeypatch.setattr(CrossValidationTask, "__call__", lambda *given: (order.append("trial"), measure(*given))[1])
+    assert in_process("run", config("sklearn.linear_model.Ridge"), "--quiet").returncode == 0
+    assert order == ["rehearsed", "trial", "trial"]

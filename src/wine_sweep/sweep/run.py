@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -102,12 +103,22 @@ def run_sweep(
     older: list[Trial] = []
     policy = RetryPolicy(prepared.config.execution.tracking_timeout, stop=stop)
     journal = Journal.of(options.token)
-    make = partial(_begin, prepared, options, started, older, policy, experiment=experiment, stop=stop)
+    rehearsed = threading.Event() if prepared.is_rehearsed else None
+    make = partial(
+        _begin,
+        prepared,
+        options,
+        started,
+        older,
+        policy,
+        experiment=experiment,
+        rehearse=partial(_rehearse, prepared, stop, rehearsed),
+    )
     persistence = Persistence.begin(lambda: _bound(journal, make()), policy, journal, stop=stop, verbose=options.verbose)
     persistence.writer.do(lambda runs: runs.describe())
     if not prepared.config.execution.backend.traits.runs_in_this_process:  # serial trials would record what these imports warn of
         persistence.writer.when_idle(partial(_import_what_concludes, prepared))
-    sweep = _Sweep(prepared, persistence, observer=observer, stop=stop, clock=clock)
+    sweep = _Sweep(prepared, persistence, observer=observer, stop=stop, may_begin=rehearsed, clock=clock)
     return sweep.carry_out(older, Past(), may_promote=options.promote)
 
 
@@ -123,10 +134,11 @@ def resume_sweep(
     """Go on where a sweep stopped; see `run_sweep` for what else is given and raised."""
     policy = RetryPolicy(resumption.prepared.config.execution.tracking_timeout, stop=stop, has_worked=True)
     persistence = Persistence.begin(lambda: _go_on(resumption), policy, resumption.journal, stop=stop, verbose=verbose)
-    if not resumption.past.trials:
-        persistence.writer.do(lambda _runs: _rehearse(resumption.prepared, stop))
+    rehearsed = threading.Event() if resumption.prepared.is_rehearsed and not resumption.past.trials else None
+    if rehearsed is not None:
+        persistence.writer.do(lambda _runs: _rehearse(resumption.prepared, stop, rehearsed))
     persistence.writer.do(lambda runs: runs.describe())
-    sweep = _Sweep(resumption.prepared, persistence, observer=observer, stop=stop, clock=clock)
+    sweep = _Sweep(resumption.prepared, persistence, observer=observer, stop=stop, may_begin=rehearsed, clock=clock)
     return sweep.carry_out(resumption.older, resumption.past, may_promote=may_promote)
 
 
@@ -138,7 +150,7 @@ def _begin(
     policy: RetryPolicy,
     *,
     experiment: str,
-    stop: Callable[[], bool],
+    rehearse: Callable[[], None],
 ) -> SweepRuns:
     """Open the store and make the parent run; called in the writer's thread, since importing MLflow takes seconds.
 
@@ -148,7 +160,7 @@ def _begin(
         import_searcher(prepared.config.search)
         from wine_sweep.tracking.store import leave_retries_to_policy, open_store
 
-        _rehearse(prepared, stop)
+        rehearse()
         client = open_store(options.tracking_uri, create=True)
     tags = {**sweep_tags(prepared, command=options.command), names.JOURNAL: options.token}
     if options.refreshes is not None:
@@ -165,10 +177,14 @@ def _begin(
     return runs_of(prepared).begin(client, header, policy=policy)
 
 
-def _rehearse(prepared: SweepPlan, stop: Callable[[], bool]) -> None:
+def _rehearse(prepared: SweepPlan, stop: Callable[[], bool], done: threading.Event | None) -> None:
+    """Try what comes at the end with a few rows; see `rehearse`. Trials wait for that, which is over when the store is opened."""
+    if done is None:
+        return
     from wine_sweep.sweep.rehearsal import rehearse
 
     rehearse(prepared, stop)
+    done.set()
 
 
 def _bound(journal: Journal, runs: SweepRuns) -> SweepRuns:
@@ -204,12 +220,14 @@ class _Sweep:
         *,
         observer: Observer,
         stop: Callable[[], bool],
+        may_begin: threading.Event | None,
         clock: Callable[[], float],
     ) -> None:
         self._prepared = prepared
         self._persistence = persistence
         self._observer = observer
         self._stop = stop
+        self._may_begin = may_begin
         self._clock = clock
 
     def carry_out(self, older: Sequence[Trial], past: Past, *, may_promote: bool) -> SweepOutcome:
@@ -219,7 +237,14 @@ class _Sweep:
         writer.every(BEAT_SECONDS, lambda runs: runs.beat())
         try:
             result = run_trials(
-                self._prepared, persistence, older, past, observer=self._observer, stop=self._stop, clock=self._clock
+                self._prepared,
+                persistence,
+                older,
+                past,
+                observer=self._observer,
+                stop=self._stop,
+                may_begin=self._may_begin,
+                clock=self._clock,
             )
             runs = writer.join(WaitingResults(writer, self._observer).tell)
             finished = self._conclude(result, runs, may_promote=may_promote)

@@ -262,6 +262,11 @@ class SweepPlan(ABC):
             ModelError: It cannot be fitted.
         """
 
+    @property
+    def is_rehearsed(self) -> bool:
+        """Return whether there are `samples`, which trials wait for."""
+        return False
+
     def samples(self) -> Iterator[Sample | Problem]:
         """Fit a model of each structure that may be tried on a few rows, or tell why that fails; none where it is not known."""
         return iter(())

@@ -172,6 +172,11 @@ class EstimatorSweep(SweepPlan):
         is_here = self.config.execution.backend.traits.shares_this_disk
         return FoldMemory(goal.metric, goal.direction, self.needs.task) if is_measured and is_here else None
 
+    @property
+    def is_rehearsed(self) -> bool:
+        """See `SweepPlan`."""
+        return True
+
     def samples(self) -> Iterator[Sample | Problem]:
         """See `SweepPlan`."""
         return fit_samples(find_structures(self.config.search, self.space), self.material, self.factory)
