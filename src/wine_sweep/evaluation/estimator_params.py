@@ -295,13 +295,11 @@ class ModelFactory:
             EstimatorError: The parameters are not right for it, or name a file that nobody trusts: those of a trial that was
                 recorded come from the store, where others may write.
         """
-        from sklearn.base import clone
-
         if self.trusted:
             start_scripts_as_usual()
         family = None if None in self.templates else params[FAMILY]
         own = {name: value for name, value in params.items() if family is None or name != FAMILY}
-        model, path = clone(self.templates[family]), ("search", "parameters")
+        model, path = copy_of(self.templates[family]), ("search", "parameters")
         outer = {name: [value] for name, value in own.items()}
         for problem in find_refused(model, own, lambda each: lies_in(each, self.paths), self.trusted, path, outer=outer):
             raise EstimatorError(problem)

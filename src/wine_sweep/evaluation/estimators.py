@@ -18,6 +18,7 @@ import pandas as pd
 
 from wine_sweep.config import EstimatorConfig
 from wine_sweep.errors import Code, ConfigPath, Problem
+from wine_sweep.evaluation import library_params
 from wine_sweep.importing import start_scripts_as_usual
 from wine_sweep.messages import did_you_mean, shell_word, show
 from wine_sweep.trial import DataRequirements, Task
@@ -206,8 +207,9 @@ def set_params(model: Any, params: Mapping[str, Any], trusted: Iterable[str], pa
     """
     known = _params_of(model, path)
     for name in params:
-        if name not in known and not _reachable(model, name):
-            message = f"{type(model).__name__} has no parameter '{name}'{_near_parameter(name, known)}"
+        if name not in known and not _reachable(model, name) and not library_params.takes(model, name):
+            near = _near_parameter(name, [*known, *library_params.library_names(model)])
+            message = f"{type(model).__name__} has no parameter '{name}'{near}"
             raise _bad((*path, name), message, at_key=True, code="unknown-parameter")
     values = {name: materialize(value, trusted, (*path, name)) for name, value in params.items()}
     try:
@@ -220,9 +222,7 @@ def set_params(model: Any, params: Mapping[str, Any], trusted: Iterable[str], pa
 
 def copy_of(model: Any) -> Any:
     """Copy an unfitted estimator."""
-    from sklearn.base import clone
-
-    return clone(model)
+    return library_params.copy_unfitted(model)
 
 
 def materialize(value: Any, trusted: Iterable[str], path: ConfigPath = ()) -> Any:
@@ -258,10 +258,15 @@ def _nested(value: Mapping[str, Any], trusted: Iterable[str], path: ConfigPath) 
 def set_seed(model: Any, seed: int, *, except_for: Iterable[str] = ()) -> Any:
     """Seed every ``random_state`` within an estimator that is None, but for those that the config sets itself."""
     chosen = set(except_for)
+    params = model.get_params(deep=True)
+    states = [name for name, value in params.items() if value is None and name.rpartition("__")[2] == "random_state"]
     open_states = {
         name: seed
-        for name, value in model.get_params(deep=True).items()
-        if value is None and (name == "random_state" or name.endswith("__random_state")) and name not in chosen
+        for name in (*states, *library_params.open_seeds(model))
+        if not chosen.union(params).intersection(
+            f"{name.removesuffix('random_state')}{other}" for other in ("seed", "random_seed")
+        )
+        and name not in chosen
     }
     return model.set_params(**open_states) if open_states else model
 
@@ -327,7 +332,7 @@ def _construct(found: type, params: Mapping[str, Any], trusted: Iterable[str], p
     ]
     given = {name: materialize(params.get(name), trusted, (*path, name)) for name in required}
     try:
-        return found(**given)
+        return found(**given, **library_params.quiet_defaults(found, params))
     except KeyboardInterrupt:
         raise
     except BaseException as error:
