@@ -129,6 +129,7 @@ _FUNCTIONS: frozenset[str] = frozenset().union(
         "additive_chi2_kernel chi2_kernel cosine_distances cosine_similarity euclidean_distances haversine_distances"
         " laplacian_kernel linear_kernel manhattan_distances nan_euclidean_distances polynomial_kernel rbf_kernel sigmoid_kernel",
     ),
+    _names("sklearn.utils.validation", "check_array"),
 )
 _SCORES = re.compile(
     r"sklearn\.metrics\.(_classification|_ranking|_regression|cluster\._supervised)"
