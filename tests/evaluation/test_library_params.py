@@ -7,8 +7,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from wine_sweep.config import EstimatorConfig
-from wine_sweep.evaluation.estimator_params import find_refused
-from wine_sweep.evaluation.estimators import EstimatorError, build_model, copy_of, set_params, set_seed
+from wine_sweep.evaluation.estimator_params import check_fixed, find_refused
+from wine_sweep.evaluation.estimators import EstimatorError, build_model, copy_of, refusal, set_params, set_seed
 
 KNOWN = [
     ("lightgbm.LGBMClassifier", "max_bin", 63),
@@ -69,3 +69,26 @@ def test_a_seed_is_set_where_the_config_has_none_under_any_of_its_names(dotted):
     assert set_seed(built(dotted).model, 7).get_params()["random_state"] == 7
     seeded = set_seed(built(dotted, **{"random_seed" if "cat" in dotted else "seed": 3}).model, 7)
     assert seeded.get_params().get("random_state") is None
+
+
+@pytest.mark.parametrize(
+    ("dotted", "name"),
+    [
+        ("lightgbm.LGBMClassifier", "n_iter_no_change"),
+        ("xgboost.XGBClassifier", "early_stopping_rounds"),
+        ("catboost.CatBoostRegressor", "od_wait"),
+    ],
+)
+def test_stopping_early_without_rows_to_validate_on_is_refused_at_its_key(dotted, name):
+    config = EstimatorConfig(estimator=dotted, params={name: 5})
+    found = build_model(config, ())
+    (problem,) = [*found.problems, *check_fixed(found.model, config)]
+    assert problem.path == ("model", "params", name)
+    assert "rows to validate on" in problem.message
+    assert refusal(Pipeline([("boost", found.model)]), f"boost__{name}", 5) == problem.message
+    assert refusal(found.model, name, None) is None
+
+
+def test_catboost_stops_early_by_a_share_of_its_own():
+    model = built("catboost.CatBoostClassifier", eval_fraction=0.2, early_stopping_rounds=5).model
+    assert refusal(model, "early_stopping_rounds", 5) is None

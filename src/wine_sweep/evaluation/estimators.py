@@ -37,6 +37,8 @@ def refusal(model: Any, name: str, value: Any) -> str | None:
     owner, _, last = name.rpartition("__")
     if owner:
         model = model.get_params(deep=True).get(owner)
+    if message := library_params.refusal_of_stopping(model, last, value):
+        return message
     constraints = getattr(model, "_parameter_constraints", {})
     if last not in constraints:
         return None

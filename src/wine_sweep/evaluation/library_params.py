@@ -19,6 +19,12 @@ SEEDS = frozenset({"random_state", "random_seed", "seed"})
 """The names of a seed in these libraries."""
 
 
+_STOPPING = frozenset(
+    {"early_stopping", "early_stopping_round", "early_stopping_rounds", "n_iter_no_change", "od_pval", "od_type", "od_wait"}
+)
+"""Parameters that do nothing, or fail, without rows to validate on."""
+
+
 def library_of(model: Any) -> str | None:
     """Return the boosting library whose class an estimator is, or derives from; None for any other."""
     packages = (base.__module__.partition(".")[0] for base in type(model).__mro__)
@@ -44,6 +50,22 @@ def library_names(model: Any) -> frozenset[str]:
     if library == "lightgbm":
         return _lightgbm_names()
     return _catboost_names() if library == "catboost" else frozenset()
+
+
+def refusal_of_stopping(model: Any, name: str, value: Any) -> str | None:
+    """Describe why an estimator cannot stop early, or None where it can or is not asked to.
+
+    Args:
+        model: The unfitted estimator that has the parameter.
+        name: The parameter's own name: ``early_stopping_rounds``.
+        value: Its value.
+    """
+    if name not in _STOPPING or not value or library_of(model) is None or model.get_params().get("eval_fraction"):
+        return None
+    return (
+        f"{type(model).__name__} stops early by rows to validate on, and a sweep hands over none; "
+        "leave it out and search the number of iterations, such as `n_estimators`"
+    )
 
 
 def quiet_defaults(found: type, params: Mapping[str, Any]) -> dict[str, Any]:
