@@ -7,7 +7,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from wine_sweep.config import EstimatorConfig
-from wine_sweep.evaluation.estimator_params import check_fixed, find_refused
+from wine_sweep.evaluation.estimator_params import ModelFactory, check_fixed, find_refused
 from wine_sweep.evaluation.estimators import EstimatorError, build_model, copy_of, refusal, set_params, set_seed
 
 KNOWN = [
@@ -92,3 +92,17 @@ def test_stopping_early_without_rows_to_validate_on_is_refused_at_its_key(dotted
 def test_catboost_stops_early_by_a_share_of_its_own():
     model = built("catboost.CatBoostClassifier", eval_fraction=0.2, early_stopping_rounds=5).model
     assert refusal(model, "early_stopping_rounds", 5) is None
+
+
+@pytest.mark.parametrize(
+    ("dotted", "names"),
+    [("lightgbm.LGBMClassifier", ("n_jobs", "nthread")), ("catboost.CatBoostRegressor", ("thread_count", "thread_count"))],
+)
+def test_a_trial_takes_one_thread_unless_the_config_says_how_many(dotted, names):
+    own, other = names
+    template = Pipeline([("boost", built(dotted).model)])
+    factory = ModelFactory({None: template}, 0, {None: frozenset()})
+    assert factory.make({}).get_params()[f"boost__{own}"] == 1
+    params = factory.make({f"boost__{other}": 3}).get_params()
+    assert params[f"boost__{other}"] == 3
+    assert own == other or params[f"boost__{own}"] is None

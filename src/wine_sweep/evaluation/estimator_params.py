@@ -16,6 +16,7 @@ from typing import Any
 from wine_sweep.config import FAMILY, Choices, EstimatorConfig, Range
 from wine_sweep.errors import ConfigPath, Problem
 from wine_sweep.evaluation.estimators import EstimatorError, copy_of, find_class, materialize, refusal, set_params, set_seed
+from wine_sweep.evaluation.library_params import open_threads
 from wine_sweep.importing import lies_in, start_scripts_as_usual
 from wine_sweep.messages import shell_word
 from wine_sweep.trial import Params
@@ -304,4 +305,6 @@ class ModelFactory:
         for problem in find_refused(model, own, lambda each: lies_in(each, self.paths), self.trusted, path, outer=outer):
             raise EstimatorError(problem)
         set_params(model, own, self.trusted, path)
+        if threads := open_threads(model):
+            model.set_params(**threads)
         return set_seed(model, self.seed + repeat, except_for=self.chosen[family] | set(own))

@@ -19,6 +19,12 @@ SEEDS = frozenset({"random_state", "random_seed", "seed"})
 """The names of a seed in these libraries."""
 
 
+_THREADS = {
+    "catboost": ("thread_count",),
+    "lightgbm": ("n_jobs", "num_threads", "num_thread", "nthread", "nthreads"),
+}
+"""The names of the number of threads, first the one to set."""
+
 _STOPPING = frozenset(
     {"early_stopping", "early_stopping_round", "early_stopping_rounds", "n_iter_no_change", "od_pval", "od_type", "od_wait"}
 )
@@ -81,12 +87,33 @@ def quiet_defaults(found: type, params: Mapping[str, Any]) -> dict[str, Any]:
 
 def open_seeds(model: Any) -> list[str]:
     """List the ``random_state`` of CatBoost estimators within an estimator that have no seed, which `get_params` leaves out."""
-    params = model.get_params(deep=True)
-    owners = {"": model, **{f"{name}__": value for name, value in params.items() if hasattr(value, "get_params")}}
     return [
         f"{prefix}random_state"
-        for prefix, owner in owners.items()
+        for prefix, owner in _owners(model)
         if library_of(owner) == "catboost" and not SEEDS.intersection(owner.get_params())
+    ]
+
+
+def open_threads(model: Any) -> dict[str, int]:
+    """Return one thread for each estimator whose number is open, and whose library would take all cores in every worker.
+
+    XGBoost goes by OpenMP's own number, which is 1 in a worker; LightGBM and CatBoost count the cores instead.
+    """
+    found = {}
+    for prefix, owner in _owners(model):
+        named = _THREADS.get(library_of(owner) or "", ())
+        params = owner.get_params(deep=False) if named else {}
+        if named and all(params.get(name) is None for name in named):
+            found[f"{prefix}{named[0]}"] = 1
+    return found
+
+
+def _owners(model: Any) -> list[tuple[str, Any]]:
+    """List an estimator and those nested in it, each after the prefix of its parameters."""
+    nested = model.get_params(deep=True).items()
+    return [
+        ("", model),
+        *((f"{name}__", value) for name, value in nested if hasattr(value, "get_params") and not isinstance(value, type)),
     ]
 
 
