@@ -6,7 +6,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from skrub import tabular_pipeline
 
@@ -62,7 +62,11 @@ def test_every_random_state_has_the_seed_but_one_that_the_config_sets():
     assert set(states.values()) == {7}
 
 
-@pytest.mark.parametrize("model", [LogisticRegression(), RandomForestClassifier(5)], ids=lambda model: type(model).__name__)
+@pytest.mark.parametrize(
+    "model",
+    [LogisticRegression(), RandomForestClassifier(5), HistGradientBoostingClassifier(max_iter=5)],
+    ids=lambda model: type(model).__name__,
+)
 def test_what_is_saved_predicts_raw_rows_and_runs_no_code_when_it_is_loaded(model, tmp_path):
     fitted = factory(model).make({}).fit(TABLE, TARGET)
     expected = fitted.predict(TABLE)

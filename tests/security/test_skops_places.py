@@ -17,7 +17,7 @@ import skops.io
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import StackingClassifier, StackingRegressor
+from sklearn.ensemble import HistGradientBoostingClassifier, StackingClassifier, StackingRegressor
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.feature_selection import SelectFromModel
 from sklearn.frozen import FrozenEstimator
@@ -28,6 +28,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.multioutput import ClassifierChain
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.utils import check_array
 
 from wine_sweep.tracking import skops_policy
 from wine_sweep.tracking.skops_policy import read_skops
@@ -115,6 +116,10 @@ def test_a_model_that_writes_a_file_by_text_that_names_a_method_is_refused_for_e
         (FunctionTransformer(functools.partial(_PassthroughScorer(None), Ridge())), "'functools.partial' in a form"),
         (FunctionTransformer(functools.partial(np.clip, a_min=Ridge())), "'functools.partial' in a form"),
         (FunctionTransformer(having(functools.partial(np.clip, a_min=0), predict=1)), "'functools.partial' in a form"),
+        (FunctionTransformer(functools.partial(np.clip, dtype=[np.float64])), "'functools.partial' in a form"),
+        (FunctionTransformer(functools.partial(check_array, dtype=[Ridge])), "'functools.partial' in a form"),
+        (FunctionTransformer(functools.partial(check_array, dtype=np.float64)), "'functools.partial' in a form"),
+        (FunctionTransformer(functools.partial(check_array, estimator=Ridge())), "'functools.partial' in a form"),
         (FunctionTransformer(dict), "'builtins.dict' as 'func'"),
         (having(Ridge(), __array__=1), "'__array__' of"),
     ],
@@ -140,6 +145,7 @@ Y = np.array([0, 1] * 6)
         CalibratedClassifierCV(LogisticRegression(class_weight={0: 1, 1: 2}), cv=2),
         make_pipeline(SelectFromModel(Ridge(), importance_getter="coef_"), Ridge()),
         make_pipeline(FunctionTransformer(functools.partial(np.clip, a_min=0, a_max=1)), Ridge()),
+        HistGradientBoostingClassifier(max_iter=2, categorical_features=[0]),
     ],
     ids=lambda model: type(model).__name__,
 )

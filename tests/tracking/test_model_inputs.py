@@ -103,8 +103,7 @@ def test_a_model_predicts_raw_rows_as_it_did_in_memory(kind, tmp_path):
     for how, rows in rows_as_they_come(names).items():
         assert np.array_equal(loaded.predict(rows), expected), how
         assert np.allclose(loaded.get_raw_model().predict_proba(rows), probabilities), how
-    if kind != "native gaps and categories":
-        assert judge(tmp_path / "m", read_mlmodel(tmp_path / "m")).reasons == ()
+    assert judge(tmp_path / "m", read_mlmodel(tmp_path / "m")).reasons == ()
 
 
 def test_columns_that_no_step_uses_are_optional_and_others_are_not():

@@ -18,6 +18,7 @@ from wine_sweep.config import FAMILY, Choices, EstimatorConfig, Range
 from wine_sweep.errors import ConfigPath, Problem
 from wine_sweep.evaluation.estimators import MEMBERS, EstimatorError, copy_of, find_class, refusal, set_params, set_seed
 from wine_sweep.evaluation.functions import is_dotted
+from wine_sweep.evaluation.library_params import open_threads
 from wine_sweep.evaluation.nested import dotted_paths, is_pipeline, names_set, params_of, steps_of
 from wine_sweep.evaluation.preprocessing import last_step, preprocessed
 from wine_sweep.importing import lies_in, start_scripts_as_usual
@@ -371,17 +372,17 @@ class ModelFactory:
             EstimatorError: The parameters are not right for it, or name a file that nobody trusts: those of a trial that was
                 recorded come from the store, where others may write.
         """
-        from sklearn.base import clone
-
         if self.trusted:
             start_scripts_as_usual()
         family = None if None in self.templates else params[FAMILY]
         own = {name: value for name, value in params.items() if family is None or name != FAMILY}
-        model, path = clone(self.templates[family]), ("search", "parameters")
+        model, path = copy_of(self.templates[family]), ("search", "parameters")
         outer = {name: [value] for name, value in own.items()}
         for problem in find_refused(model, own, lambda each: lies_in(each, self.paths), self.trusted, path, outer=outer):
             raise EstimatorError(problem)
         set_params(model, own, self.trusted, path)
+        if threads := open_threads(model):
+            model.set_params(**threads)
         kept = {name for name in self.chosen[family] if not any(name.startswith(f"{replaced}__") for replaced in own)}
         chosen = {*kept, *names_set(own)}
         if family in self.preprocessed:

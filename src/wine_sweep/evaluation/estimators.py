@@ -19,6 +19,7 @@ import pandas as pd
 
 from wine_sweep.config import EstimatorConfig, StepConfig, wrong_step
 from wine_sweep.errors import Code, ConfigPath, Problem
+from wine_sweep.evaluation import library_params
 from wine_sweep.evaluation.functions import PARAMETERS, FunctionError, find_function, full_name, is_dotted
 from wine_sweep.evaluation.nested import is_estimator, is_pipeline, names_set, names_within, selected_dtypes
 from wine_sweep.importing import start_scripts_as_usual
@@ -39,6 +40,8 @@ def refusal(model: Any, name: str, value: Any) -> str | None:
     owner, _, last = name.rpartition("__")
     if owner:
         model = model.get_params(deep=True).get(owner)
+    if message := library_params.refusal_of_stopping(model, last, value):
+        return message
     constraints = getattr(model, "_parameter_constraints", {})
     hint = "; did you mean null?" if isinstance(value, str) and value == "None" else ""
     if last not in constraints:
@@ -231,7 +234,7 @@ def set_params(model: Any, params: Mapping[str, Any], trusted: Iterable[str], pa
     for _, group in groupby(sorted(params, key=_order), key=_order):
         names, known = list(group), _params_of(model, path)
         for name in names:
-            if name not in known and not _reachable(model, name):
+            if name not in known and not _reachable(model, name) and not library_params.takes(model, name):
                 raise _unknown_parameter(model, name, known, path)
         values = {name: _argument(model, name, params[name], trusted, (*path, name)) for name in names}
         try:
@@ -252,7 +255,8 @@ def _unknown_parameter(model: Any, name: str, known: Mapping[str, Any], path: Co
     if head is not None:
         message = f"'{head}' is {show(known[head])}, which has no parameters; name by `when` its values that have this one"
         return _bad((*path, name), message, code="unknown-parameter")
-    message = f"{type(model).__name__} has no parameter '{name}'{_near_parameter(name, known)}"
+    near = _near_parameter(name, [*known, *library_params.library_names(model)])
+    message = f"{type(model).__name__} has no parameter '{name}'{near}"
     return _bad((*path, name), message, at_key=True, code="unknown-parameter")
 
 
@@ -340,9 +344,7 @@ def _columns(value: Any, path: ConfigPath) -> Any:
 
 def copy_of(model: Any) -> Any:
     """Copy an unfitted estimator."""
-    from sklearn.base import clone
-
-    return clone(model)
+    return library_params.copy_unfitted(model)
 
 
 def materialize(value: Any, trusted: Iterable[str], path: ConfigPath = ()) -> Any:
@@ -420,10 +422,15 @@ def _checked(model: Any, params: Mapping[str, Any], trusted: Iterable[str], path
 def set_seed(model: Any, seed: int, *, except_for: Iterable[str] = ()) -> Any:
     """Seed every ``random_state`` within an estimator that is None, but for those that the config sets itself."""
     chosen = set(except_for)
+    params = model.get_params(deep=True)
+    states = [name for name, value in params.items() if value is None and name.rpartition("__")[2] == "random_state"]
     open_states = {
         name: seed
-        for name, value in model.get_params(deep=True).items()
-        if value is None and (name == "random_state" or name.endswith("__random_state")) and name not in chosen
+        for name in (*states, *library_params.open_seeds(model))
+        if not chosen.union(params).intersection(
+            f"{name.removesuffix('random_state')}{other}" for other in ("seed", "random_seed")
+        )
+        and name not in chosen
     }
     return model.set_params(**open_states) if open_states else model
 
@@ -522,7 +529,7 @@ def _construct(found: type, params: Mapping[str, Any], trusted: Iterable[str], p
     ]
     given = {name: materialize(params.get(name), trusted, (*path, name)) for name in required}
     try:
-        return found(**given)
+        return found(**given, **library_params.quiet_defaults(found, params))
     except KeyboardInterrupt:
         raise
     except BaseException as error:

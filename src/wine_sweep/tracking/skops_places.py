@@ -110,7 +110,8 @@ def _within(node: Mapping[str, Any], attribute: str) -> list[_Place]:
     if is_distance and isinstance(content, dict) and _loader(content) == "TupleNode" and _malformed(content) is None:
         return [(value, "metric", True) for value in content["content"]]
     if loader == "PartialNode" and isinstance(content, dict):
-        return [(value, attribute, False) for key, value in content.items() if key != "func"]
+        others = [value for key, value in content.items() if key not in ("func", "kwds")]
+        return [(value, attribute, False) for value in (*others, *_plain_arguments(content).values())]
     if loader == "DefaultDictNode" and isinstance(content, dict):
         return [(value, attribute, False) for key, value in content.items() if key != "default_factory"]
     return [(value, attribute, False) for key, value in node.items() if (loader, key) != ("DictNode", "key_types")]
@@ -231,9 +232,21 @@ def _is_partial(_node: Mapping[str, Any], content: Any) -> bool:
         and _loader(content.get("args")) == "TupleNode"
         and _is_plain(content["args"])
         and _is_dict(content.get("kwds"), keys="builtins.str")
-        and _is_plain(content["kwds"])
+        and _malformed(content["kwds"]) is None
+        and all(map(_is_plain, _plain_arguments(content).values()))
         and _is_nothing(content.get("namespace"))
     )
+
+
+def _plain_arguments(partial: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the named arguments of a partial that are plain data: all but the numpy type that histogram boosting converts to."""
+    named: dict[str, Any] = partial["kwds"]["content"]
+    asked = named.get("dtype")
+    is_converter = dotted(partial["func"]) == "sklearn.utils.validation.check_array" and _loader(asked) == "ListNode"
+    if not is_converter or not isinstance(asked, dict) or not isinstance(asked.get("content"), list):
+        return named
+    is_number = all(_loader(each) == "TypeNode" and _NUMBERS.fullmatch(dotted(each)) for each in asked["content"])
+    return {name: value for name, value in named.items() if name != "dtype"} if is_number else named
 
 
 def _takes_columns_or_types(node: Mapping[str, Any], _content: Any) -> bool:

@@ -133,12 +133,13 @@ _LOSSES = re.compile(
 )
 _SPARSE = re.compile(r"scipy\.sparse\._[a-z]+\.[a-z]+_(array|matrix)")
 
-_PREDICATES = frozenset().union(
+_HELD: frozenset[str] = frozenset().union(
+    _names("sklearn.utils.validation", "check_array"),
     _names("skrub._dataframe._common", "is_any_date is_categorical is_numeric"),
     _names("skrub._table_vectorizer", "_created_by_predicate"),
     _names("skrub.selectors._selectors", "_cardinality_below"),
 )
-"""Functions by which skrub selects columns; no config names one."""
+"""Functions that fitted models hold and no config names."""
 
 _BY_LOADER: Mapping[str, frozenset[str] | re.Pattern[str]] = {
     "BytearrayNode": frozenset({"builtins.bytearray"}),
@@ -277,7 +278,7 @@ def _may(loader: str, dotted: str) -> bool:
     if loader == "ObjectNode":
         return dotted in _OBJECTS or _DISTANCES.fullmatch(dotted) is not None or dotted in _estimators()
     if loader == "FunctionNode":
-        return dotted in FUNCTIONS | _PREDICATES or SCORES.fullmatch(dotted) is not None or dotted in _ufuncs()
+        return dotted in FUNCTIONS | _HELD or SCORES.fullmatch(dotted) is not None or dotted in _ufuncs()
     known = _BY_LOADER.get(loader, frozenset())
     return dotted in known if isinstance(known, frozenset) else known.fullmatch(dotted) is not None
 
