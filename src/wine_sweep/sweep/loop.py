@@ -6,7 +6,6 @@ Knows nothing of MLflow or Optuna.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -438,7 +437,7 @@ def run_trials(
     *,
     observer: Observer,
     stop: Callable[[], bool],
-    may_begin: threading.Event | None = None,
+    rehearse: Callable[[], object] = lambda: None,
     clock: Callable[[], float] = time.time,
 ) -> LoopResult:
     """Run what is missing of a sweep's trials.
@@ -450,7 +449,7 @@ def run_trials(
         past: What is not missing.
         observer: Is told what happens.
         stop: Whether somebody wants the sweep to stop.
-        may_begin: Is set once trials may begin; None where they may at once. Workers start meanwhile.
+        rehearse: Is called once the workers are starting, before the first trial.
         clock: Tells the time in seconds since the epoch.
 
     Raises:
@@ -499,8 +498,7 @@ def run_trials(
             clock=clock,
         )
         try:
-            while may_begin is not None and not may_begin.wait(POLL_SECONDS) and not stop():
-                writer.check()
+            rehearse()
             return loop.run()
         finally:
             recorder.close()

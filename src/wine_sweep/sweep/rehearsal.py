@@ -3,12 +3,56 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable
 
-from wine_sweep.errors import ConfigError, ModelError, Problem
+from wine_sweep.errors import ConfigError, ModelError, Problem, TrackingError
 from wine_sweep.evaluation.capture import foreign_output_hidden
 from wine_sweep.targets.base import SweepPlan
 from wine_sweep.targets.structures import Sample
+
+
+class Rehearsal:
+    """Is held by the thread that runs the trials, before the first; whoever opens the store waits for it, and then writes.
+
+    One thread at a time prints and is printed for: libraries that are asked to be silent change the process's streams.
+
+    Args:
+        prepared: The checked config and its data.
+        stop: Whether somebody wants to stop.
+    """
+
+    def __init__(self, prepared: SweepPlan, stop: Callable[[], bool]) -> None:
+        self._prepared = prepared
+        self._stop = stop
+        self._over = threading.Event()
+        self._error: BaseException | None = None
+
+    def hold(self) -> None:
+        """Do as `rehearse` does, and raise as it does."""
+        try:
+            rehearse(self._prepared, self._stop)
+        except BaseException as error:
+            self._error = error
+            raise
+        finally:
+            self._over.set()
+
+    def abandon(self) -> None:
+        """Have nobody wait any more: it is over, or is not held."""
+        if not self._over.is_set():
+            self._error = TrackingError("the sweep ended before its first trial")
+            self._over.set()
+
+    def wait(self) -> None:
+        """Wait until it is over.
+
+        Raises:
+            BaseException: What ended it.
+        """
+        self._over.wait()
+        if self._error is not None:
+            raise self._error
 
 
 def rehearse(prepared: SweepPlan, stop: Callable[[], bool] = lambda: False) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -28,6 +27,7 @@ from wine_sweep.search.methods import import_searcher
 from wine_sweep.sweep.loop import LoopResult, Past, run_trials
 from wine_sweep.sweep.metadata import experiment_name, runs_of, sweep_header, sweep_tags
 from wine_sweep.sweep.recorder import FINISHED, Observer, Persistence, WaitingResults
+from wine_sweep.sweep.rehearsal import Rehearsal
 from wine_sweep.targets.base import SweepPlan
 from wine_sweep.tracking import names
 from wine_sweep.tracking.journal import Journal
@@ -103,7 +103,7 @@ def run_sweep(
     older: list[Trial] = []
     policy = RetryPolicy(prepared.config.execution.tracking_timeout, stop=stop)
     journal = Journal.of(options.token)
-    rehearsed = threading.Event() if prepared.is_rehearsed else None
+    rehearsal = Rehearsal(prepared, stop) if prepared.is_rehearsed else None
     make = partial(
         _begin,
         prepared,
@@ -112,13 +112,13 @@ def run_sweep(
         older,
         policy,
         experiment=experiment,
-        rehearse=partial(_rehearse, prepared, stop, rehearsed),
+        rehearsal=rehearsal,
     )
     persistence = Persistence.begin(lambda: _bound(journal, make()), policy, journal, stop=stop, verbose=options.verbose)
     persistence.writer.do(lambda runs: runs.describe())
     if not prepared.config.execution.backend.traits.runs_in_this_process:  # serial trials would record what these imports warn of
         persistence.writer.when_idle(partial(_import_what_concludes, prepared))
-    sweep = _Sweep(prepared, persistence, observer=observer, stop=stop, may_begin=rehearsed, clock=clock)
+    sweep = _Sweep(prepared, persistence, observer=observer, stop=stop, rehearsal=rehearsal, clock=clock)
     return sweep.carry_out(older, Past(), may_promote=options.promote)
 
 
@@ -134,11 +134,9 @@ def resume_sweep(
     """Go on where a sweep stopped; see `run_sweep` for what else is given and raised."""
     policy = RetryPolicy(resumption.prepared.config.execution.tracking_timeout, stop=stop, has_worked=True)
     persistence = Persistence.begin(lambda: _go_on(resumption), policy, resumption.journal, stop=stop, verbose=verbose)
-    rehearsed = threading.Event() if resumption.prepared.is_rehearsed and not resumption.past.trials else None
-    if rehearsed is not None:
-        persistence.writer.do(lambda _runs: _rehearse(resumption.prepared, stop, rehearsed))
+    rehearsal = Rehearsal(resumption.prepared, stop) if resumption.prepared.is_rehearsed and not resumption.past.trials else None
     persistence.writer.do(lambda runs: runs.describe())
-    sweep = _Sweep(resumption.prepared, persistence, observer=observer, stop=stop, may_begin=rehearsed, clock=clock)
+    sweep = _Sweep(resumption.prepared, persistence, observer=observer, stop=stop, rehearsal=rehearsal, clock=clock)
     return sweep.carry_out(resumption.older, resumption.past, may_promote=may_promote)
 
 
@@ -150,7 +148,7 @@ def _begin(
     policy: RetryPolicy,
     *,
     experiment: str,
-    rehearse: Callable[[], None],
+    rehearsal: Rehearsal | None,
 ) -> SweepRuns:
     """Open the store and make the parent run; called in the writer's thread, since importing MLflow takes seconds.
 
@@ -160,7 +158,8 @@ def _begin(
         import_searcher(prepared.config.search)
         from wine_sweep.tracking.store import leave_retries_to_policy, open_store
 
-        rehearse()
+        if rehearsal is not None:
+            rehearsal.wait()
         client = open_store(options.tracking_uri, create=True)
     tags = {**sweep_tags(prepared, command=options.command), names.JOURNAL: options.token}
     if options.refreshes is not None:
@@ -175,16 +174,6 @@ def _begin(
     header = sweep_header(prepared, experiment=experiment, started=started, tags=tags)
     leave_retries_to_policy()
     return runs_of(prepared).begin(client, header, policy=policy)
-
-
-def _rehearse(prepared: SweepPlan, stop: Callable[[], bool], done: threading.Event | None) -> None:
-    """Try what comes at the end with a few rows; see `rehearse`. Trials wait for that, which is over when the store is opened."""
-    if done is None:
-        return
-    from wine_sweep.sweep.rehearsal import rehearse
-
-    rehearse(prepared, stop)
-    done.set()
 
 
 def _bound(journal: Journal, runs: SweepRuns) -> SweepRuns:
@@ -220,14 +209,14 @@ class _Sweep:
         *,
         observer: Observer,
         stop: Callable[[], bool],
-        may_begin: threading.Event | None,
+        rehearsal: Rehearsal | None,
         clock: Callable[[], float],
     ) -> None:
         self._prepared = prepared
         self._persistence = persistence
         self._observer = observer
         self._stop = stop
-        self._may_begin = may_begin
+        self._rehearsal = rehearsal
         self._clock = clock
 
     def carry_out(self, older: Sequence[Trial], past: Past, *, may_promote: bool) -> SweepOutcome:
@@ -243,7 +232,7 @@ class _Sweep:
                 past,
                 observer=self._observer,
                 stop=self._stop,
-                may_begin=self._may_begin,
+                rehearse=self._rehearsal.hold if self._rehearsal is not None else lambda: None,
                 clock=self._clock,
             )
             runs = writer.join(WaitingResults(writer, self._observer).tell)
@@ -272,6 +261,8 @@ class _Sweep:
         except (ExecutionError, SearchError, ModelError) as error:
             raise self._resumable(error) from error.__cause__
         finally:
+            if self._rehearsal is not None:
+                self._rehearsal.abandon()
             self._end_runs(status, at=self._clock())
 
     def _end_runs(self, status: str | None, *, at: float) -> None:
