@@ -470,6 +470,7 @@ def run_trials(
     try:
         searcher = _searcher(prepared, search)
         stoppers = make_stoppers(search, objective)
+        rehearse()
         if execution.backend.traits.runs_in_this_process or search.from_ is not None:
             writer.wait_until_made()  # serial trials record warnings of this very process, where MLflow's import warns too
             writer.check()
@@ -498,7 +499,6 @@ def run_trials(
             clock=clock,
         )
         try:
-            rehearse()
             return loop.run()
         finally:
             recorder.close()

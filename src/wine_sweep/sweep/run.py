@@ -158,8 +158,9 @@ def _begin(
         import_searcher(prepared.config.search)
         from wine_sweep.tracking.store import leave_retries_to_policy, open_store
 
-        if rehearsal is not None:
-            rehearsal.wait()
+    if rehearsal is not None:
+        rehearsal.wait()
+    with _imports(prepared):
         client = open_store(options.tracking_uri, create=True)
     tags = {**sweep_tags(prepared, command=options.command), names.JOURNAL: options.token}
     if options.refreshes is not None:
@@ -219,22 +220,30 @@ class _Sweep:
         self._rehearsal = rehearsal
         self._clock = clock
 
+    def _run_trials(self, older: Sequence[Trial], past: Past) -> LoopResult:
+        rehearsal = self._rehearsal
+        try:
+            return run_trials(
+                self._prepared,
+                self._persistence,
+                older,
+                past,
+                observer=self._observer,
+                stop=self._stop,
+                rehearse=rehearsal.hold if rehearsal is not None else lambda: None,
+                clock=self._clock,
+            )
+        finally:
+            if rehearsal is not None:
+                rehearsal.abandon()
+
     def carry_out(self, older: Sequence[Trial], past: Past, *, may_promote: bool) -> SweepOutcome:
         """Run the trials that are missing, and conclude."""
         persistence, writer = self._persistence, self._persistence.writer
         status: str | None = "FAILED"
         writer.every(BEAT_SECONDS, lambda runs: runs.beat())
         try:
-            result = run_trials(
-                self._prepared,
-                persistence,
-                older,
-                past,
-                observer=self._observer,
-                stop=self._stop,
-                rehearse=self._rehearsal.hold if self._rehearsal is not None else lambda: None,
-                clock=self._clock,
-            )
+            result = self._run_trials(older, past)
             runs = writer.join(WaitingResults(writer, self._observer).tell)
             finished = self._conclude(result, runs, may_promote=may_promote)
             status = FINISHED
@@ -261,8 +270,6 @@ class _Sweep:
         except (ExecutionError, SearchError, ModelError) as error:
             raise self._resumable(error) from error.__cause__
         finally:
-            if self._rehearsal is not None:
-                self._rehearsal.abandon()
             self._end_runs(status, at=self._clock())
 
     def _end_runs(self, status: str | None, *, at: float) -> None:
