@@ -133,7 +133,7 @@ def _lightgbm_names() -> frozenset[str]:
 
 @functools.cache
 def _catboost_names() -> frozenset[str]:
-    import catboost  # type: ignore[import-untyped]  # it ships no types
+    import catboost
 
     found = (catboost.CatBoostClassifier, catboost.CatBoostRegressor, catboost.CatBoostRanker)
     return frozenset(name for each in found for name in inspect.signature(each).parameters)
