@@ -666,7 +666,21 @@ BROKEN = {
     "a metric that needs a positive class": (
         config("data: {source: two.csv, target: kind}", CLASSIFIER, SEARCH_C, "evaluation: {metrics: [precision]}"),
         "4:24: evaluation.metrics.0: precision needs to know which class is the positive one: column 'kind' holds n and y;"
-        " write the positive one as 1, or use precision_macro",
+        " write {metric: precision, positive: y}, or use precision_macro",
+    ),
+    "a positive class that is none": (
+        config(
+            "data: {source: two.csv, target: kind}", CLASSIFIER, SEARCH_C, "evaluation: {metrics: [{metric: f1, positive: yes}]}"
+        ),
+        "4:24: evaluation.metrics.0: yes is no class of column 'kind', which holds n and y",
+    ),
+    "a metric without the parameter that it needs": (
+        config("data: {source: two.csv, target: kind}", CLASSIFIER, SEARCH_C, "evaluation: {metrics: [fbeta_score]}"),
+        "4:24: evaluation.metrics.0: fbeta_score needs `params: {beta: …}`",
+    ),
+    "a metric of one's own": (
+        config("data: {source: two.csv, target: kind}", CLASSIFIER, SEARCH_C, "evaluation: {metrics: [mine.metrics.profit]}"),
+        "4:24: evaluation.metrics.0: the package 'mine' is not trusted; run with --trust mine if you trust its code",
     ),
     "an objective the wrong way round": (
         config("objective: {metric: rmse, direction: maximize}"),

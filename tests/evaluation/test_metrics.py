@@ -1,16 +1,32 @@
 from __future__ import annotations
 
+import pickle
 import re
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import metrics as functions
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import get_scorer, get_scorer_names
 
-from wine_sweep.config import Direction
-from wine_sweep.evaluation.metrics import METRICS, check_classes, default_metrics, evaluate, find_metric, look_up, usual_direction
+from wine_sweep.config import Direction, EvaluationConfig, MetricConfig
+from wine_sweep.evaluation.metrics import (
+    METRICS,
+    Metric,
+    MetricError,
+    check_classes,
+    check_values,
+    default_metrics,
+    evaluate,
+    find_metric,
+    look_up,
+    metric_of,
+    takes_weights,
+    usual_direction,
+)
+from wine_sweep.evaluation.scorers import LibraryFunction, OwnFunction
 from wine_sweep.trial import Task
 
 
@@ -113,3 +129,114 @@ def test_evaluation_agrees_with_each_scorer_alone():
     for metric in metrics:
         assert scores[metric.name] == pytest.approx(metric.sign * get_scorer(metric.scorer)(model, features, target), rel=1e-12)
     assert scores["log_loss"] > 0
+
+
+ROWS = np.random.default_rng(3)
+FEATURES = pd.DataFrame(ROWS.normal(size=(90, 2)))
+SICK = np.where(FEATURES[0] + ROWS.normal(size=90) > 0.5, "malignant", "benign")
+MODEL = LogisticRegression().fit(FEATURES, SICK)
+WEIGHTS = ROWS.integers(1, 4, size=90).astype(float)
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"metric": "cohen_kappa_score"}, lambda y, p, s, w: functions.cohen_kappa_score(y, p, sample_weight=w)),
+        (
+            {"metric": "fbeta_score", "params": {"beta": 2}, "positive": "malignant"},
+            lambda y, p, s, w: functions.fbeta_score(y, p, beta=2, pos_label="malignant", sample_weight=w),
+        ),
+        (
+            {"metric": "f1", "params": {"average": "macro"}},
+            lambda y, p, s, w: functions.f1_score(y, p, average="macro", sample_weight=w),
+        ),
+        (
+            {"metric": "average_precision", "positive": "benign"},
+            lambda y, p, s, w: functions.average_precision_score(y == "benign", -s, sample_weight=w),
+        ),
+        ({"metric": "zero_one_loss"}, lambda y, p, s, w: functions.zero_one_loss(y, p, sample_weight=w)),
+        ({"metric": "hinge_loss"}, lambda y, p, s, w: functions.hinge_loss(y, s, sample_weight=w)),
+    ],
+    ids=lambda value: value["metric"] if isinstance(value, dict) else "",
+)
+def test_a_function_with_parameters_gives_what_it_gives_by_itself(entry, expected):
+    metric = metric_of(MetricConfig(**entry), Task.CLASSIFICATION)
+    target = pd.Series(SICK, name="c")
+    assert (check_classes(metric, target), check_values(metric, target), takes_weights(metric)) == (None, None, True)
+    metric = pickle.loads(pickle.dumps(metric))
+    found = evaluate(MODEL, [metric], FEATURES, SICK, WEIGHTS)
+    score = MODEL.decision_function(FEATURES)
+    assert found == {metric.name: pytest.approx(expected(SICK, MODEL.predict(FEATURES), score, WEIGHTS), rel=1e-12)}
+
+
+def test_functions_are_better_the_way_that_their_scorers_are():
+    found = {each.name: each for each in LibraryFunction.all()}
+    assert {"fbeta_score", "matthews_corrcoef", "mean_pinball_loss", "max_error", "brier_score_loss"} <= set(found)
+    assert not {"confusion_matrix", "roc_curve", "ndcg_score", "adjusted_rand_score", "auc", "make_scorer"} & set(found)
+    for name in get_scorer_names():
+        scorer = get_scorer(name)
+        function = found.get(scorer._score_func.__name__)
+        if function is not None:
+            assert (function.direction is Direction.MAXIMIZE) == (scorer._sign == 1), name
+            assert LibraryFunction.of_scorer(name).task is look_up(name).task or look_up(name).task is None, name
+
+
+@pytest.mark.parametrize(
+    ("entry", "message", "path"),
+    [
+        ({"metric": "fbeta_score", "params": {"betta": 2}}, "did you mean 'beta'?", ("params", "betta")),
+        ({"metric": "f1", "params": {"labels": {"a": 1}}}, "numbers, text", ("params", "labels")),
+        ({"metric": "roc_auc", "positive": 1}, "treats both classes alike", ("positive",)),
+        ({"metric": "f1_macro", "positive": 1}, "treats both classes alike", ("positive",)),
+        ({"metric": "zero_one_loss", "direction": "maximize"}, "better when lower", ("direction",)),
+        ({"metric": "positive_likelihood_ratio", "params": {"x": 1}}, "takes no parameters", ("params", "x")),
+        ({"metric": "confusion_matrix"}, "there is no metric 'confusion_matrix'", ()),
+    ],
+)
+def test_a_wrong_entry_is_explained_at_its_key(entry, message, path):
+    with pytest.raises(MetricError, match=re.escape(message)) as caught:
+        metric_of(MetricConfig(**entry), Task.CLASSIFICATION)
+    assert caught.value.path == path
+
+
+def test_parameters_that_the_function_refuses_are_found_before_a_fit():
+    metric = metric_of(MetricConfig(metric="mean_pinball_loss", params={"alpha": 3}), Task.REGRESSION)
+    assert "must be a float in the range [0.0, 1.0]" in check_values(metric, pd.Series([1.0, 2.0], name="y"))
+
+
+def test_two_metrics_of_one_function_are_told_apart_and_dumped_as_written():
+    alphas = [{"metric": "mean_pinball_loss", "params": {"alpha": alpha}} for alpha in (0.1, 0.9)]
+    config = EvaluationConfig.model_validate({"metrics": ["rmse", *alphas, "mine.py:profit"]})
+    names = ["rmse", "mean_pinball_loss_alpha_0.1", "mean_pinball_loss_alpha_0.9", "profit"]
+    assert [each.plain_name for each in config.metrics] == names
+    dumped = config.model_dump(mode="json")
+    assert dumped["metrics"][0] == "rmse"
+    assert dumped["metrics"][3] == "mine.py:profit"
+    assert EvaluationConfig.model_validate(dumped) == config
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
+def test_functions_of_ones_own_are_called_with_truth_and_predictions_or_with_model_and_rows(tmp_path, weights):
+    file = tmp_path / "own_metrics_of_a_test.py"
+    file.write_text(
+        "def hits(y_true, y_pred, sample_weight=None, worth=1):\n"
+        "    weights = 1 if sample_weight is None else sample_weight\n"
+        "    return worth * ((y_true == y_pred) * weights).sum()\n"
+        "def sure(y_true, y_proba):\n    return y_proba.max()\n"
+        "def model_of(estimator, X, y):\n    return len(X) + estimator.coef_[0, 0]\n"
+        "def none(y_true, y_pred): pass\n"
+        "def four(a, b, c, d): pass\n"
+    )
+    own = {name: OwnFunction(file, name) for name in ("sure", "model_of")}
+    made = {"hits": OwnFunction(file, "hits", (("worth", 2),)), **own}
+    assert [each.refusal() for each in made.values()] == [None] * 3
+    metrics = [Metric(name, "", Task.CLASSIFICATION, made=each) for name, each in made.items()]
+    found = evaluate(MODEL, metrics, FEATURES, SICK, weights)
+    right = MODEL.predict(FEATURES) == SICK
+    assert found["hits"] == 2 * (right.sum() if weights is None else weights[right].sum())
+    assert found["sure"] == MODEL.predict_proba(FEATURES)[:, 1].max()
+    assert found["model_of"] == len(FEATURES) + MODEL.coef_[0, 0]
+    assert "takes a, b, c, d" in OwnFunction(file, "four").refusal()
+    assert OwnFunction(file, "hits", (("worht", 2),)).refusal() == "hits has no parameter 'worht'"
+    with pytest.raises(TypeError, match="none returns None, and a metric is one number"):
+        evaluate(MODEL, [Metric("none", "", made=OwnFunction(file, "none"))], FEATURES, SICK)

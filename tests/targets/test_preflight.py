@@ -57,7 +57,7 @@ def test_a_shipped_config_can_run(path):
     material = ready.material
     assert ready.name == ready.config.name
     assert ready.metrics[0].name == ready.objective.metric == ready.config.objective[0].metric
-    assert [metric.name for metric in ready.metrics if metric.name not in ready.config.evaluation.metrics] == []
+    assert {metric.name for metric in ready.metrics} == {each.plain_name for each in ready.config.evaluation.metrics}
     assert len(ready.metrics) == len(ready.config.evaluation.metrics)
     assert ready.config.data.source in NAMES or pathlib.Path(ready.config.data.source).parent == path.parent
     assert ready.config.data.target == material.dataset.target.name

@@ -25,7 +25,7 @@ from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, 
 from wine_sweep.config.search import NEEDS_POINTS, ParameterConfig, SearchConfig, check_choices
 from wine_sweep.config.selection import RegistryConfig, SelectionConfig, SelectRule
 from wine_sweep.config.splits import CrossValidation, CrossValidationForms, HeldOutRows, as_cross_validation, as_held_out_rows
-from wine_sweep.config.validation import Bytes, Count, Duration, Location, Model, Seed, Share, Text, config_error
+from wine_sweep.config.validation import Bytes, Count, Duration, Location, Model, Seed, Share, Text, Values, config_error
 from wine_sweep.messages import show
 
 
@@ -63,6 +63,72 @@ def _resamples(value: Any) -> Any:
     return {"resamples": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _one_class(value: Any) -> Any:
+    if value is not None and not isinstance(value, str | bool | int | float):
+        raise config_error(f"names one class: text, a number, true or false; got {show(value)}")
+    return value
+
+
+class MetricConfig(Model):
+    """A metric that is measured; its name alone is the short form, and is dumped as such.
+
+    Args:
+        metric: A short name, a scikit-learn scorer, a function of sklearn.metrics, or a function of one's own as
+            ``file.py:function`` or a dotted path.
+        params: What the function is called with beside truth, predictions and weights.
+        name: As the objective and MLflow call it; by default the function's name, with parameters where two would be the same.
+        positive: Which of two classes is the positive one; by default 1.
+        direction: Which way a function of one's own is better; the objective may say so instead.
+    """
+
+    metric: Location
+    params: Values = Field(default_factory=dict)
+    name: Text | None = None
+    positive: Annotated[Any, AfterValidator(_one_class)] = None
+    direction: Direction | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any] | str:
+        tree: dict[str, Any] = dump(self)
+        given = {name: value for name, value in tree.items() if value not in (None, {})}
+        return self.metric if list(given) == ["metric"] else given
+
+    @property
+    def own_parts(self) -> tuple[str, str] | None:
+        """The file or module and the name of a function of one's own; None for one of scikit-learn."""
+        path, colon, name = self.metric.rpartition(":")
+        if colon and path.endswith(".py"):
+            return path, name
+        module, _, name = self.metric.rpartition(".")
+        return (module, name) if module and module != "sklearn.metrics" else None
+
+    @property
+    def plain_name(self) -> str:
+        """What it is called where no other is called so."""
+        own = self.own_parts
+        return self.name or (own[1] if own is not None else self.metric.removeprefix("sklearn.metrics."))
+
+    @property
+    def long_name(self) -> str:
+        """What it is called where another has the same function: the parameters stand in the name."""
+        positive = {} if self.positive is None else {"": self.positive}
+        told = [f"{name}_{value}" if name else str(value) for name, value in {**self.params, **positive}.items()]
+        return self.name or re.sub(r"[^\w.-]+", "_", "_".join([self.plain_name, *told]))
+
+
+def _metric(value: Any) -> Any:
+    return {"metric": value} if isinstance(value, str) else value
+
+
+def _named_apart(metrics: list[MetricConfig]) -> list[MetricConfig]:
+    plain = [each.plain_name for each in metrics]
+    named = [each.long_name if plain.count(each.plain_name) > 1 else each.plain_name for each in metrics]
+    return [
+        each if name == each.plain_name or each.name is not None else each.model_copy(update={"name": name})
+        for each, name in zip(metrics, named, strict=True)
+    ]
+
+
 class EvaluationConfig(Model):
     """How a trial is measured.
 
@@ -77,7 +143,14 @@ class EvaluationConfig(Model):
         CrossValidation,
         BeforeValidator(as_cross_validation, json_schema_input_type=CrossValidationForms),
     ] = CrossValidation(folds=5)
-    metrics: Annotated[list[Text], Field(min_length=1)] | None = None
+    metrics: (
+        Annotated[
+            list[Annotated[MetricConfig, BeforeValidator(_metric, json_schema_input_type=Text | MetricConfig)]],
+            Field(min_length=1),
+            AfterValidator(_named_apart),
+        ]
+        | None
+    ) = None
     bootstrap: Annotated[
         BootstrapConfig,
         BeforeValidator(_resamples, json_schema_input_type=Annotated[int, Field(ge=0)] | BootstrapConfig),

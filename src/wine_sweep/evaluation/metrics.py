@@ -1,9 +1,10 @@
-"""Metrics by name: ours, scikit-learn's scorers, the size of a model; and the predictions that several metrics share."""
+"""Metrics: ours, scikit-learn's by name, the size of a model, functions; and the predictions that several metrics share."""
 
 from __future__ import annotations
 
 import functools
 import inspect
+import json
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,8 +15,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from wine_sweep.config import Direction
-from wine_sweep.messages import did_you_mean
+from wine_sweep.config import Direction, MetricConfig
+from wine_sweep.errors import Code, ConfigPath
+from wine_sweep.evaluation.scorers import POSITIVE, WEIGHTS, LibraryFunction, OwnFunction, freeze
+from wine_sweep.messages import did_you_mean, one_of
 from wine_sweep.trial import FIT_SECONDS, MODEL_SIZE, Task
 
 METHODS = frozenset({"predict", "predict_proba", "decision_function"})
@@ -65,6 +68,11 @@ class PredictionRecorder:
         from sklearn.utils import get_tags
 
         return get_tags(self._model)
+
+    @property
+    def fitted(self) -> Any:
+        """The model itself, for code that may ask it for more than predictions."""
+        return self._model
 
 
 def listen(model: Any) -> PredictionRecorder:
@@ -116,6 +124,7 @@ class Metric:
         for_more: Of one that is for two classes alone: what to use for more.
         needs_positive: Whether it has to know which of two classes is the positive one.
         takes_pairs: Whether it compares classes in pairs, for which its function takes no weights.
+        made: The function that it is computed by, where no scorer of scikit-learn has a name for that.
     """
 
     name: str
@@ -128,6 +137,12 @@ class Metric:
     for_more: str = ""
     needs_positive: bool = False
     takes_pairs: bool = False
+    made: LibraryFunction | OwnFunction | None = None
+
+    @property
+    def takes_model(self) -> bool:
+        """Return whether it is computed by calling a function with the model and the rows."""
+        return isinstance(self.made, OwnFunction) and self.made.takes_model
 
     @property
     def sign(self) -> int:
@@ -232,16 +247,110 @@ def find_metric(name: str, task: Task | None) -> Metric:
     """
     from sklearn.metrics import get_scorer_names
 
-    metric = look_up(name)
+    metric = look_up(name) or _of_function(name)
     tasks = [task] if task is not None else list(Task)
     offer = " ".join(map(_offer, tasks))
     if metric is None:
         known = (look_up(each) for each in (*METRICS, *get_scorer_names()))
         fitting = [each.name for each in known if each is not None and each.task in tasks]
+        fitting += [each.name for each in LibraryFunction.all() if each.task in tasks]
         raise ValueError(f"there is no metric '{name}'{did_you_mean(name, fitting) or '.'} {offer}")
     if task is not None and metric.task is not task:
         raise ValueError(f"{name} does not fit a {task.value} model. {offer}")
     return metric
+
+
+def _of_function(name: str) -> Metric | None:
+    """Return the metric that a function of `sklearn.metrics` is; None where there is no such function."""
+    made = LibraryFunction.find(name)
+    return None if made is None else _made(made.name, made, made.direction)
+
+
+def _made(name: str, made: LibraryFunction, direction: Direction) -> Metric:
+    return Metric(
+        name,
+        "",
+        made.task,
+        direction,
+        needs_probabilities=made.response == "predict_proba",
+        for_more="`params: {average: macro}`" if made.needs_two_classes else "",
+        needs_positive=made.knows_positive,
+        made=made,
+    )
+
+
+class MetricError(ValueError):
+    """A metric of a config is wrong.
+
+    Args:
+        message: What is wrong.
+        path: The keys within the metric's own entry.
+        code: The kind of mistake.
+    """
+
+    def __init__(self, message: str, *path: str | int, code: Code = "invalid") -> None:
+        super().__init__(message)
+        self.path: ConfigPath = path
+        self.code: Code = code
+
+
+def metric_of(config: MetricConfig, task: Task | None) -> Metric:
+    """Return the metric that an entry of a config asks scikit-learn for.
+
+    Args:
+        config: Of one of scikit-learn's metrics.
+        task: What the model does; None where that is not known.
+
+    Raises:
+        MetricError: There is no such metric, it does not fit the task, or does not take what the entry says.
+    """
+    try:
+        found = find_metric(config.metric, task)
+    except ValueError as error:
+        raise MetricError(str(error), code="unknown-metric") from error
+    if config.direction not in (None, found.direction):
+        better = "lower" if found.direction is Direction.MINIMIZE else "higher"
+        message = f"{config.metric} is better when {better}: leave `direction` out, or say {found.direction.value}"
+        raise MetricError(message, "direction")
+    made = _with_params(config, found)
+    if made is None:
+        found = replace(found, name=config.plain_name)
+    else:
+        known = replace(_made(config.plain_name, made, found.direction), task=found.task)
+        # a scorer that is asked for with parameters is a function's; what is said of it by name stays
+        found = replace(known, for_more=found.for_more) if known.for_more and found.for_more else known
+    return found
+
+
+def _with_params(config: MetricConfig, found: Metric) -> LibraryFunction | None:
+    """Return the function with the parameters that an entry sets; None where a scorer's name says it all."""
+    if found.made is None and not config.params and config.positive is None:
+        return None
+    made = found.made if isinstance(found.made, LibraryFunction) else LibraryFunction.of_scorer(found.scorer)
+    if made is None:
+        raise MetricError(f"{config.metric} takes no parameters", *_first_key(config))
+    params = {}
+    for name, value in config.params.items():
+        if name not in made.settable:
+            message = f"{config.metric} has no parameter '{name}'; {one_of(name, made.settable)}"
+            raise MetricError(message, "params", name, code="unknown-parameter")
+        try:
+            params[name] = freeze(value)
+        except TypeError as error:
+            raise MetricError(str(error), "params", name) from error
+    made = made.with_params(params)
+    if config.positive is not None:
+        if POSITIVE in params or not made.knows_positive:
+            why = "`params` gives pos_label" if POSITIVE in params else f"{config.metric} treats both classes alike"
+            raise MetricError(f"{why}; leave `positive` out", "positive")
+        made = made.with_params({POSITIVE: config.positive})
+    if made.missing:
+        raise MetricError(f"{config.metric} needs `params: {{{', '.join(f'{name}: …' for name in made.missing)}}}`")
+    return made
+
+
+def _first_key(config: MetricConfig) -> tuple[str, ...]:
+    return ("params", next(iter(config.params))) if config.params else ("positive",)
 
 
 def _offer(task: Task) -> str:
@@ -251,15 +360,20 @@ def _offer(task: Task) -> str:
 
 def check_classes(metric: Metric, target: pd.Series) -> str | None:
     """Describe why a metric cannot be computed for these classes, or None when it can."""
-    if not metric.for_more:
+    positive = dict(metric.made.params).get(POSITIVE) if isinstance(metric.made, LibraryFunction) else None
+    if not metric.for_more and not metric.needs_positive:
         return None
     classes = sorted(target.unique(), key=str)
-    if len(classes) != 2:
+    if metric.for_more and len(classes) != 2:
         return f"{metric.name} needs two classes, column '{target.name}' has {len(classes)}; use {metric.for_more}"
-    if metric.needs_positive and (1 not in classes or isinstance(classes[0], str)):
+    if positive is not None:
+        is_there = any(each == positive and _is_truth(each) == _is_truth(positive) for each in classes)
+        shown = " and ".join(map(_in_yaml, classes))
+        return None if is_there else f"{_in_yaml(positive)} is no class of column '{target.name}', which holds {shown}"
+    if metric.needs_positive and len(classes) == 2 and (1 not in classes or isinstance(classes[0], str)):
         return (
             f"{metric.name} needs to know which class is the positive one: column '{target.name}' holds"
-            f" {classes[0]} and {classes[1]}; write the positive one as 1, or use {metric.for_more}"
+            f" {classes[0]} and {classes[1]}; {_how_to_name_one(metric, target)}"
         )
     return None
 
@@ -279,19 +393,73 @@ def is_defined_for_one_row(metric: Metric, target: pd.Series) -> bool:
             return False
 
 
+def _is_truth(value: object) -> bool:
+    return isinstance(value, bool | np.bool_)
+
+
+def _in_yaml(value: Any) -> str:
+    """Write a class as a config has to."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    if isinstance(plain, str):
+        is_bare = re.fullmatch(r"[^\W\d][\w ]*", plain) and plain.lower() not in ("true", "false", "null", "nan", "inf")
+        return plain if is_bare else json.dumps(plain, ensure_ascii=False)
+    return str(plain).lower() if isinstance(plain, bool) else str(plain)
+
+
+def _how_to_name_one(metric: Metric, target: pd.Series) -> str:
+    """Describe what to write so that a metric knows the positive class: the rarer one, most likely."""
+    counts = target.value_counts().sort_index(ascending=False, key=lambda index: index.map(str))
+    rare = _in_yaml(counts.idxmin())
+    if metric.made is not None:
+        return f"add `positive: {rare}`"
+    function = LibraryFunction.of_scorer(metric.scorer)
+    what = f"{{metric: {metric.scorer}, positive: {rare}}}" if function and function.knows_positive else "the positive one as 1"
+    return f"write {what}, or use {metric.for_more}"
+
+
+def check_values(metric: Metric, target: pd.Series) -> str | None:
+    """Compute a metric for these rows and a model that looks at no feature; describe why it fails, or return None.
+
+    What the function says of its parameters, and of truths that it does not take, is known so before a model is fitted.
+    """
+    from sklearn.dummy import DummyClassifier, DummyRegressor
+
+    if not isinstance(metric.made, LibraryFunction):
+        return None
+    model = DummyClassifier(strategy="prior") if metric.task is Task.CLASSIFICATION else DummyRegressor()
+    rows, truth = np.zeros((len(target), 1)), target.to_numpy()
+    if metric.made.response == ("decision_function",):
+        classes = target.nunique()
+
+        def decision_function(rows: np.ndarray) -> np.ndarray:
+            return np.zeros(len(rows) if classes == 2 else (len(rows), classes))
+
+        model.decision_function = decision_function  # scikit-learn asks the method for its name
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a metric that this model leaves undefined
+        try:
+            float(metric.made.scorer(metric.direction)(model.fit(rows, truth), rows, truth))
+        except Exception as error:  # noqa: BLE001  # whatever scikit-learn raises for parameters or values
+            return f"{metric.name} cannot be computed for column '{target.name}': {error}"
+    return None
+
+
 def takes_weights(metric: Metric) -> bool:
     """Return whether a metric can count some rows more than others, as far as its function's signature tells."""
     from sklearn.metrics import get_scorer
 
+    if metric.made is not None:
+        return metric.made.takes_weights
     score = get_scorer(metric.scorer)._score_func
-    return not metric.takes_pairs and "sample_weight" in inspect.signature(score).parameters
+    return not metric.takes_pairs and WEIGHTS in inspect.signature(score).parameters
 
 
-@functools.cache
-def _multimetric_scorer(scorers: tuple[str, ...]) -> Any:
-    from sklearn.metrics import check_scoring
+@functools.lru_cache(maxsize=64)
+def _multimetric_scorer(metrics: tuple[Metric, ...]) -> Any:
+    from sklearn.metrics import check_scoring, get_scorer
 
-    return check_scoring(estimator=None, scoring=list(scorers))
+    scorers = {each.name: each.made.scorer(each.direction) if each.made else get_scorer(each.scorer) for each in metrics}
+    return check_scoring(estimator=None, scoring=scorers)
 
 
 def evaluate(
@@ -317,14 +485,18 @@ def evaluate(
 
     if weights is not None and not weights.any():
         raise ValueError(f"none of the {len(weights)} rows to measure on has a weight above 0")
-    weighting = {} if weights is None else {"sample_weight": weights}
-    scorer = _multimetric_scorer(tuple(metric.scorer for metric in metrics))
+    weighting = {} if weights is None else {WEIGHTS: weights}
     asked = (
         estimator if isinstance(estimator, PredictionRecorder) else listen(estimator)
     )  # its own parameters are validated as before
+    by_scorer = tuple(metric for metric in metrics if not metric.takes_model)
     with config_context(skip_parameter_validation=True):  # the metrics' parameters are ours; a sixth of a quick trial's time
-        scores = scorer(asked, features, target, **weighting)
-    return {metric.name: metric.sign * float(scores[metric.scorer]) for metric in metrics}
+        scores = _multimetric_scorer(by_scorer)(asked, features, target, **weighting) if by_scorer else {}
+    found = {metric.name: metric.sign * float(scores[metric.name]) for metric in by_scorer}
+    for metric in metrics:
+        if isinstance(metric.made, OwnFunction) and metric.takes_model:
+            found[metric.name] = metric.made.measure(asked.fitted, features, target, weights)
+    return {metric.name: found[metric.name] for metric in metrics}
 
 
 def size_of(model: Any) -> float:

@@ -46,7 +46,7 @@ from wine_sweep.evaluation.estimators import (
     set_params,
 )
 from wine_sweep.evaluation.estimators import refusal_of_weights as weights_refused_by
-from wine_sweep.evaluation.metrics import Metric, check_classes, is_defined_for_one_row, takes_weights
+from wine_sweep.evaluation.metrics import Metric, check_classes, check_values, is_defined_for_one_row, takes_weights
 from wine_sweep.evaluation.nested import dotted_paths
 from wine_sweep.evaluation.preprocessing import describe_columns, preprocessed
 from wine_sweep.evaluation.row_losses import Predictions
@@ -407,7 +407,8 @@ def plan_estimator(found: Findings) -> EstimatorSweep:
     found.look(lambda: check_cheapest(config.selection, space()))
     found.look(lambda: _check_stratified(config.evaluation.cv, present(models.needs)))
 
-    goals = Goals(config, models.task, is_known=known(lambda: config.form.is_estimator, otherwise=False))
+    is_known = known(lambda: config.form.is_estimator, otherwise=False)
+    goals = Goals(config, models.task, folder=found.draft.folder, trust=trust, is_known=is_known)
     found.problems += goals.problems
     is_sound = is_sound and not models.problems and not found.draft.problems
     if is_sound:
@@ -433,7 +434,11 @@ def plan_estimator(found: Findings) -> EstimatorSweep:
     )
     found.finish()
     plan, material = settled(), table.material()
-    changed = {"data": resolved_data(present(config.data), material.dataset, found.draft.folder), "search": plan.search}
+    changed = {
+        "data": resolved_data(present(config.data), material.dataset, found.draft.folder),
+        "search": plan.search,
+        "evaluation": goals.resolved(config.evaluation),
+    }
     made_of = models.templates, config.search.seed, models.chosen, trust.packages, tuple(trust.paths), models.preprocessed
     factory = ModelFactory(*made_of)
     made = config.model_copy(update=changed), found.draft, plan.space, plan.reason, plan.objective, trust.given
@@ -455,7 +460,8 @@ def _check_metric(metric: Metric, path: ConfigPath, config: SweepConfig, table: 
     """Find why a metric cannot be computed for the rows, or with weights."""
     if _has_weights(config) and not takes_weights(metric):
         yield Problem(f"{metric.name} takes no weights, and data.weights gives some; leave one of the two out", path)
-    if (message := check_classes(metric, table.dataset().target)) is not None:
+    target = table.dataset().target
+    if (message := check_classes(metric, target) or check_values(metric, target)) is not None:
         yield Problem(message, path)
     if known(lambda: config.evaluation.cv.leave_one_out, None) and not is_defined_for_one_row(metric, table.dataset().target):
         yield Problem(f"{metric.name} cannot be computed of one row, and each row is a fold; name metrics that can", path)

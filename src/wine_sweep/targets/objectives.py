@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,9 +18,11 @@ from wine_sweep.config import (
     DataConfig,
     Direction,
     End,
+    EvaluationConfig,
     Expression,
     HistoryReducer,
     Method,
+    MetricConfig,
     NotKnown,
     ObjectiveConfig,
     PickConfig,
@@ -35,7 +38,17 @@ from wine_sweep.data.dataset import find_roles, make_dataset, wrong_roles
 from wine_sweep.data.splits import divide, load_rows
 from wine_sweep.data.table import absolute
 from wine_sweep.errors import Code, ConfigPath, Problem
-from wine_sweep.evaluation.metrics import Metric, default_metrics, find_metric, refusal_of_name, usual_direction
+from wine_sweep.evaluation.capture import foreign_output_shown
+from wine_sweep.evaluation.metrics import (
+    Metric,
+    MetricError,
+    default_metrics,
+    look_up,
+    metric_of,
+    refusal_of_name,
+    usual_direction,
+)
+from wine_sweep.evaluation.scorers import OwnFunction, freeze
 from wine_sweep.gate.comparison import refusal
 from wine_sweep.messages import one_of, shell_word, show
 from wine_sweep.search.methods import check_space, settle_method
@@ -124,6 +137,8 @@ class Goals:
     Args:
         config: The config, as far as it is right.
         task: What the model does; None where that is not known, and then metrics are only looked up.
+        folder: Where the paths of a function of the user's own begin.
+        trust: Whom the person at the keyboard trusts; code of the user's own is imported only if it is among that.
         is_known: Whether it is known that the sweep is of estimators; else the metrics may be of somebody's own.
 
     Attributes:
@@ -132,11 +147,12 @@ class Goals:
         problems: What is wrong with the sections.
     """
 
-    def __init__(self, config: SweepConfig, task: Task | None, *, is_known: bool = True) -> None:
+    def __init__(self, config: SweepConfig, task: Task | None, *, folder: Path, trust: Trust, is_known: bool = True) -> None:
         objectives = known(lambda: config.objective, None) or []
         self._objectives = [each.metric for each in objectives]
-        listed: list[str] | None = known(lambda: config.evaluation.metrics, None)
-        self._listed = listed or []
+        self._folder, self._trust = folder, trust
+        self._given: list[MetricConfig] = known(lambda: config.evaluation.metrics or [], [])
+        self._listed = [each.plain_name for each in self._given]
         self.metrics: list[Metric] = []
         self.problems: list[Problem] = []
         self.objective: Objective | None = None
@@ -151,6 +167,17 @@ class Goals:
         if task is not None:
             self.objective = known(lambda: self._make_objective(goals, config.evaluation.describe(), pick, limits), None)
 
+    def resolved(self, config: EvaluationConfig) -> EvaluationConfig:
+        """Return the section with the files of functions of the user's own as absolute paths."""
+        made = {each.name: each.made for each in self.metrics}
+        entries = [
+            entry.model_copy(update={"metric": f"{own.source}:{own.name}"})
+            if isinstance(own := made.get(entry.plain_name), OwnFunction) and isinstance(own.source, Path)
+            else entry
+            for entry in self._given
+        ]
+        return config.model_copy(update={"metrics": entries}) if entries != self._given else config
+
     def path_of(self, metric: str) -> ConfigPath:
         """Return the config key that names a metric."""
         if metric in self._listed:
@@ -161,28 +188,92 @@ class Goals:
 
     def _find_metrics(self, objectives: list[ObjectiveConfig], task: Task | None) -> list[Goal | None]:
         """Look up every metric that is named; give the objectives' goals, None for one that is wrong."""
-        listed = self._listed or (default_metrics(task) if task is not None else [])
-        wanted: list[tuple[ConfigPath, str]] = [
-            (("objective", index, "metric"), each.metric) for index, each in enumerate(objectives)
-        ]
-        chosen = {name for _, name in wanted}
-        named = [*wanted, *((("evaluation", "metrics", at), name) for at, name in enumerate(listed) if name not in chosen)]
+        usual = default_metrics(task) if task is not None and not self._given else []
+        given = self._given or [MetricConfig(metric=name) for name in usual]
+        listed = [each.plain_name for each in given]
+        wanted = [self._entry_of(index, each.metric, given) for index, each in enumerate(objectives)]
+        chosen = set(self._objectives)
+        named = [*wanted, *((("evaluation", "metrics", at), each) for at, each in enumerate(given) if listed[at] not in chosen)]
         found: dict[str, Metric] = {}
-        for path, name in named:
+        for path, entry in named:
+            name = entry.plain_name
             if name == FIT_SECONDS and path[0] == "objective":
                 continue
             if name in found:
                 self.problems.append(Problem(f"{name} is given twice", path, code="duplicate"))
                 continue
+            direction = next((each.direction for each in objectives if each.metric == name), None)
             try:
-                found[name] = find_metric(name, task)
-            except ValueError as error:
-                self.problems.append(Problem(str(error), path, code="unknown-metric"))
+                found[name] = self._make(entry, task, direction)
+            except MetricError as error:
+                self.problems.append(Problem(str(error), (*path, *error.path), code=error.code))
         self.metrics = list(found.values())
         if not objectives:
             first = found.get(listed[0]) if listed else None
             return [Goal(first.name, first.direction) if first is not None else None]
         return [self._goal(each, found.get(each.metric), index) for index, each in enumerate(objectives)]
+
+    def _entry_of(self, index: int, name: str, given: Sequence[MetricConfig]) -> tuple[ConfigPath, MetricConfig]:
+        """Return the entry that an objective's name means, and where a mistake in it is reported."""
+        for at, entry in enumerate(given):
+            if entry.plain_name == name and entry.metric != name:
+                return ("evaluation", "metrics", at), entry
+        entry = next((each for each in given if each.plain_name == name), MetricConfig.model_construct(metric=name))
+        return (("objective", index, "metric") if entry.metric == name else ("evaluation", "metrics")), entry
+
+    def _make(self, entry: MetricConfig, task: Task | None, direction: Direction | None) -> Metric:
+        """Return the metric of an entry; a function of the user's own is imported for it, if it is trusted.
+
+        Args:
+            entry: What the config says.
+            task: What the model does; None where that is not known.
+            direction: Which way the objective says that it is better.
+
+        Raises:
+            MetricError: The entry is wrong.
+        """
+        own = entry.own_parts
+        if refused := refusal_of_name(entry.plain_name):
+            raise MetricError(refused)
+        if own is None:
+            return metric_of(entry, task)
+        if entry.positive is not None:
+            raise MetricError("a function of your own is given its arguments by `params`; leave `positive` out", "positive")
+        if (known_one := look_up(entry.plain_name)) is not None:
+            raise MetricError(f"{known_one.name} is another metric's name; give this one a `name`", code="duplicate")
+        direction = entry.direction or direction
+        function = self._own_function(entry, *own)
+        if direction is None:
+            message = f"say which way it is better: {{metric: {entry.metric}, direction: maximize}}, or minimize"
+            raise MetricError(message)
+        return Metric(entry.plain_name, "", task, direction, made=function)
+
+    def _own_function(self, entry: MetricConfig, where: str, name: str) -> OwnFunction:
+        try:
+            params = tuple((key, freeze(value)) for key, value in entry.params.items())
+        except TypeError as error:
+            raise MetricError(str(error), "params") from error
+        package, digest = where.partition(".")[0], ""
+        source: Path | str = where
+        if where.endswith(".py"):
+            source = absolute(where, self._folder)
+            if not self._trust.covers(source):
+                raise MetricError(f"runs code of your own; {how_to_trust(source)}", code="untrusted")
+            if not source.is_file():
+                raise MetricError(f"there is no file {source}", code="missing-file")
+            digest = hashlib.sha256(source.read_bytes()).hexdigest()
+        elif package not in self._trust.packages:
+            how = f"run with --trust {shell_word(package)} if you trust its code"
+            raise MetricError(f"the package '{package}' is not trusted; {how}", code="untrusted")
+        function = OwnFunction(source, name, params, digest)
+        try:
+            with foreign_output_shown():
+                refused = function.refusal()
+        except (Exception, SystemExit) as error:
+            raise MetricError(f"'{name}' cannot be imported from {where}: {type(error).__name__}: {error}") from error
+        if refused is not None:
+            raise MetricError(refused)
+        return function
 
     def _goal(self, config: ObjectiveConfig, metric: Metric | None, index: int) -> Goal | None:
         if config.metric != FIT_SECONDS and metric is None:
