@@ -9,8 +9,9 @@ import pytest
 from wine_sweep.config import Direction, Duplicates, read_config
 from wine_sweep.data.table import NAMES
 from wine_sweep.errors import ConfigError
+from wine_sweep.promotion.promote import Challenger
 from wine_sweep.targets.prepare import prepare
-from wine_sweep.trial import Task
+from wine_sweep.trial import Task, Trial
 
 CONFIGS = sorted((pathlib.Path(__file__).parents[2] / "configs").glob("*.yaml"))
 CONFIG = """\
@@ -64,6 +65,23 @@ def test_a_shipped_config_can_run(path):
     assert ready.draft.text == path.read_text()
     share = len(material.split.test) / len(material.dataset.target)
     assert share == pytest.approx(ready.config.data.test_size, abs=0.02)
+
+
+def test_models_whose_steps_run_in_another_order_are_not_the_same_model(folder):
+    scale, reduce = "scale: {estimator: sklearn.preprocessing.StandardScaler}", "cut: {estimator: sklearn.decomposition.PCA}"
+    last = "ridge: {estimator: sklearn.linear_model.Ridge}"
+
+    def key(*steps):
+        pipeline = "{" + ", ".join([*steps, last]) + "}"
+        text = f"""\
+data: {{source: tables/t.csv, target: y}}
+model: {{pipeline: {pipeline}}}
+search: {{parameters: {{ridge__alpha: [1, 2]}}}}
+"""
+        plan = prepared(folder, text)
+        return Challenger(plan, Trial(0, {"ridge__alpha": 1}), None, None, None, "m").key
+
+    assert key(scale, reduce) == key(scale, reduce) != key(reduce, scale)
 
 
 def test_what_is_prepared_fits_together(folder):

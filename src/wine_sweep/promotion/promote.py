@@ -54,7 +54,7 @@ from wine_sweep.tracking.models import LoadedModel, ModelToLog, SavedModel, chec
 from wine_sweep.tracking.monitoring_runs import read_reference, write_reference
 from wine_sweep.tracking.retry import RetryPolicy
 from wine_sweep.tracking.runs import SweepRuns
-from wine_sweep.trial import Trial
+from wine_sweep.trial import Trial, canonical_json
 
 _logger = logging.getLogger(__name__)
 
@@ -160,6 +160,9 @@ class Challenger:
         if config.model is not None and config.model.function is not None:
             models = {}  # where its file lies is not what it is: its content is in the sweep's digest
         parts = [models, self.trial.key, self.prepared.digest, config.search.seed]
+        ordered = canonical_json(models)
+        if ordered != json.dumps(models, sort_keys=True, separators=(",", ":"), ensure_ascii=False):
+            parts.append(ordered)  # steps that run in another order are another model
         found = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
         found.update(np.ascontiguousarray(material.split.train, dtype="<i8").tobytes())
         return found.hexdigest()
