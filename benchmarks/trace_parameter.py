@@ -25,7 +25,7 @@ from typing import Any
 
 VALUE = 0.123456789
 DEPTH = 4
-MOST_FILES = 39
+MOST_FILES = 43
 """The limit that `tests/test_benchmarks.py` holds; the goal was 35. The house of 227 files had 63 by this very count."""
 
 CONFIG = f"""\

@@ -535,7 +535,7 @@ BROKEN = {
     # evaluation and objective
     "test rows that are named and drawn": (
         config("data: {source: table.csv, target: y, test: table.csv, test_size: 0.3}"),
-        "1:68: data.test_size: is for test rows that are drawn, and `test` names them; leave it out",
+        "1:66: data.test_size: is for test rows that are drawn, and `test` names them; leave it out",
     ),
     "test rows named twice": (
         config("data: {source: table.csv, target: y, test: {table: table.csv, column: a}}"),
@@ -557,16 +557,16 @@ BROKEN = {
     "one fold": (config("evaluation: {cv: {folds: 1}}"), "4:26: evaluation.cv.folds: must be at least 2, got 1"),
     "repeats of own folds": (
         config("evaluation: {cv: {column: a, repeats: 2}}"),
-        "4:38: evaluation.cv.repeats: `repeats` goes with `folds` and `holdout`",
+        "4:39: evaluation.cv.repeats: `repeats` goes with `folds` and `holdout`",
     ),
     "repeats without shuffling": (
         config("evaluation: {cv: {folds: 3, shuffle: false, repeats: 2}}"),
         "4:54: evaluation.cv.repeats: without shuffling the folds are always the same; leave `repeats` out",
     ),
     "groups left out beside others": (
-        config("data: {source: table.csv, target: y, groups: a}", "evaluation: {cv: {leave_one_group_out: b}}"),
-        "4:40: evaluation.cv.leave_one_group_out: `data.groups` is 'a', and the groups that are left out are the same; leave one"
-        " of the two out",
+        config("data: {source: batches.csv, target: y, groups: batch}", "evaluation: {cv: {leave_one_group_out: n}}"),
+        "4:40: evaluation.cv.leave_one_group_out: `data.groups` is 'batch', and the groups that are left out are the same; leave"
+        " one of the two out",
     ),
     "a column of folds that is the target": (
         config("evaluation: {cv: {column: y}}"),
@@ -574,7 +574,7 @@ BROKEN = {
     ),
     "a column of folds that is not there": (
         config("evaluation: {cv: {column: fold}}"),
-        "4:27: evaluation.cv.column: there is no column 'fold' in the table; Allowed: x",
+        "4:27: evaluation.cv.column: there is no column 'fold' in the table; allowed: a, b, y",
     ),
     "a column of folds to learn from": (
         config("data: {source: table.csv, target: y, features: [a, b]}", "evaluation: {cv: {column: b}}"),
@@ -1020,7 +1020,8 @@ BROKEN_SEARCHES = {
     ),
     "an unknown key in a family": (
         families("models: {en: {estimator: sklearn.linear_model.ElasticNet, parameter: {alpha: [1]}}}"),
-        "2:59: models.en.parameter: unknown key; did you mean 'parameters'? Allowed: estimator, pipeline, params, parameters",
+        "2:59: models.en.parameter: unknown key; did you mean 'parameters'?"
+        " Allowed: estimator, pipeline, params, preprocess, parameters",
     ),
     "a family's estimator misspelled": (
         families("models: {en: {estimator: sklearn.linear_model.ElasticNte}}"),

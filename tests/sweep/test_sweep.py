@@ -95,12 +95,14 @@ def test_trials_that_fail_are_failed_runs_with_tag_and_traceback_and_the_rest_go
 
 @pytest.mark.slow
 def test_when_all_trials_fail_the_sweep_fails_and_promotes_nothing(store):
-    text = GRID.replace("{alpha: [0.1, 1, 10]}", "{alpha: [0.1, 1], solver: [lbfgs]}")
-    with pytest.raises(SweepFailed, match=r"none of 2 trials finished, 2 failed: ValueError: .* \(trials 0, 1\)"):
+    spline = "sklearn.preprocessing.SplineTransformer, params: {extrapolation: error}"  # fails on rows that it has not seen
+    pipeline = f"{{pipeline: {{spline: {{estimator: {spline}}}, ridge: sklearn.linear_model.Ridge}}}}"
+    text = GRID.replace("{estimator: sklearn.linear_model.Ridge}", pipeline).replace("{alpha", "{ridge__alpha")
+    with pytest.raises(SweepFailed, match=r"none of 3 trials finished, 3 failed: ValueError: .* \(trials 0, 1, 2\)"):
         sweep(text, store)
     (parent,), children = runs_of(store)
     assert parent.info.status == "FAILED"
-    assert [run.info.status for run in children] == ["FAILED", "FAILED"]
+    assert [run.info.status for run in children] == ["FAILED"] * 3
     assert store.client.search_registered_models() == []
 
 

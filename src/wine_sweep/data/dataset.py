@@ -115,7 +115,7 @@ def find_roles(columns: Collection[str], config: DataConfig, source: str, cv: Cr
     target, folds = config.target or table.TARGET, None if cv is None else cv.column
     groups = config.groups if cv is None or cv.leave_one_group_out is None else cv.leave_one_group_out
     test = None if config.test is None else config.test.column
-    others = {target, groups, config.weights, config.time, folds, test, *config.drop}
+    others = {target, groups, config.groups, config.weights, config.time, folds, test, *config.drop}
     features = config.features or [name for name in columns if name not in others]
     return Roles(features, target, groups, config.weights, config.time, folds)
 

@@ -17,9 +17,8 @@ from typing import Any, NamedTuple
 from wine_sweep.config import FAMILY, Choices, EstimatorConfig, Range
 from wine_sweep.errors import ConfigPath, Problem
 from wine_sweep.evaluation.estimators import MEMBERS, EstimatorError, copy_of, find_class, refusal, set_params, set_seed
-from wine_sweep.evaluation.functions import is_dotted
 from wine_sweep.evaluation.library_params import open_threads
-from wine_sweep.evaluation.nested import dotted_paths, is_pipeline, names_set, params_of, steps_of
+from wine_sweep.evaluation.nested import dotted_paths, is_dotted, is_pipeline, names_set, params_of, steps_of
 from wine_sweep.evaluation.preprocessing import last_step, preprocessed
 from wine_sweep.importing import lies_in, start_scripts_as_usual
 from wine_sweep.messages import shell_word

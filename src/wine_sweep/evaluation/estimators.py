@@ -20,8 +20,8 @@ import pandas as pd
 from wine_sweep.config import EstimatorConfig, StepConfig, wrong_step
 from wine_sweep.errors import Code, ConfigPath, Problem
 from wine_sweep.evaluation import library_params
-from wine_sweep.evaluation.functions import PARAMETERS, FunctionError, find_function, full_name, is_dotted
-from wine_sweep.evaluation.nested import is_estimator, is_pipeline, names_set, names_within, selected_dtypes
+from wine_sweep.evaluation.functions import PARAMETERS, FunctionError, find_function, full_name
+from wine_sweep.evaluation.nested import is_dotted, is_estimator, is_pipeline, names_set, names_within, selected_dtypes
 from wine_sweep.importing import start_scripts_as_usual
 from wine_sweep.messages import did_you_mean, shell_word, show
 from wine_sweep.trial import DataRequirements, Task

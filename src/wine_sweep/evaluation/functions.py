@@ -41,8 +41,6 @@ PARAMETERS = frozenset(
 _SHORT = {"np": "numpy", "sp": "scipy"}
 """How scripts call packages."""
 
-_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
-
 
 def _names(module: str, names: str) -> frozenset[str]:
     return frozenset(f"{module}.{name}" for name in names.split())
@@ -89,11 +87,6 @@ class FunctionError(ValueError):
     def __init__(self, message: str, code: Code = "invalid") -> None:
         super().__init__(message)
         self.code = code
-
-
-def is_dotted(value: Any) -> bool:
-    """Return whether a value is text such as ``numpy.log1p`` or ``sklearn.svm.SVC``: names joined by dots."""
-    return isinstance(value, str) and _DOTTED.fullmatch(value) is not None
 
 
 def find_function(dotted: str, trusted: Iterable[str]) -> Callable[..., Any]:

@@ -6,11 +6,18 @@ dotted path, an estimator or a pipeline. Both may stand in lists, as in the `tra
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wine_sweep.config import ColumnType
-from wine_sweep.evaluation.functions import is_dotted
+
+_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+
+
+def is_dotted(value: Any) -> bool:
+    """Return whether a value is text such as ``numpy.log1p`` or ``sklearn.svm.SVC``: names joined by dots."""
+    return isinstance(value, str) and _DOTTED.fullmatch(value) is not None
 
 
 def is_estimator(value: Any) -> bool:

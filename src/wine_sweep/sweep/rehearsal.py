@@ -9,7 +9,7 @@ from collections.abc import Callable
 from wine_sweep.errors import ConfigError, ModelError, Problem, TrackingError
 from wine_sweep.evaluation.capture import foreign_output_hidden
 from wine_sweep.targets.base import SweepPlan
-from wine_sweep.targets.structures import Sample
+from wine_sweep.targets.structures import FewRowsModel
 
 
 class Rehearsal:
@@ -81,7 +81,7 @@ def rehearse(prepared: SweepPlan, stop: Callable[[], bool] = lambda: False) -> i
     return count
 
 
-def _refusal(sample: Sample, prepared: SweepPlan) -> Problem | None:
+def _refusal(sample: FewRowsModel, prepared: SweepPlan) -> Problem | None:
     """Describe why a model could not be kept at the end of the sweep; None where it can."""
     from wine_sweep.tracking.models import ModelToLog, check_can_be_kept
 

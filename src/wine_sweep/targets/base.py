@@ -19,7 +19,7 @@ from wine_sweep.messages import suggested
 from wine_sweep.search.space import Space
 from wine_sweep.selection import Objective
 from wine_sweep.targets.refit import Winner
-from wine_sweep.targets.structures import Sample
+from wine_sweep.targets.structures import FewRowsModel
 from wine_sweep.targets.trust import Trust, packages_among
 from wine_sweep.trial import FIT_SECONDS, Trial
 
@@ -267,7 +267,7 @@ class SweepPlan(ABC):
         """Return whether there are `samples`, which trials wait for."""
         return False
 
-    def samples(self) -> Iterator[Sample | Problem]:
+    def samples(self) -> Iterator[FewRowsModel | Problem]:
         """Fit a model of each structure that may be tried on a few rows, or tell why that fails; none where it is not known."""
         return iter(())
 

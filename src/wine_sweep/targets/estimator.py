@@ -55,7 +55,7 @@ from wine_sweep.search.space import Dimension, Space
 from wine_sweep.targets.base import Findings, FitCount, SweepPlan, present
 from wine_sweep.targets.objectives import Goals, TableParts, check_cheapest, check_search, settle
 from wine_sweep.targets.refit import Winner, fold_predictions, refit
-from wine_sweep.targets.structures import Sample, find_structures, fit_samples
+from wine_sweep.targets.structures import FewRowsModel, find_structures, fit_samples
 from wine_sweep.trial import MODEL_SIZE, DataRequirements, Task, Trial
 
 MOST_FOLD_SECONDS = 60.0
@@ -177,7 +177,7 @@ class EstimatorSweep(SweepPlan):
         """See `SweepPlan`."""
         return True
 
-    def samples(self) -> Iterator[Sample | Problem]:
+    def samples(self) -> Iterator[FewRowsModel | Problem]:
         """See `SweepPlan`."""
         return fit_samples(find_structures(self.config.search, self.space), self.material, self.factory)
 

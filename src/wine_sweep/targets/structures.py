@@ -48,7 +48,7 @@ class Structure:
 
 
 @dataclass(frozen=True)
-class Sample:
+class FewRowsModel:
     """A model of a structure that was fitted on a few rows.
 
     Args:
@@ -145,7 +145,9 @@ def _path_of(space: Space, given: Params) -> ConfigPath:
     return ("model",) if family is None else ("models", family)
 
 
-def fit_samples(structures: Iterable[Structure], material: TrainingData, factory: ModelFactory) -> Iterator[Sample | Problem]:
+def fit_samples(
+    structures: Iterable[Structure], material: TrainingData, factory: ModelFactory
+) -> Iterator[FewRowsModel | Problem]:
     """Fit a model of each structure on a few rows; where that fails, on the training rows of a fold.
 
     Yields:
@@ -156,12 +158,16 @@ def fit_samples(structures: Iterable[Structure], material: TrainingData, factory
     for structure in structures:
         attempts = (_fitted_or_not(structure, partial(factory.make, point), material, few, rows) for point in structure.points)
         first = next(attempts)
-        yield first if isinstance(first, Sample) else next((each for each in attempts if isinstance(each, Sample)), first)
+        yield (
+            first
+            if isinstance(first, FewRowsModel)
+            else next((each for each in attempts if isinstance(each, FewRowsModel)), first)
+        )
 
 
 def _fitted_or_not(
     structure: Structure, make: Callable[[], Any], material: TrainingData, few: np.ndarray, rows: np.ndarray
-) -> Sample | Problem:
+) -> FewRowsModel | Problem:
     try:
         try:
             return _fitted(structure, make(), material, few)
@@ -177,14 +183,14 @@ def _fitted_or_not(
         return Problem(f"cannot be fitted on the {len(rows):,} rows of a fold: {describe_error(error)}", structure.path)
 
 
-def _fitted(structure: Structure, model: Any, material: TrainingData, rows: np.ndarray) -> Sample:
+def _fitted(structure: Structure, model: Any, material: TrainingData, rows: np.ndarray) -> FewRowsModel:
     dataset = material.dataset
     features = dataset.features.iloc[rows].reset_index(drop=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a trial records what its estimator warns of
         fit(model, features.copy(), dataset.target.to_numpy()[rows], part_of(dataset.weights, rows))
         shown = features.head(FEW_ROWS)
-        return Sample(structure, model, shown, np.asarray(model.predict(shown.copy())))
+        return FewRowsModel(structure, model, shown, np.asarray(model.predict(shown.copy())))
 
 
 def _few(material: TrainingData, rows: np.ndarray) -> np.ndarray:

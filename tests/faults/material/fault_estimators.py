@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 NOTES = "FAULT_NOTES"
 """The environment variable with the path of the notes: a line for each fit that began, and one for each that ended."""
 
+FEW_ROWS = 50
 MOST_BLOCKS = 128
 BLOCK_BYTES = 16 * 2**20
 
@@ -70,13 +71,19 @@ class Slow(RegressorMixin, BaseEstimator):
         self.pause = pause
 
     def fit(self, X, y):  # noqa: N803  # scikit-learn's name
+        if len(X) <= FEW_ROWS:  # the model of a few rows before the first trial, which no test counts
+            return self._learn(X, y)
         who = (os.getpid(), self.shift, self.scale, self.deed)
         note("began", *who)
         time.sleep(self.pause * (0.5 + (self.shift * 7.3 + self.scale * 3.1) % 1))
         DEEDS[self.deed]()
+        self._learn(X, y)
+        note("ended", *who)
+        return self
+
+    def _learn(self, X, y):  # noqa: N803
         features = np.asarray(X)
         self.mean_, self.first_ = float(np.mean(y)), float(features[:, 0].mean())
-        note("ended", *who)
         return self
 
     def predict(self, X):  # noqa: N803
