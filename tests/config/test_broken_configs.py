@@ -759,7 +759,11 @@ BROKEN = {
     "an unknown key of a gate": (
         config("registry: {name: wine, gate: {min_row: 5}}"),
         "4:31: registry.gate.min_row: unknown key; did you mean 'min_rows'?"
-        " Allowed: min_improvement, confidence, min_rows, slices, slice_margin, seed",
+        " Allowed: min_improvement, confidence, min_rows, slices, slice_margin, seed, metric",
+    ),
+    "a gate by a metric that is not measured": (
+        config("evaluation: {metrics: [rmse, r2]}", "registry: {name: wine, gate: {metric: mea}}"),
+        "5:39: registry.gate.metric: 'mea' is not measured; allowed: rmse, r2",
     ),
     "a gate that is never sure": (
         config("registry: {name: wine, gate: {confidence: 0.5}}"),

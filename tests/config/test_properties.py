@@ -269,7 +269,7 @@ def sweep_configs(draw):
                     {"folds": st.integers(2, 9), "repeats": st.integers(1, 3), "seed": st.integers(0, 2**32 - 1)}
                 )
                 | st.fixed_dictionaries({"holdout": st.floats(0.01, 0.99)}, optional={"stratified": st.booleans()}),
-                "metrics": st.lists(NAMES, min_size=1, max_size=3),
+                "metrics": st.lists(PATHS, min_size=1, max_size=3),
                 "bootstrap": st.integers(40, 9999) | st.just(0) | st.fixed_dictionaries({"confidence": st.floats(0.01, 0.99)}),
             },
         ),

@@ -63,12 +63,7 @@ def test_what_is_forced_keeps_what_the_gate_says():
     rows = np.arange(40)
     refused = gate.judge_against_champion(
         GateConfig(),
-        RowLoss.MAE,
-        np.ones(40),
-        np.ones(40),
-        target=rows,
-        groups=rows,
-        weights=None,
+        gate.LossContest(RowLoss.MAE, np.ones(40), np.ones(40), rows, rows),
         slices_table=pd.DataFrame(index=rows),
         version="3",
         excluded=2,

@@ -195,8 +195,8 @@ def test_higher_accuracy_is_better():
 
 def test_a_difference_that_comes_from_adding_up_in_another_order_is_none():
     thirds = np.array([1 / 3, 1 / 7, 0.1])
-    assert improvement_of(RowLoss.MAE, np.array(thirds.sum()), np.array(thirds[::-1].sum())) == 0
-    assert improvement_of(RowLoss.MAE, np.array(1e-9), np.array(1.1e-9)) == pytest.approx(-1e-10)
+    assert improvement_of(Direction.MINIMIZE, np.array(thirds.sum()), np.array(thirds[::-1].sum())) == 0
+    assert improvement_of(Direction.MINIMIZE, np.array(1e-9), np.array(1.1e-9)) == pytest.approx(-1e-10)
 
 
 def test_five_rows_alike_in_each_group_are_the_evidence_of_one():

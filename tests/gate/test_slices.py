@@ -12,7 +12,7 @@ from sklearn import metrics
 from wine_sweep.config import DataConfig
 from wine_sweep.data import make_dataset
 from wine_sweep.evaluation.row_losses import RowLoss
-from wine_sweep.gate.comparison import Slice, refusal, slice_rows, sliceable
+from wine_sweep.gate.comparison import LossContest, Slice, refusal, slice_rows, sliceable
 from wine_sweep.trial import DataRequirements, Task
 
 ANY = DataRequirements(Task.REGRESSION, numbers=False, takes_missing=True, model="a model")
@@ -20,15 +20,15 @@ ANY = DataRequirements(Task.REGRESSION, numbers=False, takes_missing=True, model
 
 def cut(table, *, loss=RowLoss.MAE, champion=None, challenger=None, target=None, weights=None, min_rows=2):
     count = len(table)
-    return slice_rows(
+    contest = LossContest(
         loss,
         np.ones(count) if champion is None else np.asarray(champion, dtype=float),
         np.ones(count) if challenger is None else np.asarray(challenger, dtype=float),
-        target=np.zeros(count) if target is None else np.asarray(target),
-        weights=None if weights is None else np.asarray(weights, dtype=float),
-        table=pd.DataFrame(table),
-        min_rows=min_rows,
+        np.zeros(count) if target is None else np.asarray(target),
+        np.arange(count),
+        None if weights is None else np.asarray(weights, dtype=float),
     )
+    return slice_rows(contest, table=pd.DataFrame(table), min_rows=min_rows)
 
 
 def sizes(values, **options):

@@ -11,7 +11,7 @@ import pytest
 
 from wine_sweep.config import GateConfig
 from wine_sweep.evaluation.row_losses import RowLoss
-from wine_sweep.gate.comparison import fit_dummy
+from wine_sweep.gate.comparison import LossContest, describe_dummy, fit_dummy
 from wine_sweep.gate.verdict import FEWEST_GROUPS, Decision, Reason, judge_against_champion, judge_against_dummy
 from wine_sweep.trial import Task
 
@@ -22,14 +22,17 @@ BETTER = np.tile([0.8, 0.9, 1.0], 20)
 def judge(challenger=BETTER, champion=None, *, gate=GATE, loss=RowLoss.MAE, groups=None, weights=None, table=None, excluded=0):
     """Judge losses of 60 rows; the champion loses 1 in each."""
     count = len(challenger)
-    return judge_against_champion(
-        gate,
+    contest = LossContest(
         loss,
         np.ones(count) if champion is None else np.asarray(champion, dtype=float),
         np.asarray(challenger, dtype=float),
-        target=np.arange(count) % 2,
-        groups=np.arange(count) if groups is None else groups,
-        weights=weights,
+        np.arange(count) % 2,
+        np.arange(count) if groups is None else groups,
+        weights,
+    )
+    return judge_against_champion(
+        gate,
+        contest,
         slices_table=pd.DataFrame({} if table is None else table, index=range(count)),
         version="3",
         excluded=excluded,
@@ -202,7 +205,7 @@ def against_dummy(loss, model, target, *, task, gate=GATE, rows=None, weights=No
     dummy = fit_dummy(task, loss, features, target, weights)
     losses = [loss.losses(each, features, target)[:rows] for each in (dummy, model)]
     groups = np.arange(len(target))[:rows]
-    return judge_against_dummy(gate, loss, *losses, target=target[:rows], groups=groups, weights=weights)
+    return judge_against_dummy(gate, LossContest(loss, *losses, target[:rows], groups, weights), dummy=describe_dummy(loss))
 
 
 @pytest.mark.parametrize(
@@ -293,11 +296,7 @@ def pair_of(wine, champion, challenger, *, rows, seed, swap=False):
         losses = np.where(coin, losses[::-1], losses)
     return judge_against_champion(
         GateConfig(seed=seed),
-        RowLoss.RMSE,
-        *losses,
-        target=wine.target[chosen],
-        groups=groups,
-        weights=None,
+        LossContest(RowLoss.RMSE, *losses, wine.target[chosen], groups),
         slices_table=wine.table.iloc[chosen, :0],
         version="1",
         excluded=0,

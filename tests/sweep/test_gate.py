@@ -274,10 +274,12 @@ def test_a_champion_that_predicts_another_column_is_a_stated_case(run):
 
 
 @pytest.mark.slow
-def test_what_stands_in_for_the_metric_that_decides_is_said(run):
-    document = run(arguments=("--set", "objective=r2"))
-    assert document["gate"]["comparison"]["metric"] == "rmse"
-    assert "rmse stands in for r2: models are compared row by row." in document["gate"]["reasons"]
+def test_models_are_judged_by_the_metric_that_decides_or_by_another_that_is_asked_for(run):
+    found = run(arguments=("--set", "objective=r2"))["gate"]["comparison"]
+    assert (found["metric"], found["direction"], found["resamples"]) == ("r2", "maximize", 2000)
+    assert found["champion"] == pytest.approx(0, abs=0.01)  # of a model that predicts the mean
+    found = run(None, estimator=FOREST, gate={"metric": "mae"}, arguments=("--set", "objective=r2"))["gate"]["comparison"]
+    assert found["metric"] == "mae"
 
 
 PYTHON_MODEL = """
@@ -288,7 +290,7 @@ class Always(PythonModel):
         return [99.0] * len(model_input)
 
 def train(params, context):
-    return {"rmse": 0.1}, Always()
+    return {"rmse": 0.1, "score": 1.0}, Always()
 """
 
 
@@ -302,6 +304,12 @@ def test_a_python_model_of_ones_own_is_compared_too(store, in_process):
     ended = in_process("run", "c.yaml", "--trust", ".", "--quiet", "--json")
     assert ended.returncode == 3, ended.stderr
     assert json.loads(ended.stdout)["gate"]["ground"] == "not_better_than_dummy"
+    ended = in_process(
+        "run", "c.yaml", "--trust", ".", "--quiet", "--json", "--set", "objective=[{metric: score, direction: maximize}]"
+    )
+    found = json.loads(ended.stdout)["gate"]
+    assert found["comparison"]["metric"] == "rmse"
+    assert "rmse stands in for score: models are compared row by row." in found["reasons"]
 
 
 @pytest.fixture

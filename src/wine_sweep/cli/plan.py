@@ -148,7 +148,10 @@ def _promotion(registry: RegistryConfig, prepared: SweepPlan) -> dict[str, Any]:
 def _compared_by(prepared: SweepPlan) -> str:
     """Name the metric that models are compared by: the one that decides, or what stands in for it."""
     task = prepared.material.dataset.task if prepared.material is not None else Task.REGRESSION
-    return row_loss_of(prepared.deciding_metric, task, probabilities=True).value
+    name = prepared.judging_metric
+    metric = prepared.find_metric(name)
+    is_measured = metric is not None and metric.task is task
+    return name if is_measured else row_loss_of(name, task, probabilities=True).value
 
 
 def _describe_gate(gate: dict[str, Any] | None) -> str:

@@ -73,6 +73,7 @@ class GateConfig(Model):
         slices: Columns; in no slice of the rows by one of them may the winner be worse.
         slice_margin: By how much it may be worse in a slice all the same, in units of the metric.
         seed: Decides which rows are drawn.
+        metric: By which of the sweep's metrics models are judged; by default by the one that decides. Not dumped if not given.
     """
 
     min_improvement: Margin = 0.0
@@ -81,6 +82,12 @@ class GateConfig(Model):
     slices: Annotated[list[Text], Field(max_length=20), AfterValidator(_distinct)] = Field(default_factory=list)
     slice_margin: Margin = 0.0
     seed: Seed = 0
+    metric: Text | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        tree: dict[str, Any] = dump(self)
+        return {name: value for name, value in tree.items() if name != "metric" or value is not None}
 
     @model_validator(mode="after")
     def _reaches_into_the_tails(self) -> Self:

@@ -19,6 +19,8 @@ import pandas as pd
 from wine_sweep.evaluation.estimators import part_of
 from wine_sweep.evaluation.metrics import Metric, evaluate
 from wine_sweep.evaluation.row_losses import RowLoss
+from wine_sweep.evaluation.scorers import OwnFunction
+from wine_sweep.trial import Task
 
 CHUNK_BYTES = 2_000_000
 """How much memory resamples are given at a time, about what caches hold; what comes out does not depend on it."""
@@ -129,7 +131,8 @@ def resample_scores(model: Any, metric: Metric, sample: Sample, *, resamples: in
     loss = _MEANS_OVER_ROWS.get(metric.scorer)
     if loss is not None:
         return _resampled_means(loss, model, sample, resamples=resamples, seed=seed)
-    return _resampled_scores(model, metric, sample, resamples=resamples, seed=seed)
+    scores: np.ndarray = RowScores([model], metric, sample).resampled(resamples=resamples, seed=seed)[0]
+    return scores
 
 
 def _resampled_means(loss: RowLoss, model: Any, sample: Sample, *, resamples: int, seed: int) -> np.ndarray:
@@ -143,28 +146,76 @@ def _resampled_means(loss: RowLoss, model: Any, sample: Sample, *, resamples: in
     return scores
 
 
-def _resampled_scores(model: Any, metric: Metric, sample: Sample, *, resamples: int, seed: int) -> np.ndarray:
-    """Do it for any metric: scikit-learn measures the rows of each resample."""
-    from sklearn import config_context
+class RowScores:
+    """Measures models on chosen rows of a sample, by any metric; what a model predicts for the sample is computed once.
 
-    replay, groups = Replay(model, sample.features), _Groups(sample.groups)
+    A function of the user's own that is called with an estimator gets the model itself and the chosen rows, and may do what it
+    likes with them.
 
-    def measured(rows: np.ndarray) -> float:
-        return evaluate(replay, [metric], rows, sample.target[rows], part_of(sample.weights, rows))[metric.name]
+    Args:
+        models: Fitted.
+        metric: What to measure.
+        sample: The rows.
+        task: What the models do, for those that do not say it themselves.
+    """
 
-    def scores_of(drawn: np.ndarray, axis: int) -> np.ndarray:  # noqa: ARG001  # a resample is a row
-        scores = np.full(len(drawn), np.nan)
-        for index, chosen in enumerate(drawn):
-            with suppress(ValueError):  # a resample lacks a class, or every weight in it is 0: it stays NaN, and is counted
-                scores[index] = measured(groups.rows(chosen))
+    def __init__(self, models: Sequence[Any], metric: Metric, sample: Sample, *, task: Task | None = None) -> None:
+        self._metric, self._sample = metric, sample
+        self._models = [model if metric.takes_model else Replay(model, sample.features, task=task) for model in models]
+        for model in self._models:
+            if isinstance(model, Replay) and task is Task.CLASSIFICATION and not hasattr(model, "classes_"):
+                model.classes_ = np.unique(sample.target)  # which scorers look at before they ask for predictions
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the metric of each model on some rows, of shape (models,).
+
+        Args:
+            rows: Their numbers, of shape (rows,).
+
+        Raises:
+            Exception: The metric cannot be computed there: scikit-learn's raise a ValueError, others what they like.
+        """
+        from sklearn import config_context
+
+        sample, metric = self._sample, self._metric
+        features = sample.features.iloc[rows].reset_index(drop=True) if metric.takes_model else rows
+        with warnings.catch_warnings(), config_context(assume_finite=True):
+            warnings.simplefilter("ignore")  # scorers warn of what a resample lacks, a thousand times
+            measured = (
+                evaluate(model, [metric], features, sample.target[rows], part_of(sample.weights, rows)) for model in self._models
+            )
+            return np.array([found[metric.name] for found in measured])
+
+    def resampled(self, *, resamples: int, seed: int) -> np.ndarray:
+        """Return the metric of each model on rows that are drawn anew, group by group, the same rows for all of them.
+
+        Args:
+            resamples: How often.
+            seed: Decides what is drawn.
+
+        Returns:
+            Of shape (models, resamples); NaN where it cannot be computed, as with one class only.
+
+        Raises:
+            Exception: It cannot be computed on the rows as they are; see `of`.
+        """
+        groups = _Groups(self._sample.groups)
+        # a resample lacks a class, or every weight in it is 0: it stays NaN, and is counted
+        failures = Exception if isinstance(self._metric.made, OwnFunction) else ValueError
+
+        def scores_of(drawn: np.ndarray, axis: int) -> np.ndarray:  # noqa: ARG001  # a resample is a row
+            scores = np.full((len(self._models), len(drawn)), np.nan)
+            for index, chosen in enumerate(drawn):
+                with suppress(failures):
+                    scores[:, index] = self.of(groups.rows(chosen))
+            return scores
+
+        self.of(np.arange(len(self._sample.target)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # scipy warns of what has no value
+            scores = resample(scores_of, groups.count, resamples=resamples, random=np.random.default_rng(seed), chunk_bytes=0)
+        scores[np.isinf(scores)] = np.nan
         return scores
-
-    with warnings.catch_warnings(), config_context(assume_finite=True):
-        warnings.simplefilter("ignore")  # scorers warn of what a resample lacks, a thousand times
-        measured(np.arange(len(sample.target)))
-        scores = resample(scores_of, groups.count, resamples=resamples, random=np.random.default_rng(seed), chunk_bytes=0)
-    scores[np.isinf(scores)] = np.nan
-    return scores
 
 
 def percentile_interval(scores: np.ndarray, confidence: float, *, metric: str) -> Interval | None:
@@ -194,12 +245,11 @@ class Replay:
     Args:
         model: Fitted.
         features: The rows, of shape (rows, features).
+        task: What the model does, if it does not say it itself.
     """
 
-    def __init__(self, model: Any, features: pd.DataFrame) -> None:
-        from sklearn.utils import get_tags
-
-        self._model, self._features, self._tags = model, features, get_tags(model)
+    def __init__(self, model: Any, features: pd.DataFrame, *, task: Task | None = None) -> None:
+        self._model, self._features, self._tags = model, features, _tags_of(model, task)
         if hasattr(model, "classes_"):
             self.classes_ = model.classes_
         for name in ("predict", "predict_proba", "decision_function"):
@@ -220,6 +270,14 @@ class Replay:
 
         replay.__name__ = name  # scorers treat probabilities and decisions differently, and go by the name
         return replay
+
+
+def _tags_of(model: Any, task: Task | None) -> Any:
+    from sklearn.dummy import DummyClassifier, DummyRegressor
+    from sklearn.utils import get_tags
+
+    usual = DummyRegressor() if task is Task.REGRESSION else DummyClassifier()
+    return get_tags(model if hasattr(model, "__sklearn_tags__") or task is None else usual)
 
 
 class _Groups:

@@ -1,6 +1,16 @@
-"""May the winner take the place of the model in the stage? Pure functions over what both lose on the same rows."""
+"""May the winner take the place of the model in the stage? Pure functions over how both do on the same rows."""
 
-from wine_sweep.gate.comparison import Comparison, Slice, fit_dummy, paired_bootstrap, sliceable
+from wine_sweep.gate.comparison import (
+    Comparison,
+    Contest,
+    LossContest,
+    ScoreContest,
+    Slice,
+    describe_dummy,
+    fit_dummy,
+    paired_bootstrap,
+    sliceable,
+)
 from wine_sweep.gate.verdict import (
     Decision,
     Reason,
@@ -21,13 +31,17 @@ from wine_sweep.gate.verdict import (
 
 __all__ = [
     "Comparison",
+    "Contest",
     "Decision",
+    "LossContest",
     "Reason",
+    "ScoreContest",
     "Slice",
     "Verdict",
     "champion_columns",
     "champion_fails",
     "champion_unloadable",
+    "describe_dummy",
     "fit_dummy",
     "forced",
     "judge_against_champion",

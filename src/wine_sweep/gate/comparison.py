@@ -8,9 +8,11 @@ group are not independent of each other.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -18,7 +20,8 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from wine_sweep.config import GATE_RESAMPLES, Direction
 from wine_sweep.data import Dataset
-from wine_sweep.evaluation.bootstrap import resample_sums
+from wine_sweep.evaluation.bootstrap import MOST_LEFT_OUT, RowScores, Sample, resample_sums
+from wine_sweep.evaluation.metrics import Metric
 from wine_sweep.evaluation.row_losses import RowLoss
 from wine_sweep.messages import one_of
 from wine_sweep.trial import Task
@@ -99,17 +102,17 @@ class Comparison:
         return {**asdict(self), "direction": self.direction.value}
 
 
-def improvement_of(loss: RowLoss, champion: np.ndarray, challenger: np.ndarray) -> np.ndarray:
+def improvement_of(direction: Direction, champion: np.ndarray, challenger: np.ndarray) -> np.ndarray:
     """Return by how much the challenger's values of a metric are better than the champion's; mere rounding is no difference.
 
     Args:
-        loss: The metric.
+        direction: Which way the metric is better.
         champion: Values of the metric, of any shape.
         challenger: The same of the other model.
     """
-    maximize = loss.direction is Direction.MAXIMIZE
+    maximize = direction is Direction.MAXIMIZE
     better = challenger - champion if maximize else champion - challenger
-    size = 1.0 if maximize else np.maximum(np.abs(champion), np.abs(challenger))
+    size = np.maximum(np.maximum(np.abs(champion), np.abs(challenger)), 1.0 if maximize else 0.0)
     improvement: np.ndarray = np.where(np.abs(better) <= ROUNDING * size, 0.0, better)
     return improvement
 
@@ -156,14 +159,14 @@ def paired_bootstrap(
     del counted, champion, challenger, weights, code  # resamples have that memory then
     before, after = (loss.of_mean(total.sum() / sums[2].sum()) for total in sums[:2])
     lost, lost_after, weight = resample_sums(sums, resamples=resamples, random=np.random.default_rng(seed))
-    drawn = improvement_of(loss, loss.of_mean(lost / weight), loss.of_mean(lost_after / weight))
+    drawn = improvement_of(loss.direction, loss.of_mean(lost / weight), loss.of_mean(lost_after / weight))
     low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Comparison(
         loss.value,
         loss.direction,
         float(before),
         float(after),
-        float(improvement_of(loss, before, after)),
+        float(improvement_of(loss.direction, before, after)),
         float(low),
         float(high),
         confidence,
@@ -172,6 +175,170 @@ def paired_bootstrap(
         resamples=resamples,
         seed=seed,
     )
+
+
+class Contest(Protocol):
+    """Two models on the same rows, and the metric that decides between them."""
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric."""
+
+    @property
+    def direction(self) -> Direction:
+        """Which way it is better."""
+
+    @property
+    def groups(self) -> np.ndarray:
+        """For every row, the number of its group."""
+
+    @property
+    def counted(self) -> np.ndarray:
+        """How much each row counts, of shape (rows,)."""
+
+    def compare(self, *, confidence: float, seed: int) -> Comparison | None:
+        """Compare the models on all rows; None where too many resamples have no value of the metric."""
+
+    def on(self, chosen: np.ndarray) -> tuple[float, float] | None:
+        """Return the metric of champion and challenger on some rows; None where it has no value there.
+
+        Args:
+            chosen: Which, of shape (rows,), bool; one that counts at least.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class LossContest:
+    """A contest by a metric that is a mean over rows.
+
+    Args:
+        loss: The metric.
+        champion: What each row loses with the champion, of shape (rows,); see `RowLoss.losses`.
+        challenger: The same with the challenger.
+        target: The truth, of shape (rows,).
+        groups: For every row, the number of its group.
+        weights: The table's own weights, of shape (rows,); None when all rows count the same.
+    """
+
+    loss: RowLoss
+    champion: np.ndarray
+    challenger: np.ndarray
+    target: np.ndarray
+    groups: np.ndarray
+    weights: np.ndarray | None = None
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric."""
+        return self.loss.value
+
+    @property
+    def direction(self) -> Direction:
+        """Which way it is better."""
+        return self.loss.direction
+
+    @cached_property
+    def counted(self) -> np.ndarray:
+        """How much each row counts; see `RowLoss.row_weights`."""
+        return self.loss.row_weights(self.target, self.weights)
+
+    def compare(self, *, confidence: float, seed: int) -> Comparison:
+        """Compare the models on all rows; see `paired_bootstrap`."""
+        losses = self.champion, self.challenger
+        return paired_bootstrap(self.loss, *losses, groups=self.groups, weights=self.counted, confidence=confidence, seed=seed)
+
+    def on(self, chosen: np.ndarray) -> tuple[float, float]:
+        """Return the metric of champion and challenger on some rows."""
+        counted = self.loss.row_weights(self.target[chosen], None if self.weights is None else self.weights[chosen])
+        before, after = (
+            self.loss.of_mean(np.average(losses[chosen], weights=counted)) for losses in (self.champion, self.challenger)
+        )
+        return float(before), float(after)
+
+
+SCORE_RESAMPLES = 2_000
+"""How often groups are drawn anew for a metric that is no mean over rows: each time all of it is computed."""
+
+FEWEST_RESAMPLES = 200
+MOST_ROWS_DRAWN = 20_000_000
+"""In all resamples together: of more than 10,000 rows, whose intervals are narrow, fewer resamples are drawn."""
+
+
+class ScoreContest:
+    """A contest by any metric, which is measured anew on each resample of the rows.
+
+    Args:
+        metric: What is measured.
+        champion: The model that is there.
+        challenger: The other.
+        sample: The rows.
+        task: What the models do.
+
+    Raises:
+        Exception: It cannot be measured for both on all rows, as where one of them gives no probabilities.
+    """
+
+    def __init__(self, metric: Metric, champion: Any, challenger: Any, sample: Sample, task: Task) -> None:
+        self._measured, self._sample = metric, sample
+        self._scores = RowScores([champion, challenger], metric, sample, task=task)
+        self._whole = self._scores.of(np.arange(len(sample.target)))
+        if not np.isfinite(self._whole).all():
+            raise ValueError(f"{metric.name} has no value on the {len(sample.target):,} rows")
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric."""
+        return self._measured.name
+
+    @property
+    def direction(self) -> Direction:
+        """Which way it is better."""
+        return self._measured.direction
+
+    @property
+    def groups(self) -> np.ndarray:
+        """For every row, the number of its group."""
+        return self._sample.groups
+
+    @cached_property
+    def counted(self) -> np.ndarray:
+        """How much each row counts."""
+        weights = self._sample.weights
+        return np.ones(len(self._sample.target)) if weights is None else weights
+
+    def compare(self, *, confidence: float, seed: int) -> Comparison | None:
+        """Compare the models on all rows; resamples on which one of them has no value are left out."""
+        affordable = min(SCORE_RESAMPLES, max(FEWEST_RESAMPLES, MOST_ROWS_DRAWN // len(self._sample.target)))
+        resamples = max(affordable, math.ceil(round(2 / (1 - confidence), 6)))
+        drawn = self._scores.resampled(resamples=resamples, seed=seed)
+        known = drawn[:, np.isfinite(drawn).all(axis=0)]
+        if resamples - known.shape[1] > MOST_LEFT_OUT * resamples:
+            return None
+        direction, rows = self.direction, self.counted > 0
+        low, high = np.quantile(improvement_of(direction, *known), [(1 - confidence) / 2, (1 + confidence) / 2])
+        before, after = self._whole
+        return Comparison(
+            self.metric,
+            direction,
+            float(before),
+            float(after),
+            float(improvement_of(direction, before, after)),
+            float(low),
+            float(high),
+            confidence,
+            rows=int(rows.sum()),
+            groups=len(np.unique(self.groups[rows])),
+            resamples=known.shape[1],
+            seed=seed,
+        )
+
+    def on(self, chosen: np.ndarray) -> tuple[float, float] | None:
+        """Return the metric of champion and challenger on some rows; None where it has no value there."""
+        try:
+            before, after = self._scores.of(np.flatnonzero(chosen))
+        except Exception:  # noqa: BLE001  # a metric that cannot be computed there, be it somebody's own
+            return None
+        return (float(before), float(after)) if np.isfinite([before, after]).all() else None
 
 
 MOST_VALUES = 20
@@ -194,7 +361,7 @@ class Slice:
         champion: The champion's value of the metric on them; None where there are none.
         challenger: The same of the other.
         improvement: By how much the challenger is better, in the metric's units; negative where it is worse.
-        judged: Whether there are enough rows to judge by.
+        judged: Whether there are enough rows to judge by, and the metric has a value on them.
     """
 
     name: str
@@ -239,24 +406,11 @@ def refusal(data: Dataset, name: str) -> str | None:
     return None
 
 
-def slice_rows(
-    loss: RowLoss,
-    champion: np.ndarray,
-    challenger: np.ndarray,
-    *,
-    target: np.ndarray,
-    weights: np.ndarray | None,
-    table: pd.DataFrame,
-    min_rows: int,
-) -> list[Slice]:
+def slice_rows(contest: Contest, *, table: pd.DataFrame, min_rows: int) -> list[Slice]:
     """Compare two models on every slice of the rows.
 
     Args:
-        loss: The metric that decides.
-        champion: What each row loses with the champion, of shape (rows,).
-        challenger: The same with the challenger.
-        target: The truth, of shape (rows,).
-        weights: The table's own weights, of shape (rows,); None when all rows count the same.
+        contest: The models on all rows.
         table: The columns to slice by, of shape (rows, columns).
         min_rows: A slice with fewer rows that count is not judged.
 
@@ -265,14 +419,13 @@ def slice_rows(
     """
     found = []
     for name, mask in _masks(table):
-        counted = loss.row_weights(target[mask], None if weights is None else weights[mask])
-        rows = int(np.sum(counted > 0))
-        if rows == 0:
-            found.append(Slice(name, 0, None, None, None, judged=False))
+        rows = int(np.sum(contest.counted[mask] > 0))
+        values = contest.on(mask) if rows else None
+        if values is None:
+            found.append(Slice(name, rows, None, None, None, judged=False))
             continue
-        before, after = (loss.of_mean(np.average(losses[mask], weights=counted)) for losses in (champion, challenger))
-        improvement = float(improvement_of(loss, before, after))
-        found.append(Slice(name, rows, float(before), float(after), improvement, judged=rows >= min_rows))
+        improvement = float(improvement_of(contest.direction, *map(np.asarray, values)))
+        found.append(Slice(name, rows, *values, improvement, judged=rows >= min_rows))
     return found
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from wine_sweep.config import GateConfig
-from wine_sweep.evaluation.row_losses import RowLoss
-from wine_sweep.gate.comparison import Comparison, Slice, describe_dummy, paired_bootstrap, slice_rows
+from wine_sweep.evaluation.bootstrap import MOST_LEFT_OUT
+from wine_sweep.gate.comparison import Comparison, Contest, Slice, slice_rows
 from wine_sweep.trial import Task
 
 NEITHER = "that neither model was trained on"
@@ -59,11 +59,14 @@ def worse_slices(slices: Sequence[Slice], found: Comparison, other: str, margin:
         )
 
 
-def unjudged_slices(slices: Sequence[Slice], gate: GateConfig) -> Iterator[str]:
-    """Name the slices that have too few rows to judge by."""
-    few = [f"{each.name} ({each.rows:,})" for each in slices if not each.judged]
+def unjudged_slices(slices: Sequence[Slice], metric: str, gate: GateConfig) -> Iterator[str]:
+    """Name the slices that have too few rows to judge by, or on which the metric has no value."""
+    unjudged = [(f"{each.name} ({each.rows:,})", each.rows >= gate.min_rows) for each in slices if not each.judged]
+    few, without = ([name for name, is_large in unjudged if is_large is large] for large in (False, True))
     if few:
         yield f"Slices of fewer than {gate.min_rows:,} rows (`min_rows`) are not judged: {', '.join(few)}."
+    if without:
+        yield f"Slices on which {metric} cannot be computed are not judged: {', '.join(without)}."
 
 
 def excluded_rows_sentence(excluded: int, champion: str) -> Iterator[str]:
@@ -77,6 +80,11 @@ def too_few_rows(rows: int, gate: GateConfig, which: str) -> str:
     """Report that there are too few rows to compare models on."""
     there = f"There are only {rows:,} rows" if rows > 1 else f"There is {'only one' if rows else 'no'} row"
     return f"{there} {which}; the gate needs {gate.min_rows:,} (`min_rows`)."
+
+
+def too_few_values(rows: int, metric: str) -> str:
+    """Report that the metric has no value on too many resamples, as where hardly a row is of the other class."""
+    return f"On the {rows:,} rows {metric} has no interval: more than {MOST_LEFT_OUT:.0%} of their resamples have no value of it."
 
 
 def too_few_groups(rows: int, groups: int, needed: int) -> str:
@@ -179,17 +187,7 @@ class Verdict:
 
 
 def judge_against_champion(
-    gate: GateConfig,
-    loss: RowLoss,
-    champion_losses: np.ndarray,
-    challenger_losses: np.ndarray,
-    *,
-    target: np.ndarray,
-    groups: np.ndarray,
-    weights: np.ndarray | None,
-    slices_table: pd.DataFrame,
-    version: str,
-    excluded: int,
+    gate: GateConfig, contest: Contest, *, slices_table: pd.DataFrame, version: str, excluded: int
 ) -> Verdict:
     """Judge a challenger against the champion, on rows that neither was trained on.
 
@@ -197,12 +195,7 @@ def judge_against_champion(
 
     Args:
         gate: What is asked for.
-        loss: The metric that decides.
-        champion_losses: What each row loses with the champion, of shape (rows,); see `RowLoss.losses`.
-        challenger_losses: The same with the challenger.
-        target: The truth, of shape (rows,).
-        groups: For every row, the number of its group.
-        weights: The table's own weights, of shape (rows,); None when all rows count the same.
+        contest: The two on these rows.
         slices_table: The columns to slice by, of shape (rows, columns); see `sliceable`.
         version: The champion's, for the reasons.
         excluded: How many test rows are not among these, since the champion was trained on them.
@@ -210,62 +203,40 @@ def judge_against_champion(
     Raises:
         ValueError: A loss is no finite number.
     """
-    champion, counted = f"version {version}", loss.row_weights(target, weights)
+    champion = f"version {version}"
     left_out = tuple(excluded_rows_sentence(excluded, champion))
-    if (too_few := _too_few(gate, groups, counted, NEITHER)) is not None:
-        return Verdict(Reason.TOO_FEW_ROWS, (too_few, *left_out), gate=gate, excluded=excluded)
-    found = _compare(gate, loss, (champion_losses, challenger_losses), groups, counted)
-    slices = slice_rows(
-        loss,
-        champion_losses,
-        challenger_losses,
-        target=target,
-        weights=weights,
-        table=slices_table,
-        min_rows=gate.min_rows,
-    )
+    found = _compare(gate, contest, NEITHER)
+    if isinstance(found, str):
+        return Verdict(Reason.TOO_FEW_ROWS, (found, *left_out), gate=gate, excluded=excluded)
+    slices = slice_rows(contest, table=slices_table, min_rows=gate.min_rows)
     sentences = (
         comparison_sentence(found, champion, rows=NEITHER),
         *not_enough(found, gate.min_improvement),
         *worse_slices(slices, found, champion, gate.slice_margin),
-        *unjudged_slices(slices, gate),
+        *unjudged_slices(slices, contest.metric, gate),
         *left_out,
     )
     return Verdict(_ground(gate, found, slices), sentences, found, tuple(slices), gate, excluded)
 
 
-def judge_against_dummy(
-    gate: GateConfig,
-    loss: RowLoss,
-    dummy_losses: np.ndarray,
-    challenger_losses: np.ndarray,
-    *,
-    target: np.ndarray,
-    groups: np.ndarray,
-    weights: np.ndarray | None,
-) -> Verdict:
+def judge_against_dummy(gate: GateConfig, contest: Contest, *, dummy: str) -> Verdict:
     """Judge a challenger that has no champion to beat: it has to be better than a model that looks at no feature.
 
     It is promoted when the lower end of the improvement's interval is above 0.
 
     Args:
         gate: What is asked for; `min_improvement` and `slices` are about champions.
-        loss: The metric that decides.
-        dummy_losses: What each row loses with the dummy, of shape (rows,); see `fit_dummy`.
-        challenger_losses: The same with the challenger.
-        target: The truth, of shape (rows,).
-        groups: For every row, the number of its group.
-        weights: The table's own weights, of shape (rows,); None when all rows count the same.
+        contest: The dummy, see `fit_dummy`, and the challenger on rows that the challenger was not trained on.
+        dummy: What the dummy is; see `describe_dummy`.
 
     Raises:
         ValueError: A loss is no finite number.
     """
-    counted = loss.row_weights(target, weights)
-    if (too_few := _too_few(gate, groups, counted, NOT_THE_WINNER)) is not None:
-        return Verdict(Reason.TOO_FEW_ROWS, (too_few,), gate=gate)
-    found = _compare(gate, loss, (dummy_losses, challenger_losses), groups, counted)
+    found = _compare(gate, contest, NOT_THE_WINNER)
+    if isinstance(found, str):
+        return Verdict(Reason.TOO_FEW_ROWS, (found,), gate=gate)
     ground = Reason.BEATS_DUMMY if found.low > 0 else Reason.NOT_BETTER_THAN_DUMMY
-    compared = comparison_sentence(found, describe_dummy(loss), rows=NOT_THE_WINNER)
+    compared = comparison_sentence(found, dummy, rows=NOT_THE_WINNER)
     return Verdict(ground, (compared, *not_enough(found, 0.0)), found, gate=gate)
 
 
@@ -275,19 +246,16 @@ def _ground(gate: GateConfig, found: Comparison, slices: Sequence[Slice]) -> Rea
     return Reason.WORSE_SLICE if any(each.is_worse(gate.slice_margin) for each in slices) else Reason.BETTER
 
 
-def _too_few(gate: GateConfig, groups: np.ndarray, counted: np.ndarray, which: str) -> str | None:
-    """Describe why there is too little to compare models on; None where there is enough."""
-    rows, different = int(np.sum(counted > 0)), len(np.unique(groups[counted > 0]))
+def _compare(gate: GateConfig, contest: Contest, which: str) -> Comparison | str:
+    """Compare two models, or describe why there is too little to compare them on."""
+    counts = contest.counted > 0
+    rows, different = int(np.sum(counts)), len(np.unique(contest.groups[counts]))
     if rows < gate.min_rows:
         return too_few_rows(rows, gate, which)
     needed = min(gate.min_rows, FEWEST_GROUPS)
-    return too_few_groups(rows, different, needed) if different < needed else None
-
-
-def _compare(
-    gate: GateConfig, loss: RowLoss, losses: tuple[np.ndarray, np.ndarray], groups: np.ndarray, counted: np.ndarray
-) -> Comparison:
-    return paired_bootstrap(loss, *losses, groups=groups, weights=counted, confidence=gate.confidence, seed=gate.seed)
+    if different < needed:
+        return too_few_groups(rows, different, needed)
+    return contest.compare(confidence=gate.confidence, seed=gate.seed) or too_few_values(rows, contest.metric)
 
 
 def no_gate() -> Verdict:

@@ -18,16 +18,21 @@ import pandas as pd
 from wine_sweep.config import Direction, GateConfig, Stage
 from wine_sweep.data.splits import TrainingData
 from wine_sweep.errors import ModelError, OvertakenError
+from wine_sweep.evaluation.bootstrap import Sample
 from wine_sweep.evaluation.capture import foreign_output_shown
 from wine_sweep.evaluation.estimators import part_of
 from wine_sweep.evaluation.row_losses import RowLoss, row_loss_of
 from wine_sweep.gate import (
+    Contest,
     Decision,
+    LossContest,
     Reason,
+    ScoreContest,
     Verdict,
     champion_columns,
     champion_fails,
     champion_unloadable,
+    describe_dummy,
     fit_dummy,
     forced,
     judge_against_champion,
@@ -54,7 +59,7 @@ from wine_sweep.tracking.models import LoadedModel, ModelToLog, SavedModel, chec
 from wine_sweep.tracking.monitoring_runs import read_reference, write_reference
 from wine_sweep.tracking.retry import RetryPolicy
 from wine_sweep.tracking.runs import SweepRuns
-from wine_sweep.trial import Trial, canonical_json
+from wine_sweep.trial import Task, Trial, canonical_json
 
 _logger = logging.getLogger(__name__)
 
@@ -285,16 +290,10 @@ def _against_dummy(gate: GateConfig, challenger: Challenger, reference: Referenc
     rows = _Rows.of(material, ~reference.was_trained_on(test_features(material)))
     features = dataset.features.iloc[train]
     dummy = fit_dummy(reference.task, loss, features, target[train], part_of(dataset.weights, train))
-    verdict = judge_against_dummy(
-        gate,
-        loss,
-        loss.losses(dummy, rows.features, rows.target),
-        _losses_of_winner(challenger, loss, rows),
-        target=rows.target,
-        groups=rows.groups,
-        weights=rows.weights,
-    )
-    return _saying_by_what(verdict, challenger.prepared, loss)
+    losses = loss.losses(dummy, rows.features, rows.target), _losses_of_winner(challenger, loss, rows)
+    by_loss = LossContest(loss, *losses, rows.target, rows.groups, rows.weights)
+    contest, why = _contest(challenger, dummy, by_loss, rows.features, reference.task)
+    return _saying(judge_against_dummy(gate, contest, dummy=describe_dummy(loss)), why)
 
 
 def _against_champion(
@@ -331,7 +330,7 @@ def _on_same_rows(
     except ModelError as error:
         return champion_unloadable(version, str(error))
     both = all(hasattr(each, "predict_proba") for each in (model, own))
-    loss = row_loss_of(challenger.prepared.deciding_metric, pair.after.task, probabilities=both)
+    loss = row_loss_of(challenger.prepared.judging_metric, pair.after.task, probabilities=both)
     try:
         trained = pair.before.was_trained_on(features)
         rows = _Rows.of(material, ~trained & ~pair.after.was_trained_on(features))
@@ -341,19 +340,40 @@ def _on_same_rows(
     own_losses = _losses_of_winner(challenger, loss, rows) if len(rows.target) else np.empty(0)
     if len(losses) >= gate.min_rows and loss.direction is Direction.MINIMIZE and np.array_equal(losses, own_losses):
         return same_model(version, rows=len(losses))
-    verdict = judge_against_champion(
-        gate,
-        loss,
-        losses,
-        own_losses,
-        target=rows.target,
-        groups=rows.groups,
-        weights=rows.weights,
-        slices_table=rows.table[gate.slices],
-        version=version,
-        excluded=int(trained.sum()),
-    )
-    return _saying_by_what(verdict, challenger.prepared, loss)
+    by_loss = LossContest(loss, losses, own_losses, rows.target, rows.groups, rows.weights)
+    contest, why = _contest(challenger, model, by_loss, rows.features, pair.after.task)
+    table, excluded = rows.table[gate.slices], int(trained.sum())
+    return _saying(judge_against_champion(gate, contest, slices_table=table, version=version, excluded=excluded), why)
+
+
+def _contest(
+    challenger: Challenger, other: Any, by_loss: LossContest, features: pd.DataFrame, task: Task
+) -> tuple[Contest, str | None]:
+    """Have the metric that decides judge; where it is no mean over rows and cannot be measured anew, the nearest that is.
+
+    Args:
+        challenger: The winner.
+        other: The model that it is held against.
+        by_loss: Both by a mean over rows.
+        features: The rows, of shape (rows, features).
+        task: What the models do.
+
+    Returns:
+        The contest, and where another metric stands in, that it does, in a sentence.
+    """
+    name = challenger.prepared.judging_metric
+    metric = challenger.prepared.find_metric(name)
+    if name == by_loss.metric or not len(features):
+        return by_loss, None
+    stands_in = f"{by_loss.metric} stands in for {name or 'what decides'}"
+    if metric is None or metric.task is not task:
+        return by_loss, f"{stands_in}: models are compared row by row."
+    sample = Sample(features, by_loss.target, by_loss.groups, by_loss.weights)
+    try:
+        with foreign_output_shown():
+            return ScoreContest(metric, other, challenger.model, sample, task), None
+    except Exception as error:  # noqa: BLE001  # whatever a metric raises of such predictions; it is said
+        return by_loss, f"{stands_in}, which cannot be measured for both models: {type(error).__name__}: {error}"
 
 
 @dataclass(frozen=True)
@@ -379,13 +399,9 @@ class _Rows:
         )
 
 
-def _saying_by_what(verdict: Verdict, prepared: SweepPlan, loss: RowLoss) -> Verdict:
-    """Return which metric stands in for the one that decides, where that is no mean over rows."""
-    metric = prepared.deciding_metric
-    if verdict.comparison is None or metric == loss:
-        return verdict
-    said = f"{loss.value} stands in for {metric or 'what decides'}: models are compared row by row."
-    return replace(verdict, reasons=(*verdict.reasons, said))
+def _saying(verdict: Verdict, why: str | None) -> Verdict:
+    """Add by what models were compared, where that is not the metric that decides."""
+    return verdict if why is None or verdict.comparison is None else replace(verdict, reasons=(*verdict.reasons, why))
 
 
 def _why_unloadable(champion: RegisteredVersion, challenger: Challenger) -> str | None:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from wine_sweep.config import GateConfig, HistoryReducer, NotKnown, ParsedConfig, SweepConfig
 from wine_sweep.data.splits import TrainingData
 from wine_sweep.errors import ConfigError, DataError, Problem
+from wine_sweep.evaluation.metrics import Metric, look_up
 from wine_sweep.execution.base import Task
 from wine_sweep.messages import suggested
 from wine_sweep.search.space import Space
@@ -215,6 +216,15 @@ class SweepPlan(ABC):
     def deciding_metric(self) -> str:
         """The first metric that decides and is about predictions; empty where only time decides."""
         return next((name for name in self.objective.metrics if name != FIT_SECONDS), "")
+
+    @property
+    def judging_metric(self) -> str:
+        """The metric that the gate judges by: `registry.gate.metric`, else the one that decides."""
+        return (self.gate.metric if self.gate is not None else None) or self.deciding_metric
+
+    def find_metric(self, name: str) -> Metric | None:
+        """Return a metric by the name that it has in this sweep; None for one of the user's own code."""
+        return look_up(name)
 
     @property
     def trusted_packages(self) -> tuple[str, ...]:

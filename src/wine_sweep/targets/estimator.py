@@ -108,6 +108,10 @@ class EstimatorSweep(SweepPlan):
         full = len(self.material.folds) * self.config.evaluation.seeds
         return FitCount(full * (1 if budget is None else len(budget.steps())), full, winner=1)
 
+    def find_metric(self, name: str) -> Metric | None:
+        """Return a metric by the name that it has in this sweep."""
+        return next((metric for metric in self.metrics if metric.name == name), None)
+
     @property
     def measured(self) -> Sequence[str]:
         """See `SweepPlan`."""

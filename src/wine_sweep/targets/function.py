@@ -17,13 +17,14 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from wine_sweep.config import ModelConfig, known
+from wine_sweep.config import ModelConfig, RegistryConfig, known
 from wine_sweep.data.splits import TrainingData, resolved_data
 from wine_sweep.data.table import absolute
 from wine_sweep.errors import ConfigPath, ModelError, Problem
 from wine_sweep.evaluation.capture import foreign_output_shown
 from wine_sweep.evaluation.context import Rows, Table
 from wine_sweep.evaluation.function import NO_FILE, FittedTrial, FunctionSource, FunctionTask, RefitTask, Source
+from wine_sweep.evaluation.metrics import look_up
 from wine_sweep.execution import make_workers
 from wine_sweep.importing import module_name
 from wine_sweep.messages import did_you_mean
@@ -195,6 +196,14 @@ _FUNCTION: ConfigPath = ("model", "function")
 _TAKES = 2
 
 
+def _check_judge(registry: RegistryConfig | None) -> Iterator[Problem]:
+    """Find a metric of the gate that nobody here can compute: what the function measures, only the function can."""
+    name = registry.gate.metric if registry is not None and registry.gate is not None else None
+    if name is not None and look_up(name) is None:
+        message = f"models of a function are judged by a metric of scikit-learn, and there is no '{name}'"
+        yield Problem(message, ("registry", "gate", "metric"), code="unknown-metric")
+
+
 def plan_function(found: Findings, given: Source | None = None) -> FunctionSweep:
     """Plan a sweep of a function, and load its table.
 
@@ -225,6 +234,7 @@ def plan_function(found: Findings, given: Source | None = None) -> FunctionSweep
     def values() -> int:
         return (1 if config.data is None else table.count_splits()) * config.evaluation.seeds
 
+    found.look(lambda: _check_judge(config.registry))
     table = TableParts(found, needs)
     goals, settled = settle_own_code(found, "function", over=over, values=values)
     found.finish()

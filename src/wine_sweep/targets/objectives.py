@@ -162,6 +162,7 @@ class Goals:
         pick, limits = known(lambda: config.selection.pick, None), known(lambda: config.selection.constraints, [])
         if task is not None or self._listed:
             self._check_limits(limits)
+            self._check_judge(known(lambda: present(present(config.registry).gate).metric, None))
         if None not in goals:
             self.problems += check_weights(pick, [goal.metric for goal in goals if goal is not None])
         if task is not None:
@@ -298,6 +299,12 @@ class Goals:
         return Objective(
             first.metric, first.direction, evaluation, others=tuple(others), pick=pick or PickConfig(), limits=tuple(limits)
         )
+
+    def _check_judge(self, name: str | None) -> None:
+        measured = [metric.name for metric in self.metrics]
+        if name is not None and name not in measured:
+            message = f"'{name}' is not measured; {one_of(name, measured)}"
+            self.problems.append(Problem(message, ("registry", "gate", "metric"), code="unknown-name"))
 
     def _check_limits(self, limits: Sequence[str]) -> None:
         known = [FIT_SECONDS, *(name for metric in self.metrics for name in (metric.name, f"{metric.name}{SPREAD}"))]

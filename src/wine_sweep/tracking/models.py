@@ -62,7 +62,7 @@ _WRITTEN_LATER = frozenset({MLMODEL, "environment_variables.txt", "registered_mo
 class LoadedModel:
     """A model that was loaded from MLflow.
 
-    It has `predict_proba` and `classes_` where the model that was saved has them.
+    It has `predict_proba`, `decision_function` and `classes_` where the model that was saved has them.
     """
 
     def __init__(self, loaded: PyFuncModel) -> None:
@@ -71,10 +71,12 @@ class LoadedModel:
             raw = loaded.get_raw_model()
         except NotImplementedError:  # a Python model of somebody's own
             return
-        if hasattr(raw, "predict_proba") and hasattr(raw, "classes_"):
-            self.classes_ = raw.classes_
-            self._raw = raw
-            self.predict_proba = self._predict_proba
+        if not hasattr(raw, "classes_"):
+            return
+        self.classes_ = raw.classes_
+        for name in ("predict_proba", "decision_function"):
+            if hasattr(raw, name):
+                setattr(self, name, functools.partial(self._asked, getattr(raw, name)))
 
     def predict(self, features: pd.DataFrame) -> np.ndarray:
         """Predict rows, of shape (rows, features); more columns than the model knows do no harm.
@@ -88,9 +90,9 @@ class LoadedModel:
         with foreign_output_shown():
             return np.asarray(self._loaded.predict(self._own(features)))
 
-    def _predict_proba(self, features: pd.DataFrame) -> np.ndarray:
+    def _asked(self, method: Callable[[pd.DataFrame], Any], features: pd.DataFrame) -> np.ndarray:
         with foreign_output_shown():
-            return np.asarray(self._raw.predict_proba(self._own(features)))
+            return np.asarray(method(self._own(features)))
 
     def _own(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return the columns that the model knows; see `as_declared`."""
