@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice, product
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from wine_sweep.config import FAMILY, Choices, EstimatorConfig, Range
 from wine_sweep.errors import ConfigPath, Problem
 from wine_sweep.evaluation.estimators import MEMBERS, EstimatorError, copy_of, find_class, refusal, set_params, set_seed
 from wine_sweep.evaluation.functions import is_dotted
+from wine_sweep.evaluation.library_inputs import TableInputs, adapted
 from wine_sweep.evaluation.library_params import open_threads
 from wine_sweep.evaluation.nested import dotted_paths, is_pipeline, names_set, params_of, steps_of
 from wine_sweep.evaluation.preprocessing import last_step, preprocessed
@@ -352,6 +353,7 @@ class ModelFactory:
         trusted: Packages that nested estimators may come from, beside the usual ones.
         paths: Resolved files and folders that parameters may name.
         preprocessed: The families whose columns are prepared; see `evaluation.preprocessing`.
+        inputs: What the table hands over; see `evaluation.library_inputs`.
     """
 
     templates: Mapping[str | None, Any]
@@ -360,6 +362,7 @@ class ModelFactory:
     trusted: tuple[str, ...] = ()
     paths: tuple[pathlib.Path, ...] = ()
     preprocessed: frozenset[str | None] = frozenset()
+    inputs: TableInputs = field(default_factory=TableInputs)
 
     def make(self, params: Params, *, repeat: int = 0) -> Any:
         """Make an unfitted estimator with these parameters.
@@ -388,4 +391,4 @@ class ModelFactory:
         if family in self.preprocessed:
             model = preprocessed(model)
             chosen = {f"{last_step(model)}__{name}" for name in chosen}
-        return set_seed(model, self.seed + repeat, except_for=chosen)
+        return adapted(set_seed(model, self.seed + repeat, except_for=chosen), self.inputs)

@@ -21,6 +21,7 @@ from wine_sweep.config import EstimatorConfig, StepConfig, wrong_step
 from wine_sweep.errors import Code, ConfigPath, Problem
 from wine_sweep.evaluation import library_params
 from wine_sweep.evaluation.functions import PARAMETERS, FunctionError, find_function, full_name, is_dotted
+from wine_sweep.evaluation.library_inputs import HANDING_ON
 from wine_sweep.evaluation.nested import is_estimator, is_pipeline, names_set, names_within, selected_dtypes
 from wine_sweep.importing import start_scripts_as_usual
 from wine_sweep.messages import did_you_mean, shell_word, show
@@ -60,11 +61,6 @@ _NO_ESTIMATORS = frozenset(
 """Modules of these packages that bring no estimators for a sweep, or import other packages, such as a cluster's client."""
 
 _TEXT_READERS = ("ColumnTransformer", "FunctionTransformer", "FeatureUnion")
-_HANDING_ON = (
-    *("CalibratedClassifierCV", "SearchCV", "ThresholdClassifier", "ThresholdClassifierCV", "TransformedTargetRegressor"),
-    *("StackingClassifier", "StackingRegressor", "VotingClassifier", "VotingRegressor"),
-)
-"""How the names of estimators end that give the table to others as it came."""
 
 
 class EstimatorError(ValueError):
@@ -496,7 +492,7 @@ def _reads_text(model: Any) -> bool:
     tags = _input_tags(model)
     if type(model).__name__ in _TEXT_READERS or tags.string or tags.categorical:
         return True
-    if not type(model).__name__.endswith(_HANDING_ON):
+    if not type(model).__name__.endswith(HANDING_ON):
         return False
     inner = [model.get_params(deep=False).get(name) for name in ("estimator", "regressor")]
     inner += [each for _, each in getattr(model, "estimators", None) or []]

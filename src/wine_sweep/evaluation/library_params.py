@@ -89,7 +89,7 @@ def open_seeds(model: Any) -> list[str]:
     """List the ``random_state`` of CatBoost estimators within an estimator that have no seed, which `get_params` leaves out."""
     return [
         f"{prefix}random_state"
-        for prefix, owner in _owners(model)
+        for prefix, owner in owners(model)
         if library_of(owner) == "catboost" and not SEEDS.intersection(owner.get_params())
     ]
 
@@ -100,7 +100,7 @@ def open_threads(model: Any) -> dict[str, int]:
     XGBoost goes by OpenMP's own number, which is 1 in a worker; LightGBM and CatBoost count the cores instead.
     """
     found = {}
-    for prefix, owner in _owners(model):
+    for prefix, owner in owners(model):
         named = _THREADS.get(library_of(owner) or "", ())
         params = owner.get_params(deep=False) if named else {}
         if named and all(params.get(name) is None for name in named):
@@ -108,7 +108,7 @@ def open_threads(model: Any) -> dict[str, int]:
     return found
 
 
-def _owners(model: Any) -> list[tuple[str, Any]]:
+def owners(model: Any) -> list[tuple[str, Any]]:
     """List an estimator and those nested in it, each after the prefix of its parameters."""
     nested = model.get_params(deep=True).items()
     return [
@@ -121,7 +121,7 @@ def copy_unfitted(model: Any) -> Any:
     """Copy an unfitted estimator; scikit-learn's `clone` refuses CatBoost, which copies the lists that it is given."""
     from sklearn.base import clone
 
-    return copy.deepcopy(model) if library_of(model) == "catboost" else clone(model)
+    return copy.deepcopy(model) if any(library_of(owner) == "catboost" for _, owner in owners(model)) else clone(model)
 
 
 @functools.cache

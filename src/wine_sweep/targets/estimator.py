@@ -46,6 +46,7 @@ from wine_sweep.evaluation.estimators import (
     set_params,
 )
 from wine_sweep.evaluation.estimators import refusal_of_weights as weights_refused_by
+from wine_sweep.evaluation.library_inputs import TableInputs
 from wine_sweep.evaluation.metrics import Metric, check_classes, check_values, is_defined_for_one_row, takes_weights
 from wine_sweep.evaluation.nested import dotted_paths
 from wine_sweep.evaluation.preprocessing import describe_columns, preprocessed
@@ -440,7 +441,8 @@ def plan_estimator(found: Findings) -> EstimatorSweep:
         "evaluation": goals.resolved(config.evaluation),
     }
     made_of = models.templates, config.search.seed, models.chosen, trust.packages, tuple(trust.paths), models.preprocessed
-    factory = ModelFactory(*made_of)
+    target = material.dataset.target.to_numpy() if material.dataset.task is Task.CLASSIFICATION else None
+    factory = ModelFactory(*made_of, inputs=TableInputs.from_table(material.dataset.features.columns, target))
     made = config.model_copy(update=changed), found.draft, plan.space, plan.reason, plan.objective, trust.given
     return EstimatorSweep(*made, material, factory, goals.metrics, present(models.needs))
 
