@@ -25,6 +25,9 @@ _THREADS = {
 }
 """The names of the number of threads, first the one to set."""
 
+_ITERATIONS = ("iterations", "n_estimators", "num_boost_round", "num_trees")
+"""CatBoost takes one of them at a time."""
+
 _STOPPING = frozenset(
     {"early_stopping", "early_stopping_round", "early_stopping_rounds", "n_iter_no_change", "od_pval", "od_type", "od_wait"}
 )
@@ -68,10 +71,22 @@ def refusal_of_stopping(model: Any, name: str, value: Any) -> str | None:
     """
     if name not in _STOPPING or not value or library_of(model) is None or model.get_params().get("eval_fraction"):
         return None
+    rounds = value if isinstance(value, int) and value > 1 else 50
     return (
-        f"{type(model).__name__} stops early by rows to validate on, and a sweep hands over none; "
-        "leave it out and search the number of iterations, such as `n_estimators`"
+        f"{type(model).__name__} stops early by rows to validate on, and a sweep hands over none unless told to; "
+        f"leave it out, and write `early_stopping: {{rounds: {rounds}}}` beside `params`, as `model.early_stopping`"
     )
+
+
+def iteration_names(model: Any) -> list[str]:
+    """List the parameters that say how many iterations a boosted estimator makes, of those that it has or that are set."""
+    library, present = library_of(model), model.get_params()
+    if library is None:
+        return ["max_iter"]
+    if library == "catboost":
+        return [name for name in _ITERATIONS if name in present] or ["iterations"]
+    aliases = _lightgbm_aliases("num_iterations") if library == "lightgbm" else frozenset()
+    return ["n_estimators", *sorted(aliases.intersection(present) - {"n_estimators"})]
 
 
 def quiet_defaults(found: type, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,6 +144,12 @@ def _lightgbm_names() -> frozenset[str]:
     from lightgbm.basic import _ConfigAliases
 
     return frozenset(alias for names in _ConfigAliases._get_all_param_aliases().values() for alias in names)
+
+
+def _lightgbm_aliases(name: str) -> frozenset[str]:
+    from lightgbm.basic import _ConfigAliases
+
+    return frozenset(_ConfigAliases.get(name))
 
 
 @functools.cache
