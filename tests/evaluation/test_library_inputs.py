@@ -15,7 +15,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from wine_sweep.evaluation.estimators import fit
+from wine_sweep.config import EstimatorConfig
+from wine_sweep.evaluation.estimators import build_model, describe_needs, fit
 from wine_sweep.evaluation.library_inputs import TableInputs, adapted
 from wine_sweep.evaluation.library_params import copy_unfitted
 
@@ -46,7 +47,7 @@ def booster(found=xgboost.XGBClassifier, **more):
     ids=["xgboost", "lightgbm", "pipeline", "stacking"],
 )
 def test_columns_reach_the_libraries_under_names_that_they_take(model):
-    inputs = TableInputs.from_table(ODD, None)
+    inputs = TableInputs.from_table(FEATURES, None)
     whole = adapted(copy_unfitted(model), inputs)
     fit(whole, FEATURES, NUMBERED, None)
     plain = copy_unfitted(model).fit(FEATURES.set_axis([f"f{number}" for number in range(len(ODD))], axis=1), NUMBERED)
@@ -118,4 +119,54 @@ def test_labels_are_numbered_wherever_xgboost_stands(model):
     ],
 )
 def test_labels_stay_where_they_are_taken(model, classes):
-    assert adapted(model, TableInputs.from_table(["a"], classes)) is model
+    assert adapted(model, TableInputs.from_table(FEATURES[["plain"]], classes)) is model
+
+
+CATEGORIES = FEATURES[["plain"]].assign(
+    text=RANDOM.choice(["x", "y"], ROWS), category=pd.Categorical(RANDOM.choice(["u", "v"], ROWS))
+)
+GAPS = CATEGORIES.assign(
+    category=CATEGORIES["category"].where(FEATURES["a_b"] > 0), plain=FEATURES["plain"].where(FEATURES["a_b"] < 1)
+)
+
+
+def catboost_model(**params):
+    catboost = pytest.importorskip("catboost")
+    return catboost.CatBoostClassifier(iterations=3, thread_count=1, verbose=False, allow_writing_files=False, **params)
+
+
+@pytest.mark.parametrize("table", [CATEGORIES, GAPS], ids=["whole", "gaps"])
+@pytest.mark.parametrize("given", [{}, {"cat_features": ("text", "category")}, {"cat_features": (1, 2)}])
+def test_catboost_is_told_its_categories_and_takes_gaps_in_them(table, given):
+    whole = adapted(catboost_model(**given), TableInputs.from_table(table, NUMBERED))
+    fit(whole, table, NUMBERED, WEIGHTS)
+    learner = whole[-1] if table is GAPS else whole
+    assert learner.get_cat_feature_indices() == [1, 2]
+    assert whole.predict_proba(table.iloc[:1]).shape == (1, 3)
+
+
+def test_catboost_behind_steps_that_encode_is_told_nothing():
+    model = adapted(make_pipeline(StandardScaler(), catboost_model()), TableInputs.from_table(CATEGORIES, NUMBERED))
+    assert "cat_features" not in model[-1].get_params()
+    assert adapted(catboost_model(), TableInputs.from_table(FEATURES, NUMBERED)).get_params().get("cat_features") is None
+
+
+def test_catboost_with_categories_is_copied_within_other_models():
+    params = {
+        "estimators": [["c", {"estimator": "catboost.CatBoostClassifier", "params": {"iterations": 3, "cat_features": ["text"]}}]]
+    }
+    config = EstimatorConfig(estimator="sklearn.ensemble.StackingClassifier", params={**params, "cv": 2})
+    model = build_model(config, ()).model.fit(CATEGORIES[["plain", "text"]], NUMBERED)
+    assert model.predict(CATEGORIES[["plain", "text"]]).shape[:1] == (ROWS,)
+
+
+def test_xgboost_takes_categories_and_knows_them_in_a_single_row():
+    model = build_model(EstimatorConfig(estimator="xgboost.XGBClassifier", params=QUICK), ()).model
+    assert describe_needs(model).categories
+    rows = CATEGORIES[["plain", "category"]]
+    expected = model.fit(rows, NUMBERED).predict_proba(rows)
+    for number in range(5):
+        row = rows.iloc[[number]].astype({"category": "object"}).astype({"category": "category"})
+        assert np.array_equal(model.predict_proba(row)[0], expected[number])
+    left = build_model(EstimatorConfig(estimator="xgboost.XGBClassifier", params={"enable_categorical": False}), ()).model
+    assert not describe_needs(left).categories

@@ -284,6 +284,8 @@ def _argument(model: Any, name: str, value: Any, trusted: Iterable[str], path: C
     owner = model.get_params(deep=True).get(head) if head else model
     if last in MEMBERS and isinstance(value, list):
         return [_member(item, trusted, (*path, index)) for index, item in enumerate(value)]
+    if isinstance(value, list) and library_params.is_compared(owner, last):
+        return tuple(value)
     if isinstance(value, list) and refusal(owner, last, value) and not refusal(owner, last, tuple(value)):
         return tuple(value)
     return _named(owner, last, value, trusted, path) if isinstance(value, str) else value
@@ -525,7 +527,7 @@ def _construct(found: type, params: Mapping[str, Any], trusted: Iterable[str], p
     ]
     given = {name: materialize(params.get(name), trusted, (*path, name)) for name in required}
     try:
-        return found(**given, **library_params.quiet_defaults(found, params))
+        return found(**given, **library_params.own_defaults(found, params))
     except KeyboardInterrupt:
         raise
     except BaseException as error:

@@ -1,7 +1,8 @@
-"""What boosting libraries do not take as a table has it, replaced around the model by classes of scikit-learn.
+"""What boosting libraries do not take as a table has it, told to them or replaced around the model by classes of scikit-learn.
 
 XGBoost refuses columns with brackets or ``<`` in their names, LightGBM those with characters of JSON; and XGBoost's classifiers
-learn only classes that are numbered from 0. Models are changed once their parameters are set, so that these keep their names.
+learn only classes that are numbered from 0. CatBoost has to be told which columns are categories, and takes no gap in them.
+Models are changed once their parameters are set, so that these keep their names.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
-from wine_sweep.evaluation.library_params import library_of, owners
+from wine_sweep.evaluation.library_params import FEATURE_LISTS, library_of, owners
 
 _REFUSED = {"lightgbm": frozenset('",:[]{}'), "xgboost": frozenset("[]<")}
 """Characters that a library takes in no column's name."""
@@ -30,6 +33,11 @@ STEP = "names"
 """The name of the step that hands over columns under plain names."""
 
 
+GAPS_STEP = "gaps"
+GAP = "(none)"
+"""The step that fills gaps among categories, and what with."""
+
+
 @dataclass(frozen=True)
 class TableInputs:
     """What a table hands to a model.
@@ -37,22 +45,28 @@ class TableInputs:
     Args:
         columns: The names of its features.
         is_numbered: Whether its classes, if it has such, are the numbers from 0.
+        categories: The names of those that hold text or categories.
+        gaps: The names of those of them that have gaps.
     """
 
     columns: tuple[str, ...] = ()
     is_numbered: bool = True
+    categories: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
 
     @classmethod
-    def from_table(cls, columns: Iterable[object], classes: np.ndarray | None) -> TableInputs:
+    def from_table(cls, features: pd.DataFrame, classes: np.ndarray | None) -> TableInputs:
         """Describe a table.
 
         Args:
-            columns: The names of its features.
+            features: As `data.columns.as_learned` gives them, of shape (rows, features).
             classes: The target of its rows, of shape (rows,); None where that is a number to predict.
         """
         found = None if classes is None else np.unique(classes)
         is_numbered = found is None or (found.dtype.kind in "biuf" and bool(np.all(found == np.arange(len(found)))))
-        return cls(tuple(map(str, columns)), is_numbered)
+        words = [str(name) for name, column in features.items() if not (is_numeric_dtype(column) or column.dtype.kind in "Mm")]
+        gaps = tuple(name for name in words if features[name].isna().any())
+        return cls(tuple(map(str, features.columns)), is_numbered, tuple(words), gaps)
 
 
 def adapted(model: Any, inputs: TableInputs) -> Any:
@@ -67,10 +81,17 @@ def adapted(model: Any, inputs: TableInputs) -> Any:
     """
     if not inputs.is_numbered and "xgboost" in {library_of(owner) for _, owner in owners(model)}:
         model = _numbering(model)
-    refused = frozenset[str]().union(*(_REFUSED.get(library, ()) for library in _reached(model)))
-    if not any(refused.intersection(name) for name in inputs.columns):
-        return model
-    return _under_plain_names(model, inputs.columns, refused)
+    reached = list(_reached(model))
+    refused = frozenset[str]().union(*(_REFUSED.get(library_of(each) or "", ()) for each, _ in reached))
+    untold = [each for each, is_raw in reached if is_raw and library_of(each) == "catboost"]
+    for each in untold:
+        if inputs.categories and not FEATURE_LISTS.intersection(each.get_params()):
+            each.set_params(cat_features=inputs.categories)
+    if untold and inputs.gaps:
+        model = _filled(model, inputs)
+    if any(refused.intersection(name) for name in inputs.columns):
+        model = _under_plain_names(model, inputs.columns, refused)
+    return model
 
 
 def _numbering(model: Any) -> Any:
@@ -95,24 +116,29 @@ def _numbering(model: Any) -> Any:
     return model
 
 
-def _reached(model: Any) -> set[str]:
-    """Name the boosting libraries that get the table under the names of its columns."""
+def _reached(model: Any, *, is_raw: bool = True) -> Iterator[tuple[Any, bool]]:
+    """Yield the boosting estimators that get the table under the names of its columns, and whether its columns as they are."""
     from sklearn.pipeline import Pipeline
 
-    if (library := library_of(model)) is not None:
-        return {library}
-    if isinstance(model, Pipeline):
+    if library_of(model) is not None:
+        yield model, is_raw
+    elif isinstance(model, Pipeline):
         *before, (_, last) = model.steps
-        return _reached(last) if all(_keeps_names(each) for _, each in before) else set()
-    if not type(model).__name__.endswith(HANDING_ON):
-        return set()
-    return set[str]().union(*(_reached(each) for each in _inner(model)))
+        if all(_keeps_names(each) for _, each in before):
+            yield from _reached(last, is_raw=is_raw and not any(_is_skrub(each) for _, each in before))
+    elif type(model).__name__.endswith(HANDING_ON):
+        for each in _inner(model):
+            yield from _reached(each, is_raw=is_raw)
 
 
 def _keeps_names(step: Any) -> bool:
     """Return whether a step of a pipeline hands on a table whose columns are called after those that it got."""
     is_frame = type(step).__name__ == "FunctionTransformer" and not step.validate
-    return step in (None, "passthrough") or is_frame or type(step).__module__.startswith("skrub.")
+    return step in (None, "passthrough") or is_frame or _is_skrub(step)
+
+
+def _is_skrub(step: Any) -> bool:
+    return type(step).__module__.startswith("skrub.")
 
 
 def _inner(model: Any) -> Iterator[Any]:
@@ -124,14 +150,32 @@ def _inner(model: Any) -> Iterator[Any]:
 def _under_plain_names(model: Any, columns: Sequence[str], refused: Iterable[str]) -> Any:
     """Return a pipeline that hands each column on as it is, under a name that the libraries take."""
     from sklearn.compose import ColumnTransformer
-    from sklearn.pipeline import Pipeline
 
     taken = set(ColumnTransformer([]).get_params(deep=False))
     named = [(name, "passthrough", [column]) for name, column in zip(_plain(columns, refused, taken), columns, strict=True)]
     renamed = ColumnTransformer(named, verbose_feature_names_out="{transformer_name}").set_output(transform="pandas")
+    return _behind(STEP, renamed, model)
+
+
+def _filled(model: Any, inputs: TableInputs) -> Any:
+    """Return a pipeline in which a gap among categories is a category of its own; the columns stay in their order."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+
+    fill = SimpleImputer(strategy="constant", fill_value=GAP)
+    parts = [
+        (f"column_{number}", fill if column in inputs.gaps else "passthrough", [column])
+        for number, column in enumerate(inputs.columns)
+    ]
+    return _behind(GAPS_STEP, ColumnTransformer(parts, verbose_feature_names_out=False).set_output(transform="pandas"), model)
+
+
+def _behind(name: str, transformer: Any, model: Any) -> Any:
+    from sklearn.pipeline import Pipeline
+
     steps = model.steps if isinstance(model, Pipeline) else [(type(model).__name__.lower(), model)]
-    free = STEP if STEP not in dict(steps) else f"{STEP}_of_columns"
-    return Pipeline([(free, renamed), *steps])
+    free = name if name not in dict(steps) else f"{name}_of_columns"
+    return Pipeline([(free, transformer), *steps])
 
 
 def _plain(columns: Iterable[str], refused: Iterable[str], taken: set[str]) -> Iterator[str]:

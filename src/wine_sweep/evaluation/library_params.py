@@ -15,6 +15,9 @@ from typing import Any
 _CATBOOST_PRINTS = frozenset({"verbose", "verbose_eval", "logging_level", "silent"})
 """CatBoost takes one of them at a time."""
 
+FEATURE_LISTS = frozenset({"cat_features", "embedding_features", "text_features"})
+"""CatBoost's columns that are no numbers."""
+
 SEEDS = frozenset({"random_state", "random_seed", "seed"})
 """The names of a seed in these libraries."""
 
@@ -89,9 +92,15 @@ def iteration_names(model: Any) -> list[str]:
     return ["n_estimators", *sorted(aliases.intersection(present) - {"n_estimators"})]
 
 
-def quiet_defaults(found: type, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments with which CatBoost writes no files and prints no line an iteration, unless `params` says so."""
-    if not any(base.__module__.partition(".")[0] == "catboost" for base in found.__mro__):
+def own_defaults(found: type, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments with which CatBoost writes no files and prints no line an iteration, unless `params` says so.
+
+    XGBoost takes categories as such, where it keeps for later rows which they were: since 3.1.
+    """
+    libraries = {base.__module__.partition(".")[0] for base in found.__mro__}
+    if "xgboost" in libraries and "enable_categorical" not in params and _xgboost_keeps_categories():
+        return {"enable_categorical": True}
+    if "catboost" not in libraries:
         return {}
     own: dict[str, Any] = {"allow_writing_files": False}
     if not _CATBOOST_PRINTS.intersection(params):
@@ -132,6 +141,11 @@ def owners(model: Any) -> list[tuple[str, Any]]:
     ]
 
 
+def is_compared(model: Any, name: str) -> bool:
+    """Return whether a list would keep scikit-learn from copying an estimator: CatBoost copies it, and tuples are as good."""
+    return library_of(model) == "catboost" and name in FEATURE_LISTS
+
+
 def copy_unfitted(model: Any) -> Any:
     """Copy an unfitted estimator; scikit-learn's `clone` refuses CatBoost, which copies the lists that it is given."""
     from sklearn.base import clone
@@ -158,6 +172,12 @@ def _catboost_names() -> frozenset[str]:
 
     found = (catboost.CatBoostClassifier, catboost.CatBoostRegressor, catboost.CatBoostRanker)
     return frozenset(name for each in found for name in inspect.signature(each).parameters)
+
+
+def _xgboost_keeps_categories() -> bool:
+    import xgboost
+
+    return tuple(int(part) for part in xgboost.__version__.split(".")[:2]) >= (3, 1)
 
 
 @functools.cache

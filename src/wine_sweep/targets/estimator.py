@@ -466,9 +466,7 @@ def plan_estimator(found: Findings) -> EstimatorSweep:
     }
     made_of = models.templates, config.search.seed, models.chosen, trust.packages, tuple(trust.paths), models.preprocessed
     target = material.dataset.target.to_numpy() if material.dataset.task is Task.CLASSIFICATION else None
-    factory = ModelFactory(
-        *made_of, inputs=TableInputs.from_table(material.dataset.features.columns, target), stopping=models.stopping
-    )
+    factory = ModelFactory(*made_of, inputs=TableInputs.from_table(material.dataset.features, target), stopping=models.stopping)
     made = config.model_copy(update=changed), found.draft, plan.space, plan.reason, plan.objective, trust.given
     return EstimatorSweep(*made, material, factory, goals.metrics, present(models.needs))
 
