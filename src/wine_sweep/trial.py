@@ -46,6 +46,9 @@ FIT_SECONDS = "fit_seconds"
 MODEL_SIZE = "model_size"
 """The mean size of a fitted model, pickled, in bytes; a metric of a trial where `selection.cheapest` asks for it."""
 
+BEST_ITERATION = "best_iteration"
+"""How many iterations a model that stops early predicts with: a metric of a trial, whose mean is the median of the fits'."""
+
 
 class TrialState(StrEnum):
     """What has become of a trial."""

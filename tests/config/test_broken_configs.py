@@ -313,7 +313,8 @@ BROKEN = {
     ),
     "an unknown form of model": (
         config("model: {estimator: sklearn.svm.SVR, depth: 3}", "search: {parameters: {C: [1]}}"),
-        "2:37: model.depth: unknown key; allowed: estimator, pipeline, params, preprocess, function, command, folder, stdout",
+        "2:37: model.depth: unknown key; allowed: estimator, pipeline, params, preprocess, early_stopping, function, command, "
+        "folder, stdout",
     ),
     "an estimator without its package": (
         config("model: {estimator: ElasticNet}"),

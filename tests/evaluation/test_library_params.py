@@ -31,7 +31,8 @@ def test_what_the_library_knows_is_set_alone_and_in_a_pipeline(dotted, name, val
     assert not found.problems
     pipeline = Pipeline([("scale", StandardScaler()), ("boost", built(dotted).model)])
     set_params(pipeline, {f"boost__{name}": value}, (), ())
-    assert pipeline.get_params()[f"boost__{name}"] == copy_of(found.model).get_params()[name] == value
+    taken = tuple(value) if isinstance(value, list) else value
+    assert pipeline.get_params()[f"boost__{name}"] == copy_of(found.model).get_params()[name] == taken
 
 
 @pytest.mark.parametrize(

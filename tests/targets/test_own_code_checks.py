@@ -121,7 +121,7 @@ def test_what_is_wrong_with_a_command_is_said_at_its_place(folder, lines, expect
         ([FUNCTION, SEARCH, OBJECTIVE, "evaluation: {metrics: [rmse]}"], ["4:23: evaluation.metrics: a function measures by itself; leave `metrics` out"]),
         ([FUNCTION, SEARCH, OBJECTIVE, "data: {source: table.csv, target: z}"], ["4:35: data.target: there is no column 'z' in the table; allowed: a, b, y"]),
         ([FUNCTION, "search: {parameters: {alpha: [1]}, pruner: median}", OBJECTIVE, "execution: {backend: serial}"], ["2:44: search.pruner: backend serial cannot stop a function; use `backend: processes`"]),
-        (["models: {a: {function: train.py:train}}", SEARCH, OBJECTIVE, "data: {source: table.csv, target: y}"], ["1:14: models.a.function: unknown key; allowed: estimator, pipeline, params, preprocess, parameters"]),
+        (["models: {a: {function: train.py:train}}", SEARCH, OBJECTIVE, "data: {source: table.csv, target: y}"], ["1:14: models.a.function: unknown key; allowed: estimator, pipeline, params, preprocess, early_stopping, parameters"]),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_function_is_said_at_its_place(folder, lines, expected, monkeypatch):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import warnings
 
+import catboost
 import lightgbm
+import mlflow
 import numpy as np
 import pytest
 import xgboost
@@ -68,6 +70,25 @@ def test_it_is_kept_and_loads_back_without_trust(model, rows, keep):
     saved = keep(fitted(model, features, target), features)
     assert saved.reasons == ()
     check_loads_back(saved.uri, features, np.asarray(model.predict(features)))
+
+
+@pytest.mark.parametrize(
+    ("flavor", "model"),
+    [
+        ("xgboost", xgboost.XGBClassifier(**QUICK)),
+        ("catboost", catboost.CatBoostClassifier(n_estimators=3, thread_count=1, verbose=False, allow_writing_files=False)),
+        ("sklearn", lightgbm.LGBMClassifier(**QUICK, verbose=-1)),
+    ],
+    ids=["xgboost", "catboost", "lightgbm"],
+)
+def test_a_bare_model_is_kept_in_its_library_s_format_where_that_is_data(flavor, model, rows, keep):
+    features, target = rows[0].assign(whole=np.arange(120)), rows[1]
+    saved = keep(fitted(model, features, target), features)
+    assert saved.reasons == ()
+    check_loads_back(saved.uri, features, np.asarray(model.predict(features)))
+    loaded = getattr(mlflow, flavor).load_model(saved.uri)
+    assert np.array_equal(loaded.predict_proba(features), model.predict_proba(features))
+    assert flavor in mlflow.models.get_model_info(saved.uri).flavors
 
 
 @pytest.mark.slow

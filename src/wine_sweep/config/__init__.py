@@ -2,7 +2,15 @@
 
 from wine_sweep.config.expressions import Expression, ExpressionError
 from wine_sweep.config.loader import ParsedConfig, dump_config, dump_tree, parse_config, read_config
-from wine_sweep.config.model import EstimatorConfig, FamilyConfig, ModelConfig, ModelForm, StepConfig, wrong_step
+from wine_sweep.config.model import (
+    EarlyStoppingConfig,
+    EstimatorConfig,
+    FamilyConfig,
+    ModelConfig,
+    ModelForm,
+    StepConfig,
+    wrong_step,
+)
 from wine_sweep.config.schema import (
     FAMILY,
     MAX_TABLE,
@@ -55,6 +63,7 @@ __all__ = [
     "DataConfig",
     "Direction",
     "Duplicates",
+    "EarlyStoppingConfig",
     "End",
     "EstimatorConfig",
     "EvaluationConfig",

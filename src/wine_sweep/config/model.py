@@ -187,6 +187,18 @@ class Preprocess(StrEnum):
     AUTO = "auto"
 
 
+class EarlyStoppingConfig(Model):
+    """When a model that is boosted stops.
+
+    Args:
+        rounds: After so many iterations that make it no better on rows set aside.
+        share: How much of each fold's training rows is set aside for that; the winner is refitted on all of them.
+    """
+
+    rounds: Annotated[int, Field(strict=True, ge=1)]
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.1
+
+
 class EstimatorConfig(Model):
     """An estimator by its dotted path, or a pipeline of them, and the parameters that stay fixed."""
 
@@ -194,13 +206,13 @@ class EstimatorConfig(Model):
     pipeline: Steps | None = None
     params: Values = Field(default_factory=dict)
     preprocess: Preprocess | None = None
+    early_stopping: EarlyStoppingConfig | None = None
 
     @model_serializer(mode="wrap")
     def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         tree: dict[str, Any] = dump(self)
-        if tree.get("preprocess") is None:
-            tree.pop("preprocess", None)
-        return tree
+        unused = [name for name in ("preprocess", "early_stopping") if tree.get(name) is None]
+        return {name: value for name, value in tree.items() if name not in unused}
 
     @classmethod
     def forms(cls) -> list[ModelForm]:
@@ -222,6 +234,8 @@ class EstimatorConfig(Model):
             raise config_error(f"give {'either' if len(most) == 1 else 'one of'} {', '.join(most)} or {last}")
         if self.preprocess is not None and self.estimator is None:
             raise config_error("goes with `estimator`; a pipeline has its own steps", "preprocess")
+        if self.early_stopping is not None and self.estimator is None and self.pipeline is None:
+            raise config_error("goes with `estimator` or `pipeline`; code of your own stops by itself", "early_stopping")
         _check_steps(self.pipeline)
         return self
 
@@ -234,6 +248,7 @@ class ModelConfig(EstimatorConfig):
         pipeline: Named steps, each an estimator.
         params: Parameters that stay fixed.
         preprocess: ``auto`` has skrub prepare the columns of any table for the estimator.
+        early_stopping: When boosting stops; without it all iterations are made.
         function: A function of the user's own, ``FILE.py:NAME``, the file relative to the config.
         command: A program of the user's own and its arguments, run without a shell, with placeholders for parameters.
         folder: Where the command runs, relative to the config; the config's own folder by default.

@@ -93,7 +93,7 @@ def split_rows(data: Dataset, config: DataConfig, *, task: Task, in_time: bool) 
     elif stratified:
         stratified = _fewest_groups(target, groups) > 1
     try:
-        _, aside = _set_aside(target, groups, config.test_size, config.seed, stratified=stratified)
+        _, aside = set_aside(target, groups, config.test_size, config.seed, stratified=stratified)
     except ValueError as error:
         which = "rows" if data.is_new is None else "new rows that equal no other"
         message = f"{config.test_size} of {len(choosable)} {which} cannot be set aside: {error}"
@@ -239,15 +239,26 @@ def _folds_in_time(cv: CrossValidation, times: np.ndarray) -> Parts:
         yield np.flatnonzero(np.isin(time, fit)), np.flatnonzero(np.isin(time, measure))
 
 
-def _set_aside(
+def set_aside(
     target: np.ndarray, groups: np.ndarray, share: float, seed: int, *, stratified: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Divide row numbers into (kept, set aside) so that no group stands on both sides; both ascend."""
+    """Divide row numbers into (kept, set aside) so that no group stands on both sides; both ascend.
+
+    Args:
+        target: The rows' truth, of shape (rows,).
+        groups: Their groups, of shape (rows,).
+        share: Which part is set aside, above 0 and below 1.
+        seed: Decides which.
+        stratified: Whether each class of the target is to have its share.
+
+    Raises:
+        ValueError: They cannot be divided so.
+    """
     return next(_draws(target, groups, share, seed, stratified=stratified))
 
 
 def _draws(target: np.ndarray, groups: np.ndarray, share: float, seed: int, *, stratified: bool, count: int = 1) -> Parts:
-    """Divide row numbers as `_set_aside` says, so many times; where groups hold several classes, with seeds that follow."""
+    """Divide row numbers as `set_aside` says, so many times; where groups hold several classes, with seeds that follow."""
     options: dict[str, Any] = {"n_splits": count, "test_size": share, "random_state": seed}
     if stratified:
         _, first, member = np.unique(groups, return_index=True, return_inverse=True)

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median_high
 from typing import Any
 
 import numpy as np
@@ -24,12 +24,13 @@ import pandas as pd
 from wine_sweep.config import BudgetConfig, Direction
 from wine_sweep.data import Fold
 from wine_sweep.evaluation.capture import foreign_output_shown, merged, recorded_warnings, summary
+from wine_sweep.evaluation.early_stopping import RowsAside, fit_until_best, rows_at
 from wine_sweep.evaluation.estimator_params import ModelFactory
 from wine_sweep.evaluation.estimators import fit, part_of
 from wine_sweep.evaluation.metrics import Metric, evaluate, listen, size_of
 from wine_sweep.evaluation.row_losses import Predictions, row_loss_of
 from wine_sweep.execution.base import TrialIO, describe_error
-from wine_sweep.trial import MODEL_SIZE, Failure, Params, Score, Step, Task, Trial, TrialState
+from wine_sweep.trial import BEST_ITERATION, MODEL_SIZE, Failure, Params, Score, Step, Task, Trial, TrialState
 
 _logger = logging.getLogger(__name__)
 
@@ -220,6 +221,7 @@ class CrossValidationTask:
         stepwise: Whether to measure one step and give the trial back RUNNING, for somebody to look at it.
         weighs: Whether the size of each model at the full budget is measured too.
         memory: Keeps what the best trial predicted; used where a trial's folds are measured one after the other, in full.
+        aside: How rows to stop by are set aside; None where no model stops early.
         clock: Tells the time in seconds since the epoch.
     """
 
@@ -234,6 +236,7 @@ class CrossValidationTask:
     stepwise: bool = False
     weighs: bool = False
     memory: FoldMemory | None = None
+    aside: RowsAside | None = None
     clock: Callable[[], float] = time.time
 
     @property
@@ -286,7 +289,7 @@ class CrossValidationTask:
         recollection: OutOfFoldPredictions | None,
     ) -> Step:
         is_weighed = self.weighs and (self.budget is None or budget == self.budget.steps()[-1])
-        values: dict[str, list[float]] = {name: [] for name in self._measured(is_weighed=is_weighed)}
+        values: dict[str, list[float]] = {name: [] for name in self._measured(params, is_weighed=is_weighed)}
         grown = self.budget.parameter if self.budget is not None else None
         params = params if grown is None or budget is None else {**params, grown: int(budget)}
         spent = 0.0
@@ -295,12 +298,12 @@ class CrossValidationTask:
             if grown is None and budget is not None:
                 rows = share_of(rows, budget, classes=self._classes(rows), seed=self.factory.seed + number)
             for repeat in range(self.seeds):
-                # every fit gets rows of its own: an estimator with copy=False works in place
-                features, target = self.features.iloc[rows], self.target[rows]
                 model = self.factory.make(params, repeat=repeat)
                 begin = time.perf_counter()
-                fit(model, features, target, part_of(self.weights, rows))
+                found = self._fit(model, params, rows, number)
                 spent += time.perf_counter() - begin
+                if found is not None:
+                    values[BEST_ITERATION].append(found)
                 held_out = self.features.iloc[fold.measure]
                 truth, weights = self.target[fold.measure], part_of(self.weights, fold.measure)
                 asked = listen(model)
@@ -313,9 +316,22 @@ class CrossValidationTask:
                     values[MODEL_SIZE].append(size_of(model))
         return Step({name: tuple(each) for name, each in values.items()}, spent / (len(folds) * self.seeds), budget)
 
-    def _measured(self, *, is_weighed: bool) -> list[str]:
+    def _fit(self, model: Any, params: Params, rows: np.ndarray, number: int) -> int | None:
+        """Fit a model on rows of fold `number`, and return its iterations where it stops early."""
+        stopping = self.factory.stopping_of(params)
+        # every fit gets rows of its own: an estimator with copy=False works in place
+        if stopping is None or self.aside is None:
+            fit(model, self.features.iloc[rows], self.target[rows], part_of(self.weights, rows))
+            return None
+        kept, aside = self.aside.divide(rows, stopping.share, self.factory.seed + number)
+        fitted, held = (rows_at(self.features, self.target, self.weights, part) for part in (kept, aside))
+        return fit_until_best(model, fitted, held, stopping.rounds)
+
+    def _measured(self, params: Params, *, is_weighed: bool) -> list[str]:
         """Name what is measured of a model."""
-        return [*(metric.name for metric in self.metrics), *([MODEL_SIZE] if is_weighed else [])]
+        stops = self.aside is not None and self.factory.stopping_of(params) is not None
+        more = [*([MODEL_SIZE] if is_weighed else []), *([BEST_ITERATION] if stops else [])]
+        return [*(metric.name for metric in self.metrics), *more]
 
     def _classes(self, rows: np.ndarray) -> np.ndarray | None:
         """Return the classes of rows, or None where the target is a number to predict."""
@@ -328,8 +344,8 @@ class CrossValidationTask:
             trial,
             state=TrialState.FINISHED,
             scores={
-                name: Score.of([value for step in counted for value in step.values[name]])
-                for name in self._measured(is_weighed=self.weighs)
+                name: _summed(name, [value for step in counted for value in step.values[name]])
+                for name in self._measured(trial.params, is_weighed=self.weighs)
             },
             fit_seconds=fmean(step.fit_seconds for step in counted),
             steps=() if self.budget is None else trial.steps,
@@ -343,6 +359,12 @@ class CrossValidationTask:
                     fold = len(steps) - 1 if self.budget is None else index // self.seeds
                     return Failure("NonFiniteMetric", f"{name} is {value} in fold {fold}")
         return None
+
+
+def _summed(name: str, values: list[float]) -> Score:
+    """Sum up the values of all fits, as a mean; iterations as one of them, their median."""
+    score = Score.of(values)
+    return replace(score, mean=float(median_high(values))) if name == BEST_ITERATION else score
 
 
 def share_of(rows: np.ndarray, share: float, *, classes: np.ndarray | None, seed: int) -> np.ndarray:

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice, product
 from typing import Any, NamedTuple
 
-from wine_sweep.config import FAMILY, Choices, EstimatorConfig, Range
+from wine_sweep.config import FAMILY, Choices, EarlyStoppingConfig, EstimatorConfig, Range
 from wine_sweep.errors import ConfigPath, Problem
+from wine_sweep.evaluation.early_stopping import set_iterations
 from wine_sweep.evaluation.estimators import MEMBERS, EstimatorError, copy_of, find_class, refusal, set_params, set_seed
+from wine_sweep.evaluation.library_inputs import TableInputs, adapted
 from wine_sweep.evaluation.library_params import open_threads
 from wine_sweep.evaluation.nested import dotted_paths, is_dotted, is_pipeline, names_set, params_of, steps_of
 from wine_sweep.evaluation.preprocessing import last_step, preprocessed
@@ -351,6 +353,8 @@ class ModelFactory:
         trusted: Packages that nested estimators may come from, beside the usual ones.
         paths: Resolved files and folders that parameters may name.
         preprocessed: The families whose columns are prepared; see `evaluation.preprocessing`.
+        inputs: What the table hands over; see `evaluation.library_inputs`.
+        stopping: When the models stop that are to stop early, by family.
     """
 
     templates: Mapping[str | None, Any]
@@ -359,13 +363,23 @@ class ModelFactory:
     trusted: tuple[str, ...] = ()
     paths: tuple[pathlib.Path, ...] = ()
     preprocessed: frozenset[str | None] = frozenset()
+    inputs: TableInputs = field(default_factory=TableInputs)
+    stopping: Mapping[str | None, EarlyStoppingConfig] = field(default_factory=dict)
 
-    def make(self, params: Params, *, repeat: int = 0) -> Any:
+    def stopping_of(self, params: Params) -> EarlyStoppingConfig | None:
+        """Return when a model with these parameters stops; None where it makes all its iterations."""
+        return self.stopping.get(self._family(params))
+
+    def _family(self, params: Params) -> str | None:
+        return None if None in self.templates else params[FAMILY]
+
+    def make(self, params: Params, *, repeat: int = 0, iterations: int | None = None) -> Any:
         """Make an unfitted estimator with these parameters.
 
         Args:
             params: The searched parameters, and the family where there are several.
             repeat: Which seed: the first, the one after it, and so on.
+            iterations: How many iterations a model makes that would stop early; None for what its parameters say.
 
         Raises:
             EstimatorError: The parameters are not right for it, or name a file that nobody trusts: those of a trial that was
@@ -373,13 +387,15 @@ class ModelFactory:
         """
         if self.trusted:
             start_scripts_as_usual()
-        family = None if None in self.templates else params[FAMILY]
+        family = self._family(params)
         own = {name: value for name, value in params.items() if family is None or name != FAMILY}
         model, path = copy_of(self.templates[family]), ("search", "parameters")
         outer = {name: [value] for name, value in own.items()}
         for problem in find_refused(model, own, lambda each: lies_in(each, self.paths), self.trusted, path, outer=outer):
             raise EstimatorError(problem)
         set_params(model, own, self.trusted, path)
+        if iterations is not None and family in self.stopping:
+            set_iterations(model, iterations)
         if threads := open_threads(model):
             model.set_params(**threads)
         kept = {name for name in self.chosen[family] if not any(name.startswith(f"{replaced}__") for replaced in own)}
@@ -387,4 +403,4 @@ class ModelFactory:
         if family in self.preprocessed:
             model = preprocessed(model)
             chosen = {f"{last_step(model)}__{name}" for name in chosen}
-        return set_seed(model, self.seed + repeat, except_for=chosen)
+        return adapted(set_seed(model, self.seed + repeat, except_for=chosen), self.inputs)

@@ -21,6 +21,7 @@ from wine_sweep.config import EstimatorConfig, StepConfig, wrong_step
 from wine_sweep.errors import Code, ConfigPath, Problem
 from wine_sweep.evaluation import library_params
 from wine_sweep.evaluation.functions import PARAMETERS, FunctionError, find_function, full_name
+from wine_sweep.evaluation.library_inputs import HANDING_ON
 from wine_sweep.evaluation.nested import is_dotted, is_estimator, is_pipeline, names_set, names_within, selected_dtypes
 from wine_sweep.importing import start_scripts_as_usual
 from wine_sweep.messages import did_you_mean, shell_word, show
@@ -60,11 +61,6 @@ _NO_ESTIMATORS = frozenset(
 """Modules of these packages that bring no estimators for a sweep, or import other packages, such as a cluster's client."""
 
 _TEXT_READERS = ("ColumnTransformer", "FunctionTransformer", "FeatureUnion")
-_HANDING_ON = (
-    *("CalibratedClassifierCV", "SearchCV", "ThresholdClassifier", "ThresholdClassifierCV", "TransformedTargetRegressor"),
-    *("StackingClassifier", "StackingRegressor", "VotingClassifier", "VotingRegressor"),
-)
-"""How the names of estimators end that give the table to others as it came."""
 
 
 class EstimatorError(ValueError):
@@ -288,6 +284,8 @@ def _argument(model: Any, name: str, value: Any, trusted: Iterable[str], path: C
     owner = model.get_params(deep=True).get(head) if head else model
     if last in MEMBERS and isinstance(value, list):
         return [_member(item, trusted, (*path, index)) for index, item in enumerate(value)]
+    if isinstance(value, list) and library_params.is_compared(owner, last):
+        return tuple(value)
     if isinstance(value, list) and refusal(owner, last, value) and not refusal(owner, last, tuple(value)):
         return tuple(value)
     return _named(owner, last, value, trusted, path) if isinstance(value, str) else value
@@ -496,7 +494,7 @@ def _reads_text(model: Any) -> bool:
     tags = _input_tags(model)
     if type(model).__name__ in _TEXT_READERS or tags.string or tags.categorical:
         return True
-    if not type(model).__name__.endswith(_HANDING_ON):
+    if not type(model).__name__.endswith(HANDING_ON):
         return False
     inner = [model.get_params(deep=False).get(name) for name in ("estimator", "regressor")]
     inner += [each for _, each in getattr(model, "estimators", None) or []]
@@ -529,7 +527,7 @@ def _construct(found: type, params: Mapping[str, Any], trusted: Iterable[str], p
     ]
     given = {name: materialize(params.get(name), trusted, (*path, name)) for name in required}
     try:
-        return found(**given, **library_params.quiet_defaults(found, params))
+        return found(**given, **library_params.own_defaults(found, params))
     except KeyboardInterrupt:
         raise
     except BaseException as error:

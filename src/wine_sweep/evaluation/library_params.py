@@ -15,6 +15,9 @@ from typing import Any
 _CATBOOST_PRINTS = frozenset({"verbose", "verbose_eval", "logging_level", "silent"})
 """CatBoost takes one of them at a time."""
 
+FEATURE_LISTS = frozenset({"cat_features", "embedding_features", "text_features"})
+"""CatBoost's columns that are no numbers."""
+
 SEEDS = frozenset({"random_state", "random_seed", "seed"})
 """The names of a seed in these libraries."""
 
@@ -24,6 +27,9 @@ _THREADS = {
     "lightgbm": ("n_jobs", "num_threads", "num_thread", "nthread", "nthreads"),
 }
 """The names of the number of threads, first the one to set."""
+
+_ITERATIONS = ("iterations", "n_estimators", "num_boost_round", "num_trees")
+"""CatBoost takes one of them at a time."""
 
 _STOPPING = frozenset(
     {"early_stopping", "early_stopping_round", "early_stopping_rounds", "n_iter_no_change", "od_pval", "od_type", "od_wait"}
@@ -68,15 +74,33 @@ def refusal_of_stopping(model: Any, name: str, value: Any) -> str | None:
     """
     if name not in _STOPPING or not value or library_of(model) is None or model.get_params().get("eval_fraction"):
         return None
+    rounds = value if isinstance(value, int) and value > 1 else 50
     return (
-        f"{type(model).__name__} stops early by rows to validate on, and a sweep hands over none; "
-        "leave it out and search the number of iterations, such as `n_estimators`"
+        f"{type(model).__name__} stops early by rows to validate on, and a sweep hands over none unless told to; "
+        f"leave it out, and write `early_stopping: {{rounds: {rounds}}}` beside `params`, as `model.early_stopping`"
     )
 
 
-def quiet_defaults(found: type, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments with which CatBoost writes no files and prints no line an iteration, unless `params` says so."""
-    if not any(base.__module__.partition(".")[0] == "catboost" for base in found.__mro__):
+def iteration_names(model: Any) -> list[str]:
+    """List the parameters that say how many iterations a boosted estimator makes, of those that it has or that are set."""
+    library, present = library_of(model), model.get_params()
+    if library is None:
+        return ["max_iter"]
+    if library == "catboost":
+        return [name for name in _ITERATIONS if name in present] or ["iterations"]
+    aliases = _lightgbm_aliases("num_iterations") if library == "lightgbm" else frozenset()
+    return ["n_estimators", *sorted(aliases.intersection(present) - {"n_estimators"})]
+
+
+def own_defaults(found: type, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments with which CatBoost writes no files and prints no line an iteration, unless `params` says so.
+
+    XGBoost takes categories as such, where it keeps for later rows which they were: since 3.1.
+    """
+    libraries = {base.__module__.partition(".")[0] for base in found.__mro__}
+    if "xgboost" in libraries and "enable_categorical" not in params and _xgboost_keeps_categories():
+        return {"enable_categorical": True}
+    if "catboost" not in libraries:
         return {}
     own: dict[str, Any] = {"allow_writing_files": False}
     if not _CATBOOST_PRINTS.intersection(params):
@@ -89,7 +113,7 @@ def open_seeds(model: Any) -> list[str]:
     """List the ``random_state`` of CatBoost estimators within an estimator that have no seed, which `get_params` leaves out."""
     return [
         f"{prefix}random_state"
-        for prefix, owner in _owners(model)
+        for prefix, owner in owners(model)
         if library_of(owner) == "catboost" and not SEEDS.intersection(owner.get_params())
     ]
 
@@ -100,7 +124,7 @@ def open_threads(model: Any) -> dict[str, int]:
     XGBoost goes by OpenMP's own number, which is 1 in a worker; LightGBM and CatBoost count the cores instead.
     """
     found = {}
-    for prefix, owner in _owners(model):
+    for prefix, owner in owners(model):
         named = _THREADS.get(library_of(owner) or "", ())
         params = owner.get_params(deep=False) if named else {}
         if named and all(params.get(name) is None for name in named):
@@ -108,7 +132,7 @@ def open_threads(model: Any) -> dict[str, int]:
     return found
 
 
-def _owners(model: Any) -> list[tuple[str, Any]]:
+def owners(model: Any) -> list[tuple[str, Any]]:
     """List an estimator and those nested in it, each after the prefix of its parameters."""
     nested = model.get_params(deep=True).items()
     return [
@@ -117,11 +141,16 @@ def _owners(model: Any) -> list[tuple[str, Any]]:
     ]
 
 
+def is_compared(model: Any, name: str) -> bool:
+    """Return whether a list would keep scikit-learn from copying an estimator: CatBoost copies it, and tuples are as good."""
+    return library_of(model) == "catboost" and name in FEATURE_LISTS
+
+
 def copy_unfitted(model: Any) -> Any:
     """Copy an unfitted estimator; scikit-learn's `clone` refuses CatBoost, which copies the lists that it is given."""
     from sklearn.base import clone
 
-    return copy.deepcopy(model) if library_of(model) == "catboost" else clone(model)
+    return copy.deepcopy(model) if any(library_of(owner) == "catboost" for _, owner in owners(model)) else clone(model)
 
 
 @functools.cache
@@ -131,12 +160,24 @@ def _lightgbm_names() -> frozenset[str]:
     return frozenset(alias for names in _ConfigAliases._get_all_param_aliases().values() for alias in names)
 
 
+def _lightgbm_aliases(name: str) -> frozenset[str]:
+    from lightgbm.basic import _ConfigAliases
+
+    return frozenset(_ConfigAliases.get(name))
+
+
 @functools.cache
 def _catboost_names() -> frozenset[str]:
     import catboost
 
     found = (catboost.CatBoostClassifier, catboost.CatBoostRegressor, catboost.CatBoostRanker)
     return frozenset(name for each in found for name in inspect.signature(each).parameters)
+
+
+def _xgboost_keeps_categories() -> bool:
+    import xgboost
+
+    return tuple(int(part) for part in xgboost.__version__.split(".")[:2]) >= (3, 1)
 
 
 @functools.cache

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from wine_sweep.errors import ConfigError, ModelError, Problem, TrackingError
 from wine_sweep.evaluation.capture import foreign_output_hidden
@@ -68,6 +70,8 @@ def rehearse(prepared: SweepPlan, stop: Callable[[], bool] = lambda: False) -> i
     Raises:
         ConfigError: With what cannot be fitted, saved or loaded, each at the key that decides for it.
     """
+    with suppress(ImportError):  # MLflow imports it in another thread, and scikit-learn would use what is there of it
+        importlib.import_module("polars")
     problems: dict[str, Problem] = {}
     count = 0
     with foreign_output_hidden():  # of few rows libraries say what does not hold of all

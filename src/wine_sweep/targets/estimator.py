@@ -13,6 +13,7 @@ from wine_sweep.config import (
     BudgetConfig,
     Choices,
     CrossValidation,
+    EarlyStoppingConfig,
     EstimatorConfig,
     EvaluationConfig,
     NotKnown,
@@ -20,10 +21,12 @@ from wine_sweep.config import (
     SweepConfig,
     known,
 )
+from wine_sweep.data.given import number_times
 from wine_sweep.data.splits import TrainingData, resolved_data
 from wine_sweep.errors import ConfigPath, Problem
 from wine_sweep.evaluation.capture import foreign_output_shown
 from wine_sweep.evaluation.cross_validation import CrossValidationTask, FoldMemory, recall
+from wine_sweep.evaluation.early_stopping import RowsAside, as_chosen, refusal_beside, refusal_to_stop, rows_at
 from wine_sweep.evaluation.estimator_params import (
     Covers,
     ModelFactory,
@@ -46,6 +49,7 @@ from wine_sweep.evaluation.estimators import (
     set_params,
 )
 from wine_sweep.evaluation.estimators import refusal_of_weights as weights_refused_by
+from wine_sweep.evaluation.library_inputs import TableInputs
 from wine_sweep.evaluation.metrics import Metric, check_classes, check_values, is_defined_for_one_row, takes_weights
 from wine_sweep.evaluation.nested import dotted_paths
 from wine_sweep.evaluation.preprocessing import describe_columns, preprocessed
@@ -56,7 +60,7 @@ from wine_sweep.targets.base import Findings, FitCount, SweepPlan, present
 from wine_sweep.targets.objectives import Goals, TableParts, check_cheapest, check_search, settle
 from wine_sweep.targets.refit import Winner, fold_predictions, refit
 from wine_sweep.targets.structures import FewRowsModel, find_structures, fit_samples
-from wine_sweep.trial import MODEL_SIZE, DataRequirements, Task, Trial
+from wine_sweep.trial import BEST_ITERATION, MODEL_SIZE, DataRequirements, Task, Trial
 
 MOST_FOLD_SECONDS = 60.0
 """A winner whose trial's predictions nobody has kept is fitted for each fold once more where all these fits took no longer."""
@@ -115,7 +119,8 @@ class EstimatorSweep(SweepPlan):
     @property
     def measured(self) -> Sequence[str]:
         """See `SweepPlan`."""
-        return [*(metric.name for metric in self.metrics), *([MODEL_SIZE] if self.objective.weighs_models else [])]
+        more = [*([MODEL_SIZE] if self.objective.weighs_models else []), *([BEST_ITERATION] if self.factory.stopping else [])]
+        return [*(metric.name for metric in self.metrics), *more]
 
     @property
     def packages(self) -> list[str]:
@@ -145,13 +150,14 @@ class EstimatorSweep(SweepPlan):
             stepwise=self.config.search.pruner is not None,
             weighs=self.objective.weighs_models,
             memory=self._memory(),
+            aside=rows_aside(self.material, self.needs.task, self.config.evaluation.cv) if self.factory.stopping else None,
         )
 
     def refit(self, trial: Trial, common: Path | None = None) -> Winner:
         """See `SweepPlan`."""
         with foreign_output_shown():
             return refit(
-                self.factory.make(trial.params),
+                self._final_model(trial),
                 self.material,
                 self.metrics,
                 bootstrap=self.config.evaluation.bootstrap,
@@ -160,6 +166,16 @@ class EstimatorSweep(SweepPlan):
                 folds=self._folds(trial, common),
             )
 
+    def _final_model(self, trial: Trial) -> Any:
+        """Make the model of a trial; one that stopped early has the median of the iterations that its folds found."""
+        found = trial.scores.get(BEST_ITERATION)
+        if found is None or self.factory.stopping_of(trial.params) is None:
+            return self.factory.make(trial.params)
+        dataset, train = self.material.dataset, self.material.split.train
+        rows = rows_at(dataset.features, dataset.target.to_numpy(), dataset.weights, train)
+        model = self.factory.make(trial.params, iterations=round(found.mean))
+        return as_chosen(model, self.factory.make(trial.params), rows)
+
     def _folds(self, trial: Trial, common: Path | None) -> Iterable[Predictions]:
         """Return what the trial's models predicted, as a worker has kept it, or by fitting them once more where that is quick."""
         kept = recall(common, trial) if common is not None else None
@@ -167,7 +183,7 @@ class EstimatorSweep(SweepPlan):
             return [predicted.among(self.material.split.train) for predicted in kept]
         if trial.fit_seconds * len(self.material.folds) > MOST_FOLD_SECONDS:
             return ()
-        return fold_predictions(self.factory.make(trial.params), self.material, self.objective.metric)
+        return fold_predictions(self._final_model(trial), self.material, self.objective.metric)
 
     def _memory(self) -> FoldMemory | None:
         """Have workers on this machine keep what later checks need of the winner, where one of its metrics decides."""
@@ -224,6 +240,7 @@ class Models:
         task: What those that could be built do; None when there are none, or they do not do the same.
         needs: What they do, and what all of them need of a table; None when that cannot be said.
         preprocessed: The families whose columns are prepared.
+        stopping: When those stop that are to stop early, by family.
         problems: What is wrong with the sections.
     """
 
@@ -236,6 +253,7 @@ class Models:
         self.problems: list[Problem] = []
         self.task: Task | None = None
         self.preprocessed: frozenset[str | None] = frozenset()
+        self.stopping: dict[str | None, EarlyStoppingConfig] = {}
         needs: dict[str | None, DataRequirements] = {}
         for family, config in configs.items():
             at: ConfigPath = ("model",) if family is ALONE else ("models", family)
@@ -253,6 +271,9 @@ class Models:
                     self.preprocessed |= {family}
                     needs[family] = replace(needs[family], numbers=False, takes_missing=True)
                     self.problems += _check_preprocessed(built.model, (*at, "preprocess"))
+                if (stopping := known(lambda: config.early_stopping, None)) is not None:  # noqa: B023  # called at once
+                    self.stopping[family] = stopping
+                    self.problems += _check_stopping(built.model, config, at)
             except EstimatorError as error:
                 self.problems.append(error.problem)
             except NotKnown:
@@ -425,6 +446,10 @@ def plan_estimator(found: Findings) -> EstimatorSweep:
     if _has_weights(config):
         found.look(models.check_weights)
 
+    for family, stopping in models.stopping.items():
+        at = ("model",) if family is ALONE else ("models", family)
+        found.look(partial(_check_rows_aside, stopping, (*at, "early_stopping", "share"), config, table, models))
+
     def steps() -> int:
         budget = config.search.budget
         return table.count_splits() if budget is None else len(budget.steps())
@@ -444,7 +469,8 @@ def plan_estimator(found: Findings) -> EstimatorSweep:
         "evaluation": goals.resolved(config.evaluation),
     }
     made_of = models.templates, config.search.seed, models.chosen, trust.packages, tuple(trust.paths), models.preprocessed
-    factory = ModelFactory(*made_of)
+    target = material.dataset.target.to_numpy() if material.dataset.task is Task.CLASSIFICATION else None
+    factory = ModelFactory(*made_of, inputs=TableInputs.from_table(material.dataset.features, target), stopping=models.stopping)
     made = config.model_copy(update=changed), found.draft, plan.space, plan.reason, plan.objective, trust.given
     return EstimatorSweep(*made, material, factory, goals.metrics, present(models.needs))
 
@@ -454,6 +480,38 @@ def _check_preprocessed(model: Any, path: ConfigPath) -> Iterator[Problem]:
         preprocessed(copy_of(model))
     except TypeError as error:
         yield Problem(f"skrub prepares nothing for {type(model).__name__}: {first_line(error)}", path)
+
+
+def _check_stopping(model: Any, config: EstimatorConfig, at: ConfigPath) -> Iterator[Problem]:
+    """Find why a model cannot stop early, and fixed parameters that do not go with it."""
+    if (message := refusal_to_stop(model)) is not None:
+        yield Problem(message, (*at, "early_stopping"))
+        return
+    for name in config.params:
+        if (message := refusal_beside(name)) is not None:
+            yield Problem(message, (*at, "params", name))
+
+
+def rows_aside(material: TrainingData, task: Task, cv: CrossValidation) -> RowsAside:
+    """Describe how training rows are set aside to stop by: as test rows are."""
+    dataset, train = material.dataset, material.split.train
+    in_time = cv.time_series is not None or dataset.time is not None
+    times = number_times(dataset.time, len(dataset.target))[train] if in_time else None
+    return RowsAside(dataset.target.to_numpy()[train], dataset.groups[train], times, task is Task.CLASSIFICATION)
+
+
+def _check_rows_aside(
+    stopping: EarlyStoppingConfig, path: ConfigPath, config: SweepConfig, table: TableParts, models: Models
+) -> Iterator[Problem]:
+    material = table.material()
+    aside = rows_aside(material, present(models.needs).task, config.evaluation.cv)
+    for number, fold in enumerate(material.folds):
+        try:
+            aside.divide(fold.fit, stopping.share, config.search.seed + number)
+        except ValueError as error:
+            message = f"{stopping.share} of the {len(fold.fit)} rows that fold {number} is fitted on cannot be set aside: {error}"
+            yield Problem(message, path)
+            return
 
 
 def _has_weights(config: SweepConfig) -> bool:

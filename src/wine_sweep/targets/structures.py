@@ -23,6 +23,9 @@ from wine_sweep.search.space import Dimension, Space, same
 from wine_sweep.trial import Params, Task
 
 FEW_ROWS = 50
+FEW_ITERATIONS = 10
+"""A model that stops early makes so many: how many it may make is no measure of what it needs."""
+
 MOST_STRUCTURES = 32
 """Of more, only so many are fitted that each estimator, step and function among the searched values is in one of them."""
 
@@ -156,7 +159,10 @@ def fit_samples(
     rows = material.split.train[material.folds[0].fit]
     few = _few(material, rows)
     for structure in structures:
-        attempts = (_fitted_or_not(structure, partial(factory.make, point), material, few, rows) for point in structure.points)
+        attempts = (
+            _fitted_or_not(structure, partial(factory.make, point, iterations=FEW_ITERATIONS), material, few, rows)
+            for point in structure.points
+        )
         first = next(attempts)
         yield (
             first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import importlib.metadata
 import importlib.util
 import json
@@ -387,7 +388,7 @@ def _log_metrics(client: MlflowClient, model_id: str, run_id: str) -> None:
 
 
 def _flavor(to_log: ModelToLog) -> tuple[ModuleType, dict[str, Any], Sequence[str]]:
-    """Describe how MLflow saves a model: as scikit-learn's by skops, or as a Python model of the user's own.
+    """Describe how MLflow saves a model: in its library's own format, by skops, or as a Python model of the user's own.
 
     Returns:
         MLflow's module, its arguments, and the trusted packages that the model cannot be loaded without, as far as is known.
@@ -405,6 +406,9 @@ def _flavor(to_log: ModelToLog) -> tuple[ModuleType, dict[str, Any], Sequence[st
     if features is not None:
         signature = signature_of(model, features, np.asarray(model.predict(features.head(EXAMPLE_ROWS).copy())))
         model = restoring(model, features)
+    if (native := _native(model)) is not None:
+        flavor, argument = native
+        return flavor, {argument: model, "signature": signature}, ()
     types = _trusted_types(replace(to_log, model=model))
     own = {
         "sk_model": model,
@@ -413,6 +417,17 @@ def _flavor(to_log: ModelToLog) -> tuple[ModuleType, dict[str, Any], Sequence[st
         "skops_trusted_types": types,
     }
     return mlflow.sklearn, own, [name for name in to_log.trusted if name in {each.partition(".")[0] for each in types}]
+
+
+def _native(model: Any) -> tuple[ModuleType, str] | None:
+    """Return MLflow's flavor for a bare model of XGBoost or CatBoost, and the name that its argument has; None for any other.
+
+    Both write the library's own format, which is data alone. LightGBM's flavor writes skops or a pickle of the same object.
+    """
+    library = type(model).__module__.partition(".")[0]
+    if library == "xgboost":
+        return importlib.import_module("mlflow.xgboost"), "xgb_model"
+    return (importlib.import_module("mlflow.catboost"), "cb_model") if library == "catboost" else None
 
 
 def _delete_half_logged(client: MlflowClient, experiment_id: str, run_id: str) -> None:
