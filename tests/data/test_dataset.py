@@ -367,6 +367,13 @@ def test_dates_name_groups():
     assert make({**BESIDE, "batch": dates}, groups="batch").groups.tolist() == [1, 0, 1, 2]
 
 
+@pytest.mark.parametrize("needs", [REGRESSOR, READS_TEXT])
+def test_durations_are_refused_before_a_model_that_learned_them_cannot_be_kept(needs):
+    message = refusal({"n": pd.to_timedelta([1, 2, 3, 4], unit="s"), "y": [1.0, 2, 3, 4]}, needs)
+    assert message.startswith("column 'n' holds durations; ")
+    assert "`data.drop`" in message
+
+
 def test_lists_name_no_groups():
     message = refusal({**BESIDE, "batch": [[1], [2], [1], [3]]}, path=("data", "groups"), groups="batch")
     assert message == "column 'batch' holds lists or mappings; a group is a number or text"

@@ -37,6 +37,15 @@ PRIMES = [n * n + n + 41 for n in range(COUNT)]
         ([f"{n % 7:05}" for n in range(COUNT)], "column 'c c' holds 00000, read as the number 0", '`data.dtypes: {"c c": text}`'),
         (["NA", "DE"] * LEAST_ROWS, "column 'c c' holds 'NA', read as a gap", "`data.keep_default_na: false`"),
         (["1,5", "2,5"] * LEAST_ROWS, "column 'c c' holds '1,5', read as text", '`data.decimal: ","`'),
+        (
+            ["2,5", "1.234,5"] * LEAST_ROWS,
+            "column 'c c' holds '1.234,5', read as text",
+            'write `data.decimal: ","` and `data.thousands: "."`',
+        ),
+        (["2.500.000", "1.000.000"] * LEAST_ROWS, "column 'c c' holds '2.500.000'", '`data.thousands: "."`'),
+        (["1,234,567", "2,345.5"] * LEAST_ROWS, "column 'c c' holds '", 'write `data.thousands: ","`'),
+        (["1,234", "2,345"] * LEAST_ROWS, "column 'c c' holds '1,234'", 'or `data.thousands: ","` if the comma groups them'),
+        (["1 234", "2 345,5"] * LEAST_ROWS, "column 'c c' holds '2 345,5'", '`data.decimal: ","` and `data.thousands: " "`'),
     ],
 )
 def test_a_column_that_is_not_what_it_seems_is_pointed_out_with_the_line_to_write(column, start, line, tmp_path):

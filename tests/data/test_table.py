@@ -143,7 +143,9 @@ def test_a_broken_parquet_file_is_refused(content, tmp_path):
 
 
 def test_text_that_is_not_utf_8_is_refused(tmp_path):
-    assert "cannot be read: 'utf-8' codec can't decode" in refusal(write(tmp_path, "t.csv", "a,y\né,1\n".encode("latin-1")))
+    said = refusal(write(tmp_path, "t.csv", "a,y\né,1\n".encode("latin-1")))
+    assert "cannot be read: byte 0xe9 is no text of the encoding UTF-8; name the one that it has" in said
+    assert "`data.encoding: cp1252`" in said
 
 
 def test_one_row_that_is_too_long_is_refused(tmp_path):

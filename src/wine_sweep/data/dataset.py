@@ -455,6 +455,9 @@ def _check_features(features: pd.DataFrame, needs: DataRequirements) -> pd.DataF
 
 def _checked_feature(column: pd.Series, needs: DataRequirements) -> pd.Series:
     name = column.name
+    if column.dtype.kind == "m":
+        why = "no model that is kept takes them; write them as numbers, of seconds say, or leave it out with `data.drop`"
+        raise DataError(f"column '{name}' holds durations; {why}", path=SOURCE)
     is_taken = needs.categories and isinstance(column.dtype, pd.CategoricalDtype)
     if needs.numbers and not is_numeric_dtype(column) and not is_taken:
         time = f" `data.time: {name}` orders the rows by it," if are_dates(column) else ""

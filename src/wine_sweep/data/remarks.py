@@ -22,7 +22,7 @@ from wine_sweep.data.sources import (
     first_texts,
     leaves_index_out,
 )
-from wine_sweep.data.table import DECIMAL_COMMA, NAMES
+from wine_sweep.data.table import NAMES, keys_of_number
 
 LEAST_ROWS = 20
 """In so few rows each value may well stand once."""
@@ -86,8 +86,11 @@ def _of_text(name: str, text: pd.Series, gaps: pd.Series, column: pd.Series, rea
     if reading.keep_default_na and gaps.size:
         line = "write `data.keep_default_na: false` if it is a value"
         yield f"column '{name}' holds '{gaps.iloc[0]}', read as a gap; {line}"
-    if reading.decimal == "." and text.map(lambda each: DECIMAL_COMMA.fullmatch(each) is not None).mean() > 0.5:
-        yield f"column '{name}' holds '{text.iloc[0]}', read as text; write `data.decimal: \",\"` if these are numbers"
+    is_usual = reading.decimal == "." and reading.thousands is None
+    written = [(keys, each) for each in text if (keys := keys_of_number(each))] if is_usual else []
+    if len(written) > 0.5 * len(text):
+        keys, shown = max(written, key=lambda pair: (" or " not in pair[0], len(pair[0])))
+        yield f"column '{name}' holds '{shown}', read as text; if these are numbers, write {keys}"
 
 
 def _quoted(name: str) -> str:

@@ -25,7 +25,16 @@ from wine_sweep.errors import ConfigPath, DataError
 from wine_sweep.messages import first_line, one_of, show_bytes
 
 AS_IT_IS = Reading()
-DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
+_COMMA, _POINTS, _COMMAS = '`data.decimal: ","`', '`data.thousands: "."`', '`data.thousands: ","`'
+_WRITTEN = {
+    r"-?\d+,(?!\d{3}$)\d+": _COMMA,
+    r"-?\d{1,3},\d{3}": f"{_COMMA}, or {_COMMAS} if the comma groups them",
+    r"-?\d{1,3}((\.\d{3})+,\d+|(\.\d{3}){2,})": f"{_COMMA} and {_POINTS}",
+    r"-?\d{1,3}((,\d{3})+\.\d+|(,\d{3}){2,})": _COMMAS,
+    r"-?\d{1,3}( \d{3})+(\.\d+)?": '`data.thousands: " "`',
+    r"-?\d{1,3}( \d{3})+,\d+": f'{_COMMA} and `data.thousands: " "`',
+}
+"""How numbers are written elsewhere, and the keys that read them."""
 _SHOWN = 5
 TARGET = "quality"
 _FILES = {
@@ -127,6 +136,9 @@ def load_table(source: str, reading: Reading = AS_IT_IS, *, raised_by: str = "da
         table = FORMATS[ending].read(path, reading)
     except DataError:
         raise
+    except UnicodeDecodeError as error:
+        what = f"byte {error.object[error.start]:#04x} is no text of the encoding {reading.encoding or 'UTF-8'}"
+        raise DataError(f"{path} cannot be read: {what}; name the one that it has, as in `data.encoding: cp1252`") from error
     except UNREADABLE as error:
         raise DataError(f"{path} cannot be read: {first_line(error)}") from error
     if table.empty:
@@ -191,6 +203,11 @@ def _of_type(column: pd.Series, kind: ColumnType, path: ConfigPath) -> pd.Series
     return text.astype("category") if kind is ColumnType.CATEGORY else text
 
 
+def keys_of_number(text: str) -> str:
+    """Name the keys of `data` by which a text such as ``1.234,5`` or ``1 234`` is a number; empty where it is none."""
+    return next((keys for written, keys in _WRITTEN.items() if re.fullmatch(written, text)), "")
+
+
 def as_numbers(column: pd.Series, *, path: ConfigPath, why: str) -> pd.Series:
     """Turn a column into float64; gaps stay.
 
@@ -208,7 +225,7 @@ def as_numbers(column: pd.Series, *, path: ConfigPath, why: str) -> pd.Series:
     text = (converted.isna() & column.notna()).to_numpy()
     if text.any():
         found = str(column[text].iloc[0])
-        why += '; for a decimal comma write `data.decimal: ","`' if DECIMAL_COMMA.fullmatch(found) else ""
+        why += f"; if these are numbers, write {how}" if (how := keys_of_number(found)) else ""
         raise DataError(f"column '{column.name}' holds '{found}' in {rows(text)}; {why}", path=path)
     return converted
 
