@@ -28,9 +28,16 @@ def preprocessed(model: Any) -> Any:
     Raises:
         TypeError: skrub cannot make one for it.
     """
+    from sklearn.base import is_classifier, is_regressor
+    from sklearn.linear_model import LogisticRegression, Ridge
     from skrub import tabular_pipeline
 
-    return tabular_pipeline(model)
+    if hasattr(model, "predict") or not (is_classifier(model) or is_regressor(model)):
+        return tabular_pipeline(model)
+    # a stack predicts once it is fitted, and skrub asks before; what goes for linear models goes for anything
+    pipeline = tabular_pipeline(LogisticRegression() if is_classifier(model) else Ridge())
+    pipeline.steps[-1] = (type(model).__name__.lower(), model)
+    return pipeline
 
 
 def last_step(pipeline: Any) -> str:
