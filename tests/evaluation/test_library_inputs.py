@@ -168,5 +168,11 @@ def test_xgboost_takes_categories_and_knows_them_in_a_single_row():
     for number in range(5):
         row = rows.iloc[[number]].astype({"category": "object"}).astype({"category": "category"})
         assert np.array_equal(model.predict_proba(row)[0], expected[number])
+    made = build_model(EstimatorConfig(estimator="xgboost.XGBClassifier", params=QUICK), ()).model
+    numbered = adapted(made, TableInputs.from_table(rows, NUMBERED)).fit(rows, NUMBERED)
+    assert np.array_equal(numbered.predict_proba(rows), expected)
+    alone = [pd.Series([each], index=rows.index[:1], dtype="str").astype("category") for each in (None, "w")]
+    gap, new = (numbered.predict_proba(rows.iloc[[0]].assign(category=each)) for each in alone)
+    assert np.array_equal(gap, new)  # a category that is new is none
     left = build_model(EstimatorConfig(estimator="xgboost.XGBClassifier", params={"enable_categorical": False}), ()).model
     assert not describe_needs(left).categories

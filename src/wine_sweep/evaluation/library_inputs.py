@@ -33,6 +33,9 @@ STEP = "names"
 """The name of the step that hands over columns under plain names."""
 
 
+NUMBERS_STEP = "categories"
+"""The step that numbers categories."""
+
 GAPS_STEP = "gaps"
 GAP = "(none)"
 """The step that fills gaps among categories, and what with."""
@@ -87,10 +90,13 @@ def adapted(model: Any, inputs: TableInputs) -> Any:
     for each in untold:
         if inputs.categories and not FEATURE_LISTS.intersection(each.get_params()):
             each.set_params(cat_features=inputs.categories)
-    if untold and inputs.gaps:
-        model = _filled(model, inputs)
     if any(refused.intersection(name) for name in inputs.columns):
         model = _under_plain_names(model, inputs.columns, refused)
+    if untold and inputs.gaps:
+        model = _filled(model, inputs)
+    numbered = [each for each, _ in reached if getattr(each, "enable_categorical", False) and library_of(each) == "xgboost"]
+    if numbered and len(numbered) == len(reached) and inputs.categories and all(is_raw for _, is_raw in reached):
+        model = _with_numbers(model, numbered, inputs)
     return model
 
 
@@ -168,6 +174,22 @@ def _filled(model: Any, inputs: TableInputs) -> Any:
         for number, column in enumerate(inputs.columns)
     ]
     return _behind(GAPS_STEP, ColumnTransformer(parts, verbose_feature_names_out=False).set_output(transform="pandas"), model)
+
+
+def _with_numbers(model: Any, learners: Iterable[Any], inputs: TableInputs) -> Any:
+    """Return a pipeline that numbers categories for XGBoost, which knows neither a later row's new one nor a row with none."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.preprocessing import OrdinalEncoder
+
+    for each in learners:
+        if each.feature_types is None:
+            each.set_params(feature_types=["c" if column in inputs.categories else "q" for column in inputs.columns])
+    number = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)  # a gap is NaN by itself
+    parts = [
+        (f"column_{index}", number if column in inputs.categories else "passthrough", [column])
+        for index, column in enumerate(inputs.columns)
+    ]
+    return _behind(NUMBERS_STEP, ColumnTransformer(parts, verbose_feature_names_out=False).set_output(transform="pandas"), model)
 
 
 def _behind(name: str, transformer: Any, model: Any) -> Any:
