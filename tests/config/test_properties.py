@@ -95,6 +95,11 @@ def folder(tmp_path_factory):
     shutil.copy(GOOD[0].with_name("penguins.csv"), folder)
     days = "".join(f"2026-{2 - at // 30:02d}-{at % 28 + 1:02d},{a},{b}\n" for at, (a, b, _) in enumerate(rows))
     (folder / "time.csv").write_text("date,rain,rented\n" + days)
+    (folder / "imbalanced.csv").write_text(
+        "amount,hour,fraud\n" + "".join(f"{a},{b},{at % 2}\n" for at, (a, b, _) in enumerate(rows))
+    )
+    reviews = "".join(f"not good {a} at {b},{'ab'[c % 2]},{'xy'[at % 2]}\n" for at, (a, b, c) in enumerate(rows))
+    (folder / "text.csv").write_text("review,product,outcome\n" + reviews)
     return folder
 
 
