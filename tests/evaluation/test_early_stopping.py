@@ -93,6 +93,7 @@ STOPPING = """models:
   h: {estimator: sklearn.ensemble.HistGradientBoostingClassifier, parameters: {max_depth: [2]}}"""
 
 
+@pytest.mark.slow
 def test_the_winner_has_the_median_of_the_iterations_that_the_folds_found():
     plan = planned(STOPPING)
     trial = plan.task()(Trial(0, {"model": "x", "max_depth": 2}))

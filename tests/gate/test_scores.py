@@ -14,7 +14,7 @@ from wine_sweep.config import GateConfig, MetricConfig
 from wine_sweep.evaluation.bootstrap import Sample
 from wine_sweep.evaluation.metrics import Metric, metric_of
 from wine_sweep.evaluation.scorers import OwnFunction
-from wine_sweep.gate import Reason, ScoreContest, judge_against_champion, judge_against_dummy
+from wine_sweep.gate import Reason, ScoreContest, comparison, judge_against_champion, judge_against_dummy
 from wine_sweep.trial import Task
 
 RANDOM = np.random.default_rng(1)
@@ -23,6 +23,13 @@ RARE = np.where(FEATURES["a"] + 0.5 * RANDOM.normal(size=300) > 1.7, "fraud", "f
 MODEL = LogisticRegression().fit(FEATURES, RARE)
 DUMMY = DummyClassifier().fit(FEATURES, RARE)
 GATE = GateConfig()
+RESAMPLES = 200
+
+
+@pytest.fixture(autouse=True)
+def _few_resamples(monkeypatch):
+    """Draw a tenth of the resamples; a sweep in `tests/sweep/test_gate.py` draws all of them."""
+    monkeypatch.setattr(comparison, "SCORE_RESAMPLES", RESAMPLES)
 
 
 def contest_of(metric, champion=DUMMY, challenger=MODEL, *, target=RARE, groups=None, weights=None, task=Task.CLASSIFICATION):
@@ -61,7 +68,7 @@ def test_both_models_are_measured_on_the_same_drawn_groups(weights):
         ]
         drawn.append(values[1] - values[0])
     assert (found.low, found.high) == pytest.approx(np.quantile(drawn, [0.05, 0.95]), rel=1e-12)
-    assert (found.rows, found.groups, found.resamples) == (300, 100, 2000)
+    assert (found.rows, found.groups, found.resamples) == (300, 100, RESAMPLES)
 
 
 def test_a_function_of_ones_own_judges_whatever_it_is_called_with(tmp_path):
@@ -83,7 +90,7 @@ def test_resamples_without_a_value_are_left_out_and_too_many_of_them_are_no_evid
     few[:5] = "fraud"
     model = LogisticRegression().fit(FEATURES, few)
     contest = contest_of({"metric": "roc_auc"}, challenger=model, target=few)
-    assert 1900 < contest.compare(confidence=0.95, seed=0).resamples < 2000
+    assert 0.9 * RESAMPLES < contest.compare(confidence=0.95, seed=0).resamples < RESAMPLES
     few[1:5] = "fine"
     contest = contest_of({"metric": "roc_auc"}, challenger=model, target=few)
     assert contest.compare(confidence=0.95, seed=0) is None
