@@ -1026,7 +1026,7 @@ BROKEN_SEARCHES = {
     "an unknown key in a family": (
         families("models: {en: {estimator: sklearn.linear_model.ElasticNet, parameter: {alpha: [1]}}}"),
         "2:59: models.en.parameter: unknown key; did you mean 'parameters'?"
-        " Allowed: estimator, pipeline, params, preprocess, parameters",
+        " Allowed: estimator, pipeline, params, preprocess, early_stopping, parameters",
     ),
     "a family's estimator misspelled": (
         families("models: {en: {estimator: sklearn.linear_model.ElasticNte}}"),
